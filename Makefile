@@ -1,0 +1,59 @@
+# `make` alone prints what can be done. Everything is installed into .venv, once, and again only when a pyproject.toml
+# has changed. pip takes its settings (index, cache, certificates) from its own configuration.
+
+PYTHON ?= python3
+PYTEST_WORKERS ?= 2
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# One thread in each process: the figures then do not depend on the machine, and the test workers share the cores.
+one_thread := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test pytest lint types walls docs benchmarks clean
+
+help:  ## print this
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## install everything into .venv (nothing to do when it is there)
+
+$(INSTALLED): pyproject.toml $(wildcard */pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Wardround needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+		echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+		exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## four hospitals train one model here: real records, made-up split
+	@$(BIN)/wardround demo
+
+test: $(INSTALLED) lint types walls pytest  ## lint, types, import contracts, and all tests (docs checks among them)
+
+pytest: $(INSTALLED)
+	$(one_thread) $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+lint: $(INSTALLED)  ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(INSTALLED)  ## mypy, strict
+	$(BIN)/mypy
+
+walls: $(INSTALLED)  ## import contracts: who may know whom
+	$(BIN)/lint-imports
+
+docs: $(INSTALLED)  ## write the pages and tables of docs/ that are made from the code
+	$(BIN)/python docs/generate.py
+
+benchmarks: $(INSTALLED)  ## floor and subject in one run, ratios printed
+	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(one_thread) $(BIN)/python "$$script"; done
+
+clean:  ## remove .venv and every cache
+	rm -rf .venv .ci/out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The release: what a study leaves behind, for people (report, model card) and for programs (model, history, provenance)."""

@@ -1,0 +1,110 @@
+"""The points of the report's curves, from the history alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from coordinator.rounds.outcome import Outcome
+from wardround.messages.record import RoundRecord, SiloRecord
+from wardround.metrics.pooled import Metrics
+from wardround.study.model import Study
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points that belong together, by round; rounds without a figure are absent."""
+
+    name: str
+    points: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What is drawn.
+
+    Attributes:
+        metric: the study's convergence metric, ``auroc`` or ``loss``.
+        pooled: pieces of the pooled validation metric; a new piece begins where other hospitals evaluate, since
+            figures are compared only between the same patients.
+        sites: the same metric by hospital.
+        loss: mean training loss over the records of those who counted, in pieces likewise; ``site_loss``: by hospital.
+        best: round and metric of the released weights, where there is one.
+        seconds: duration of each round.
+    """
+
+    metric: str
+    pooled: tuple[Line, ...]
+    sites: tuple[Line, ...]
+    loss: tuple[Line, ...]
+    site_loss: tuple[Line, ...]
+    best: tuple[int, float] | None
+    seconds: Line
+
+
+def _weights_age(record: RoundRecord) -> int:
+    """Give how many rounds made the weights that this visit evaluated: they ride one round later."""
+    return record.round - 1 if record.purpose == "round" else record.round
+
+
+def curves_of(study: Study, outcome: Outcome, names: dict[str, str]) -> Curves:
+    """Gather the curves of an outcome; all may be empty."""
+    metric = study.convergence.metric
+    closed = [record for record in outcome.history if record.outcome == "closed"]
+    evaluations = [record for record in closed if record.purpose in ("round", "closing")]
+    rounds = [record for record in closed if record.purpose == "round"]
+    shown = [(_weights_age(record), silo) for record in evaluations for silo in record.silos if silo.evaluation == "shown"]
+    best = None if outcome.status == "failed" else _value(outcome.best_metrics, metric)
+    return Curves(
+        metric=metric,
+        pooled=_pieces((record.evaluated_by, _weights_age(record), _value(record.pooled, metric)) for record in evaluations),
+        sites=tuple(_site_line(names[site], site, shown, metric) for site in outcome.roster),
+        loss=_pieces([(tuple(_losses(record)), record.round, _mean_loss(record)) for record in rounds]),
+        site_loss=tuple(_loss_line(names[site], site, rounds) for site in outcome.roster),
+        best=None if best is None else (outcome.best_round, best),
+        seconds=Line("seconds", tuple((record.round, record.seconds) for record in rounds)),
+    )
+
+
+def _value(metrics: Metrics | None, metric: str) -> float | None:
+    if metrics is None:
+        return None
+    return metrics.auroc if metric == "auroc" else metrics.loss
+
+
+def _pieces(found: Iterable[tuple[tuple[str, ...], int, float | None]]) -> tuple[Line, ...]:
+    """Make lines of (hospitals, round, figure), a new one wherever the hospitals change."""
+    pieces: list[tuple[tuple[str, ...], list[tuple[int, float]]]] = []
+    for sites, number, value in found:
+        if value is None:
+            continue
+        if not pieces or pieces[-1][0] != sites:
+            pieces.append((sites, []))
+        pieces[-1][1].append((number, value))
+    return tuple(Line("pooled", tuple(points)) for _, points in pieces)
+
+
+def _site_line(name: str, site: str, shown: list[tuple[int, SiloRecord]], metric: str) -> Line:
+    points = [(age, value) for age, silo in shown if silo.site == site and (value := _value(silo.metrics, metric)) is not None]
+    return Line(name, tuple(points))
+
+
+def _losses(record: RoundRecord) -> dict[str, tuple[int, float]]:
+    """Give (training records, mean training loss) by hospital."""
+    return {
+        silo.site: (silo.records, silo.training_loss)
+        for silo in record.silos
+        if silo.status == "counted" and silo.records is not None and silo.training_loss is not None
+    }
+
+
+def _loss_line(name: str, site: str, rounds: list[RoundRecord]) -> Line:
+    found = [(record.round, _losses(record).get(site)) for record in rounds]
+    return Line(name, tuple((number, loss[1]) for number, loss in found if loss is not None))
+
+
+def _mean_loss(record: RoundRecord) -> float | None:
+    """Give the mean over the records of all: sums, not a mean of means."""
+    losses = _losses(record).values()
+    total = sum(records for records, _ in losses)
+    return sum(records * loss for records, loss in losses) / total if total else None

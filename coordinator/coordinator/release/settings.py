@@ -1,0 +1,133 @@
+"""What was asked, what fixes it, and what the result does not say: for report and model card alike."""
+
+from __future__ import annotations
+
+from coordinator.release.figures import listing, percent, plural
+from coordinator.rounds.outcome import Outcome
+from wardround.canonical import sha256
+from wardround.metrics.pooled import BINS, LOGIT_LIMIT
+from wardround.study.bundle import Bundle
+from wardround.study.model import Study
+from wardround.weights.packing import to_bytes
+
+_NO_PRIVACY = (
+    "No privacy is accounted: differential privacy was not used, and no ε is claimed. Records did not move, but a model can "
+    "hold traces of the records it learned from, and the coordinator saw each hospital’s change of weights."
+)
+_RESOLUTION = (
+    f"AUROC and calibration are computed from score histograms of {BINS} bins over log-odds of ±{LOGIT_LIMIT:g}. "
+    "The ± beside an AUROC is that resolution, not a confidence interval."
+)
+
+_WITHHELD = "Withheld means that a hospital’s policy does not let the figure or count out. It does not mean zero."
+_STOPPED = {
+    "converged": "since the validation metric no longer improved",
+    "maximum": "the most that the study allows",
+    "failed": "by failure",
+}
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def settings_of(bundle: Bundle) -> Pairs:
+    """Give the study's settings as (name, words)."""
+    study, contract = bundle.study, bundle.contract
+    training, optimiser, silos = study.training, study.training.optimiser, study.silos
+    arguments = ", ".join(f"{name} = {_plain(value)}" for name, value in sorted(study.network.arguments.items()))
+    batch = "one batch of all records" if training.batch_size is None else f"batches of {training.batch_size}"
+    extras = [f"momentum {optimiser.momentum:g}"] * (optimiser.momentum > 0)
+    extras += [f"weight decay {optimiser.weight_decay:g}"] * (optimiser.weight_decay > 0)
+    stop = study.convergence
+    required = f", {listing(study.silos.required)} required" if silos.required else ""
+    return (
+        ("Schema", f"{contract.title} ({contract.id} {contract.version})"),
+        ("One row is", contract.row_grain),
+        ("Cohort", study.cohort.where or "all valid records"),
+        ("Target", f"{study.target.field} is {study.target.positive}"),
+        ("Features", f"{len(study.features)}: {', '.join(study.features)}"),
+        ("Network", f"{study.network.name}{f' ({arguments})' if arguments else ''}, {plural(bundle.manifest.size, 'parameter')}"),
+        ("Training", f"{plural(training.local_epochs, 'local epoch')} a round, {batch}, {training.loss.replace('_', ' ')}"),
+        ("Optimiser", ", ".join([optimiser.name, f"learning rate {optimiser.learning_rate:g}", *extras])),
+        ("Strategy", f"{study.strategy}: changes of weights are averaged by training records, in exact integers"),
+        (
+            "Rounds",
+            f"at most {study.rounds.maximum}, {study.rounds.deadline_seconds:g} s each, {plural(study.rounds.retries, 'repeat')}",
+        ),
+        (
+            "Stops",
+            f"when validation {stop.metric} has not improved by {stop.minimum_change:g} for {plural(stop.patience, 'round')}",
+        ),
+        (
+            "Hospitals",
+            f"at least {silos.minimum}{required}, holding {plural(silos.minimum_records, 'training record')} or more together",
+        ),
+        (
+            "Validation",
+            f"a hospital’s figures are used if it has at least {plural(silos.minimum_validation, 'validation record')}",
+        ),
+        ("Quarantine", f"at most {percent(study.quarantine.max_fraction)} of a hospital’s records may be set aside"),
+        (
+            "Split",
+            f"{study.split.train:g} / {study.split.validation:g} / {study.split.test:g} (training, validation, test), by patient",
+        ),
+        ("Seed", str(study.seed)),
+    )
+
+
+def _plain(value: object) -> str:
+    return f"[{', '.join(str(each) for each in value)}]" if isinstance(value, tuple) else str(value)
+
+
+def course_of(study: Study, outcome: Outcome) -> str:
+    """Say why training stopped, and which weights are released."""
+    trained = f"Training stopped after {plural(outcome.rounds, 'round')}, {_STOPPED[outcome.stopped]}."
+    if outcome.status == "failed":
+        return f"{plural(outcome.rounds, 'round')} of training closed before the study failed."
+    if outcome.best_metrics is None:
+        return f"{trained} The last weights are released, since no validation figures could be used to choose."
+    metric = "AUROC" if study.convergence.metric == "auroc" else "loss"
+    return (
+        f"{trained} The weights after round {outcome.best_round} are released: they have the best pooled validation {metric} "
+        "of all rounds that the same hospitals evaluated."
+    )
+
+
+def digests_of(bundle: Bundle, outcome: Outcome) -> Pairs:
+    """Give what fixes the study and its result, as (name, digest or fingerprint)."""
+    found = [
+        ("study", bundle.study_hash),
+        ("schema", bundle.contract.contract_hash()),
+        ("initial weights", sha256(to_bytes(bundle.weights))),
+    ]
+    if outcome.encoding is not None:
+        found.append(("encoding", outcome.encoding.encoding_digest()))
+    if outcome.status != "failed":
+        found += [
+            (name, sha256(to_bytes(weights)))
+            for name, weights in (("released weights", outcome.best), ("last weights", outcome.last))
+            if weights is not None
+        ]
+    found.append((f"key of {bundle.roster.coordinator.name}", bundle.roster.coordinator.fingerprint))
+    found += [(f"keys of {member.name}", member.fingerprint) for member in bundle.roster.silos]
+    return tuple(found)
+
+
+def limits_of(bundle: Bundle, outcome: Outcome) -> tuple[str, ...]:
+    """Say what the result does not say."""
+    found = [_NO_PRIVACY, _RESOLUTION, _WITHHELD]
+    if bundle.study.silos.minimum_validation > 1:
+        least = plural(bundle.study.silos.minimum_validation, "validation record")
+        found.append(f"Validation figures of hospitals with fewer than {least} are not used.")
+    if outcome.status == "failed":
+        return tuple(found)
+    if outcome.best_metrics is None:
+        found.append(
+            "No validation figures could be used to choose weights: the last ones are released, which need not be the best."
+        )
+    hospitals = plural(len(bundle.roster.silos), "hospital")
+    found += [
+        "Intervals are 95 % score intervals (Wilson) of independent records, though patients of one hospital are alike.",
+        f"The figures are about the patients of {hospitals}. They do not say how the model does elsewhere, or in later years.",
+        "It is the result of a study, not a medical device, and comes with no approval for the care of patients.",
+    ]
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""The round loop: send, admit, add exactly, decide by the study's own rules, step."""

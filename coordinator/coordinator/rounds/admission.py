@@ -1,0 +1,154 @@
+"""Admit or refuse a hospital's answer, for a coded reason; nothing of a refused answer is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from coordinator.rounds.normalisation import sums_possible
+from wardround.canonical import EXACT_INTEGER_LIMIT, sha256
+from wardround.identity.roster import Member
+from wardround.messages.data_report import foreign_names
+from wardround.messages.envelope import Envelope, bodies_hold, read, signed_by
+from wardround.messages.round import (
+    ANSWER,
+    CentreCode,
+    EvaluationResult,
+    Reply,
+    RoundResult,
+    SiloCode,
+    SiloRefusal,
+    StatisticsResult,
+    TaskCore,
+    Working,
+)
+from wardround.metrics.pooled import ScoreCounts
+from wardround.study.bundle import Bundle
+from wardround.weights.fixed_point import RECORD_LIMIT, OutOfRange, check_range
+from wardround.weights.packing import Vector, from_bytes
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the answer of one hospital to one task must be.
+
+    Attributes:
+        records: its signed count of training records; None before it is known.
+        evaluated: how many records its evaluations of this purpose had before; None before the first.
+    """
+
+    member: Member
+    core: TaskCore
+    records: int | None
+    evaluated: int | None = None
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A reply that counts."""
+
+    reply: Reply
+    change: Vector | None
+    digest: str
+
+
+@dataclass(frozen=True)
+class NotAdmitted:
+    """An answer that does not count, and why; ``refusal`` is the hospital's own, if it refused."""
+
+    code: SiloCode | CentreCode
+    digest: str
+    refusal: SiloRefusal | None = None
+
+
+@dataclass(frozen=True)
+class StillWorking:
+    """A hospital that is still at the task: ``epoch`` of ``epochs``."""
+
+    epoch: int
+    epochs: int
+
+
+Decision: TypeAlias = Admitted | NotAdmitted
+
+
+def admit(envelope: Envelope, expected: Expectation, bundle: Bundle) -> Decision | StillWorking:
+    """Decide about an answer. The signature is checked before anything else of it is believed."""
+    digest = sha256(envelope.message)
+    answer = read(envelope, ANSWER)
+    if answer is None:
+        return NotAdmitted("R-PROTOCOL", digest)
+    if not signed_by(envelope, "reply", expected.member.signing_key):
+        return NotAdmitted("R-SIGNATURE", digest)
+    if answer.site != expected.member.site:
+        return NotAdmitted("R-SENDER", digest)
+    if isinstance(answer, Working):
+        same = (answer.study_hash, answer.task_id) == (expected.core.study_hash, expected.core.task_id())
+        return StillWorking(answer.epoch, answer.epochs) if same and not envelope.arrays else NotAdmitted("R-TASK", digest)
+    if isinstance(answer, SiloRefusal):
+        code = _objection_to_refusal(answer, expected.core, bundle)
+        return NotAdmitted(answer.code, digest, answer) if code is None else NotAdmitted(code, digest)
+    code = _objection(answer, envelope, expected)
+    if code is not None:
+        return NotAdmitted(code, digest)
+    change, code = _change(envelope, expected.core, bundle)
+    code = code or _objection_to_counts(answer, expected, bundle)
+    if code is not None:
+        return NotAdmitted(code, digest)
+    return Admitted(answer, change, digest)
+
+
+def _objection_to_refusal(refusal: SiloRefusal, core: TaskCore, bundle: Bundle) -> CentreCode | None:
+    """A refusal is of this task, or of a message that the hospital could not even read."""
+    if (refusal.study_hash, refusal.task_id) not in ((core.study_hash, core.task_id()), (None, None)):
+        return "R-TASK"
+    named = refusal.report is not None and foreign_names(refusal.report, bundle.contract)
+    return "R-PROTOCOL" if named else None
+
+
+def _objection(reply: Reply, envelope: Envelope, expected: Expectation) -> CentreCode | None:
+    core = expected.core
+    if (reply.study_hash, reply.task_id, reply.result.purpose) != (core.study_hash, core.task_id(), core.purpose):
+        return "R-TASK"
+    if not bodies_hold(envelope, reply.bodies):
+        return "R-BODY"
+    if expected.records is not None and reply.records != expected.records:
+        return "R-RECORDS"
+    return None
+
+
+def _change(envelope: Envelope, core: TaskCore, bundle: Bundle) -> tuple[Vector | None, CentreCode | None]:
+    if core.plan is None:
+        return None, "R-SHAPE" if envelope.arrays else None
+    change = from_bytes(envelope.arrays[0], bundle.manifest) if len(envelope.arrays) == 1 else None
+    if change is None:
+        return None, "R-SHAPE"
+    try:
+        check_range(change, bundle.manifest, core.plan)
+    except OutOfRange as finding:
+        finite = finding.finite and bool(np.isfinite(change).all())
+        return None, "R-RANGE" if finite else "R-NONFINITE"
+    return change, None
+
+
+def _objection_to_counts(reply: Reply, expected: Expectation, bundle: Bundle) -> CentreCode | None:
+    if isinstance(reply.result, StatisticsResult):
+        if foreign_names(reply.result.report, bundle.contract):
+            return "R-PROTOCOL"
+        return None if sums_possible(reply.result, reply.records, bundle) else "R-METRICS"
+    counts = evaluation_of(reply)
+    if counts is None:
+        return None
+    if counts.records >= RECORD_LIMIT or counts.loss_units * len(bundle.roster.silos) >= EXACT_INTEGER_LIMIT:
+        return "R-METRICS"  # so that the pooled counts of the whole roster are exact too
+    changed = expected.evaluated is not None and counts.records != expected.evaluated
+    return "R-METRICS" if changed or counts.records == 0 else None
+
+
+def evaluation_of(reply: Reply) -> ScoreCounts | None:
+    """Give the score counts of a reply, if it has and shows any."""
+    if isinstance(reply.result, RoundResult | EvaluationResult):
+        return reply.result.evaluation.counts
+    return None

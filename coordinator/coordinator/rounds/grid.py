@@ -1,0 +1,41 @@
+"""How the conductor reaches the hospitals: push messages, pull what came back.
+
+Flower in deployment, memory in a simulation; the conductor knows no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from wardround.messages.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to one hospital, and how long it is worth delivering."""
+
+    site: str
+    envelope: Envelope
+    seconds_to_live: float
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What came back to a pushed message; no envelope when the transport says that the hospital could not be reached."""
+
+    reply_to: str
+    envelope: Envelope | None
+
+
+class Grid(Protocol):
+    """The transport."""
+
+    def push_messages(self, messages: Sequence[Outgoing]) -> list[str]:
+        """Send messages; gives their ids, in order."""
+        ...
+
+    def pull_messages(self, message_ids: Collection[str], wait_seconds: float) -> list[Incoming]:
+        """Give what came back to some messages, each once; waits for the first up to ``wait_seconds``."""
+        ...

@@ -1,0 +1,82 @@
+"""What became of a study: complete, partial or failed, and everything that the release is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, EXIT_PARTIAL, Problem
+from wardround.messages.data_report import DataReport
+from wardround.messages.record import RoundRecord
+from wardround.metrics.pooled import Metrics
+from wardround.study.encoding import Encoding
+from wardround.weights.packing import Vector
+
+Status: TypeAlias = Literal["complete", "partial", "failed"]
+EXIT_STATUS: dict[Status, int] = {"complete": EXIT_DONE, "partial": EXIT_PARTIAL, "failed": EXIT_NOT_IN_ORDER}
+
+
+@dataclass
+class Outcome:
+    """What became of a study.
+
+    Attributes:
+        status: ``complete`` only if every hospital of the roster counted in every visit.
+        counted: hospitals that counted in every visit that closed.
+        visits, whole_visits: visits that closed, and those of them in which the whole roster counted.
+        rounds: rounds of training that closed.
+        stopped: why the rounds ended.
+        best: the best weights by the study's metric; the last ones where every evaluation was withheld.
+        best_round: how many rounds made them; ``best_metrics``: their pooled validation metrics.
+        test: the record of the test visit, of the best weights.
+        ledgers: the head of each hospital's ledger in its last admitted reply: a ledger that was cut short after it shows.
+        reports: the hospitals' outgoing data reports, of those who counted and those whose records did not pass.
+        problems: why the study failed, if it did.
+    """
+
+    roster: tuple[str, ...]
+    status: Status = "failed"
+    counted: tuple[str, ...] = ()
+    visits: int = 0
+    whole_visits: int = 0
+    rounds: int = 0
+    stopped: Literal["converged", "maximum", "failed"] = "failed"
+    encoding: Encoding | None = None
+    best: Vector | None = None
+    best_round: int = 0
+    best_metrics: Metrics | None = None
+    best_evaluated_by: tuple[str, ...] = ()
+    last: Vector | None = None
+    test: RoundRecord | None = None
+    history: list[RoundRecord] = field(default_factory=list)
+    ledgers: dict[str, str] = field(default_factory=dict)
+    reports: dict[str, DataReport] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def count(self, sites: tuple[str, ...]) -> None:
+        """Take note of a visit that closed with these hospitals."""
+        self.counted = tuple(s for s in self.roster if s in sites and (self.visits == 0 or s in self.counted))
+        self.visits += 1
+        self.whole_visits += sites == self.roster
+
+    def fail(self, problems: tuple[Problem, ...]) -> None:
+        """End as failed: there is no result, whatever was computed before."""
+        self.status, self.stopped, self.problems = "failed", "failed", problems
+
+    def succeed(self) -> None:
+        """End with a result: complete, or partial when a hospital was missing in any visit."""
+        self.status = "complete" if self.counted == self.roster else "partial"
+
+    @property
+    def summary(self) -> str:
+        """Give the status as people read it, such as ``partial (3 of 4 in 2 of 14 visits)``."""
+        if self.status == "partial":
+            short = self.visits - self.whole_visits
+            always = f"{len(self.counted)} of {len(self.roster)} hospitals counted throughout"
+            return f"partial ({always}; {short} of {self.visits} visits without all)"
+        return self.status
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of a command that ends with this outcome."""
+        return EXIT_STATUS[self.status]

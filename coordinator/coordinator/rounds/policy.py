@@ -1,0 +1,93 @@
+"""The study's own rules: whether enough hospitals counted, when to stop, which weights are best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wardround.messages.record import ShortfallCode
+from wardround.metrics.pooled import Metrics
+from wardround.study.model import Convergence, Silos
+from wardround.weights.packing import Vector
+
+
+def shortfall(rules: Silos, counted: Mapping[str, int]) -> tuple[ShortfallCode, ...]:
+    """Say why a visit with these hospitals (and their records) does not count; empty when it does."""
+    found: list[ShortfallCode] = []
+    if len(counted) < rules.minimum or sum(counted.values()) < rules.minimum_records:
+        found.append("C-QUORUM")
+    if not set(rules.required) <= set(counted):
+        found.append("C-REQUIRED")
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Weights that were evaluated: how many rounds made them, by whom, how well."""
+
+    round: int
+    weights: Vector
+    metrics: Metrics
+    evaluated_by: tuple[str, ...]
+    value: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Order candidates by the study's metric; equal ones (AUROC has steps) by the smaller loss."""
+        loss = self.metrics.loss
+        return self.value, float("-inf") if loss is None else -loss
+
+
+class Progress:
+    """Judges evaluations as they come: convergence, and the best weights.
+
+    Figures are compared only between rounds that the same hospitals evaluated: another set of hospitals is another
+    set of patients. Among such sets the one with most hospitals (then most records, then the latest) decides.
+    """
+
+    def __init__(self, rules: Convergence) -> None:
+        """Begin without any evaluation."""
+        self._rules = rules
+        self._best: dict[tuple[str, ...], Candidate] = {}
+        self._evaluators: tuple[str, ...] = ()
+        self._reference: float | None = None
+        self._stale = 0
+
+    def value(self, metrics: Metrics) -> float | None:
+        """Give the convergence metric as larger-is-better; None where the records cannot say."""
+        if self._rules.metric == "auroc":
+            return metrics.auroc
+        return None if metrics.loss is None else -metrics.loss
+
+    def observe(self, round_number: int, weights: Vector, metrics: Metrics | None, evaluated_by: tuple[str, ...]) -> None:
+        """Take note of the evaluation of the weights that ``round_number`` rounds made (0: the initial ones)."""
+        value = None if metrics is None else self.value(metrics)
+        if metrics is None or value is None:
+            return
+        if round_number > 0:  # the initial weights are no result, however lucky
+            known = self._best.pop(evaluated_by, None)
+            candidate = Candidate(round_number, weights, metrics, evaluated_by, value)
+            better = known is None or candidate.rank > known.rank
+            self._best[evaluated_by] = candidate if better or known is None else known  # put back last: latest set
+        self._track(value, evaluated_by)
+
+    def _track(self, value: float, evaluated_by: tuple[str, ...]) -> None:
+        if evaluated_by != self._evaluators or self._reference is None:
+            self._evaluators, self._reference, self._stale = evaluated_by, value, 0
+        elif value > self._reference + self._rules.minimum_change:
+            self._reference, self._stale = value, 0
+        else:
+            self._stale += 1
+
+    @property
+    def converged(self) -> bool:
+        """Whether the metric has not improved by the minimum change for as many rounds as the study's patience."""
+        return self._stale >= self._rules.patience
+
+    @property
+    def best(self) -> Candidate | None:
+        """The best trained weights; None when nothing that was trained could be evaluated."""
+        candidates = list(enumerate(self._best.values()))
+        if not candidates:
+            return None
+        return max(candidates, key=lambda each: (len(each[1].evaluated_by), each[1].metrics.records, each[0]))[1]

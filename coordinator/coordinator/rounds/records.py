@@ -1,0 +1,81 @@
+"""Turn a visit into its history record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from coordinator.rounds.admission import Admitted, NotAdmitted, evaluation_of
+from coordinator.rounds.visit import Answered, Visit
+from wardround.messages.record import EvaluationStatus, RoundRecord, ShortfallCode, SiloRecord
+from wardround.messages.round import RoundResult, TaskCore
+from wardround.metrics.pooled import LOSS_UNIT, ScoreCounts, measure, pool
+from wardround.study.model import Silos
+
+
+def used_evaluations(core: TaskCore, visit: Visit, rules: Silos) -> dict[str, ScoreCounts]:
+    """Give the evaluations that are pooled: shown by the hospital, and of enough validation records for the study."""
+    found = {site: evaluation_of(admitted.reply) for site, admitted in visit.admitted.items()}
+    least = 1 if core.purpose == "test" else rules.minimum_validation
+    return {site: counts for site, counts in sorted(found.items()) if counts is not None and counts.records >= least}
+
+
+def describe(
+    core: TaskCore, attempt: int, visit: Visit, rules: Silos, missing: tuple[ShortfallCode, ...], stepped: str | None
+) -> RoundRecord:
+    """Describe a visit: who counted, who did not and why, and the pooled figures of those who were evaluated."""
+    used = used_evaluations(core, visit, rules)
+    total = sum(admitted.reply.records for admitted in visit.admitted.values())
+    return RoundRecord(
+        purpose=core.purpose,
+        round=core.round,
+        attempt=attempt,
+        outcome="failed" if missing else "closed",
+        shortfall=missing,
+        weights=core.weights,
+        stepped=stepped,
+        records=total,
+        silos=tuple(_silo(site, answered, core, used, total) for site, answered in sorted(visit.answers.items())),
+        pooled=measure(pool(used.values())) if used else None,
+        evaluated_by=tuple(used),
+        late=tuple(sorted(visit.late)),
+        seconds=visit.seconds,
+    )
+
+
+def _silo(site: str, answered: Answered, core: TaskCore, used: Mapping[str, ScoreCounts], total: int) -> SiloRecord:
+    decision = answered.decision
+    if decision is None:
+        return SiloRecord(site=site, status="silent", code="R-SILENT", seconds=answered.seconds, bytes_down=answered.bytes_down)
+    if isinstance(decision, NotAdmitted):
+        return SiloRecord(
+            site=site,
+            status="refused",
+            code=decision.code,
+            seconds=answered.seconds,
+            bytes_down=answered.bytes_down,
+            bytes_up=answered.bytes_up,
+        )
+    result = decision.reply.result
+    counts = evaluation_of(decision.reply)
+    return SiloRecord(
+        site=site,
+        status="counted",
+        records=decision.reply.records,
+        share=decision.reply.records / total if core.purpose == "round" else None,
+        evaluation=_evaluation_status(site, decision, counts, used),
+        metrics=measure(counts) if counts is not None and site in used else None,
+        training_loss=result.training_loss_units * LOSS_UNIT if isinstance(result, RoundResult) else None,
+        seconds=answered.seconds,
+        bytes_down=answered.bytes_down,
+        bytes_up=answered.bytes_up,
+    )
+
+
+def _evaluation_status(
+    site: str, decision: Admitted, counts: ScoreCounts | None, used: Mapping[str, ScoreCounts]
+) -> EvaluationStatus:
+    if decision.reply.result.purpose == "statistics":
+        return "none"
+    if counts is None:
+        return "withheld"
+    return "shown" if site in used else "not used"

@@ -1,0 +1,221 @@
+"""One visit: a task to every hospital, answers as they come, a deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from coordinator.rounds.admission import Admitted, Decision, Expectation, NotAdmitted, StillWorking, admit
+from coordinator.rounds.grid import Grid, Incoming, Outgoing
+from wardround.canonical import sha256
+from wardround.identity.keys import SigningKey
+from wardround.messages.envelope import Envelope, digests, seal
+from wardround.messages.round import Collect, Receipt, Task, TaskCore, Withdraw
+from wardround.study.bundle import Bundle
+from wardround.study.encoding import Encoding
+
+LONGEST_WAIT_SECONDS = 1.0
+"""How long one pull may wait, so that the deadline is looked at often enough."""
+ORDER_SECONDS_TO_LIVE = 60.0
+"""How long a Collect or Withdraw is worth delivering."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One hospital's part in a visit; no decision means silence until the deadline."""
+
+    decision: Decision | None
+    seconds: float | None
+    bytes_down: int
+    bytes_up: int
+
+
+@dataclass
+class Visit:
+    """What came of a visit, by site."""
+
+    answers: dict[str, Answered] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+
+    @property
+    def admitted(self) -> dict[str, Admitted]:
+        """The admitted replies by site."""
+        return {site: a.decision for site, a in self.answers.items() if isinstance(a.decision, Admitted)}
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A message that is out: of which visit, to whom, and the bytes of the visit so far."""
+
+    number: int
+    expected: Expectation
+    bytes_down: int
+    bytes_up: int = 0
+    working: bool = False
+
+    @property
+    def site(self) -> str:
+        return self.expected.member.site
+
+
+class Onlooker(Protocol):
+    """Who is told of answers as they come."""
+
+    def decided(self, site: str, decision: Decision) -> None:
+        """An answer was admitted or refused."""
+        ...
+
+    def working(self, site: str, epoch: int, epochs: int) -> None:
+        """A hospital is still at its task."""
+        ...
+
+
+@dataclass
+class _Open:
+    """A visit under way."""
+
+    visit: Visit
+    begun: float
+    onlooker: Onlooker
+    core: TaskCore
+    sent: dict[str, _Sent]
+
+
+class Caller:
+    """Makes visits: knows the grid, the signing key, and what became of each hospital's last reply."""
+
+    def __init__(self, bundle: Bundle, key: SigningKey, grid: Grid) -> None:
+        """Take the study, the coordinator's key and the transport."""
+        self._bundle = bundle
+        self._key = key
+        self._grid = grid
+        self._receipts: dict[str, Receipt] = {}
+        self._visits = 0
+        self._receipted: dict[str, int] = {}
+        self._stale: dict[str, _Sent] = {}
+
+    def visit(
+        self,
+        core: TaskCore,
+        expected: Mapping[str, Expectation],
+        weights: bytes | None,
+        encoding: Encoding | None,
+        attempt: int,
+        onlooker: Onlooker,
+    ) -> Visit:
+        """Send one task to every expected hospital and gather the answers until all came or the deadline passed.
+
+        A hospital that is still working is asked again. What is still under way at the deadline goes on, in case the
+        visit is repeated: ``dismiss`` withdraws it.
+        """
+        self._visits += 1
+        begun = time.monotonic()
+        deadline = begun + self._bundle.study.rounds.deadline_seconds
+        outgoing = [self._task(expectation, weights, encoding, attempt) for expectation in expected.values()]
+        ids = self._grid.push_messages(outgoing)
+        sent = {
+            message_id: _Sent(self._visits, expected[out.site], out.envelope.byte_count)
+            for message_id, out in zip(ids, outgoing, strict=True)
+        }
+        opened = _Open(Visit(), begun, onlooker, core, sent)
+        while opened.sent and (left := deadline - time.monotonic()) > 0:
+            wanted = [*opened.sent, *self._stale]
+            for incoming in self._grid.pull_messages(wanted, min(left, LONGEST_WAIT_SECONDS)):
+                self._take(incoming, opened)
+        for each in list(opened.sent.values()):
+            opened.visit.answers[each.site] = Answered(None, None, each.bytes_down, each.bytes_up)
+        self._stale |= opened.sent
+        opened.visit.seconds = time.monotonic() - begun
+        return opened.visit
+
+    def _task(self, expected: Expectation, weights: bytes | None, encoding: Encoding | None, attempt: int) -> Outgoing:
+        site, arrays = expected.member.site, () if weights is None else (weights,)
+        seconds = self._bundle.study.rounds.deadline_seconds
+        task = Task(
+            to=site,
+            study_hash=expected.core.study_hash,
+            task_id=expected.core.task_id(),
+            core=expected.core,
+            encoding=encoding,
+            records=expected.records,
+            attempt=attempt,
+            deadline_seconds=seconds,
+            receipt=self._receipts.get(site),
+            bodies=digests(arrays),
+        )
+        return Outgoing(site, seal("task", task, self._key, arrays), seconds)
+
+    def dismiss(self, core: TaskCore) -> None:
+        """Withdraw a task where it is still under way: its visit is closed."""
+        for sent in list(self._stale.values()):
+            if sent.expected.core == core and sent.working:
+                self._withdraw(sent)
+
+    def _take(self, incoming: Incoming, opened: _Open) -> None:
+        stale = self._stale.pop(incoming.reply_to, None)
+        if stale is not None:
+            self._take_stale(stale, incoming.envelope, opened)
+            return
+        sent = opened.sent.pop(incoming.reply_to, None)
+        if sent is None:
+            return
+        seconds = time.monotonic() - opened.begun
+        if incoming.envelope is None:
+            opened.visit.answers[sent.site] = Answered(None, seconds, sent.bytes_down, sent.bytes_up)
+            return
+        sent = replace(sent, bytes_up=sent.bytes_up + incoming.envelope.byte_count)
+        decision = admit(incoming.envelope, sent.expected, self._bundle)
+        if isinstance(decision, StillWorking):
+            self._collect(sent, decision, opened)
+            return
+        self._note_receipt(sent, incoming.envelope, decision)
+        opened.onlooker.decided(sent.site, decision)
+        if isinstance(decision, Admitted):
+            decision = replace(decision, change=None)  # it was added: no reason to hold every hospital's change
+        opened.visit.answers[sent.site] = Answered(decision, seconds, sent.bytes_down, sent.bytes_up)
+
+    def _take_stale(self, stale: _Sent, envelope: Envelope | None, opened: _Open) -> None:
+        """Deal with an answer to an earlier visit: a late reply is refused, work still under way is withdrawn."""
+        decision = None if envelope is None else admit(envelope, stale.expected, self._bundle)
+        if isinstance(decision, StillWorking):
+            if stale.expected.core != opened.core:
+                self._withdraw(stale)
+        elif envelope is not None and not (isinstance(decision, NotAdmitted) and decision.code == "H-WITHDRAWN"):
+            opened.visit.late.add(stale.site)
+            self._note_receipt(stale, envelope, NotAdmitted("R-LATE", sha256(envelope.message)))
+
+    def _collect(self, sent: _Sent, state: StillWorking, opened: _Open) -> None:
+        opened.onlooker.working(sent.site, state.epoch, state.epochs)
+        core = sent.expected.core
+        envelope = seal("collect", Collect(to=sent.site, study_hash=core.study_hash, task_id=core.task_id()), self._key)
+        (message_id,) = self._grid.push_messages([Outgoing(sent.site, envelope, ORDER_SECONDS_TO_LIVE)])
+        opened.sent[message_id] = replace(sent, bytes_down=sent.bytes_down + envelope.byte_count, working=True)
+
+    def _withdraw(self, sent: _Sent) -> None:
+        core = sent.expected.core
+        envelope = seal("withdraw", Withdraw(to=sent.site, study_hash=core.study_hash, task_id=core.task_id()), self._key)
+        (message_id,) = self._grid.push_messages([Outgoing(sent.site, envelope, ORDER_SECONDS_TO_LIVE)])
+        self._stale[message_id] = replace(sent, working=False)
+
+    def _note_receipt(self, sent: _Sent, envelope: Envelope, decision: Decision) -> None:
+        """Remember what to tell the hospital about its reply with the next task; a refusal of its own needs none.
+
+        What comes late never takes the place of the receipt for a later visit.
+        """
+        if isinstance(decision, NotAdmitted) and decision.refusal is not None:
+            return
+        if self._receipted.get(sent.site, 0) > sent.number:
+            return
+        self._receipted[sent.site] = sent.number
+        verdict = "counted" if isinstance(decision, Admitted) else decision.code
+        self._receipts[sent.site] = Receipt.model_validate(
+            {"task_id": sent.expected.core.task_id(), "reply": sha256(envelope.message), "verdict": verdict}
+        )
+
+    def forget(self, core: TaskCore) -> None:
+        """Forget the receipts of a failed attempt: its replies did not count after all, and will be asked for again."""
+        task_id = core.task_id()
+        self._receipts = {site: receipt for site, receipt in self._receipts.items() if receipt.task_id != task_id}

@@ -1,0 +1,273 @@
+"""Write the parts of the documentation that are made from the code, so that nobody pastes them by hand.
+
+    python docs/generate.py            write them (``make docs``)
+    python docs/generate.py --check    say which are not current, with exit status 1 if any is
+
+``reference/commands.md`` is made whole, from the commands that are installed. In other pages, what stands between
+``<!-- generated: NAME -->`` and ``<!-- end of generated -->`` is made anew.
+"""  # noqa: INP001  (a script, not a package)
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from wardround import values
+from wardround.console import cli
+from wardround.study.model import Study
+from wardround.study.networks import NETWORKS
+
+DOCS = Path(__file__).resolve().parent
+COMMANDS = DOCS / "reference" / "commands.md"
+PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end of generated -->)", re.DOTALL)
+ABSENT = "(needs the Python module"
+
+COMMANDS_HEAD = """\
+# Commands
+
+This page is made from the commands themselves (`make docs`); a test fails when it is not current.
+
+`wardround` shows the commands that are installed. A hospital that has no coordinator code has no coordinator commands.
+
+| exit status | meaning |
+|---|---|
+| 0 | done; what was checked is in order |
+| 1 | what was checked is not in order; a study that failed |
+| 2 | wrong usage, or a file or setting that is not in order |
+| 3 | a study that ended with a result from part of its hospitals |
+| 130 | stopped with Ctrl-C |
+
+Every refusal has a [code](errors.md), a place, a rule, a finding and a next step. With `--format json`, a command that
+reports prints one JSON object on standard output, and problems are printed there as `{"problems": [...]}`. A mistake in
+the command line itself (an unknown option, a missing argument) is always printed as text on standard error.
+"""
+
+
+# ------------------------------------------------------------------------------------------------------------- commands
+
+
+def commands_page() -> str:
+    """Give the page of every command, in alphabetical order."""
+    parts = [COMMANDS_HEAD]
+    for words, command in _walk(("wardround",), cli):
+        parts.append(_command(words, command))
+    return "\n".join(parts)
+
+
+def _walk(words: tuple[str, ...], group: click.Group) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group, info_name=" ".join(words))
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is None or command.hidden:
+            continue
+        yield (*words, name), command
+        if isinstance(command, click.Group):
+            yield from _walk((*words, name), command)
+
+
+def _command(words: tuple[str, ...], command: click.Command) -> str:
+    name = " ".join(words)
+    text = (command.help or "").split("\f")[0]
+    if text.startswith(ABSENT):
+        sys.exit(f"{name} cannot be described: {text}")
+    if isinstance(command, click.Group):
+        return f"## {name}\n\n{_prose(text)}\n"
+    context = click.Context(command, info_name=name)
+    usage = " ".join([name, *command.collect_usage_pieces(context)])
+    lines = [f"{'#' * len(words)} {name}", "", f"`{usage}`", "", _prose(text)]
+    options = [_option(parameter, context) for parameter in command.params if isinstance(parameter, click.Option)]
+    if options:
+        lines += ["", "| option | default | meaning |", "|---|---|---|", *options]
+    return "\n".join(lines) + "\n"
+
+
+def _prose(text: str) -> str:
+    paragraphs = re.split(r"\n\s*\n", text.replace("\b", "").strip())
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _option(option: click.Option, context: click.Context) -> str:
+    value = "" if option.is_flag else f" {option.make_metavar(context)}"
+    name = f"`{', '.join((*option.opts, *option.secondary_opts))}{value}`".replace("|", "\\|")
+    if option.required:
+        default = "(required)"
+    elif option.is_flag or option.multiple or not isinstance(option.default, str | int | float):
+        default = ""
+    else:
+        default = f"`{option.default}`"
+    often = "; may stand several times" if option.multiple and "several times" not in (option.help or "") else ""
+    return f"| {name} | {default} | {_cell(option.help or '')}{often} |"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).rstrip(".").replace("|", "\\|")
+
+
+# ------------------------------------------------------------------------------------------------------------ the study
+
+Schema = dict[str, Any]
+
+TYPES = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "`true` or `false`",
+    "array": "list",
+    "object": "keys",
+}
+PATTERNS = {
+    values.Slug: "a short name: `a`–`z`, `0`–`9`, `-`, `_`, a letter first, at most 63",
+    values.FieldName: "a field's name: `a`–`z`, `0`–`9`, `_`, a letter first, at most 63",
+    values.SchemaId: "lower case words joined by dots",
+    values.Version: "`MAJOR.MINOR.PATCH`",
+}
+"""What the patterns of short texts mean, in words."""
+
+UNITS = {
+    "training.optimiser.learning_rate": "step",
+    "training.local_epochs": "passes over the records in a round",
+    "training.batch_size": "records; `null`: all in one batch",
+    "split.train": "share of patients",
+    "split.validation": "share of patients",
+    "split.test": "share of patients",
+    "rounds.maximum": "rounds",
+    "rounds.deadline_seconds": "seconds for a visit",
+    "rounds.retries": "repeats of a visit",
+    "convergence.patience": "rounds",
+    "convergence.minimum_change": "AUROC, or nats of loss",
+    "silos.minimum": "hospitals",
+    "silos.required": "site names",
+    "silos.minimum_records": "training records of all who counted",
+    "silos.minimum_validation": "validation records of one hospital",
+    "quarantine.max_fraction": "share of a hospital's records",
+}
+"""What the numbers of a study count."""
+
+WORDS = {get_args(kind)[1].pattern: text for kind, text in PATTERNS.items()}
+
+BOUNDS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "below {}",
+    "minItems": "{} or more entries",
+    "minLength": "{} or more characters",
+    "maxLength": "at most {} characters",
+    "pattern": "matches `{}`",
+}
+
+
+def study_table() -> str:
+    """Give the table of every key of a study file."""
+    return _table(Study.model_json_schema(by_alias=True), units=UNITS)
+
+
+def network_table() -> str:
+    """Give the table of every network's arguments."""
+    return "\n".join(f"#### {name}\n\n{_table(model.model_json_schema())}" for name, model in sorted(NETWORKS.items()))
+
+
+def _table(schema: Schema, units: Mapping[str, str] | None = None) -> str:
+    heads = ("key", "type", *(("unit",) if units else ()), "range", "default")
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for key, kind, bounds, default in _rows(schema, schema.get("$defs", {}), ""):
+        cells = (f"`{key}`", kind, *((units.get(key, ""),) if units else ()), bounds, default)
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _rows(schema: Schema, known: dict[str, Schema], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    required = set(schema.get("required", []))
+    for name, raw in schema.get("properties", {}).items():
+        part = _resolved(raw, known)
+        if part.get("properties"):
+            yield from _rows(part, known, f"{prefix}{name}.")
+            continue
+        default = "(required)" if name in required else _value(raw["default"]) if "default" in raw else "none"
+        yield f"{prefix}{name}", _type(part, known), _bounds(part, known), default
+
+
+def _resolved(part: Schema, known: dict[str, Schema]) -> Schema:
+    return known[part["$ref"].rsplit("/", 1)[-1]] if "$ref" in part else part
+
+
+def _type(part: Schema, known: dict[str, Schema]) -> str:
+    if "anyOf" in part:
+        kinds = [_type(_resolved(each, known), known) for each in part["anyOf"]]
+        return " or ".join(dict.fromkeys(kinds))
+    if "enum" in part or "const" in part:
+        return "one of"
+    if part.get("type") == "null":
+        return "`null`"
+    if part.get("type") == "array":
+        items = _resolved(part.get("items", {}), known)
+        return f"list of {_type(items, known)}" if items else "list"
+    return TYPES.get(str(part.get("type")), "value")
+
+
+def _bounds(part: Schema, known: dict[str, Schema]) -> str:
+    if "enum" in part or "const" in part:
+        return ", ".join(f"`{each}`" for each in part.get("enum", [part.get("const")]))
+    if part.get("pattern") in WORDS:
+        return WORDS[part["pattern"]]
+    found = [text.format(_value(part[key], bare=True)) for key, text in BOUNDS.items() if key in part]
+    for each in part.get("anyOf", []):
+        found += [bound for bound in [_bounds(_resolved(each, known), known)] if bound]
+    if part.get("type") == "array":
+        inner = _bounds(_resolved(part.get("items", {}), known), known)
+        found += [f"each {inner}"] if inner else []
+    return ", ".join(found).replace("|", "\\|")
+
+
+def _value(value: object, *, bare: bool = False) -> str:
+    if value is None:
+        text = "null"
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, float) and value.is_integer():
+        text = str(int(value))
+    elif isinstance(value, list | tuple):
+        text = "[" + ", ".join(_value(each, bare=True) for each in value) + "]"
+    elif isinstance(value, dict):
+        text = "{}" if not value else ", ".join(f"{key}: {_value(each, bare=True)}" for key, each in value.items())
+    else:
+        text = str(value)
+    return text if bare else f"`{text}`"
+
+
+# ----------------------------------------------------------------------------------------------------------------- pages
+
+PARTS: dict[str, Callable[[], str]] = {"study-keys": study_table, "network-arguments": network_table}
+
+
+def current_pages() -> dict[Path, str]:
+    """Give every page that is made, or holds a part that is, as it should be."""
+    pages = {COMMANDS: commands_page()}
+    for path in sorted(DOCS.rglob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        if path != COMMANDS and PART.search(text):
+            pages[path] = PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]()}\n{part[4]}", text)
+    return pages
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or say which are not current."""
+    stale = [path for path, text in current_pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if "--check" in arguments:
+        for path in stale:
+            print(f"{path.relative_to(DOCS.parent)} is not current; run: make docs")  # noqa: T201
+        return 1 if stale else 0
+    pages = current_pages()
+    for path in stale:
+        path.write_text(pages[path], encoding="utf-8")
+        print(f"wrote {path.relative_to(DOCS.parent)}")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

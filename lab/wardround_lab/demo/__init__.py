@@ -1,0 +1,1 @@
+"""The demonstration: real patients in a made-up split over four made-up hospitals."""

@@ -1,0 +1,204 @@
+"""The federated model beside what it should equal and what it should beat; possible only where all records are at hand.
+
+    federated   the study's own best weights
+    pooled      trained on the training records of all hospitals in one place, which no hospital would allow
+    alone       trained on the training records of one hospital; one model for each
+
+Equal for all: network, initial weights, loss, optimiser (its state new in every round, as in the study), batch size,
+local epochs a round, the most rounds, and the rule that ends the rounds and chooses the best. Different: pooled chooses
+by the validation records of all hospitals, alone by its own hospital's only; pooled takes the study's encoding (which
+was made from the sums over the same records), alone makes one from its own hospital's training records. A round of
+pooled takes more steps than a round of any hospital, for it has more batches. All are measured on the same test
+records, by the same counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import polars as pl
+import torch
+
+from coordinator.release.comparison import Comparison, ModelRow, SiteRecords
+from coordinator.rounds.normalisation import make_encoding
+from coordinator.rounds.outcome import Outcome
+from coordinator.rounds.policy import Progress
+from silo_node.cohort import Cohort, assemble
+from silo_node.configuration import Site
+from silo_node.training.encode import Examples, encode
+from silo_node.training.field_sums import field_sums
+from silo_node.training.loop import evaluate, train
+from wardround.errors import Broken
+from wardround.messages.round import StatisticsResult
+from wardround.metrics.pooled import ScoreCounts, measure, pool
+from wardround.models.build import build_network, read_weights, write_weights
+from wardround.study.bundle import Bundle
+from wardround.study.encoding import Encoding
+from wardround.study.randomness import derive_seed
+from wardround.weights.packing import Vector
+
+Kind: TypeAlias = Literal["federated", "pooled", "alone"]
+NOBODY = ""
+"""The site name that pooled training draws its seeds for; no hospital has it."""
+
+
+@dataclass(frozen=True)
+class Ward:
+    """One hospital and its records for a study, read by the hospital's own code."""
+
+    site: Site
+    cohort: Cohort
+
+    @property
+    def name(self) -> str:
+        """The hospital's site name."""
+        return self.site.file.site
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A model that was trained in one place.
+
+    Attributes:
+        weights: the best by the study's own rule; the last where no validation could say.
+        rounds: rounds that were trained; ``best_round`` of them made the weights.
+    """
+
+    weights: Vector
+    encoding: Encoding
+    rounds: int
+    best_round: int
+
+
+def gather(bundle: Bundle, sites: Sequence[Site]) -> tuple[Ward, ...]:
+    """Read every hospital's records, in the order of the sites.
+
+    Raises:
+        CheckFailed: when a hospital's records do not pass the check.
+    """
+    return tuple(Ward(site, assemble(site, bundle.contract, bundle.study, bundle.study_hash)) for site in sites)
+
+
+def compare(bundle: Bundle, wards: Sequence[Ward], outcome: Outcome, note: str = "") -> Comparison:
+    """Train the pooled model and each hospital's own, and measure all of them on everybody's test records."""
+    if outcome.best is None or outcome.encoding is None:
+        msg = "a study without a result has nothing to compare"
+        raise Broken(msg)
+    with one_thread():
+        together = learn_pooled(bundle, wards, outcome.encoding)
+        rows = [
+            _row("Federated", "federated", _on_tests(bundle, wards, outcome.best, outcome.encoding)),
+            _row("Pooled", "pooled", _on_tests(bundle, wards, together.weights, together.encoding)),
+        ]
+        for ward in wards:
+            own = learn_alone(bundle, ward)
+            counts = _on_tests(bundle, wards, own.weights, own.encoding)
+            rows.append(_row(f"{ward.site.file.name} alone", "alone", counts, ward.name))
+    return Comparison(models=tuple(rows), records=tuple(_records(ward) for ward in wards), note=note)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch work on one thread, as hospitals' trainers do: sums in threads depend on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+# ------------------------------------------------------------------------------------------------------------- learning
+
+
+def learn_pooled(bundle: Bundle, wards: Sequence[Ward], encoding: Encoding) -> Learned:
+    """Train on the training records of all hospitals in one place, with the study's encoding."""
+    training = pl.concat([ward.cohort.train for ward in wards])
+    validation = pl.concat([ward.cohort.validation for ward in wards])
+    return learn(bundle, training, validation, encoding, NOBODY)
+
+
+def learn_alone(bundle: Bundle, ward: Ward) -> Learned:
+    """Train on one hospital's training records, with an encoding made from them."""
+    cohort = ward.cohort
+    return learn(bundle, cohort.train, cohort.validation, own_encoding(bundle, cohort), ward.name)
+
+
+def own_encoding(bundle: Bundle, cohort: Cohort) -> Encoding:
+    """Make an encoding from one hospital's training records; at home no count is too small.
+
+    Raises:
+        Refused: C-STATISTICS when the hospital has no value at all of a numeric feature.
+    """
+    sums = field_sums(cohort.train, bundle.contract, bundle.study.features, small_cell=1)
+    result = StatisticsResult(validation=None, test=None, sums=sums, report=cohort.outgoing)
+    return make_encoding(bundle.study, bundle.contract, [result])
+
+
+def learn(bundle: Bundle, training: pl.DataFrame, validation: pl.DataFrame, encoding: Encoding, seed_name: str) -> Learned:
+    """Train in one place from the study's initial weights, by the study's own settings and stopping rule.
+
+    Args:
+        bundle: the study.
+        training: the records to train on, in schema form.
+        validation: the records that choose the best round and end the rounds.
+        encoding: from records to inputs.
+        seed_name: draws the order of records; a hospital's site name draws that hospital's own.
+    """
+    study = bundle.study
+    network = build_network(study.network, encoding.width)
+    examples, judges = encode(training, encoding), encode(validation, encoding)
+    progress, weights = Progress(study.convergence), bundle.weights
+    rounds = 0
+    while rounds < study.rounds.maximum and not progress.converged:
+        write_weights(network, weights, bundle.manifest)
+        progress.observe(rounds, weights, measure(_counts(network, judges)), (seed_name,))
+        rounds += 1
+        train(network, examples, study.training, derive_seed(study.seed, seed_name, rounds, "local training"))
+        weights = read_weights(network)[0]
+    write_weights(network, weights, bundle.manifest)
+    progress.observe(rounds, weights, measure(_counts(network, judges)), (seed_name,))
+    best = progress.best
+    if best is None:
+        return Learned(weights, encoding, rounds, rounds)
+    return Learned(best.weights, encoding, rounds, best.round)
+
+
+# ------------------------------------------------------------------------------------------------------------ measuring
+
+
+def _counts(network: torch.nn.Module, examples: Examples) -> ScoreCounts:
+    return evaluate(network, examples) if examples.size else pool([])
+
+
+def score_counts(bundle: Bundle, weights: Vector, encoding: Encoding, records: pl.DataFrame) -> ScoreCounts:
+    """Count a model's scores on some records in schema form; zeros where there are none."""
+    network = build_network(bundle.study.network, encoding.width)
+    write_weights(network, weights, bundle.manifest)
+    return _counts(network, encode(records, encoding))
+
+
+def _on_tests(bundle: Bundle, wards: Sequence[Ward], weights: Vector, encoding: Encoding) -> dict[str, ScoreCounts]:
+    return {ward.name: score_counts(bundle, weights, encoding, ward.cohort.test) for ward in wards}
+
+
+def _row(name: str, kind: Kind, counts: Mapping[str, ScoreCounts], site: str | None = None) -> ModelRow:
+    per_site = {each: measure(found) for each, found in counts.items()}
+    return ModelRow(name=name, kind=kind, site=site, per_site=per_site, overall=measure(pool(counts.values())))
+
+
+def _records(ward: Ward) -> SiteRecords:
+    counts = ward.cohort.counts
+    return SiteRecords(
+        site=ward.name,
+        name=ward.site.file.name,
+        found=counts.found,
+        quarantined=counts.quarantined,
+        used=counts.train + counts.validation + counts.test,
+        train=counts.train,
+        validation=counts.validation,
+        test=counts.test,
+    )

@@ -1,0 +1,144 @@
+"""Use a released model: a release folder and a hospital's own records in, probabilities out.
+
+The release is complete: weights, the recipe from record to input, the schema. The hospital's ``site.yaml`` maps and
+checks its records as for training, so that a wrong unit or code is found before it is scored. Predictions are patient
+data and stay where the records are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch import nn
+
+from silo_node.configuration import Site
+from silo_node.training.encode import encode
+from silo_node.validation.check import CheckFailed, CheckResult, check
+from wardround.canonical import sha256
+from wardround.contract.model import Contract, Limits
+from wardround.errors import Refused, refuse
+from wardround.models.build import build_network, write_weights
+from wardround.study.encoding import Encoding
+from wardround.study.model import Study
+from wardround.values import Value
+from wardround.weights.packing import from_safetensors, manifest_of
+
+WEIGHTS, ENCODING, STUDY, CONTRACT, SUMS = "model.safetensors", "encoding.json", "study.json", "contract.json", "SHA256SUMS"
+PROBABILITY = "probability"
+EMPTY_COLUMN = "T-ALLNULL"
+"""A field without any value is no fault here: a few patients may all miss it."""
+BATCH = 65_536
+"""Records scored at once: bounds memory, changes no figure."""
+
+SomeValue = TypeVar("SomeValue", bound=Value)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A released model, ready to score records of its schema."""
+
+    study: Study
+    contract: Contract
+    encoding: Encoding
+    network: nn.Module
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of a hospital's records.
+
+    Attributes:
+        table: the schema's primary key and ``probability``, in the order of the file; one row for each valid record.
+        check: what the check found; its quarantined records have no prediction.
+    """
+
+    table: pl.DataFrame
+    check: CheckResult
+
+
+def load_model(release: Path) -> Model:
+    """Load the best weights of a release folder.
+
+    Raises:
+        Refused: E-READ when a file is missing or is none of a release, E-HASH when one differs from the checksums.
+    """
+    members = {name: _read(release, name) for name in (WEIGHTS, ENCODING, STUDY, CONTRACT, SUMS)}
+    _hold_against_sums(members)
+    study, contract = _value(Study, STUDY, members), _value(Contract, CONTRACT, members)
+    encoding = _value(Encoding, ENCODING, members)
+    packed = from_safetensors(members[WEIGHTS])
+    network = build_network(study.network, encoding.width)
+    own = manifest_of({name: tensor.numpy() for name, tensor in network.state_dict().items()})
+    if packed is None or packed[1] != own or encoding.encoding_hash != contract.encoding_hash():
+        raise _unreadable(WEIGHTS, "weights, encoding, study and schema do not belong together")
+    write_weights(network, *packed)
+    network.eval()
+    return Model(study, contract, encoding, network)
+
+
+def _read(release: Path, name: str) -> bytes:
+    try:
+        return (release / name).read_bytes()
+    except OSError:
+        raise _unreadable(name, "the file is missing or cannot be read") from None
+
+
+def _hold_against_sums(members: dict[str, bytes]) -> None:
+    """Hold every member against the release's list of checksums, as ``sha256sum -c`` does."""
+    lines = members[SUMS].decode(errors="replace").splitlines()
+    expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    changed = [name for name, data in members.items() if name != SUMS and expected.get(name) != sha256(data)]
+    if changed:
+        raise refuse(
+            "E-HASH",
+            ", ".join(changed),
+            f"The files of a release are those of its {SUMS}",
+            "changed since the release",
+            "get the release again",
+        )
+
+
+def _value(model: type[SomeValue], name: str, members: dict[str, bytes]) -> SomeValue:
+    try:
+        return model.model_validate_json(members[name])
+    except ValidationError:
+        raise _unreadable(name, "it has unknown or wrong contents") from None
+
+
+def _unreadable(name: str, finding: str) -> Refused:
+    return refuse("E-READ", name, "A release folder holds what the study's end wrote", finding, "get the release again")
+
+
+def score(model: Model, records: pl.DataFrame) -> NDArray[np.float64]:
+    """Give the probability of the positive class for records in schema form; ``(n_records,)``, from 0 to 1."""
+    # Encoding asks for the target too, which nobody knows yet; its column is not used.
+    inputs = encode(records.with_columns(pl.lit(model.encoding.positive).alias(model.encoding.target)), model.encoding).inputs
+    found = np.empty(len(inputs))
+    with torch.no_grad():
+        for start in range(0, len(inputs), BATCH):
+            logits = model.network(torch.from_numpy(inputs[start : start + BATCH])).reshape(-1)
+            found[start : start + BATCH] = torch.sigmoid(logits.double()).numpy()
+    return found
+
+
+def predict(model: Model, site: Site) -> Predictions:
+    """Map, check and score a hospital's records; those that break the schema get no prediction.
+
+    Limits on how many records or missing values there may be are for training; a single patient is enough here.
+
+    Raises:
+        Refused: M- codes when site file and schema do not fit; T- codes (CheckFailed) when the table cannot be read.
+    """
+    contract = model.contract.model_copy(update={"limits": Limits()})
+    result = check(site, contract, fields=model.study.features, max_fraction=1.0, minimum_records=1)
+    if any(each.severity == "error" and each.level == "table" and each.code != EMPTY_COLUMN for each in result.findings):
+        raise CheckFailed(result)
+    keys = result.valid.select(contract.primary_key)
+    return Predictions(keys.with_columns(pl.Series(PROBABILITY, score(model, result.valid))), result)

@@ -1,0 +1,134 @@
+"""``wardround simulate``: conduct a study over hospitals whose directories are on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from coordinator.identity import PUBLIC, create_centre, load_centre
+from coordinator.release.release import write_release
+from coordinator.rounds.outcome import Outcome
+from silo_node.configuration import Site, load_site
+from silo_node.identity import load_identity
+from wardround.console import format_option, print_json, print_problems, say
+from wardround.errors import Problem, Refused, refuse
+from wardround.identity.keys import SigningKey
+from wardround.models.commands import make_bundle, make_roster
+from wardround.study.bundle import SUFFIX, Bundle, read_bundle
+from wardround.study.check import load_study
+from wardround.study.commands import schema_path_option
+from wardround_lab.progress import Display, figures
+from wardround_lab.simulate import simulate as conduct
+
+RELEASE = "release"
+CENTRE = "centre"
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--site", "site_paths", required=True, multiple=True, type=click.Path(path_type=Path), help="A hospital's site.yaml."
+)
+@click.option("--out", "out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Where the release goes.")
+@click.option(
+    "--centre",
+    "centre",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The centre's directory [default: OUT/centre, made anew].",
+)
+@schema_path_option
+@format_option
+def simulate(
+    study: Path, site_paths: tuple[Path, ...], out: Path, centre: Path | None, schema_path: tuple[Path, ...], form: str
+) -> int:
+    """Conduct STUDY (a study file, or a bundle) over hospitals on this machine, in one process.
+
+    It is the same code as in deployment, but for the transport: the hospitals must have keys (silo init) and must have
+    approved the study (silo approve). From a study file, the bundle to approve is written to OUT first.
+    Ends with status 0 when complete, 3 when partial, 1 when failed.
+    """
+    refuse_existing(out / RELEASE)
+    sites = [load_site(path) for path in site_paths]
+    folder = centre or out / CENTRE
+    if study.suffix == SUFFIX:
+        bundle, key = read_bundle(study), load_centre(folder)[1]
+        if key.public != bundle.roster.coordinator.signing_key:
+            raise refuse(
+                "P-ROSTER",
+                str(study),
+                "A bundle is conducted by the centre on its roster",
+                "the centre's key is another one",
+                "give that centre's directory with --centre",
+            )
+    else:
+        bundle, key, study = _bundle_of(study, sites, folder, out, schema_path)
+    with Display(bundle.study, Console(stderr=form == "json")) as display:
+        try:
+            outcome = conduct(bundle, sites, key, display)
+        except Refused as error:
+            raise Refused([_with_path(problem, study) for problem in error.problems]) from None
+    write_release(out / RELEASE, bundle, outcome)
+    report(bundle, outcome, out / RELEASE, form)
+    return outcome.exit_status
+
+
+def _bundle_of(
+    study: Path, sites: list[Site], centre: Path, out: Path, schema_path: tuple[Path, ...]
+) -> tuple[Bundle, SigningKey, Path]:
+    """Build the bundle of a study file for these hospitals; the one that was built before is the same, if nothing changed."""
+    found, contract = load_study(study, schema_path)
+    members = [load_identity(site.folder) for site in sites]
+    if not (centre / PUBLIC).exists():
+        create_centre(centre, "Simulation on one machine")
+    coordinator, key = load_centre(centre)
+    bundle = make_bundle(found, contract, make_roster(coordinator, members))
+    path = out / f"{found.name}{SUFFIX}"
+    bundle.write(path)
+    return bundle, key, path
+
+
+def refuse_existing(folder: Path) -> None:
+    """Refuse to conduct a study whose release would have no place.
+
+    Raises:
+        Refused: O-EXISTS.
+    """
+    if folder.exists():
+        raise refuse("O-EXISTS", str(folder), "Releases are never overwritten", "there is one already", "choose another --out")
+
+
+def _with_path(problem: Problem, bundle: Path) -> Problem:
+    """Put the bundle's own name into the next step of a missing approval."""
+    return replace(problem, next_step=problem.next_step.replace("BUNDLE", str(bundle)))
+
+
+def report(bundle: Bundle, outcome: Outcome, release: Path, form: str) -> None:
+    """Report an outcome: for people, or as one JSON object."""
+    if form == "json":
+        print_json(
+            {
+                "status": outcome.status,
+                "summary": outcome.summary,
+                "study_hash": bundle.study_hash,
+                "rounds": outcome.rounds,
+                "best_round": outcome.best_round,
+                "stopped": outcome.stopped,
+                "counted": list(outcome.counted),
+                "roster": list(outcome.roster),
+                "release": str(release),
+                "problems": [dict(problem.as_json()) for problem in outcome.problems],
+            }
+        )
+        return
+    if outcome.problems:
+        print_problems(outcome.problems)
+    why = {"converged": ", converged", "maximum": ", the most that the study allows", "failed": ""}[outcome.stopped]
+    say(f"{bundle.study.name}: {outcome.summary}; {outcome.rounds} rounds closed{why}.")
+    if outcome.status != "failed":
+        say(f"  best weights: round {outcome.best_round}, validation {figures(outcome.best_metrics)}")
+    if outcome.test is not None:
+        say(f"  test: {figures(outcome.test.pooled)}")
+    say(f"  {release / 'report.html'}")

@@ -1,0 +1,133 @@
+"""Hash-chained JSON lines, for journals and ledgers.
+
+Each line is canonical JSON ``{"sequence": n, "previous": hash, "hash": hash, "entry": {...}}``; ``hash`` covers the
+sequence, the previous hash and the entry. A line is on disk (fsync) before ``append`` returns. A torn last line (power
+cut in the middle of a write) is dropped on opening; an edited byte anywhere else is an error that names the line.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardround.canonical import Json, canonical_bytes, digest
+from wardround.errors import Broken, Refused, refuse
+from wardround.files import sync_folder
+
+GENESIS = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One verified line."""
+
+    sequence: int
+    hash: str
+    entry: dict[str, Json]
+
+
+def _hash(sequence: int, previous: str, entry: Json) -> str:
+    return digest("chain", 1, {"sequence": sequence, "previous": previous, "entry": entry})
+
+
+class Chain:
+    """An append-only chain in one file, written by one process."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or begin a chain, verify it whole and drop a torn last line.
+
+        Raises:
+            Refused: L-BROKEN naming the first line that does not hold.
+        """
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._length, self._head, self._size = 0, GENESIS, 0
+        for link, end in _read(path):
+            self._length, self._head, self._size = link.sequence + 1, link.hash, end
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.ftruncate(self._file, self._size)
+        sync_folder(path.parent)  # the file's own name must survive a power cut too
+
+    @property
+    def head(self) -> str:
+        """The hash of the last line; 64 zeros when there is none."""
+        return self._head
+
+    @property
+    def length(self) -> int:
+        """The number of lines."""
+        return self._length
+
+    def append(self, entry: dict[str, Json]) -> str:
+        """Add an entry and give its hash, once it is on disk.
+
+        Raises:
+            Refused: O-WRITE when the disk does not take it; the chain is as before.
+        """
+        hashed = _hash(self._length, self._head, entry)
+        line: Json = {"sequence": self._length, "previous": self._head, "hash": hashed, "entry": entry}
+        data = canonical_bytes(line) + b"\n"
+        try:
+            _write_whole(self._file, data, self._size)
+        except OSError:
+            os.ftruncate(self._file, self._size)
+            raise refuse(
+                "O-WRITE", self.path.name, "Every line is on disk before it counts", "the disk did not take a line", "free space"
+            ) from None
+        self._length, self._head, self._size = self._length + 1, hashed, self._size + len(data)
+        return hashed
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _write_whole(file: int, data: bytes, position: int) -> None:
+    if os.pwrite(file, data, position) != len(data):
+        raise OSError(errno.ENOSPC, "short write")
+    os.fsync(file)
+
+
+def read_chain(path: Path) -> list[Link]:
+    """Read and verify a chain without opening it for writing; a torn last line is left out."""
+    return [link for link, _ in _read(path)]
+
+
+def _broken(path: Path, number: int, finding: str) -> Refused:
+    return refuse(
+        "L-BROKEN",
+        f"{path.name}, line {number}",
+        "Every line holds the hash of all before it",
+        finding,
+        "keep this file as evidence, restore it from a backup and find out who changed it",
+    )
+
+
+def _read(path: Path) -> Iterator[tuple[Link, int]]:
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    previous, start, number = GENESIS, 0, 0
+    while (end := data.find(b"\n", start)) >= 0:
+        link = _link(path, data[start:end], number, previous)
+        previous, start, number = link.hash, end + 1, number + 1
+        yield link, start
+
+
+def _link(path: Path, line: bytes, sequence: int, previous: str) -> Link:
+    try:
+        value = json.loads(line)
+        entry, found = value["entry"], value["hash"]
+        known = {"sequence": sequence, "previous": previous, "hash": _hash(sequence, previous, entry), "entry": entry}
+        whole = canonical_bytes(known) == line
+    except (ValueError, KeyError, TypeError, RecursionError, Broken):
+        raise _broken(path, sequence + 1, "the line cannot be read") from None
+    if not whole:
+        raise _broken(path, sequence + 1, "the line, or one before it, was changed")
+    return Link(sequence, found, entry)

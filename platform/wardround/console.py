@@ -1,0 +1,177 @@
+"""The one command, ``wardround``, for everybody.
+
+The platform owns the plumbing; each installed distribution adds its own commands through the entry-point group
+``wardround.commands``, so a hospital that has no coordinator code has no coordinator commands. Exit status: 0 done,
+1 the thing checked is not in order, 2 wrong usage or configuration, 3 a study that ended on part of its hospitals.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+import wardround
+from wardround.errors import CATALOGUE, EXIT_USAGE, Problem, Refused, sentence
+
+if TYPE_CHECKING:
+    from wardround.canonical import Json
+
+COMMAND_GROUP = "wardround.commands"
+DEBUG_VARIABLE = "WARDROUND_DEBUG"
+"""Set it to 1 for the trace of an unexpected error, on this machine's terminal only."""
+
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to report: for people, or as one JSON object on standard output.",
+)
+
+
+def terminal() -> Console:
+    """Give the terminal for people's text (standard output)."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print text for people, without interpreting any markup in it."""
+    terminal().print(escape(text))
+
+
+def print_json(value: Json) -> None:
+    """Print one JSON object on standard output, for programs."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+
+
+def print_problems(problems: Sequence[Problem], form: str = "text") -> None:
+    """Print problems: as JSON on standard output, or for people on standard error."""
+    if form == "json":
+        print_json({"problems": [dict(problem.as_json()) for problem in problems]})
+        return
+    screen = Console(stderr=True, highlight=False, soft_wrap=True)
+    for problem in problems:
+        screen.print(
+            f"[bold red]{problem.code}[/] [bold]{escape(problem.place)}[/]: {escape(problem.finding)}. {escape(problem.rule)}."
+        )
+        screen.print(f"  [dim]Next:[/] {escape(sentence(problem.next_step))}")
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are entry points, loaded only when they are asked for."""
+
+    def __init__(self, *args: Any, entry_group: str = COMMAND_GROUP, **kwargs: Any) -> None:  # noqa: ANN401  (click's own)
+        """Take the entry-point group that names the commands."""
+        super().__init__(*args, **kwargs)
+        self.entry_group = entry_group
+
+    def _points(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.entry_group)}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands that are installed here."""
+        return sorted({*super().list_commands(ctx), *self._points()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command; one whose package is not installed is told as such when it runs."""
+        own = super().get_command(ctx, cmd_name)
+        point = self._points().get(cmd_name)
+        if own is not None or point is None:
+            return own
+        try:
+            module = importlib.import_module(point.module)
+        except ModuleNotFoundError as error:
+            return _absent(cmd_name, error.name or "a package")
+        command: click.Command = getattr(module, point.attr)
+        return command
+
+
+def _absent(command: str, module: str) -> click.Command:
+    def run() -> NoReturn:
+        raise Refused(
+            [
+                Problem(
+                    "X-EXTRA",
+                    f"wardround {command}",
+                    "The command needs a package that is not installed here",
+                    f"the Python module {module} is absent",
+                    "install the distribution that brings it (torch and monai: wardround-platform[models])",
+                )
+            ]
+        )
+
+    return click.Command(
+        command,
+        callback=run,
+        help=f"(needs the Python module {module}, which is not installed here)",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+        add_help_option=False,
+    )
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(wardround.__version__, message="%(version)s")
+def cli() -> None:
+    """Federated learning across hospitals: the model visits, the records stay."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and turn every outcome into an exit status; no stack trace by default."""
+    wants_json = "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
+    form = "json" if wants_json else "text"
+    try:
+        result = cli(list(arguments), prog_name="wardround", standalone_mode=False)
+    except Refused as error:
+        print_problems(error.problems, form)
+        return error.exit_status
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        if form == "json":
+            print_problems([_usage(error)], form)
+        else:
+            error.show()
+        return EXIT_USAGE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Stopped.", err=True)
+        return 130
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            raise
+        print_problems([_bug(error)], form)
+        return CATALOGUE["X-BUG"].exit_status
+    return result if isinstance(result, int) else 0
+
+
+def _usage(error: click.ClickException) -> Problem:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if isinstance(context, click.Context) else "wardround"
+    return Problem(
+        "X-USAGE", command, "Commands take what their help names", error.format_message().rstrip("."), f"see: {command} --help"
+    )
+
+
+def _bug(error: Exception) -> Problem:
+    return Problem(
+        "X-BUG",
+        "wardround",
+        "This should not happen",
+        f"an unexpected {type(error).__name__}",
+        f"run the command again with {DEBUG_VARIABLE}=1 to see the trace on this terminal, and report it without patient data",
+    )
+
+
+def main() -> NoReturn:
+    """Run ``wardround`` and leave with its exit status."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Shared data contracts: what a hospital's records must look like before a study may use them."""

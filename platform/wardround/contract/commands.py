@@ -1,0 +1,156 @@
+"""``wardround schema``: which shared schemas there are, what one holds, and whether a schema file is in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from wardround.canonical import model_json
+from wardround.console import format_option, print_json, say, terminal
+from wardround.contract import library
+from wardround.contract.model import Contract, ContractField
+from wardround.contract.rules import parse, unparse
+
+if TYPE_CHECKING:
+    from wardround.canonical import Json
+
+SCHEMA_PATH_VARIABLE = "WARDROUND_SCHEMA_PATH"
+
+schema_path_option = click.option(
+    "--schema-path",
+    "schema_path",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    envvar=SCHEMA_PATH_VARIABLE,
+    show_envvar=True,
+    help="A further schema folder (tables/<id>/<version>.yaml); may be given several times.",
+)
+
+
+@click.group()
+def schema() -> None:
+    """Shared schemas (data contracts): list them, show one, check a file."""
+
+
+@schema.command("list")
+@schema_path_option
+@format_option
+def list_command(schema_path: tuple[Path, ...], form: str) -> None:
+    """List every version of every schema that is installed or on the schema path."""
+    rows = [(listing, library.open_listing(listing)) for listing in library.available(schema_path)]
+    if form == "json":
+        print_json({"schemas": [_summary(contract, shipped=listing.shipped) for listing, contract in rows]})
+        return
+    table = _table("schema", "version", "status", "fields", "title", "contract hash")
+    for _, contract in rows:
+        counted = str(len(contract.fields))
+        words = (contract.id, contract.version, contract.status, counted, contract.title, contract.contract_hash()[:12])
+        table.add_row(*(escape(word) for word in words))
+    terminal().print(table)
+
+
+def _summary(contract: Contract, **more: Json) -> dict[str, Json]:
+    return {
+        "id": contract.id,
+        "version": contract.version,
+        "status": contract.status,
+        "title": contract.title,
+        "fields": len(contract.fields),
+        "contract_hash": contract.contract_hash(),
+        "encoding_hash": contract.encoding_hash(),
+        **more,
+    }
+
+
+@schema.command("show")
+@click.argument("name")
+@schema_path_option
+@format_option
+def show_command(name: str, schema_path: tuple[Path, ...], form: str) -> None:
+    """Show one schema: its fields, limits, rules and hashes. NAME is an id, id@version or a file."""
+    contract = library.find(name, schema_path)
+    if form == "json":
+        print_json({**_summary(contract), "contract": model_json(contract)})
+        return
+    say(f"{contract.title}\n{contract.id} {contract.version} ({contract.status}): {contract.row_grain}")
+    if contract.description:
+        say(f"\n{contract.description}")
+    terminal().print(_fields_table(contract))
+    if contract.rules:
+        terminal().print(_rules_table(contract))
+    say(f"primary key     {', '.join(contract.primary_key)}")
+    say(f"patient key     {contract.patient_key}")
+    say(f"at least        {contract.limits.min_records} records of {contract.limits.min_patients} patients")
+    say(f"contract hash   {contract.contract_hash()}")
+    say(f"encoding hash   {contract.encoding_hash()}")
+    for source in contract.sources:
+        say(f"source          {source.title}{f' ({source.licence})' if source.licence else ''}")
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    """Make a table whose first column is never cut and whose other words wrap instead of being cut."""
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for position, column in enumerate(columns):
+        table.add_column(column, no_wrap=position == 0, overflow="fold")
+    return table
+
+
+def _fields_table(contract: Contract) -> Table:
+    table = _table("field", "type", "unit", "values", "missing", "privacy", title="Fields")
+    for field in contract.fields:
+        missing = "never" if field.required else f"up to {field.missing.max_fraction:.0%}"
+        words = (field.name, field.type, field.unit or "", _values(field), missing, field.privacy)
+        table.add_row(*(escape(word) for word in words))
+    return table
+
+
+def _values(field: ContractField) -> str:
+    plausible = field.plausible
+    if plausible is None:
+        return _possible(field)
+    share = f"{plausible.max_outside:.0%} of records outside {plausible.low} to {plausible.high}"
+    return f"{_possible(field)}; at most {share}"
+
+
+def _possible(field: ContractField) -> str:
+    limits = field.constraints
+    if field.categories:
+        return " | ".join(field.values)
+    if limits.minimum is not None or limits.maximum is not None:
+        return f"{_limit(limits.minimum)} to {_limit(limits.maximum)}"
+    if limits.pattern is not None:
+        return limits.pattern
+    if limits.min_length is not None or limits.max_length is not None:
+        return f"{_limit(limits.min_length)} to {_limit(limits.max_length)} characters"
+    return ""
+
+
+def _limit(value: float | str | None) -> str:
+    return "any" if value is None else str(value)
+
+
+def _rules_table(contract: Contract) -> Table:
+    table = _table("rule", "check", "severity", title="Rules")
+    for rule in contract.rules:
+        severity = rule.severity if rule.severity == "error" else f"warning, at most {rule.max_fraction:.0%}"
+        table.add_row(*(escape(word) for word in (rule.id, unparse(parse(rule.check)), severity)))
+    return table
+
+
+@schema.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@format_option
+def check_command(file: Path, form: str) -> None:
+    """Check a schema FILE: every problem at once, each with its line. Prints the hashes of a file in order."""
+    contract = library.load(file)
+    if form == "json":
+        print_json({**_summary(contract), "in_order": True})
+        return
+    say(f"{contract.id} {contract.version} is in order: {len(contract.fields)} fields, {len(contract.rules)} rules.")
+    say(f"contract hash   {contract.contract_hash()}")
+    say(f"encoding hash   {contract.encoding_hash()}")

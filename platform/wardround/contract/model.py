@@ -1,0 +1,237 @@
+"""The data contract as a value.
+
+The field vocabulary is that of Frictionless Table Schema v2 (``constraints``, ``categories``, ``missingValues``,
+``primaryKey``, ``fieldsMatch``), with what clinical data needs beside it: UCUM units, plausible ranges with a share
+limit, limits of missing values, privacy classes, a patient key and cross-field rules.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, StringConstraints, model_validator
+from pydantic import Field as Setting
+
+from wardround.canonical import EXACT_INTEGER_LIMIT, Json, digest, model_json
+from wardround.values import Count, FieldName, Fraction, SchemaId, Slug, Value, Version
+
+ExactInteger = Annotated[int, Setting(gt=-EXACT_INTEGER_LIMIT, lt=EXACT_INTEGER_LIMIT)]
+Number = Annotated[ExactInteger | float, Setting(union_mode="left_to_right"), AfterValidator(lambda value: value + 0)]
+"""A limit: an integer that JSON holds exactly, or a finite number. Negative zero (which has no canonical form) is zero."""
+Text = Annotated[str, StringConstraints(max_length=2000)]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Concept(Value):
+    """A code of a terminology that a field or category stands for, as text (``LOINC``, ``15074-8``)."""
+
+    system: Words
+    code: Words
+
+
+class Category(Value):
+    """One allowed value of a coded field, with its label for people."""
+
+    value: Words
+    label: Words | None = None
+    concept: Concept | None = None
+
+
+class MissingMark(Value):
+    """A text that stands for a missing value, and what kind of missing it is."""
+
+    value: Annotated[str, StringConstraints(max_length=100)]
+    label: Words
+
+
+class Constraints(Value):
+    """What every value must obey; a record that does not is set aside (quarantined).
+
+    ``minimum`` and ``maximum`` are inclusive, in the field's unit; for dates they are ISO dates.
+    """
+
+    required: bool = False
+    unique: bool = False
+    pattern: Text | None = None
+    min_length: Count | None = Setting(default=None, alias="minLength")
+    max_length: Count | None = Setting(default=None, alias="maxLength")
+    minimum: Number | Text | None = None
+    maximum: Number | Text | None = None
+
+
+class Plausible(Value):
+    """Values outside ``low``..``high`` are possible but rare: at most the share ``max_outside`` of a hospital's records."""
+
+    low: Number
+    high: Number
+    max_outside: Fraction = 0.01
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Plausible:
+        if not self.low < self.high:
+            msg = "low must be less than high"
+            raise ValueError(msg)
+        return self
+
+
+class Missing(Value):
+    """How many values of a field may be missing at a hospital, and the marks that mean missing in shared form."""
+
+    max_fraction: Fraction = 1.0
+    labels: tuple[MissingMark, ...] = ()
+
+
+class ContractField(Value):
+    """One column of the shared table.
+
+    Attributes:
+        unit: UCUM code, for numbers; ``1`` is the code of a pure number.
+        privacy: ``direct`` and ``quasi`` identifiers and ``pseudonym`` keys may never be features; ``none`` may.
+    """
+
+    name: FieldName
+    title: Words | None = None
+    description: Text | None = None
+    type: Literal["string", "integer", "number", "date"]
+    unit: Words | None = None
+    concept: Concept | None = None
+    constraints: Constraints = Constraints()
+    categories: tuple[Category, ...] = ()
+    plausible: Plausible | None = None
+    missing: Missing = Missing()
+    privacy: Literal["direct", "quasi", "pseudonym", "none"] = "none"
+
+    @property
+    def required(self) -> bool:
+        """Whether a record without this value is set aside."""
+        return self.constraints.required
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The allowed values of a coded field, in the contract's order; empty for others."""
+        return tuple(category.value for category in self.categories)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ContractField:
+        if found := self._contradictions():
+            raise ValueError("; ".join(dict.fromkeys(found)))
+        return self
+
+    def _contradictions(self) -> list[str]:
+        numeric = self.type in ("integer", "number")
+        limits = self.constraints
+        found: list[str] = []
+        if self.unit is not None and not numeric:
+            found.append("only numbers have a unit")
+        if numeric and self.unit is None:
+            found.append('a number needs a unit (UCUM; "1" for a pure number)')
+        if self.categories and self.type != "string":
+            found.append("categories belong to type string (codes are text)")
+        if len(set(self.values)) != len(self.values):
+            found.append("a category stands twice")
+        if self.plausible is not None and not numeric:
+            found.append("only numbers have a plausible range")
+        if limits.pattern is not None and self.type != "string":
+            found.append("only text has a pattern")
+        if limits.pattern is not None and not _compiles(limits.pattern):
+            found.append("the pattern is not a regular expression")
+        for limit in (limits.minimum, limits.maximum):
+            if limit is not None and isinstance(limit, str) != (self.type == "date"):
+                found.append("limits are numbers for numbers and ISO dates (in quotes) for dates")
+            if limit is not None and self.type == "string":
+                found.append("text has no minimum or maximum; use minLength, maxLength or pattern")
+        if _out_of_order(limits.minimum, limits.maximum):
+            found.append("minimum is above maximum")
+        return found
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return True
+
+
+def _out_of_order(low: float | str | None, high: float | str | None) -> bool:
+    if isinstance(low, str) or isinstance(high, str):
+        return isinstance(low, str) and isinstance(high, str) and low > high
+    return low is not None and high is not None and low > high
+
+
+class Rule(Value):
+    """A statement about one record, in the grammar of ``wardround.contract.rules``.
+
+    A record whose values the rule needs are missing is not judged. ``error``: every record that breaks it is set aside.
+    ``warning``: at most the share ``max_fraction`` may break it; none is set aside.
+    """
+
+    id: Slug
+    check: Text
+    description: Text | None = None
+    severity: Literal["error", "warning"] = "error"
+    max_fraction: Fraction = 0.0
+
+
+class Limits(Value):
+    """How many records and patients a hospital needs for this contract to mean anything."""
+
+    min_records: Count = 1
+    min_patients: Count = 1
+
+
+class Source(Value):
+    """Where a contract's definitions come from: a paper, a standard, a data set's own page."""
+
+    title: Text
+    licence: Words | None = None
+
+
+class Contract(Value):
+    """A shared schema: ``id`` + ``version`` name it, ``contract_hash`` fixes it, ``encoding_hash`` fixes what a model sees.
+
+    Immutable once published: a changed file is a new version.
+    """
+
+    kind: Literal["table"]
+    id: SchemaId
+    version: Version
+    status: Literal["draft", "active", "deprecated"]
+    title: Words
+    description: Text | None = None
+    sources: tuple[Source, ...] = ()
+    row_grain: Words
+    primary_key: tuple[FieldName, ...] = Setting(alias="primaryKey", min_length=1)
+    patient_key: FieldName = Setting(alias="patientKey")
+    fields_match: Literal["exact", "superset"] = Setting(default="exact", alias="fieldsMatch")
+    missing_values: tuple[MissingMark, ...] = Setting(default=(MissingMark(value="", label="blank"),), alias="missingValues")
+    fields: tuple[ContractField, ...] = Setting(min_length=1)
+    rules: tuple[Rule, ...] = ()
+    limits: Limits = Limits()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields' names, in order."""
+        return tuple(field.name for field in self.fields)
+
+    def field(self, name: str) -> ContractField:
+        """Give a field by name; ``KeyError`` when there is none."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(name)
+
+    def missing_marks(self, name: str) -> tuple[str, ...]:
+        """Give every text that means missing for a field in shared form."""
+        marks = (*self.missing_values, *self.field(name).missing.labels)
+        return tuple(dict.fromkeys(mark.value for mark in marks))
+
+    def contract_hash(self) -> str:
+        """Give the digest of the whole contract with its defaults filled in."""
+        return digest("contract", 1, model_json(self))
+
+    def encoding_hash(self) -> str:
+        """Give the digest of what a model sees: ordered names, types, units, requiredness and category order."""
+        encoded: list[Json] = [[field.name, field.type, field.unit, field.required, list(field.values)] for field in self.fields]
+        return digest("contract-encoding", 1, encoded)

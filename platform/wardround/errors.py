@@ -1,0 +1,226 @@
+"""Errors that a person can act on.
+
+    WardroundError
+    ├── Refused          one or more problems with what somebody wrote, sent or asked for
+    └── Broken           a promise of our own did not hold (a bug); never caused by input
+
+Every problem names its stable code, the place, the rule, the finding and the next step. No problem ever holds a cell
+value, and the public text names only what a schema, a study or a file's own keys name. The codes are the catalogue
+below; ``docs/reference/errors.md`` has an entry for each, and a test fails without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+EXIT_DONE = 0
+EXIT_NOT_IN_ORDER = 1
+EXIT_USAGE = 2
+EXIT_PARTIAL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueEntry:
+    """One kind of problem: what it is in a few words, and the exit status of a command that ends with it."""
+
+    title: str
+    exit_status: int = EXIT_USAGE
+
+
+def _checked(title: str) -> CatalogueEntry:
+    return CatalogueEntry(title, EXIT_NOT_IN_ORDER)
+
+
+CATALOGUE: dict[str, CatalogueEntry] = {
+    # Files that a person writes
+    "Y-FILE": CatalogueEntry("a file is missing or cannot be read"),
+    "Y-ENCODING": CatalogueEntry("a text file is not UTF-8"),
+    "Y-SYNTAX": CatalogueEntry("the file is not the plain YAML that we read"),
+    "Y-SURPRISE": CatalogueEntry("an unquoted word that YAML readers understand differently"),
+    "Y-DUPKEY": CatalogueEntry("a key stands twice"),
+    "Y-KEY": CatalogueEntry("an unknown key"),
+    "Y-MISSING": CatalogueEntry("a required key is absent"),
+    "Y-VALUE": CatalogueEntry("a value of the wrong type or out of range"),
+    # Shared schemas (data contracts)
+    "S-UNKNOWN": CatalogueEntry("no such schema"),
+    "S-VERSION": CatalogueEntry("the schema exists, but not in this version"),
+    "S-UNIT": CatalogueEntry("a unit that is not a known UCUM code"),
+    "S-RULE": CatalogueEntry("a cross-field rule that cannot be read"),
+    "S-FIELD": CatalogueEntry("the schema names a field that it does not have"),
+    "S-RANGE": CatalogueEntry("limits that contradict each other"),
+    "S-HASH": CatalogueEntry("the schema file differs from the registry"),
+    # Site file and mapping
+    "M-SOURCE": CatalogueEntry("the site file names a source that it does not have"),
+    "M-FIELD": CatalogueEntry("the mapping names a field that the schema does not have"),
+    "M-UNMAPPED": CatalogueEntry("a required field has no local column"),
+    "M-UNIT": CatalogueEntry("a local unit that cannot be converted"),
+    "M-CODE": CatalogueEntry("a local code maps to a value that the schema does not have"),
+    "M-SCHEMA": CatalogueEntry("the site file has no mapping for this schema"),
+    # Records
+    "T-FILE": _checked("a source file is missing or cannot be read"),
+    "T-ENCODING": _checked("a table is not in the declared encoding"),
+    "T-DELIM": _checked("a table does not have the declared delimiter"),
+    "T-NOHEADER": _checked("a table has no header line"),
+    "T-HDRDUP": _checked("a column name stands twice in the header"),
+    "T-MISSCOL": _checked("a mapped column is absent"),
+    "T-EXTRACOL": _checked("a column that the mapping does not know"),
+    "T-RAGGED": _checked("lines with too few or too many cells"),
+    "T-EMPTY": _checked("a table without records"),
+    "T-FEW": _checked("fewer records or patients than required"),
+    "T-TYPE": _checked("a cell is not of the field's type"),
+    "T-INTFRAC": _checked("a fraction in an integer field"),
+    "T-NONFINITE": _checked("an infinite or undefined number"),
+    "T-RANGE": _checked("an impossible value"),
+    "T-PLAUS": _checked("too many implausible values"),
+    "T-ENUM": _checked("a value outside the code list"),
+    "T-MAP": _checked("a local code without a mapping"),
+    "T-PATTERN": _checked("a text that breaks the field's pattern"),
+    "T-NULL": _checked("a required value is missing"),
+    "T-MISSLIM": _checked("too many missing values"),
+    "T-ALLNULL": _checked("a field without any value"),
+    "T-LABEL": _checked("the target has a single class"),
+    "T-RULE": _checked("records break a cross-field rule"),
+    "T-DUPKEY": _checked("a primary key stands twice"),
+    "T-QUARANTINE": _checked("more records set aside than the study allows"),
+    # Studies and bundles
+    "P-SCHEMA": CatalogueEntry("the study and the schema do not fit"),
+    "P-FIELD": CatalogueEntry("the study names a field that the schema does not have"),
+    "P-NETWORK": CatalogueEntry("an unknown network, loss, optimiser or argument"),
+    "P-RULE": CatalogueEntry("a cohort rule that cannot be read"),
+    "P-RANGE": CatalogueEntry("study settings that contradict each other"),
+    "P-ROSTER": CatalogueEntry("the roster of hospitals is not in order"),
+    "P-PROTOCOL": CatalogueEntry("written for another protocol version"),
+    "B-READ": CatalogueEntry("the study bundle cannot be read"),
+    "B-HASH": CatalogueEntry("the study bundle was changed after it was built"),
+    # Keys, approvals, chains
+    "K-MISSING": CatalogueEntry("a key is missing"),
+    "K-MODE": CatalogueEntry("a private key can be read by others"),
+    "K-FORMAT": CatalogueEntry("a key or signature file cannot be read"),
+    "K-EXISTS": CatalogueEntry("keys exist already"),
+    "A-MISSING": _checked("the hospital has not approved this study"),
+    "A-INVALID": _checked("an approval does not hold"),
+    "A-EXPIRED": _checked("an approval has expired"),
+    "L-BROKEN": _checked("a journal or ledger was changed"),
+    # Messages refused by a hospital's porter
+    "H-PROTOCOL": _checked("a message of an unknown protocol or form"),
+    "H-SIGNATURE": _checked("a message that is not signed by the pinned coordinator"),
+    "H-ADDRESS": _checked("a message for another hospital"),
+    "H-STUDY": _checked("a task of a study that is not approved here"),
+    "H-ORDER": _checked("a task out of order"),
+    "H-BODY": _checked("a task whose weights are not what its header says"),
+    "H-DATA": _checked("the records do not pass the check"),
+    "H-FEW": _checked("too few records to take part"),
+    "H-CHANGED": _checked("the records are not those of the signed check"),
+    "H-RANGE": _checked("the change of weights is too large for the exact sum"),
+    "H-NONFINITE": _checked("training gave numbers that are not finite"),
+    "H-GATE": _checked("the egress gate refused a release"),
+    "H-WITHDRAWN": _checked("the coordinator withdrew the task"),
+    "H-FAILED": _checked("the work failed inside the hospital"),
+    # Replies refused by the coordinator
+    "R-PROTOCOL": _checked("a reply of an unknown protocol or form"),
+    "R-SENDER": _checked("a reply from somebody who is not on the roster"),
+    "R-SIGNATURE": _checked("a reply that is not signed by its hospital"),
+    "R-TASK": _checked("a reply to another task"),
+    "R-BODY": _checked("a body that is not what the reply's header says"),
+    "R-SHAPE": _checked("a change of weights of the wrong size"),
+    "R-NONFINITE": _checked("a change of weights that is not finite"),
+    "R-RANGE": _checked("a change of weights too large for the exact sum"),
+    "R-RECORDS": _checked("another record count than the signed one"),
+    "R-METRICS": _checked("counts that contradict each other"),
+    "R-LATE": _checked("a reply after the deadline"),
+    "R-SILENT": _checked("no reply before the deadline"),
+    # Rounds
+    "C-QUORUM": _checked("fewer hospitals or records than the study requires"),
+    "C-REQUIRED": _checked("a required hospital did not answer"),
+    "C-FAILED": _checked("too many failed rounds"),
+    "C-STATISTICS": _checked("no normalisation can be made"),
+    # Releases that somebody uses
+    "E-READ": CatalogueEntry("a release cannot be read"),
+    "E-HASH": CatalogueEntry("a release was changed"),
+    # Files we write, and everything else
+    "O-EXISTS": CatalogueEntry("the output exists already"),
+    "O-WRITE": CatalogueEntry("an output cannot be written"),
+    "X-USAGE": CatalogueEntry("the command was used wrongly"),
+    "X-EXTRA": CatalogueEntry("a package that this command needs is not installed"),
+    "X-BUG": CatalogueEntry("an error of Wardround itself"),
+}
+
+
+def sentence(text: str) -> str:
+    """End a text with a full stop, unless it ends with a mark of its own."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem, in the five parts that every message has.
+
+    Attributes:
+        code: a key of ``CATALOGUE``.
+        place: file and line, or ``schema.field``, or a hospital's name. Never a path from a record.
+        rule: what should hold.
+        finding: what was found instead; never a cell value.
+        next_step: what the reader can do now.
+    """
+
+    code: str
+    place: str
+    rule: str
+    finding: str
+    next_step: str
+
+    def __post_init__(self) -> None:
+        """Refuse a code that has no entry: a message without a page helps nobody."""
+        if self.code not in CATALOGUE:
+            msg = f"no such error code: {self.code}"
+            raise Broken(msg)
+
+    def __str__(self) -> str:
+        """Give the problem as two lines of text."""
+        return f"{self.code} {self.place}: {self.finding}. {self.rule}.\n  Next: {sentence(self.next_step)}"
+
+    def as_json(self) -> dict[str, str]:
+        """Give the problem as a flat JSON object."""
+        return asdict(self)
+
+
+class WardroundError(Exception):
+    """Any error that Wardround raises on purpose."""
+
+
+class Broken(WardroundError):
+    """A promise of Wardround itself does not hold. Always a bug, never bad input."""
+
+
+class Refused(WardroundError):
+    """What was given is refused, for all the reasons in ``problems`` (at least one)."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        """Take all problems at once, so that nobody mends a file one error at a time."""
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        if not self.problems:
+            msg = "Refused without a problem"
+            raise Broken(msg)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the problems, in order."""
+        return tuple(problem.code for problem in self.problems)
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of a command that ends with these problems: the gravest one's."""
+        return max(CATALOGUE[code].exit_status for code in self.codes)
+
+
+def refuse(code: str, place: str, rule: str, finding: str, next_step: str) -> Refused:
+    """Make the exception for a single problem, to be raised by the caller."""
+    return Refused([Problem(code, place, rule, finding, next_step)])
+
+
+def raise_all(problems: Sequence[Problem]) -> None:
+    """Raise ``Refused`` when there is at least one problem, else do nothing."""
+    if problems:
+        raise Refused(problems)

@@ -1,0 +1,81 @@
+"""Files that are whole or not there: written beside, flushed to disk, then renamed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from wardround.errors import Refused, refuse
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's own entry, so that a rename in it survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_beside(path: Path, data: bytes, mode: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a file whole, replacing an older one.
+
+    Raises:
+        Refused: O-WRITE when it cannot be written; the older file, if any, is untouched.
+    """
+    try:
+        beside = _write_beside(path, data, mode)
+        try:
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a file whole that must not exist yet; ``FileExistsError`` when it does.
+
+    Raises:
+        Refused: O-WRITE when it cannot be written.
+    """
+    try:
+        beside = _write_beside(path, data, mode)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    finally:
+        beside.unlink()
+    sync_folder(path.parent)
+
+
+def _unwritable(path: Path, error: OSError) -> Refused:
+    return refuse(
+        "O-WRITE",
+        path.name,
+        "Outputs are written whole or not at all",
+        f"the file cannot be written ({type(error).__name__})",
+        "check the folder's rights and the free space",
+    )

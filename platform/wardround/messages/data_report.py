@@ -1,0 +1,196 @@
+"""What a hospital says to the outside about its records: codes, the schema's own names, and counts that are large enough.
+
+No free string: codes come from a closed list, fields and rules are names of the shared schema (``foreign_names`` holds a
+report against it), everything else is a number. Counts of one to ten (by default) are withheld together with everything
+from which they could be computed, and withheld is not zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from wardround.contract.model import Contract
+from wardround.values import Count, FieldName, SchemaId, Sha256, Slug, Value, Version
+
+FindingCode: TypeAlias = Literal[
+    "T-FILE",
+    "T-ENCODING",
+    "T-DELIM",
+    "T-NOHEADER",
+    "T-HDRDUP",
+    "T-MISSCOL",
+    "T-EXTRACOL",
+    "T-RAGGED",
+    "T-EMPTY",
+    "T-FEW",
+    "T-TYPE",
+    "T-INTFRAC",
+    "T-NONFINITE",
+    "T-RANGE",
+    "T-PLAUS",
+    "T-ENUM",
+    "T-MAP",
+    "T-PATTERN",
+    "T-NULL",
+    "T-MISSLIM",
+    "T-ALLNULL",
+    "T-LABEL",
+    "T-RULE",
+    "T-DUPKEY",
+    "T-QUARANTINE",
+]
+"""What can be wrong with records; each has its entry in ``docs/reference/errors.md``."""
+
+
+class ShownCell(Value):
+    """A count that may leave: zero, or at least the hospital's threshold."""
+
+    count: Count
+
+
+class WithheldCell(Value):
+    """A count that may not leave; it is not zero."""
+
+    withheld: Literal[True] = True
+
+
+Cell: TypeAlias = ShownCell | WithheldCell
+
+
+class FindingSummary(Value):
+    """One kind of finding.
+
+    Attributes:
+        field: a field of the schema, where the finding is about one.
+        rule: the schema's id of a cross-field rule, where the finding is about one.
+        records: how many records it concerns, where it concerns records.
+    """
+
+    code: FindingCode
+    severity: Literal["error", "warning"]
+    field: FieldName | None = None
+    rule: Slug | None = None
+    records: Cell | None = None
+
+
+class DataReport(Value):
+    """The result of a check, as it may leave the hospital.
+
+    Attributes:
+        found: records in the hospital's table.
+        quarantined: records set aside because they break the schema; ``found`` − ``valid``.
+        valid: records that obey it.
+    """
+
+    kind: Literal["data-report"] = "data-report"
+    format: Literal[1] = 1
+    schema_id: SchemaId
+    schema_version: Version
+    contract_hash: Sha256
+    passed: bool
+    found: Cell
+    quarantined: Cell
+    valid: Cell
+    findings: Annotated[tuple[FindingSummary, ...], Field(max_length=100_000)] = ()
+
+
+class CountedFinding(Value):
+    """A finding with its true count, before the counts are weighed against the threshold; it never leaves."""
+
+    code: FindingCode
+    severity: Literal["error", "warning"]
+    field: FieldName | None = None
+    rule: Slug | None = None
+    records: Count | None = None
+    sets_aside: bool = False
+
+
+def make_report(
+    contract: Contract, *, found: int, quarantined: int, passed: bool, findings: Sequence[CountedFinding], small_cell: int
+) -> DataReport:
+    """Make the outgoing report; all or nothing.
+
+    When any count, or any count that follows from the others, lies between 1 and ``small_cell`` − 1, then every count
+    but zeros is withheld, except the number of valid records when it is large enough itself: the number that trained
+    leaves anyway, and by itself it gives nothing else away.
+
+    Args:
+        contract: names the schema.
+        found: records in the table.
+        quarantined: records set aside.
+        passed: whether the check passed.
+        findings: with their true counts.
+        small_cell: the hospital's threshold.
+    """
+    valid = found - quarantined
+    counts = [finding.records for finding in findings if finding.records is not None]
+    aside = [finding.records for finding in findings if finding.sets_aside and finding.records is not None]
+    hide = any(0 < each < small_cell for each in _derivable(found, quarantined, counts, aside))
+    return DataReport(
+        schema_id=contract.id,
+        schema_version=contract.version,
+        contract_hash=contract.contract_hash(),
+        passed=passed,
+        found=_cell(found, hide=hide),
+        quarantined=_cell(quarantined, hide=hide),
+        valid=_cell(valid, hide=0 < valid < small_cell),
+        findings=tuple(
+            FindingSummary(
+                code=finding.code,
+                severity=finding.severity,
+                field=finding.field,
+                rule=finding.rule,
+                records=None if finding.records is None else _cell(finding.records, hide=hide),
+            )
+            for finding in findings
+        ),
+    )
+
+
+def without_counts(report: DataReport) -> DataReport:
+    """Give the same report with every count but zeros withheld: for where other numbers that leave would give them away."""
+
+    def hidden(cell: Cell) -> Cell:
+        return cell if isinstance(cell, ShownCell) and cell.count == 0 else WithheldCell()
+
+    findings = tuple(
+        each if each.records is None else each.model_copy(update={"records": hidden(each.records)}) for each in report.findings
+    )
+    cells = {"found": hidden(report.found), "quarantined": hidden(report.quarantined), "valid": hidden(report.valid)}
+    return report.model_copy(update={**cells, "findings": findings})
+
+
+def _cell(count: int, *, hide: bool) -> Cell:
+    return WithheldCell() if hide and count > 0 else ShownCell(count=count)
+
+
+def _derivable(found: int, quarantined: int, counts: Iterable[int], aside: Sequence[int]) -> Iterable[int]:
+    """Give every count, and every group of records whose size follows from the counts.
+
+    ``aside`` are the sizes of the sets whose union is set aside, so the records outside one of them, and how often
+    records stand in more than one, follow from the union's size.
+    """
+    yield from (found, quarantined, found - quarantined)
+    for count in counts:
+        yield from (count, found - count)
+    for count in aside:
+        yield quarantined - count
+    yield sum(aside) - quarantined
+
+
+def foreign_names(report: DataReport, contract: Contract) -> tuple[str, ...]:
+    """Give the parts of a report that name something that the schema does not have; the egress gate wants none."""
+    rules = {rule.id for rule in contract.rules}
+    foreign: list[str] = []
+    same = (contract.id, contract.version, contract.contract_hash())
+    if (report.schema_id, report.schema_version, report.contract_hash) != same:
+        foreign.append("schema")
+    for index, finding in enumerate(report.findings):
+        if finding.field is not None and finding.field not in contract.names:
+            foreign.append(f"findings.{index}.field")
+        if finding.rule is not None and finding.rule not in rules:
+            foreign.append(f"findings.{index}.rule")
+    return tuple(foreign)

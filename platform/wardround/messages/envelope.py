@@ -1,0 +1,74 @@
+"""A message on the wire: canonical JSON, a signature over it, and at most two packed arrays.
+
+The signature is by Wardround's own Ed25519 keys, on top of whatever the transport does. The JSON names the digests of
+the arrays, so the signature covers them too. Only canonical JSON is accepted: one value has one form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from wardround.canonical import is_canonical, model_bytes, sha256
+from wardround.identity.keys import PublicKey, Signature, SigningKey, verify
+from wardround.values import Value
+
+MAXIMUM_ARRAYS = 2
+MAXIMUM_MESSAGE_BYTES = 16 * 1024**2
+
+SomeValue = TypeVar("SomeValue", bound=Value)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Immutable bytes only, so that no transport can share memory between two parties.
+
+    Attributes:
+        message: canonical JSON of one message value.
+        signature: Ed25519 signature over it, 128 hexadecimal digits.
+        arrays: packed arrays; their SHA-256 stand in the message's ``bodies``.
+    """
+
+    message: bytes
+    signature: Signature
+    arrays: tuple[bytes, ...] = ()
+
+    @property
+    def byte_count(self) -> int:
+        """The bytes that travel, without the transport's own."""
+        return len(self.message) + len(self.signature) // 2 + sum(len(array) for array in self.arrays)
+
+
+def seal(kind: str, value: Value, key: SigningKey, arrays: tuple[bytes, ...] = ()) -> Envelope:
+    """Sign a value as a message of a kind; the value must already name the arrays' digests."""
+    message = model_bytes(value)
+    return Envelope(message=message, signature=key.sign(kind, message), arrays=arrays)
+
+
+def signed_by(envelope: Envelope, kind: str, public: PublicKey) -> bool:
+    """Say whether an envelope's message is signed as this kind by this key."""
+    return verify(public, envelope.signature, kind, envelope.message)
+
+
+def read(envelope: Envelope, adapter: TypeAdapter[SomeValue]) -> SomeValue | None:
+    """Parse a message strictly; None when it is not canonical JSON of the adapter's type. Says nothing of who sent it."""
+    if len(envelope.message) > MAXIMUM_MESSAGE_BYTES or len(envelope.arrays) > MAXIMUM_ARRAYS:
+        return None
+    if not is_canonical(envelope.message):
+        return None
+    try:
+        return adapter.validate_json(envelope.message)
+    except ValidationError:
+        return None
+
+
+def digests(arrays: tuple[bytes, ...]) -> tuple[str, ...]:
+    """Give the arrays' SHA-256, as messages name them."""
+    return tuple(sha256(array) for array in arrays)
+
+
+def bodies_hold(envelope: Envelope, bodies: tuple[str, ...]) -> bool:
+    """Say whether an envelope's arrays are those that its message names."""
+    return digests(envelope.arrays) == bodies

@@ -1,0 +1,1 @@
+"""Metrics from counts: summed over hospitals, never averaged as ratios."""

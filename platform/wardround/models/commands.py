@@ -1,0 +1,144 @@
+"""``wardround study build``: draw the initial weights and make the bundle. Needs torch and MONAI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from pydantic import ValidationError
+
+from wardround import PROTOCOL
+from wardround.canonical import model_json
+from wardround.console import format_option, print_json, say
+from wardround.contract.model import Contract
+from wardround.errors import Problem, raise_all, refuse
+from wardround.identity.roster import Coordinator, Member, Roster
+from wardround.identity.software import package_versions
+from wardround.models.build import initial_weights
+from wardround.study.bundle import SUFFIX, Bundle, Versions
+from wardround.study.check import load_study
+from wardround.study.commands import schema_path_option
+from wardround.study.encoding import input_width
+from wardround.study.model import Study
+from wardround.values import Value
+
+Party = TypeVar("Party", bound=Value)
+
+
+def make_bundle(study: Study, contract: Contract, roster: Roster) -> Bundle:
+    """Make a study's bundle for a roster.
+
+    Raises:
+        Refused: P-ROSTER when the roster cannot satisfy the study's own rules.
+    """
+    raise_all(_roster_problems(study, roster))
+    weights, manifest = initial_weights(study.network, input_width(contract, study.features), study.seed)
+    versions = Versions(protocol=PROTOCOL, packages=package_versions())
+    return Bundle(study=study, contract=contract, roster=roster, versions=versions, weights=weights, manifest=manifest)
+
+
+def _roster_problems(study: Study, roster: Roster) -> list[Problem]:
+    problems: list[Problem] = []
+    if len(roster.silos) < study.silos.minimum:
+        problems.append(
+            Problem(
+                "P-ROSTER",
+                f"{study.name}.silos.minimum",
+                "The roster has at least the minimum of hospitals",
+                f"{len(roster.silos)} hospitals are on the roster, the study needs {study.silos.minimum}",
+                "add hospitals, or lower silos.minimum",
+            )
+        )
+    problems += [
+        Problem(
+            "P-ROSTER",
+            f"{study.name}.silos.required",
+            "Required hospitals are on the roster",
+            f"{site!r} is not",
+            "add its request.json with --silo, or take it off silos.required",
+        )
+        for site in study.silos.required
+        if site not in roster.sites
+    ]
+    return problems
+
+
+def make_roster(coordinator: Coordinator, silos: list[Member]) -> Roster:
+    """Make a roster, hospitals in the order of their site names.
+
+    Raises:
+        Refused: P-ROSTER when a site or key stands twice.
+    """
+    try:
+        return Roster(coordinator=coordinator, silos=tuple(sorted(silos, key=lambda member: member.site)))
+    except ValidationError:
+        raise refuse(
+            "P-ROSTER",
+            "roster",
+            "Every hospital has its own site name and keys",
+            "a site or a key stands twice",
+            "give each file once",
+        ) from None
+
+
+def read_party(path: Path, model: type[Party]) -> Party:
+    """Read a ``request.json`` or ``coordinator.json``.
+
+    Raises:
+        Refused: Y-FILE, K-FORMAT.
+    """
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except OSError:
+        raise refuse("Y-FILE", str(path), "The file must exist", "it is missing or cannot be read", "check the path") from None
+    except ValidationError:
+        raise refuse(
+            "K-FORMAT",
+            str(path),
+            "The file is as the init command wrote it",
+            "it is not such a file",
+            "ask its owner for it again",
+        ) from None
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--coordinator", "coordinator", required=True, type=click.Path(path_type=Path), help="The centre's coordinator.json."
+)
+@click.option(
+    "--silo",
+    "silos",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A hospital's request.json; once for each.",
+)
+@click.option("--out", "out", type=click.Path(path_type=Path), help="Where to write the bundle [default: NAME.wardround].")
+@schema_path_option
+@format_option
+def build(
+    file: Path, coordinator: Path, silos: tuple[Path, ...], out: Path | None, schema_path: tuple[Path, ...], form: str
+) -> None:
+    """Build the bundle of a study FILE: study, schema, initial weights, roster, and the hash over all.
+
+    It is what hospitals review and approve. The same inputs on the same machine give the same bytes.
+    """
+    study, contract = load_study(file, schema_path)
+    roster = make_roster(read_party(coordinator, Coordinator), [read_party(path, Member) for path in silos])
+    bundle = make_bundle(study, contract, roster)
+    target = out or Path(f"{study.name}{SUFFIX}")
+    if target.exists():
+        raise refuse(
+            "O-EXISTS", str(target), "Bundles are never overwritten", "there is a file already", "choose another name with --out"
+        )
+    bundle.write(target)
+    if form == "json":
+        print_json({"bundle": str(target), "study_hash": bundle.study_hash, "roster": model_json(roster)})
+        return
+    say(
+        f"Wrote {target}\n  study hash {bundle.study_hash}\n  weights    {bundle.manifest.size}\n"
+        f"  hospitals  {', '.join(roster.sites)}"
+    )
+    say("Next: each hospital runs: wardround silo approve BUNDLE --site site.yaml --approver NAME --role ROLE")

@@ -1,0 +1,1 @@
+"""Studies: what a data scientist asks the hospitals to compute, as data."""

@@ -1,0 +1,95 @@
+"""``wardround study``: write a study file, check it, build the bundle that hospitals approve."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from wardround.canonical import model_json
+from wardround.console import LazyGroup, format_option, print_json, say
+from wardround.contract.library import find
+from wardround.contract.model import Contract, ContractField
+from wardround.errors import refuse
+from wardround.files import write_new
+from wardround.study.check import load_study
+from wardround.study.encoding import input_width
+
+STUDY_COMMANDS = "wardround.study_commands"
+TEMPLATE = "template.yaml"
+
+schema_path_option = click.option(
+    "--schema-path",
+    "schema_path",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A further folder of schemas; may stand several times.",
+)
+
+
+@click.group(cls=LazyGroup, entry_group=STUDY_COMMANDS)
+def study() -> None:
+    """Write, check and build studies."""
+
+
+@study.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--schema", "schema", default="breast.cytology", show_default=True, help="The shared schema to start from.")
+@click.option("--target", "target_name", help="The coded field to predict; needed where the schema has several.")
+@schema_path_option
+def new(file: Path, schema: str, target_name: str | None, schema_path: tuple[Path, ...]) -> None:
+    """Write a study FILE to start from, with every setting explained; never overwrites."""
+    contract = find(schema, schema_path)
+    target = _target(contract, target_name)
+    keys = {*contract.primary_key, contract.patient_key, target.name}
+    features = [f.name for f in contract.fields if f.name not in keys and f.privacy == "none" and f.type != "date"]
+    text = (files("wardround.study") / TEMPLATE).read_text(encoding="utf-8")
+    for word, value in {
+        "@schema@": contract.id,
+        "@version@": contract.version,
+        "@target@": target.name,
+        "@positive@": target.values[0],
+        "@features@": "\n".join(f"  - {name}" for name in features),
+    }.items():
+        text = text.replace(word, value)
+    try:
+        write_new(file, text.encode())
+    except FileExistsError:
+        raise refuse(
+            "O-EXISTS", str(file), "Files are never overwritten", "there is a file already", "choose another name"
+        ) from None
+    say(f"Wrote {file}. Edit it, then run: wardround study check {file}")
+
+
+def _target(contract: Contract, name: str | None) -> ContractField:
+    """Choose the field to predict; never a guess among several."""
+    coded = {field.name: field for field in contract.fields if field.values and field.privacy == "none"}
+    if name is None and len(coded) == 1:
+        return next(iter(coded.values()))
+    if name in coded:
+        return coded[name]
+    raise refuse(
+        "P-FIELD",
+        contract.id,
+        "A study predicts a coded field",
+        "the schema has several and none was named" if name is None else f"{name!r} is not one of them",
+        f"name one with --target: {', '.join(coded)}" if coded else "choose another schema with --schema",
+    )
+
+
+@study.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@schema_path_option
+@format_option
+def check(file: Path, schema_path: tuple[Path, ...], form: str) -> None:
+    """Check a study FILE against its schema: every problem at once, with its line."""
+    found, contract = load_study(file, schema_path)
+    if form == "json":
+        print_json({"in_order": True, "study": model_json(found), "contract_hash": contract.contract_hash()})
+        return
+    say(
+        f"{found.name} {found.version} is in order: {len(found.features)} features of {contract.id} {contract.version} "
+        f"({input_width(contract, found.features)} inputs), {found.network.name}, "
+        f"at most {found.rounds.maximum} rounds, {found.silos.minimum} hospitals at least."
+    )

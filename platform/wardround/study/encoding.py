@@ -1,0 +1,97 @@
+"""How records become numbers: the same at every hospital, and part of the release.
+
+Categories come from the contract, in its order (one column each; a missing value is zero in all of them). Numbers are
+centred and scaled by mean and standard deviation of the training records of all hospitals; a missing number becomes the
+mean (zero after scaling). A field that may be missing has an indicator column, whether or not a hospital misses any.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from wardround.canonical import digest, model_json
+from wardround.contract.model import Contract
+from wardround.values import FieldName, SchemaId, Sha256, Value, Version
+
+SMALLEST_DEVIATION = 2.0**-20
+"""Standard deviations below this share of the field's range count as no variation: the column is only centred."""
+
+
+class NumberColumn(Value):
+    """A numeric feature: ``(value - mean) / deviation``, and an indicator column if ``may_be_missing``."""
+
+    kind: Literal["number"] = "number"
+    field: FieldName
+    mean: float
+    deviation: Annotated[float, Field(gt=0)]
+    may_be_missing: bool
+
+    @property
+    def width(self) -> int:
+        """The number of input columns."""
+        return 2 if self.may_be_missing else 1
+
+
+class CodeColumn(Value):
+    """A coded feature: one column for each of ``values``, and an indicator column if ``may_be_missing``."""
+
+    kind: Literal["code"] = "code"
+    field: FieldName
+    values: tuple[str, ...]
+    may_be_missing: bool
+
+    @property
+    def width(self) -> int:
+        """The number of input columns."""
+        return len(self.values) + (1 if self.may_be_missing else 0)
+
+
+Column: TypeAlias = Annotated[NumberColumn | CodeColumn, Field(discriminator="kind")]
+
+
+class Encoding(Value):
+    """The complete recipe from a record in shared form to a network's input vector."""
+
+    data_schema: SchemaId = Field(alias="schema")
+    version: Version
+    encoding_hash: Sha256
+    target: FieldName
+    positive: str
+    columns: tuple[Column, ...]
+
+    @property
+    def width(self) -> int:
+        """The length of the input vector."""
+        return sum(column.width for column in self.columns)
+
+    def encoding_digest(self) -> str:
+        """Give the digest that tasks carry."""
+        return digest("encoding", 1, model_json(self))
+
+
+def input_width(contract: Contract, features: tuple[str, ...]) -> int:
+    """Give the length of the input vector; it follows from contract and features alone."""
+    return sum(_width(contract, name) for name in features)
+
+
+def _width(contract: Contract, name: str) -> int:
+    field = contract.field(name)
+    columns = len(field.values) if field.values else 1
+    return columns + (0 if field.required else 1)
+
+
+def bounds(contract: Contract, name: str) -> tuple[float, float]:
+    """Give the range within which a numeric field's statistics are counted: its plausible range, else its limits.
+
+    Values outside the plausible range but inside the limits count as the nearest end of it in the statistics.
+    """
+    field = contract.field(name)
+    if field.plausible is not None:
+        return float(field.plausible.low), float(field.plausible.high)
+    low, high = field.constraints.minimum, field.constraints.maximum
+    if low is None or high is None or isinstance(low, str) or isinstance(high, str):
+        msg = f"the numeric field {name} has no bounded range"
+        raise ValueError(msg)
+    return float(low), float(high)

@@ -1,0 +1,175 @@
+"""The study as a value: everything that decides the result, and nothing that could run code.
+
+Networks, losses and optimisers are names of an allow-list (``wardround.models``) with typed arguments. One changed
+setting is another study: its ``study_hash`` differs and every hospital is asked again.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field as Setting
+from pydantic import StringConstraints, model_validator
+
+from wardround.values import FieldName, Fraction, SchemaId, Slug, Value, Version
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+PositiveCount = Annotated[int, Setting(ge=1, lt=2**53)]
+Argument = Annotated[
+    bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...], Setting(union_mode="left_to_right")
+]
+
+
+class SchemaChoice(Value):
+    """The shared schema, and exactly one version of it, that the study's records obey."""
+
+    id: SchemaId
+    version: Version
+
+
+class Cohort(Value):
+    """Which of the valid records take part: those for which the rule is true (``wardround.contract.rules``)."""
+
+    where: Text | None = None
+
+
+class Target(Value):
+    """What the model predicts: whether a coded field has the value ``positive``."""
+
+    field: FieldName
+    positive: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Network(Value):
+    """An allow-listed network and its arguments; sizes of input and output follow from the features and the target."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+    arguments: dict[str, Argument] = Setting(default_factory=dict)
+
+
+class Optimiser(Value):
+    """The optimiser of local training. Its state starts anew in every round: nothing leaks from round to round."""
+
+    name: Literal["sgd", "adam"] = "sgd"
+    learning_rate: Annotated[float, Setting(gt=0, le=100)]
+    momentum: Annotated[float, Setting(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Setting(ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Optimiser:
+        if self.momentum and self.name != "sgd":
+            msg = "momentum belongs to sgd"
+            raise ValueError(msg)
+        return self
+
+
+class Training(Value):
+    """What each hospital does in a round.
+
+    ``batch_size: null`` means one batch of all records (full-batch steps).
+    """
+
+    loss: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+    optimiser: Optimiser
+    local_epochs: Annotated[int, Setting(ge=1, le=1000)] = 1
+    batch_size: Annotated[int, Setting(ge=1, le=1_000_000)] | None = 32
+
+
+class Split(Value):
+    """Shares of patients for training, validation (chooses the model) and test (read once, at the end).
+
+    A patient is on one side only; the side follows from the study and the patient key, not from the order of rows.
+    """
+
+    train: Annotated[float, Setting(gt=0, le=1)] = 0.7
+    validation: Annotated[float, Setting(gt=0, lt=1)] = 0.15
+    test: Annotated[float, Setting(ge=0, lt=1)] = 0.15
+
+    @model_validator(mode="after")
+    def _whole(self) -> Split:
+        if abs(self.train + self.validation + self.test - 1.0) > 1e-9:  # noqa: PLR2004  (decimal fractions do not add exactly)
+            msg = "train, validation and test must add up to 1"
+            raise ValueError(msg)
+        return self
+
+
+class Rounds(Value):
+    """How many rounds at most, how long one may take, and how often a failed one is repeated."""
+
+    maximum: Annotated[int, Setting(ge=1, le=100_000)]
+    deadline_seconds: Annotated[float, Setting(gt=0, le=7 * 24 * 3600)] = 600.0
+    retries: Annotated[int, Setting(ge=0, le=100)] = 2
+
+
+class Convergence(Value):
+    """Stop when the pooled validation metric has not improved by ``minimum_change`` for ``patience`` rounds.
+
+    The same metric chooses the released weights. ``loss`` also minds calibration; ``auroc`` minds ranking alone, and
+    reaches its ceiling while probabilities are still far off.
+    """
+
+    metric: Literal["auroc", "loss"] = "loss"
+    patience: Annotated[int, Setting(ge=1, le=100_000)] = 10
+    minimum_change: Annotated[float, Setting(ge=0, le=1)] = 0.001
+
+
+class Silos(Value):
+    """Which hospitals a round needs to count.
+
+    Attributes:
+        minimum: hospitals that must answer, else the round fails.
+        required: sites that must be among them.
+        minimum_records: training records that those who answered must hold together.
+        minimum_validation: validation records below which a hospital's metrics are not used.
+    """
+
+    minimum: Annotated[int, Setting(ge=1, le=10_000)]
+    required: tuple[Slug, ...] = ()
+    minimum_records: PositiveCount = 1
+    minimum_validation: PositiveCount = 1
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Silos:
+        if len(set(self.required)) != len(self.required):
+            msg = "a required site stands twice"
+            raise ValueError(msg)
+        return self
+
+
+class Quarantine(Value):
+    """The share of a hospital's records that may break the schema and be set aside; above it the hospital is refused."""
+
+    max_fraction: Fraction = 0.02
+
+
+class Study(Value):
+    """What is asked of the hospitals. Identity: ``name``, ``version`` and the ``study_hash`` of the bundle made from it."""
+
+    name: Slug
+    version: Version
+    title: Text
+    question: Text
+    author: Text
+    data_schema: SchemaChoice = Setting(alias="schema")
+    cohort: Cohort = Cohort()
+    target: Target
+    features: tuple[FieldName, ...] = Setting(min_length=1)
+    network: Network
+    training: Training
+    seed: Annotated[int, Setting(ge=0, lt=2**53)]
+    split: Split = Split()
+    strategy: Literal["fedavg"] = "fedavg"
+    rounds: Rounds
+    convergence: Convergence = Convergence()
+    silos: Silos
+    quarantine: Quarantine = Quarantine()
+
+    @model_validator(mode="after")
+    def _features_once(self) -> Study:
+        if len(set(self.features)) != len(self.features):
+            msg = "a feature stands twice"
+            raise ValueError(msg)
+        if self.target.field in self.features:
+            msg = "the target may not be a feature"
+            raise ValueError(msg)
+        return self

@@ -1,0 +1,1 @@
+"""The silo node: all that touches records. It runs inside the hospital; only numbers that the hospital approved leave it."""

@@ -1,0 +1,51 @@
+"""``wardround silo approve``: a person lets exactly one study run at a hospital."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from silo_node.configuration import load_site
+from silo_node.identity import approval_key, load_identity
+from silo_node.porter.approvals import Approver, approve
+from silo_node.review_command import summary
+from wardround.canonical import model_json
+from wardround.console import format_option, print_json, say
+from wardround.study.bundle import read_bundle
+
+DEFAULT_DAYS = 180
+
+
+@click.command(name="approve")
+@click.argument("bundle_path", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.option(
+    "--site", "site_paths", required=True, multiple=True, type=click.Path(path_type=Path), help="The hospital's site.yaml."
+)
+@click.option("--approver", required=True, help="Name of the person who approves.")
+@click.option("--role", required=True, help="That person's role, such as 'data protection officer'.")
+@click.option(
+    "--days", default=DEFAULT_DAYS, show_default=True, type=click.IntRange(1, 3650), help="How long the approval holds."
+)
+@format_option
+def approve_command(bundle_path: Path, site_paths: tuple[Path, ...], approver: str, role: str, days: int, form: str) -> None:
+    """Approve the study in BUNDLE for this hospital, with the approver's key.
+
+    The approval signs the study hash (study, schema, initial weights, every hospital's keys), the digest of the software
+    installed here, the most releases allowed, and its end. Anything changed is another study and needs another approval.
+    """
+    bundle = read_bundle(bundle_path)
+    if form != "json":
+        say(summary(bundle))
+    approvals = []
+    for path in site_paths:
+        site = load_site(path)
+        identity = load_identity(site.folder)
+        person = Approver(name=approver, role=role)
+        approvals.append(approve(site.folder, bundle, identity, approval_key(site.folder), person, timedelta(days=days)))
+    if form == "json":
+        print_json({"approvals": [model_json(each) for each in approvals]})
+        return
+    for each in approvals:
+        say(f"Approved for {each.site} until {each.expires_at} by {approver} ({role}); at most {each.releases} releases.")

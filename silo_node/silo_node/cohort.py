@@ -1,0 +1,275 @@
+"""The records that a study may use: mapped, checked, selected, and split into training, validation and test.
+
+    file ──> mapping ──> check ──> quarantine ──> cohort rule ──> target present ──> split by patient ──> canonical order
+
+The split is HMAC-SHA-256 of the patient key under the study's hash: it depends on neither the order of rows nor the
+other records, and all records of a patient are on one side. The order within a side is that of the primary key's HMAC,
+so that a re-export in another order trains the same model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from silo_node.configuration import Site
+from silo_node.validation.check import CheckFailed, CheckResult, check
+from silo_node.validation.expressions import RuleCompiler
+from silo_node.validation.findings import Finding
+from silo_node.validation.result import with_finding
+from wardround.canonical import canonical_bytes
+from wardround.contract import rules
+from wardround.contract.model import Contract
+from wardround.errors import raise_all
+from wardround.messages.data_report import DataReport
+from wardround.study.check import problems
+from wardround.study.model import Split, Study
+
+FRACTION_BITS = 64
+"""A patient's place in the split is the first 64 bits of the HMAC, as a fraction of 2**64."""
+
+_ORDER = "canonical order"
+_PATIENT = "patient"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many records were left after each step; local, never sent as they are.
+
+    Attributes:
+        found: in the table.
+        quarantined: set aside by the check.
+        not_selected: left out by the cohort rule, or unknown to it.
+        without_target: left out because the target is missing.
+        train: for training.
+        validation: for choosing the model.
+        test: for the final figures.
+    """
+
+    found: int
+    quarantined: int
+    not_selected: int
+    without_target: int
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A study's records at one hospital; holds patient data.
+
+    Attributes:
+        train: the study's fields in schema form, in canonical order; ``(n_records, n_fields)``.
+        validation: as ``train``.
+        test: as ``train``.
+        counts: how many records came this far.
+        report: the check's result.
+        fingerprint: SHA-256 over the content of the three parts; for comparison inside the hospital only.
+    """
+
+    train: pl.DataFrame
+    validation: pl.DataFrame
+    test: pl.DataFrame
+    counts: Counts
+    report: CheckResult
+    fingerprint: str
+
+    @property
+    def outgoing(self) -> DataReport:
+        """The check's report that may leave."""
+        return self.report.outgoing
+
+
+def study_fields(contract: Contract, study: Study) -> tuple[str, ...]:
+    """Give the fields that a study declares: keys, features, target and those of its cohort rule, in the contract's order."""
+    named = {*study.features, study.target.field, *contract.primary_key, contract.patient_key}
+    if study.cohort.where is not None:
+        named |= rules.fields(rules.parse(study.cohort.where, "cohort.where", "P-RULE"))
+    return tuple(name for name in contract.names if name in named)
+
+
+def check_for_study(site: Site, contract: Contract, study: Study) -> CheckResult:
+    """Check the records that a study declares, by the study's own limit of quarantine.
+
+    Raises:
+        Refused: P- codes when study and contract do not fit, M- codes when site file and contract do not.
+    """
+    raise_all(problems(study, contract))
+    return check(site, contract, fields=study_fields(contract, study), max_fraction=study.quarantine.max_fraction)
+
+
+def assemble(site: Site, contract: Contract, study: Study, study_hash: str) -> Cohort:
+    """Read, check, select and split a hospital's records for a study.
+
+    Args:
+        site: the hospital.
+        contract: the schema that the study's bundle brings.
+        study: what is asked.
+        study_hash: the bundle's hash, 64 hexadecimal digits; keys the split.
+
+    Raises:
+        CheckFailed: the records do not pass (T- codes); T-QUARANTINE, T-LABEL and T-FEW among them.
+        Refused: P- and M- codes.
+    """
+    result = check_for_study(site, contract, study)
+    if not result.passed:
+        raise CheckFailed(result)
+    selected = _select(result.valid, contract, study)
+    labelled = selected.filter(pl.col(study.target.field).is_not_null())
+    parts = split(labelled, contract, study.split, study_hash)
+    _enough(site, result, study, labelled, parts[0])
+    counts = Counts(
+        found=result.found,
+        quarantined=result.quarantined,
+        not_selected=result.valid.height - selected.height,
+        without_target=selected.height - labelled.height,
+        train=parts[0].height,
+        validation=parts[1].height,
+        test=parts[2].height,
+    )
+    return Cohort(*parts, counts, result, fingerprint(parts))
+
+
+def _select(valid: pl.DataFrame, contract: Contract, study: Study) -> pl.DataFrame:
+    """Keep the records for which the cohort rule is true; unknown is not true."""
+    if study.cohort.where is None:
+        return valid
+    expression = rules.parse(study.cohort.where, "cohort.where", "P-RULE")
+    return valid.filter(RuleCompiler(contract).truth(expression).fill_null(value=False))
+
+
+def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFrame, train: pl.DataFrame) -> None:
+    least = site.file.policy.small_cell
+    if train.height < least:
+        raise CheckFailed(
+            with_finding(
+                result,
+                _late_finding(
+                    "T-FEW",
+                    result,
+                    None,
+                    train.height,
+                    f"A hospital trains on at least {least} records (small_cell of its policy)",
+                    f"{train.height} are left for training",
+                    "export more records, or do not take part",
+                ),
+                least,
+            )
+        )
+    positive = (labelled[study.target.field] == study.target.positive).sum()
+    if positive in (0, labelled.height):
+        raise CheckFailed(
+            with_finding(
+                result,
+                _late_finding(
+                    "T-LABEL",
+                    result,
+                    study.target.field,
+                    labelled.height,
+                    "The target has both classes",
+                    "all selected records are of one class",
+                    "check the mapping of the target and the cohort rule; a hospital with one class cannot take part",
+                ),
+                least,
+            )
+        )
+
+
+def _late_finding(
+    code: str, result: CheckResult, field: str | None, count: int, expectation: str, finding: str, next_step: str
+) -> Finding:
+    return Finding(
+        code=code,
+        severity="error",
+        level="table",
+        field=field,
+        rule=None,
+        count=count,
+        of=result.found,
+        lines=(),
+        unit=result.unit,
+        shapes=(),
+        expectation=expectation,
+        finding=finding,
+        next_step=next_step,
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- split
+
+
+def split(
+    records: pl.DataFrame, contract: Contract, shares: Split, study_hash: str
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Give training, validation and test records, each in canonical order.
+
+    Args:
+        records: with the contract's keys, none of them missing.
+        contract: names the patient key and the primary key.
+        shares: of patients.
+        study_hash: 64 hexadecimal digits.
+    """
+    key = bytes.fromhex(study_hash)
+    patients = records[contract.patient_key].unique()
+    places = [_place(key, str(patient)) for patient in patients]
+    sides = pl.DataFrame({contract.patient_key: patients, _PATIENT: [_side(place, shares) for place in places]})
+    ordered = (
+        records.with_columns(pl.Series(_ORDER, _order(key, records.select(contract.primary_key)), dtype=pl.String))
+        .join(sides, on=contract.patient_key, how="left")
+        .sort(_ORDER)
+        .drop(_ORDER)
+    )
+    train, validation, test = (
+        ordered.filter(pl.col(_PATIENT) == side).drop(_PATIENT) for side in ("train", "validation", "test")
+    )
+    return train, validation, test
+
+
+def _place(key: bytes, patient: str) -> int:
+    digest = hmac.digest(key, patient.encode(), "sha256")
+    return int.from_bytes(digest[: FRACTION_BITS // 8], "big")
+
+
+def _side(place: int, shares: Split) -> str:
+    if place < round(shares.train * 2**FRACTION_BITS):
+        return "train"
+    # Without a test share every other patient validates, however the decimal shares round.
+    if shares.test == 0 or place < round((shares.train + shares.validation) * 2**FRACTION_BITS):
+        return "validation"
+    return "test"
+
+
+def _order(key: bytes, keys: pl.DataFrame) -> list[str]:
+    """Give the HMAC of each record's primary key, in hexadecimal digits."""
+    texts = keys.with_columns(pl.all().cast(pl.String))
+    return [hmac.digest(key, canonical_bytes(list(row)), "sha256").hex() for row in texts.iter_rows()]
+
+
+# --------------------------------------------------------------------------------------------------------- fingerprint
+
+
+def fingerprint(parts: Iterable[pl.DataFrame]) -> str:
+    """Give the SHA-256 over the content of tables: names, types, which values are missing, values."""
+    found = hashlib.sha256(b"wardround/cohort/1\0")
+    for part in parts:
+        found.update(part.height.to_bytes(8, "big"))
+        for column in part.iter_columns():
+            found.update(f"{column.name}\0{column.dtype}\0".encode())
+            found.update(np.packbits(column.is_null().to_numpy()).tobytes())
+            found.update(_content(column))
+    return found.hexdigest()
+
+
+def _content(column: pl.Series) -> bytes:
+    if column.dtype == pl.String:
+        texts = [text.encode() for text in column.fill_null("")]
+        return b"".join(len(text).to_bytes(8, "big") + text for text in texts)
+    if column.dtype == pl.Float64:
+        return (column.fill_null(0.0).to_numpy().astype("<f8") + 0.0).tobytes()  # one zero
+    return column.cast(pl.Int64).fill_null(0).to_numpy().astype("<i8").tobytes()

@@ -1,0 +1,23 @@
+"""``wardround silo``: what a hospital does. Each command is a module of its own."""
+
+from __future__ import annotations
+
+import click
+
+from silo_node.approve_command import approve_command
+from silo_node.check_command import check
+from silo_node.init_command import init
+from silo_node.ledger_command import ledger
+from silo_node.review_command import review
+
+
+@click.group()
+def silo() -> None:
+    """Inside the hospital: check records, approve studies, see what left."""
+
+
+silo.add_command(init)
+silo.add_command(check)
+silo.add_command(review)
+silo.add_command(approve_command)
+silo.add_command(ledger)

@@ -1,0 +1,234 @@
+"""The hospital's own file, ``site.yaml``: who it is, what it never lets out, where its records are and what they mean.
+
+    site.yaml
+    keys/ approvals/ ledger/ reports/ inbox/ logs/      beside it; see ``Site.directory``
+
+The file is strict: unknown keys are refused with the line and the nearest known key. What can be judged without a
+schema is judged here; what needs one, in ``silo_node.mapping.resolve``.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field as Setting
+from pydantic import StringConstraints, field_validator, model_validator
+
+from wardround.errors import Problem, raise_all
+from wardround.strict_yaml import Document, load, nearest, parse
+from wardround.values import SchemaId, Slug, Value
+
+DirectoryName = Literal["keys", "approvals", "ledger", "reports", "inbox", "logs"]
+DIRECTORIES: tuple[DirectoryName, ...] = ("keys", "approvals", "ledger", "reports", "inbox", "logs")
+"""What lies beside ``site.yaml``."""
+
+PRIVATE_DIRECTORY_MODE = 0o700
+
+DEFAULT_SMALL_CELL = 11
+"""Counts from 1 to 10 are withheld, as CMS and PCORnet do."""
+
+Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+LocalText = Annotated[str, StringConstraints(max_length=500)]
+LocalColumn = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+OneCharacter = Annotated[str, StringConstraints(pattern=r"^[\t\x20-\x7e]$")]
+
+_DATE_TOKENS = re.compile(r"(?:%[dmY]|[-./ ])+")
+
+
+class Policy(Value):
+    """What the hospital never lets out, whatever a study asks.
+
+    Attributes:
+        small_cell: counts of records from 1 to one below this are withheld; also the fewest records to train on.
+        metrics_minimum: the fewest validation records whose metrics may leave (``small_cell`` when not given).
+    """
+
+    small_cell: Annotated[int, Setting(ge=1, le=1_000_000)] = DEFAULT_SMALL_CELL
+    metrics_minimum: Annotated[int, Setting(ge=1, le=1_000_000)] | None = None
+
+    @property
+    def smallest_metrics(self) -> int:
+        """The fewest validation records whose metrics may leave."""
+        return self.small_cell if self.metrics_minimum is None else self.metrics_minimum
+
+
+class CsvSource(Value):
+    """A text table with a header line, in the dialect that is declared here; nothing is guessed."""
+
+    format: Literal["csv"]
+    path: FilePath
+    delimiter: OneCharacter = ","
+    decimal: Literal[".", ","] = "."
+    encoding: Annotated[str, StringConstraints(max_length=40)] = "utf-8"
+    quote: OneCharacter | None = '"'
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            known = codecs.lookup(name)
+        except (LookupError, ValueError):
+            msg = "the encoding is one that Python knows, such as utf-8, latin-1, cp1252 or utf-16"
+            raise ValueError(msg) from None
+        if not known._is_text_encoding:  # noqa: SLF001  (Python has no public word for it)
+            msg = "the encoding is a text encoding"
+            raise ValueError(msg)
+        return known.name
+
+    @model_validator(mode="after")
+    def _apart(self) -> CsvSource:
+        if self.delimiter == self.quote or self.delimiter.isalnum() or (self.quote or "").isalnum():
+            msg = "delimiter and quote are two different marks, neither a letter nor a digit"
+            raise ValueError(msg)
+        return self
+
+
+class ParquetSource(Value):
+    """A Parquet file."""
+
+    format: Literal["parquet"]
+    path: FilePath
+
+
+Source = Annotated[CsvSource | ParquetSource, Setting(discriminator="format")]
+
+
+class Column(Value):
+    """How one local column becomes one shared field.
+
+    Attributes:
+        column: its name in the source.
+        unit: UCUM code of the local unit; values are converted to the schema's unit.
+        factor: with ``offset``, a conversion by hand: shared = local × factor + offset.
+        codes: local code → the schema's value; a local code that is not here is a finding.
+        date_format: ``%d``, ``%m``, ``%Y`` and separators; ISO (``%Y-%m-%d``) when not given.
+        missing: texts that mean missing in this column, in place of the schema-wide list.
+    """
+
+    column: LocalColumn
+    unit: Words | None = None
+    factor: float | None = None
+    offset: float | None = None
+    codes: dict[LocalText, Words] | None = None
+    date_format: Annotated[str, StringConstraints(max_length=40)] | None = None
+    missing: tuple[LocalText, ...] | None = None
+
+    @field_validator("date_format")
+    @classmethod
+    def _plain(cls, text: str | None) -> str | None:
+        if text is not None and (not _DATE_TOKENS.fullmatch(text) or any(text.count(token) != 1 for token in ("%d", "%m", "%Y"))):
+            msg = "a date format holds %d, %m and %Y once each, and - . / or space between them"
+            raise ValueError(msg)
+        return text
+
+
+class SchemaMapping(Value):
+    """Where the records of one shared schema are, and what their local columns mean.
+
+    Attributes:
+        source: a key of ``sources``.
+        columns: shared field → local column.
+        missing: texts that mean missing in every column, beside the schema's own.
+        ignore: local columns that are knowingly not used.
+    """
+
+    source: Words
+    columns: dict[Words, LocalColumn | Column]
+    missing: tuple[LocalText, ...] = ()
+    ignore: tuple[LocalText, ...] = ()
+
+    def column(self, name: str) -> Column | None:
+        """Give the local column of a field in its long form; nothing when the field is not mapped."""
+        found = self.columns.get(name)
+        return Column(column=found) if isinstance(found, str) else found
+
+
+class SiteFile(Value):
+    """``site.yaml`` as a value."""
+
+    site: Slug
+    name: Words
+    policy: Policy = Policy()
+    sources: dict[Slug, Source]
+    schemas: dict[SchemaId, SchemaMapping]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One hospital's configuration and the folder that it lives in.
+
+    Attributes:
+        file: the validated content.
+        folder: where ``site.yaml`` lies; relative paths of sources begin here.
+        path: ``site.yaml`` itself.
+        document: the parsed file with its line numbers, for messages.
+    """
+
+    file: SiteFile
+    folder: Path
+    path: Path
+    document: Document = field(repr=False, compare=False)
+
+    def directory(self, name: DirectoryName) -> Path:
+        """Give the path of one of the hospital's folders; it may not be there yet."""
+        return self.folder / name
+
+    def make_directory(self, name: DirectoryName) -> Path:
+        """Give the path of one of the hospital's folders and make it, for its owner only, when it is not there."""
+        path = self.directory(name)
+        path.mkdir(mode=PRIVATE_DIRECTORY_MODE, parents=True, exist_ok=True)
+        return path
+
+    def source_path(self, source: CsvSource | ParquetSource) -> Path:
+        """Give the path of a source's file."""
+        return self.folder / source.path
+
+
+def load_site(path: Path) -> Site:
+    """Read ``site.yaml``.
+
+    Raises:
+        Refused: any Y- code; M-SOURCE and M-UNIT, all of them at once.
+    """
+    document = load(path)
+    file = parse(SiteFile, document)
+    raise_all(_problems(file, document))
+    return Site(file, path.parent, path, document)
+
+
+def _problems(file: SiteFile, document: Document) -> list[Problem]:
+    problems: list[Problem] = []
+    for schema, mapping in file.schemas.items():
+        if mapping.source not in file.sources:
+            guess = nearest(mapping.source, file.sources)
+            problems.append(
+                Problem(
+                    "M-SOURCE",
+                    document.place(("schemas", schema, "source")),
+                    "A schema's source is one of the keys under 'sources'",
+                    f"the mapping of {schema} names a source that is not there",
+                    f"did you mean {guess!r}?" if guess else f"add it under 'sources', or use one of: {_listed(file)}",
+                )
+            )
+        for name in mapping.columns:
+            column = mapping.column(name)
+            if column is not None and column.unit is not None and (column.factor, column.offset) != (None, None):
+                problems.append(
+                    Problem(
+                        "M-UNIT",
+                        document.place(("schemas", schema, "columns", name)),
+                        "A column has a unit, or a factor and offset, never both",
+                        f"the column of {name!r} has both",
+                        "keep the unit; give factor and offset only for units that the schema's list does not have",
+                    )
+                )
+    return problems
+
+
+def _listed(file: SiteFile) -> str:
+    return ", ".join(sorted(file.sources)) or "(none)"

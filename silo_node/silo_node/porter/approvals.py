@@ -1,0 +1,216 @@
+"""Approvals: a file, signed by a person's key at the hospital, that lets exactly one study run here.
+
+Default deny: without a valid approval nothing of a study reaches the trainer. An approval signs the study hash (study,
+schema, initial weights, roster with keys), the digest of the local code, the most releases allowed and an expiry. No
+process writes one by itself: only ``wardround silo approve`` does.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from wardround.canonical import canonical_bytes, digest, model_bytes, model_json
+from wardround.errors import Problem, Refused, raise_all, refuse
+from wardround.files import write_atomic
+from wardround.identity.keys import Signature, SigningKey, verify
+from wardround.identity.roster import Member
+from wardround.identity.software import code_digest
+from wardround.study.bundle import Bundle, bundle_bytes, read_bundle
+from wardround.values import Count, Sha256, Slug, Value
+
+APPROVALS = "approvals"
+INBOX = "inbox"
+KIND = "approval"
+OUR_PACKAGES = ("wardround", "wardround_schemas", "silo_node")
+OTHER_RELEASES = 3
+"""Releases besides the rounds: statistics, closing, test."""
+
+Instant = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+Nonce = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Approver(Value):
+    """The person who answers for the approval."""
+
+    name: Name
+    role: Name
+
+
+class Approval(Value):
+    """What exactly was approved, by whom, until when. Times are UTC.
+
+    Attributes:
+        releases: the most results that may leave under this approval, over every restart.
+        nonce: makes each approval one of its own: approving again allows as many releases again.
+    """
+
+    protocol: Literal[1] = 1
+    site: Slug
+    study_hash: Sha256
+    code_digest: Sha256
+    releases: Annotated[Count, Field(ge=1)]
+    approved_at: Instant
+    expires_at: Instant
+    approver: Approver
+    nonce: Nonce
+
+    def approval_digest(self) -> str:
+        """Give the digest that replies and ledger entries carry."""
+        return digest("approval", 1, model_json(self))
+
+
+class SignedApproval(Value):
+    """The file: an approval and its signature."""
+
+    approval: Approval
+    signature: Signature
+
+
+@dataclass(frozen=True)
+class Approved:
+    """A study that may run here now."""
+
+    bundle: Bundle
+    approval: Approval
+
+    @cached_property
+    def digest(self) -> str:
+        """The approval's digest."""
+        return self.approval.approval_digest()
+
+
+def instant(moment: datetime) -> str:
+    """Write a moment as UTC to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def most_releases(bundle: Bundle) -> int:
+    """Give the most releases that a study can need: every round with all its repeats, and the three other visits."""
+    rounds = bundle.study.rounds
+    return rounds.maximum * (1 + rounds.retries) + OTHER_RELEASES
+
+
+def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, approver: Approver, valid: timedelta) -> Approval:
+    """Write the approval of a study, and keep the bundle that was approved.
+
+    Raises:
+        Refused: P-ROSTER when this hospital is not on the study's roster with exactly its own keys.
+    """
+    raise_all(membership_problems(bundle, identity))
+    now = datetime.now(UTC)
+    approval = Approval(
+        site=identity.site,
+        study_hash=bundle.study_hash,
+        code_digest=code_digest(OUR_PACKAGES),
+        releases=most_releases(bundle),
+        approved_at=instant(now),
+        expires_at=instant(now + valid),
+        approver=approver,
+        nonce=secrets.token_hex(16),
+    )
+    signed = SignedApproval(approval=approval, signature=key.sign(KIND, model_bytes(approval)))
+    write_atomic(folder / INBOX / f"{bundle.study_hash}.wardround", bundle_bytes(bundle))
+    write_atomic(folder / APPROVALS / f"{bundle.study_hash}.json", canonical_bytes(model_json(signed)), mode=0o600)
+    return approval
+
+
+def membership_problems(bundle: Bundle, identity: Member) -> list[Problem]:
+    """Say whether a hospital is on a study's roster with exactly its own keys; no problem if so."""
+    member = bundle.roster.member(identity.site)
+    if member is not None and (member.signing_key, member.approval_key) == (identity.signing_key, identity.approval_key):
+        return []
+    return [
+        Problem(
+            "P-ROSTER",
+            f"site {identity.site}",
+            "A hospital approves only studies that name it with its own keys",
+            "it is not on the study's roster" if member is None else "the roster has other keys for it",
+            "ask the study's author to build the bundle with this site's request.json",
+        )
+    ]
+
+
+class Approvals:
+    """The approvals of one hospital; what was verified once is not read again until a file changes."""
+
+    def __init__(self, folder: Path, identity: Member) -> None:
+        """Take the hospital's directory and identity; the code that runs in this process is fixed now."""
+        self._folder = folder
+        self._identity = identity
+        self._code = code_digest(OUR_PACKAGES)
+        self._verified: dict[str, tuple[tuple[int, ...], Approved]] = {}
+
+    def require(self, study_hash: str) -> Approved:
+        """Give an approved study; the approval's end is checked every time.
+
+        Raises:
+            Refused: A-MISSING, A-INVALID, A-EXPIRED, or a bundle's own codes.
+        """
+        paths = (self._folder / APPROVALS / f"{study_hash}.json", self._folder / INBOX / f"{study_hash}.wardround")
+        try:
+            state = tuple(number for path in paths for number in _file_state(path))
+        except OSError:
+            raise Refused([missing_approval(self._identity.site, study_hash)]) from None
+        known = self._verified.get(study_hash)
+        if known is None or known[0] != state:
+            known = (state, self._verify(study_hash, *paths))
+            self._verified[study_hash] = known
+        approval = known[1].approval
+        if approval.expires_at <= instant(datetime.now(UTC)):
+            raise refuse(
+                "A-EXPIRED",
+                f"site {self._identity.site}",
+                "Approvals end",
+                f"it ended at {approval.expires_at}",
+                "approve it again",
+            )
+        return known[1]
+
+    def _verify(self, study_hash: str, approval_path: Path, bundle_path: Path) -> Approved:
+        site = self._identity.site
+        try:
+            signed = SignedApproval.model_validate_json(approval_path.read_bytes())
+        except (OSError, ValidationError):
+            raise _invalid(site, "the approval file cannot be read") from None
+        approval = signed.approval
+        if not verify(self._identity.approval_key, signed.signature, KIND, model_bytes(approval)):
+            raise _invalid(site, "it is not signed by this site's approval key")
+        if (approval.site, approval.study_hash) != (site, study_hash):
+            raise _invalid(site, "it is for another site or study")
+        if approval.code_digest != self._code:
+            raise _invalid(site, "the software installed here is not the one that was approved")
+        bundle = read_bundle(bundle_path)
+        if bundle.study_hash != study_hash:
+            raise _invalid(site, "the bundle in the inbox is another study")
+        raise_all(membership_problems(bundle, self._identity))
+        return Approved(bundle, approval)
+
+
+def _file_state(path: Path) -> tuple[int, int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def missing_approval(site: str, study_hash: str) -> Problem:
+    """Say that a hospital has not approved a study."""
+    return Problem(
+        "A-MISSING",
+        f"site {site}",
+        "Nothing runs that the hospital did not approve",
+        f"there is no approval of study {study_hash[:12]}",
+        "review the bundle, then run: wardround silo approve BUNDLE --site site.yaml --approver NAME --role ROLE",
+    )
+
+
+def _invalid(site: str, finding: str) -> Refused:
+    return refuse(
+        "A-INVALID", f"site {site}", "An approval holds for what was signed", finding, "review the study and approve it again"
+    )

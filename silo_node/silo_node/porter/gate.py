@@ -1,0 +1,175 @@
+"""The egress gate: the only place that makes what may leave the hospital.
+
+Everything outgoing is checked against what the approved study says that it sends: kind of message, shape and range of
+the change, counts against the hospital's own policy, number of releases. Then it is written to the ledger, on disk,
+and only then signed. What does not pass leaves as a bare code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from silo_node.porter.ledger import Ledger
+from silo_node.work import Busy, Done, NotDone
+from wardround.canonical import digest, model_json
+from wardround.identity.keys import SigningKey
+from wardround.messages.data_report import DataReport, ShownCell, foreign_names
+from wardround.messages.envelope import Envelope, digests, seal
+from wardround.messages.round import (
+    Collect,
+    Evaluation,
+    Reply,
+    RoundResult,
+    SiloCode,
+    SiloRefusal,
+    StatisticsResult,
+    Task,
+    Working,
+)
+from wardround.weights.fixed_point import OutOfRange, check_range
+from wardround.weights.packing import to_bytes
+
+if TYPE_CHECKING:
+    from silo_node.porter.approvals import Approved
+    from wardround.canonical import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Bytes that may leave; made by the gate alone."""
+
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class EgressPolicy:
+    """The hospital's own thresholds, in records: no study can lower them."""
+
+    small_cell: int
+    metrics_minimum: int
+
+
+class Gate:
+    """One hospital's gate."""
+
+    def __init__(self, site: str, key: SigningKey, ledger: Ledger, policy: EgressPolicy) -> None:
+        """Take the hospital's name, signing key, ledger and policy."""
+        self._site = site
+        self._key = key
+        self._ledger = ledger
+        self._policy = policy
+
+    def release(self, task: Task, approved: Approved, outcome: Done | NotDone) -> Release:
+        """Let an outcome out, or a refusal in its place."""
+        if isinstance(outcome, NotDone):
+            if outcome.report is not None and not self._report_may_leave(outcome.report, approved):
+                outcome = NotDone("H-GATE")
+            return self.refuse(outcome, task.study_hash, task.task_id)
+        code = self._objection(task, approved, outcome)
+        if code is not None:
+            return self.refuse(NotDone(code), task.study_hash, task.task_id)
+        arrays = () if outcome.change is None else (to_bytes(outcome.change),)
+        result = model_json(outcome.result)
+        entry: dict[str, Json] = {
+            "study": task.study_hash,
+            "task": task.task_id,
+            "purpose": task.core.purpose,
+            "round": task.core.round,
+            "approval": approved.digest,
+            "records": outcome.records,
+            "result": digest("result", 1, result),
+            "arrays": list(digests(arrays)),
+            "bytes": sum(len(array) for array in arrays),
+        }
+        reply = Reply(
+            site=self._site,
+            study_hash=task.study_hash,
+            task_id=task.task_id,
+            approval=approved.digest,
+            ledger=self._ledger.write_release(entry),
+            records=outcome.records,
+            result=outcome.result,
+            bodies=digests(arrays),
+        )
+        return Release(seal("reply", reply, self._key, arrays))
+
+    def refuse(self, outcome: NotDone, study_hash: str | None, task_id: str | None) -> Release:
+        """Let a refusal out: a code, and the outgoing data report if the records are why."""
+        refusal = SiloRefusal(site=self._site, study_hash=study_hash, task_id=task_id, code=outcome.code, report=outcome.report)
+        entry: dict[str, Json] = {
+            "study": study_hash,
+            "task": task_id,
+            "code": outcome.code,
+            "report": None if outcome.report is None else digest("result", 1, model_json(outcome.report)),
+        }
+        self._ledger.write_refusal(entry)
+        return Release(seal("reply", refusal, self._key))
+
+    def working(self, task: Task, busy: Busy) -> Release:
+        """Let out that a task goes on: its epoch, nothing else."""
+        working = Working(site=self._site, study_hash=task.study_hash, task_id=task.task_id, epoch=busy.epoch, epochs=busy.epochs)
+        return Release(seal("reply", working, self._key))
+
+    def repeat(self, release: Release, task: Task | Collect) -> Release:
+        """Let the same bytes out again, for the same task."""
+        self._ledger.write_repeat(task.study_hash, task.task_id)
+        return release
+
+    def _objection(self, task: Task, approved: Approved, done: Done) -> SiloCode | None:
+        """Say why an outcome may not leave, if so."""
+        if self._ledger.releases(approved.digest) >= approved.approval.releases:
+            return "H-GATE"
+        if done.result.purpose != task.core.purpose or done.records < self._policy.small_cell:
+            return "H-GATE"
+        if task.records not in (None, done.records):
+            return "H-CHANGED"
+        if isinstance(done.result, StatisticsResult):
+            return self._objection_to_statistics(approved, done, done.result)
+        if not self._may_leave(done.result.evaluation):
+            return "H-GATE"
+        if isinstance(done.result, RoundResult):
+            return _objection_to_change(task, approved, done)
+        return "H-GATE" if done.change is not None else None
+
+    def _objection_to_statistics(self, approved: Approved, done: Done, result: StatisticsResult) -> SiloCode | None:
+        names = [sums.field for sums in result.sums]
+        foreign = len(set(names)) != len(names) or not set(names) <= set(approved.bundle.study.features)
+        counts = [size for size in (result.validation, result.test) if size is not None]
+        for sums in result.sums:
+            counts += (sums.records, done.records - sums.records)
+        counts += _left_out(done.records, result)
+        exposed = any(0 < count < self._policy.small_cell for count in counts)
+        passes = self._report_may_leave(result.report, approved) and done.change is None
+        return None if passes and not foreign and not exposed else "H-GATE"
+
+    def _report_may_leave(self, report: DataReport, approved: Approved) -> bool:
+        """Say whether a report names only what the schema names, and shows no small count."""
+        cells = (report.found, report.quarantined, report.valid, *(finding.records for finding in report.findings))
+        shown = [cell.count for cell in cells if isinstance(cell, ShownCell)]
+        small = any(0 < count < self._policy.small_cell for count in shown)
+        return not small and not foreign_names(report, approved.bundle.contract)
+
+    def _may_leave(self, evaluation: Evaluation) -> bool:
+        return evaluation.counts is None or evaluation.counts.records >= self._policy.metrics_minimum
+
+
+def _left_out(records: int, result: StatisticsResult) -> list[int]:
+    """Give how many valid records are in neither part that is named, for every choice of parts, as far as it can be computed."""
+    report = result.report
+    valid = [report.valid.count] if isinstance(report.valid, ShownCell) else []
+    if isinstance(report.found, ShownCell) and isinstance(report.quarantined, ShownCell):
+        valid.append(report.found.count - report.quarantined.count)
+    named = {0, result.validation or 0, result.test or 0, (result.validation or 0) + (result.test or 0)}
+    return [count - records - part for count in valid for part in named]
+
+
+def _objection_to_change(task: Task, approved: Approved, done: Done) -> SiloCode | None:
+    manifest, plan = approved.bundle.manifest, task.core.plan
+    if done.change is None or plan is None or done.change.shape != (manifest.size,):
+        return "H-GATE"
+    try:
+        check_range(done.change, manifest, plan)
+    except OutOfRange as finding:
+        return "H-RANGE" if finding.finite else "H-NONFINITE"
+    return None

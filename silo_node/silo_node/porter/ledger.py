@@ -1,0 +1,70 @@
+"""The hospital's ledger: a hash-chained line for everything that leaves, on disk before the bytes go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wardround.canonical import model_json
+from wardround.chain import Chain, read_chain
+from wardround.messages.round import Receipt
+
+if TYPE_CHECKING:
+    from wardround.canonical import Json
+
+LEDGER_FILE = "ledger.jsonl"
+
+
+class Ledger:
+    """One hospital's ledger over all studies."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the ledger in a folder and verify it whole (L-BROKEN if a line was changed)."""
+        self._chain = Chain(folder / LEDGER_FILE)
+        self._releases: Counter[str] = Counter()
+        self._tests: dict[str, str] = {}
+        for link in read_chain(folder / LEDGER_FILE):
+            if link.entry.get("event") == "release":
+                self._remember(link.entry)
+
+    def _remember(self, entry: dict[str, Json]) -> None:
+        approval = str(entry["approval"])
+        self._releases[approval] += 1
+        if entry["purpose"] == "test":
+            self._tests[approval] = str(entry["task"])
+
+    def releases(self, approval: str) -> int:
+        """Give how many results have left under an approval, over every restart; bare refusals are not among them."""
+        return self._releases[approval]
+
+    def test_task(self, approval: str) -> str | None:
+        """Give the task for which the test records were read under an approval, over every restart."""
+        return self._tests.get(approval)
+
+    @property
+    def head(self) -> str:
+        """The hash of the last entry."""
+        return self._chain.head
+
+    def write_release(self, entry: dict[str, Json]) -> str:
+        """Write down a result before its bytes go; gives the ledger's new head."""
+        head = self._chain.append({"event": "release", **entry})
+        self._remember(entry)
+        return head
+
+    def write_refusal(self, entry: dict[str, Json]) -> None:
+        """Write down a refusal before it goes."""
+        self._chain.append({"event": "refusal", **entry})
+
+    def write_repeat(self, study_hash: str, task_id: str) -> None:
+        """Write down that the same bytes go again."""
+        self._chain.append({"event": "repeat", "study": study_hash, "task": task_id})
+
+    def write_receipt(self, study_hash: str, receipt: Receipt) -> None:
+        """Write down what the coordinator says it did with a release."""
+        self._chain.append({"event": "receipt", "study": study_hash, **model_json(receipt)})
+
+    def close(self) -> None:
+        """Close the ledger's file."""
+        self._chain.close()

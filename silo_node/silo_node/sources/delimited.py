@@ -1,0 +1,222 @@
+"""Delimited text (CSV) in the dialect that the site file declares: every cell as text, nothing guessed or mended.
+
+Polars reads the cells; the structure is checked beforehand on the raw bytes (``silo_node.sources.layout``), because a
+reader would fill short lines with nothing and take the first patient for a header without a word.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from polars.exceptions import PolarsError
+
+from silo_node.configuration import CsvSource
+from silo_node.sources import layout
+from silo_node.sources.faults import Fault, UnreadableError
+from silo_node.sources.header import Wanted, judge
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+DIRECT_ENCODINGS = frozenset({"utf-8", "utf-8-sig"})
+OTHER_DELIMITERS = (";", ",", "\t", "|")
+_DELIMITER_WORDS = {";": "';'", ",": "','", "\t": "a tab", "|": "'|'"}
+
+
+@dataclass(frozen=True)
+class DelimitedText:
+    """What was read; see ``silo_node.sources.tables.Table``."""
+
+    frame: pl.DataFrame
+    found: int
+    records: pl.Series | None
+    places: Callable[[Sequence[int]], list[int]]
+    faults: tuple[Fault, ...]
+
+
+def read(path: Path, source: CsvSource, wanted: Wanted) -> DelimitedText:
+    """Read the wanted columns of a text table.
+
+    Raises:
+        UnreadableError: T-ENCODING, T-EMPTY, T-DELIM, T-NOHEADER, T-RAGGED.
+    """
+    raw = _utf8(path.read_bytes(), source.encoding)
+    if not raw.strip(b"\r\n \t"):
+        raise UnreadableError(Fault("T-EMPTY", "A table holds records", "the file is empty", "export the records again"))
+    header, header_lines = _header(raw, source)
+    _recognise(header, source, wanted)
+    faults = judge(header, wanted)
+    text = _cells(raw, source, header, header_lines)
+    if text.found == 0:
+        raise UnreadableError(
+            Fault("T-EMPTY", "A table holds records", "it has a header line but no record", "export the records again")
+        )
+    present = {column: header.index(column) for column in wanted.fields.values() if column in header}
+    frame = text.frame.select(pl.col(f"column_{at + 1}").alias(column) for column, at in present.items())
+    if not present:
+        frame = pl.DataFrame(height=text.frame.height)
+    return DelimitedText(frame, text.found, text.records, text.places, (*faults, *text.faults))
+
+
+# ----------------------------------------------------------------------------------------------------- bytes to UTF-8
+
+
+def _utf8(raw: bytes, encoding: str) -> bytes:
+    """Give the text as UTF-8 with line feeds at the ends of lines, or say where it is not in its encoding."""
+    try:
+        if encoding in DIRECT_ENCODINGS:
+            raw = raw.removeprefix(BYTE_ORDER_MARK)
+            if not raw.isascii():
+                raw.decode("utf-8")
+        else:
+            raw = raw.decode(encoding).removeprefix("\ufeff").encode("utf-8")
+    except UnicodeError as error:
+        raise UnreadableError(_encoding_fault(encoding, getattr(error, "start", 0))) from None
+    if (first := raw.find(b"\0")) >= 0:
+        raise UnreadableError(_encoding_fault(encoding, first))
+    if b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")
+    return raw
+
+
+def _encoding_fault(encoding: str, offset: int) -> Fault:
+    return Fault(
+        "T-ENCODING",
+        "A table is in the encoding that the site file declares",
+        f"the file is not {encoding}: the first bad byte is at offset {offset}",
+        "declare the file's encoding in the site file (such as cp1252 or utf-16), or export it as UTF-8",
+    )
+
+
+# -------------------------------------------------------------------------------------------------------- header line
+
+
+def _header(raw: bytes, source: CsvSource) -> tuple[list[str], int]:
+    """Give the names of the first record, and how many physical lines it takes."""
+    with io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8", newline="") as text:
+        reader = csv.reader(
+            text,
+            delimiter=source.delimiter,
+            quotechar=source.quote,
+            quoting=csv.QUOTE_NONE if source.quote is None else csv.QUOTE_MINIMAL,
+        )
+        try:
+            return next(reader), reader.line_num
+        except (csv.Error, StopIteration):
+            raise UnreadableError(_no_header(0)) from None
+
+
+def _recognise(header: Sequence[str], source: CsvSource, wanted: Wanted) -> None:
+    """Refuse a first line that is no header of this table: another delimiter, or records from the first line on."""
+    known = {*wanted.fields.values(), *wanted.known}
+    matches = len(known & set(header))
+    if matches == 0:
+        for other in OTHER_DELIMITERS:
+            cells = {cell.strip(source.quote or "") for cell in source.delimiter.join(header).split(other)}
+            if other != source.delimiter and known & cells:
+                raise UnreadableError(
+                    Fault(
+                        "T-DELIM",
+                        "A table has the delimiter that the site file declares",
+                        f"{len(header)} column(s) found; the delimiter looks like {_DELIMITER_WORDS[other]}",
+                        f"set the source's delimiter to {_DELIMITER_WORDS[other]} in the site file",
+                    )
+                )
+        raise UnreadableError(_no_header(len(wanted.fields)))
+
+
+def _no_header(columns: int) -> Fault:
+    return Fault(
+        "T-NOHEADER",
+        "The first line names the columns",
+        f"the first line matches 0 of {columns} mapped columns",
+        "add a header line with the names that the site file maps, or correct those names",
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- cells
+
+
+def _cells(raw: bytes, source: CsvSource, header: Sequence[str], header_lines: int) -> DelimitedText:
+    """Read all cells as text; the fast way when the structure is plainly right, else with every record looked at."""
+    unquoted = source.quote is None or source.quote.encode() not in raw
+    returns = b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n")
+    if unquoted and not returns and len(header) > 1:
+        try:
+            # Every line that is too long is refused here; with the right number of delimiters, none is too short.
+            frame = _parse(raw, source, len(header), header_lines, strict=True)
+        except PolarsError:
+            pass
+        else:
+            if layout.count(raw, ord(source.delimiter)) == (frame.height + header_lines) * (len(header) - 1):
+                return DelimitedText(frame, frame.height, None, _line_after(header_lines), ())
+    return _with_layout(raw, source, len(header), header_lines)
+
+
+def _line_after(header_lines: int) -> Callable[[Sequence[int]], list[int]]:
+    return lambda records: [record + header_lines + 1 for record in records]
+
+
+def _with_layout(raw: bytes, source: CsvSource, columns: int, header_lines: int) -> DelimitedText:
+    found = layout.scan(raw, ord(source.delimiter), None if source.quote is None else ord(source.quote))
+    if found.irregular is not None:
+        raise UnreadableError(
+            Fault(
+                "T-RAGGED",
+                "A cell is quoted as a whole or not at all, and a quote inside is doubled",
+                f"a quote or carriage return stands where none may, first on line {found.irregular}",
+                "export the table again with quoted text cells, or set 'quote: null' if nothing is quoted",
+                count=1,
+            )
+        )
+    kept = ~found.blank[1:]
+    lines = found.lines[1:][kept]
+    broken = (found.delimiters[1:] != columns - 1)[kept]
+    frame = _parse(raw, source, columns, header_lines, strict=False)
+    if frame.height != len(kept):
+        raise UnreadableError(
+            Fault(
+                "T-RAGGED",
+                "Lines, quotes and delimiters give one reading",
+                f"{len(kept)} records by their quotes, {frame.height} by the reader",
+                "export the table again with quoted text cells",
+                count=1,
+            )
+        )
+    whole = kept.copy()
+    whole[kept] = ~broken
+    frame = frame.filter(pl.Series(whole))
+    records = pl.Series(np.flatnonzero(~broken)) if broken.any() else None
+    faults = (_ragged(np.flatnonzero(broken)),) if broken.any() else ()
+    return DelimitedText(frame, len(lines), records, lambda wanted: [int(lines[record]) for record in wanted], faults)
+
+
+def _ragged(records: layout.Positions) -> Fault:
+    return Fault(
+        "T-RAGGED",
+        "Every line has as many cells as the header",
+        f"{len(records)} lines have fewer or more cells than the header",
+        "quote cells that hold the delimiter, and export the table again",
+        count=len(records),
+        records=tuple(int(record) for record in records),
+    )
+
+
+def _parse(raw: bytes, source: CsvSource, columns: int, header_lines: int, *, strict: bool) -> pl.DataFrame:
+    names = [f"column_{at + 1}" for at in range(columns)]
+    return pl.read_csv(
+        raw,
+        has_header=False,
+        skip_lines=header_lines,
+        schema=dict.fromkeys(names, pl.String),
+        separator=source.delimiter,
+        quote_char=source.quote,
+        empty_string_is_null=False,
+        extra_columns="raise" if strict else "ignore",
+        missing_columns="insert",
+        raise_if_empty=False,
+    )

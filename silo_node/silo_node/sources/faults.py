@@ -1,0 +1,42 @@
+"""What can be wrong with a file or its header, before any cell is judged.
+
+A fault's text names only what the schema or the site file's own keys name: no header, no cell, no path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a table as a whole.
+
+    Attributes:
+        code: a T- code of the catalogue.
+        rule: what should hold.
+        finding: what was found instead; never a cell, header or path.
+        next_step: what the hospital can do now.
+        field: the shared field that is concerned, when there is one.
+        count: how many lines, columns or records are concerned.
+        records: the records concerned, by position from 0, when there are any.
+        warning: whether the check may pass all the same.
+    """
+
+    code: str
+    rule: str
+    finding: str
+    next_step: str
+    field: str | None = None
+    count: int = 0
+    records: tuple[int, ...] = ()
+    warning: bool = False
+
+
+class UnreadableError(Exception):
+    """A table that cannot be read at all; carries the fault, nothing of the file."""
+
+    def __init__(self, fault: Fault) -> None:
+        """Take the fault that says why."""
+        super().__init__(fault.code)
+        self.fault = fault

@@ -1,0 +1,1 @@
+"""Training and evaluation inside the hospital: the only room with records, torch and MONAI. No network."""

@@ -1,0 +1,164 @@
+"""The trainer: does the porter's work on the hospital's records, and keeps what rounds share.
+
+Records are read, checked, split and encoded once for a study; the network and the tensors stay warm between rounds.
+Nothing else outlives a round: no optimiser state, no random state.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from silo_node.cohort import Cohort, assemble
+from silo_node.configuration import Site
+from silo_node.training.encode import Examples, encode
+from silo_node.training.field_sums import field_sums
+from silo_node.training.loop import NotFinite, Watch, Withdrawn, evaluate, train
+from silo_node.validation.check import CheckFailed
+from silo_node.work import Done, NotDone, Work
+from wardround.errors import Refused
+from wardround.messages.data_report import DataReport, without_counts
+from wardround.messages.round import Evaluation, EvaluationResult, RoundResult, StatisticsResult
+from wardround.metrics.pooled import LOSS_LIMIT, LOSS_UNIT
+from wardround.models.build import build_network, read_weights, write_weights
+from wardround.study.bundle import Bundle
+from wardround.study.encoding import Encoding
+from wardround.study.randomness import derive_seed
+from wardround.weights.fixed_point import OutOfRange, check_range
+
+
+@dataclass
+class _Desk:
+    """What a study's rounds share."""
+
+    bundle: Bundle
+    cohort: Cohort
+    network: nn.Module | None = None
+    encoding: str | None = None
+    train: Examples | None = None
+    validation: Examples | None = None
+    test: Examples | None = None
+
+
+class Trainer:
+    """One hospital's trainer; one task at a time."""
+
+    def __init__(self, site: Site, log: logging.Logger | None = None) -> None:
+        """Take the hospital's site file and log. Torch works on one thread: sums in threads depend on their number."""
+        self._log = log or logging.getLogger(__name__)
+        torch.set_num_threads(1)
+        self._site = site
+        self._desks: dict[str, _Desk] = {}
+
+    def perform(self, work: Work, watch: Watch | None = None) -> Done | NotDone:
+        """Do one task to its end. What the records or weights can cause leaves as a code; traces stay in the log."""
+        try:
+            desk = self._desk(work.bundle)
+        except CheckFailed as failure:
+            self._log.warning("the records may not be used: %s", ", ".join(failure.codes))
+            return NotDone("H-FEW" if set(failure.codes) == {"T-FEW"} else "H-DATA", failure.outgoing)
+        except Refused as refused:
+            self._log.warning("the records cannot be read for this study: %s", refused)
+            return NotDone("H-DATA")
+        if work.task.core.purpose == "statistics":
+            return self._statistics(desk)
+        if work.task.records != desk.cohort.train.height:
+            return NotDone("H-CHANGED")
+        try:
+            return self._visit(work, desk, watch or Watch())
+        except Withdrawn:
+            return NotDone("H-WITHDRAWN")
+        except NotFinite:
+            return NotDone("H-NONFINITE")
+        except OutOfRange as finding:
+            return NotDone("H-RANGE" if finding.finite else "H-NONFINITE")
+
+    def withdraw(self, task_id: str) -> None:
+        """Do nothing: called in one thread, a task is always done by the time that it could be withdrawn."""
+
+    def _desk(self, bundle: Bundle) -> _Desk:
+        key = bundle.study_hash
+        if key not in self._desks:
+            cohort = assemble(self._site, bundle.contract, bundle.study, key)
+            self._desks[key] = _Desk(bundle, cohort)
+        return self._desks[key]
+
+    def _statistics(self, desk: _Desk) -> Done:
+        bundle, cohort, policy = desk.bundle, desk.cohort, self._site.file.policy
+        result = StatisticsResult(
+            validation=_shown(cohort.validation.height, policy.small_cell),
+            test=_shown(cohort.test.height, policy.small_cell),
+            sums=field_sums(cohort.train, bundle.contract, bundle.study.features, policy.small_cell),
+            report=_report(cohort, policy.small_cell),
+        )
+        return Done(records=cohort.train.height, result=result)
+
+    def _visit(self, work: Work, desk: _Desk, watch: Watch) -> Done | NotDone:
+        core, encoding, weights = work.task.core, work.task.encoding, work.weights
+        if encoding is None or weights is None:
+            return NotDone("H-BODY")
+        network = self._prepare(desk, encoding)
+        write_weights(network, weights, desk.bundle.manifest)
+        records = desk.cohort.train.height
+        if core.purpose == "test":
+            return Done(records, EvaluationResult(purpose="test", evaluation=self._evaluate(network, desk.test)))
+        evaluation = self._evaluate(network, desk.validation)
+        if core.purpose == "closing":
+            return Done(records, EvaluationResult(purpose="closing", evaluation=evaluation))
+        return self._train(work, desk, network, evaluation, watch)
+
+    def _prepare(self, desk: _Desk, encoding: Encoding) -> nn.Module:
+        """Build the network and encode the records, once."""
+        digest = encoding.encoding_digest()
+        if desk.network is None or desk.encoding != digest:
+            with torch.random.fork_rng(devices=[]):  # the layers draw weights that nobody uses
+                desk.network = build_network(desk.bundle.study.network, encoding.width)
+            desk.train = encode(desk.cohort.train, encoding)
+            desk.validation = encode(desk.cohort.validation, encoding)
+            desk.test = encode(desk.cohort.test, encoding)
+            desk.encoding = digest
+        return desk.network
+
+    def _evaluate(self, network: nn.Module, examples: Examples | None) -> Evaluation:
+        """Evaluate, unless the hospital's policy withholds figures of so few records."""
+        if examples is None or examples.size < self._site.file.policy.smallest_metrics:
+            return Evaluation(counts=None)
+        return Evaluation(counts=evaluate(network, examples))
+
+    def _train(self, work: Work, desk: _Desk, network: nn.Module, evaluation: Evaluation, watch: Watch) -> Done | NotDone:
+        study, core, before = desk.bundle.study, work.task.core, work.weights
+        if desk.train is None or core.plan is None or before is None:
+            return NotDone("H-BODY")
+        seed = derive_seed(study.seed, self._site.file.site, core.round, "local training")
+        loss = train(network, desk.train, study.training, seed, watch)
+        change = read_weights(network)[0] - before
+        check_range(change, desk.bundle.manifest, core.plan)
+        units = round(min(loss, LOSS_LIMIT) / LOSS_UNIT)
+        return Done(desk.train.size, RoundResult(evaluation=evaluation, training_loss_units=units), change)
+
+
+def warm_up() -> None:
+    """Pay for torch's first optimiser step now (it imports a second of machinery), not in a round."""
+    layer = nn.Linear(1, 1)
+    optimiser = torch.optim.SGD(layer.parameters(), lr=0.0)
+    layer(torch.zeros(1, 1)).sum().backward()
+    optimiser.step()
+
+
+def _report(cohort: Cohort, small_cell: int) -> DataReport:
+    """Give the outgoing report; without its counts where valid less training (and other parts) records is a small cell.
+
+    The number of training records leaves anyway, those of validation and test with the scores at the latest.
+    """
+    counts = cohort.counts
+    rest = counts.not_selected + counts.without_target
+    parts = (rest, rest + counts.validation, rest + counts.test, rest + counts.validation + counts.test)
+    return without_counts(cohort.outgoing) if any(0 < each < small_cell for each in parts) else cohort.outgoing
+
+
+def _shown(count: int, small_cell: int) -> int | None:
+    """Give a count of records, or None for a small cell; zero is shown."""
+    return None if 0 < count < small_cell else count

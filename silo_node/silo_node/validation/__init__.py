@@ -1,0 +1,1 @@
+"""Records held against a contract: one cheap pass over everything, then the details of what failed."""

@@ -1,0 +1,309 @@
+"""A table held against its checks in two phases: one aggregate pass that clean data pays for, details only where it fails.
+
+local columns ──> quick values ──> one pass: doubts, suspicions ──┬── none: clean
+                                                                  └── full values, masks of what failed, who is set aside
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from silo_node.mapping.cells import LOCAL, SCHEMA_TYPES, Cells, compile_cells
+from silo_node.mapping.facts import Facts
+from silo_node.mapping.resolve import FieldMapping, TableMapping
+from silo_node.sources.faults import Fault
+from silo_node.validation.constraints import Check, context_checks, duplicates, rule_check, value_checks
+from wardround.contract import rules
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A check that records broke.
+
+    Attributes:
+        check: what they broke.
+        mask: which rows of the table.
+        cells: the local cells concerned, as text, for their shapes; absent for checks of several fields.
+    """
+
+    check: Check
+    mask: pl.Series
+    cells: pl.Series | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the engine found.
+
+    Attributes:
+        typed: the fields in schema form, in the contract's order; ``(n_rows, n_fields)``.
+        broken: the checks that were broken, with their masks.
+        faults: columns that are wrong as a whole.
+    """
+
+    typed: pl.DataFrame
+    broken: tuple[Broken, ...]
+    faults: tuple[Fault, ...]
+
+
+@dataclass
+class _Work:
+    """The columns of one run."""
+
+    mapping: TableMapping
+    table: pl.DataFrame
+    facts: Facts
+    cells: dict[str, Cells]
+    absent: dict[str, FieldMapping]
+    unusable: dict[str, FieldMapping]
+    full: set[str] = field(default_factory=set)
+
+    @property
+    def readable(self) -> list[FieldMapping]:
+        return [each for each in self.mapping.fields if each.field.name not in self.unusable]
+
+
+def run(mapping: TableMapping, frame: pl.DataFrame) -> Outcome:
+    """Hold a table against a contract.
+
+    Args:
+        mapping: the site's mapping of the fields that are needed.
+        frame: the local columns that exist, under their local names.
+    """
+    work = _prepare(mapping, frame)
+    checks = _checks(work)
+    suspects = _aggregate_pass(work, checks)
+    if any(work.cells[name].quick is not None for name in suspects.doubted):
+        work.full |= suspects.doubted
+        _fill(work, suspects.doubted)
+        suspects = _aggregate_pass(work, checks)
+    broken = _details(work, suspects)
+    empty = [_empty_fault(each, work.table.height) for each in suspects.empty]
+    typed = work.table.select(each.field.name for each in mapping.fields)
+    return Outcome(typed, tuple(broken), (*_type_faults(work), *empty))
+
+
+# ------------------------------------------------------------------------------------------------------------- prepare
+
+
+def _prepare(mapping: TableMapping, frame: pl.DataFrame) -> _Work:
+    table = frame.rename(lambda name: LOCAL + name)
+    facts = Facts()
+    cells: dict[str, Cells] = {}
+    absent: dict[str, FieldMapping] = {}
+    unusable: dict[str, FieldMapping] = {}
+    for each in mapping.fields:
+        name = each.field.name
+        if each.column is None:
+            absent[name] = each
+        elif each.column not in frame.columns:
+            unusable[name] = each  # T-MISSCOL, which the header's judge has found
+        else:
+            compiled = compile_cells(each, frame.schema[each.column], facts)
+            if compiled is None:
+                unusable[name] = each
+            else:
+                cells[name] = compiled
+    work = _Work(mapping, table, facts, cells, absent, unusable)
+    nothing = [pl.lit(None, dtype=SCHEMA_TYPES[each.field.type]).alias(name) for name, each in (absent | unusable).items()]
+    work.table = table.with_columns(nothing)
+    _fill(work, set(cells))
+    return work
+
+
+def _fill(work: _Work, names: set[str]) -> None:
+    """Put the shared values of some fields into the table: the quick ones, unless the field needs the full way."""
+    values = []
+    for name in names:
+        compiled = work.cells[name]
+        quick = compiled.quick is not None and name not in work.full
+        value = compiled.quick.value if compiled.quick is not None and quick else compiled.value
+        values.append(value.alias(name))
+    work.table = work.table.with_columns(values)
+
+
+def _checks(work: _Work) -> list[Check]:
+    """Give every check whose fields can be read."""
+    contract, facts = work.mapping.contract, work.facts
+    checks: list[Check] = []
+    for each in work.readable:
+        checks += value_checks(contract, each.field, facts, mapped_codes=each.codes is not None)
+        checks += context_checks(contract, each.field, facts)
+    names = {each.field.name for each in work.readable}
+    if names.issuperset(contract.primary_key):
+        words = "stands only once" if len(contract.primary_key) == 1 else "stand only once, together"
+        checks.append(duplicates(contract.primary_key, words, facts))
+    for rule in contract.rules:
+        expression = rules.parse(rule.check, rule.id)
+        if names >= rules.fields(expression):
+            checks.append(rule_check(contract, rule, expression, facts))
+    return checks
+
+
+# ---------------------------------------------------------------------------------------------------- phase 1: suspect
+
+
+@dataclass(frozen=True)
+class _Suspects:
+    """What the aggregate pass could not clear.
+
+    Attributes:
+        checks: checks that records may break.
+        doubted: fields whose quick values may be wrong, or that hold bad cells.
+        empty: fields without any value.
+    """
+
+    checks: tuple[Check, ...]
+    doubted: set[str]
+    empty: tuple[FieldMapping, ...]
+
+
+def _aggregate_pass(work: _Work, checks: Sequence[Check]) -> _Suspects:
+    """One lazy pass over the table that gives one truth value for each check and each column."""
+    facts = work.facts
+    asked = [check.suspicion.alias(f"check {at}") for at, check in enumerate(checks)]
+    for name, cells in work.cells.items():
+        if cells.quick is not None and name not in work.full:
+            asked.append(cells.quick.doubt.alias(f"doubt {name}"))
+        elif cells.bad is not None:
+            asked.append(facts.other(cells.bad.any()).alias(f"doubt {name}"))
+    asked += [(facts.nulls(name) == facts.records).alias(f"empty {name}") for name in (each.field.name for each in work.readable)]
+    if not asked:
+        return _Suspects((), set(), ())
+    answers = work.table.lazy().select(facts.asked)
+    found = answers.select(question.fill_null(value=True) for question in asked).collect().row(0, named=True)
+    doubted = {name for name in work.cells if found.get(f"doubt {name}", False)}
+    empty = tuple(each for each in work.readable if found[f"empty {each.field.name}"] and each.field.name not in doubted)
+    names = {each.field.name for each in empty}
+    suspected = tuple(
+        check
+        for at, check in enumerate(checks)
+        if found[f"check {at}"] and not (check.code in ("T-NULL", "T-MISSLIM") and names.issuperset(check.fields))
+    )
+    return _Suspects(suspected, doubted, empty)
+
+
+# ---------------------------------------------------------------------------------------------------- phase 2: details
+
+
+def _details(work: _Work, suspects: _Suspects) -> list[Broken]:
+    """Find the rows behind every suspicion; values that failed by themselves are no evidence in other checks."""
+    broken, faulty = _bad_cells(work, suspects.doubted)
+    masks = (
+        work.table.select(check.broken.fill_null(value=False).alias(str(at)) for at, check in enumerate(suspects.checks))
+        if suspects.checks
+        else pl.DataFrame()
+    )
+    failed_values: dict[str, pl.Series] = dict(faulty)
+    for at, check in enumerate(suspects.checks):
+        if check.stage == "value":
+            mask = _without(masks[str(at)], check, faulty)
+            if mask.any() and _over(check, mask):
+                broken.append(Broken(check, mask, _cells(work, check, mask)))
+                if check.code in ("T-RANGE", "T-ENUM", "T-PATTERN"):
+                    name = check.fields[0]
+                    failed_values[name] = failed_values[name] | mask if name in failed_values else mask
+    for at, check in enumerate(suspects.checks):
+        if check.stage == "context":
+            mask = _without(masks[str(at)], check, failed_values)
+            if mask.any() and _over(check, mask):
+                broken.append(Broken(check, mask, _cells(work, check, mask)))
+    return broken
+
+
+def _bad_cells(work: _Work, names: set[str]) -> tuple[list[Broken], dict[str, pl.Series]]:
+    broken: list[Broken] = []
+    faulty: dict[str, pl.Series] = {}
+    for each in work.mapping.fields:
+        name = each.field.name
+        cells = work.cells.get(name)
+        if name not in names or cells is None or cells.bad is None:
+            continue
+        rest = cells.bad.fill_null(value=False)
+        masks = [rest.alias("bad")]
+        for at, (_, applies) in enumerate(cells.kinds):
+            masks.append((rest & applies.fill_null(value=False)).alias(str(at)))
+            rest = rest & ~applies.fill_null(value=False)
+        found = work.table.select(masks)
+        faulty[name] = found["bad"]
+        for at, (code, _) in enumerate(cells.kinds):
+            if (mask := found[str(at)]).any():
+                broken.append(Broken(_cell_check(code, each), mask, _shown(work, name, mask)))
+    return broken, faulty
+
+
+_CELL_WORDS = {
+    "T-TYPE": (
+        "{name} holds {kind}",
+        "write plain values: no unit, no comparison sign, the declared decimal mark and date format",
+    ),
+    "T-INTFRAC": ("{name} holds {kind}", "correct the values, or the unit in the site file"),
+    "T-NONFINITE": ("{name} holds finite numbers", "declare the mark for missing under 'missing', or leave the cell empty"),
+    "T-MAP": (
+        "every local code of {name} is mapped",
+        "add the codes under 'codes', or the marks under 'missing', in the site file",
+    ),
+}
+_KINDS = {"string": "texts", "integer": "whole numbers", "number": "numbers", "date": "dates"}
+
+
+def _cell_check(code: str, mapping: FieldMapping) -> Check:
+    words, next_step = _CELL_WORDS[code]
+    nothing = pl.lit(value=False)
+    text = words.format(name=mapping.field.name, kind=_KINDS[mapping.field.type])
+    return Check(code, "error", "record", (mapping.field.name,), nothing, nothing, text, next_step)
+
+
+def _without(mask: pl.Series, check: Check, faulty: dict[str, pl.Series]) -> pl.Series:
+    for name in check.fields:
+        if name in faulty:
+            mask = mask & ~faulty[name]
+    return mask
+
+
+def _over(check: Check, mask: pl.Series) -> bool:
+    """Whether more records break a check than may."""
+    return check.limit is None or int(mask.sum()) > check.limit * len(mask)
+
+
+def _cells(work: _Work, check: Check, mask: pl.Series) -> pl.Series | None:
+    return _shown(work, check.fields[0], mask) if len(check.fields) == 1 and check.code != "T-NULL" else None
+
+
+def _shown(work: _Work, name: str, mask: pl.Series) -> pl.Series | None:
+    cells = work.cells.get(name)
+    return None if cells is None else work.table.filter(mask).select(cells.text.alias("text")).to_series()
+
+
+# ------------------------------------------------------------------------------------------------------- whole columns
+
+
+def _type_faults(work: _Work) -> list[Fault]:
+    return [
+        Fault(
+            "T-TYPE",
+            f"{name} comes from a column that can hold {_KINDS[each.field.type]}",
+            "the column's own type cannot",
+            "map another column, or export this one with another type",
+            field=name,
+            count=work.table.height,
+        )
+        for name, each in work.unusable.items()
+        if LOCAL + str(each.column) in work.table.columns
+    ]
+
+
+def _empty_fault(mapping: FieldMapping, height: int) -> Fault:
+    needed = mapping.field.required or mapping.field.missing.max_fraction < 1.0
+    return Fault(
+        "T-ALLNULL",
+        f"{mapping.field.name} has values" if needed else f"{mapping.field.name} usually has values",
+        "every value is missing",
+        "map the column that holds it, or correct the marks for missing in the site file",
+        field=mapping.field.name,
+        count=height,
+        warning=not needed,
+    )

@@ -1,0 +1,84 @@
+"""A field's regular expression, which a whole text must match.
+
+Polars' engine knows no look-around and no back-references; a pattern with those is matched by Python's, once for each
+different text. Patterns of the form ``[0-9a-f]{16}``, which keys have, get a cheap suspicion: the column's lengths, and
+whether anything is left of its bytes when the allowed ones are taken away.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import polars as pl
+
+BATCH = 2**18
+"""Texts that are joined at a time."""
+
+_SINGLE_CLASS = re.compile(r"\^?\[((?:[A-Za-z0-9_](?:-[A-Za-z0-9_])?)+)\]\{(\d+)(?:,(\d+))?\}\$?")
+_RANGE = re.compile(r"(.)(?:-(.))?")
+
+
+@dataclass(frozen=True)
+class _SingleClass:
+    """``least`` to ``most`` characters, all of them among ``allowed``."""
+
+    allowed: bytes
+    least: int
+    most: int
+
+    def broken(self, texts: pl.Series) -> pl.Series:
+        """Whether any text does not match, as one truth value."""
+        lengths = texts.str.len_bytes()
+        if bool(((lengths < self.least) | (lengths > self.most)).any()):
+            return pl.Series([True])
+        for start in range(0, len(texts), BATCH):
+            joined = str(texts.slice(start, BATCH).str.join("").item() or "")
+            if joined.encode().translate(None, self.allowed):
+                return pl.Series([True])
+        return pl.Series([False])
+
+
+class Pattern:
+    """A pattern, compiled for columns."""
+
+    def __init__(self, pattern: str) -> None:
+        """Take a pattern that Python's ``re`` accepts."""
+        self._python = re.compile(pattern)
+        self._single = _single_class(pattern)
+        whole = rf"\A(?:{pattern})\z"
+        self._polars = whole if _polars_knows(whole) else None
+
+    def matches(self, column: pl.Expr) -> pl.Expr:
+        """Whether each text matches as a whole; null where there is none."""
+        if self._polars is not None:
+            return column.str.contains(self._polars)
+        return column.map_batches(self._one_by_one, return_dtype=pl.Boolean)
+
+    def suspicion(self, column: pl.Expr) -> pl.Expr:
+        """Give one truth value for the column: whether any text may not match."""
+        if self._single is not None:
+            return column.map_batches(self._single.broken, return_dtype=pl.Boolean, returns_scalar=True)
+        return (~self.matches(column)).any()
+
+    def _one_by_one(self, texts: pl.Series) -> pl.Series:
+        known = {text: self._python.fullmatch(text) is not None for text in texts.drop_nulls().unique()}
+        return pl.Series([None if text is None else known[text] for text in texts], dtype=pl.Boolean)
+
+
+def _polars_knows(pattern: str) -> bool:
+    try:
+        pl.select(pl.lit("").str.contains(pattern))
+    except pl.exceptions.ComputeError:
+        return False
+    return True
+
+
+def _single_class(pattern: str) -> _SingleClass | None:
+    found = _SINGLE_CLASS.fullmatch(pattern)
+    if found is None:
+        return None
+    allowed: list[int] = []
+    for first, last in _RANGE.findall(found[1]):
+        allowed += range(ord(first), ord(last or first) + 1)
+    return _SingleClass(bytes(allowed), int(found[2]), int(found[3] or found[2]))

@@ -1,0 +1,101 @@
+"""What a check answers: findings and counts for the hospital, a report for the outside, and the records that may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import polars as pl
+
+from silo_node.sources.tables import Unit
+from silo_node.validation.findings import Finding
+from wardround.contract.model import Contract
+from wardround.errors import Problem, Refused
+from wardround.messages.data_report import CountedFinding, DataReport, FindingCode, make_report
+
+RECORD_FAULTS = frozenset({"T-RAGGED", "T-TYPE", "T-ALLNULL"})
+"""Faults of whole tables that count records, not columns."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The result of one check. Only ``outgoing`` may leave the hospital.
+
+    Attributes:
+        contract: the schema that was asked for.
+        findings: everything that is wrong, errors first.
+        found: records in the table; 0 when it could not be read.
+        quarantined: records set aside.
+        quarantined_by_code: how many records for each code; a record may count for several.
+        quarantined_places: their line or row numbers.
+        unit: what ``quarantined_places`` counts.
+        valid: the records that obey the schema, in schema form and the contract's order; holds patient data.
+        passed: whether they may be used.
+        outgoing: the report that may leave.
+    """
+
+    contract: Contract
+    findings: tuple[Finding, ...]
+    found: int
+    quarantined: int
+    quarantined_by_code: Mapping[str, int]
+    quarantined_places: tuple[int, ...]
+    unit: Unit
+    valid: pl.DataFrame
+    passed: bool
+    outgoing: DataReport
+
+
+class CheckFailed(Refused):
+    """Records that may not be used; ``outgoing`` is all that the outside may learn of it."""
+
+    def __init__(self, result: CheckResult) -> None:
+        """Take the failed check."""
+        place = f"{result.contract.id} {result.contract.version}"
+        errors = [finding for finding in result.findings if finding.severity == "error"]
+        super().__init__(
+            Problem(each.code, _place(place, each), each.expectation, each.finding, each.next_step) for each in errors
+        )
+        self.outgoing = result.outgoing
+
+
+def _place(schema: str, finding: Finding) -> str:
+    name = finding.field or finding.rule
+    return schema if name is None else f"{schema}, {name}"
+
+
+def with_finding(result: CheckResult, finding: Finding, small_cell: int) -> CheckResult:
+    """Give a failed result: the same check with one more error that came up later."""
+    findings = (*result.findings, finding)
+    report = outgoing_report(
+        result.contract, findings, found=result.found, quarantined=result.quarantined, passed=False, small_cell=small_cell
+    )
+    return replace(result, findings=findings, passed=False, outgoing=report)
+
+
+def outgoing_report(
+    contract: Contract, findings: Sequence[Finding], *, found: int, quarantined: int, passed: bool, small_cell: int
+) -> DataReport:
+    """Make the report that may leave from findings and true counts."""
+    counted = [
+        CountedFinding(
+            code=_CODES[finding.code],
+            severity=finding.severity,
+            field=finding.field,
+            rule=finding.rule,
+            records=finding.count if _counts_records(finding) else None,
+            sets_aside=finding.level == "record" or finding.code == "T-RAGGED",
+        )
+        for finding in findings
+    ]
+    return make_report(contract, found=found, quarantined=quarantined, passed=passed, findings=counted, small_cell=small_cell)
+
+
+def _counts_records(finding: Finding) -> bool:
+    if finding.code in ("T-FEW", "T-QUARANTINE", "T-LABEL"):
+        return False  # said by the report's own counts
+    return finding.level != "table" or finding.code in RECORD_FAULTS
+
+
+_CODES: dict[str, FindingCode] = {code: code for code in get_args(FindingCode)}

@@ -1,0 +1,69 @@
+"""What the porter hands to the trainer, and what it gets back: the wall between the door and the records.
+
+The porter never opens records; the trainer never speaks to the outside. Both know only these values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from wardround.messages.data_report import DataReport
+from wardround.messages.round import Result, SiloCode, Task
+from wardround.study.bundle import Bundle
+from wardround.weights.packing import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A verified task of an approved study, with the weights that came with it (None for statistics)."""
+
+    bundle: Bundle
+    task: Task
+    weights: Vector | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A result that may leave, if the gate agrees.
+
+    Attributes:
+        records: validated training records behind it.
+        change: change of weights, for a round; else None.
+    """
+
+    records: int
+    result: Result
+    change: Vector | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """The work was not done: only a code may leave, and the outgoing data report if the records are why."""
+
+    code: SiloCode
+    report: DataReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The work goes on: ``epoch`` of ``epochs`` local epochs (0 before the first)."""
+
+    epoch: int
+    epochs: int
+
+
+class Worker(Protocol):
+    """Whoever holds the records and does the work, one task at a time."""
+
+    def perform(self, work: Work) -> Done | NotDone | Busy:
+        """Begin a task, or look after one that was begun, for a short while; never begins the same task twice.
+
+        Gives ``Busy`` when the task takes longer than a visit may; then the same work is asked for again. Never raises
+        for anything that records or weights can cause.
+        """
+        ...
+
+    def withdraw(self, task_id: str) -> None:
+        """Let a task that is not wanted any more end as soon as it can; its result is dropped."""
+        ...

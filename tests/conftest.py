@@ -1,0 +1,27 @@
+"""What every test shares: one thread, one hypothesis profile, and the way to the test data."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Before anything imports torch or numpy: one thread, so that figures do not depend on the machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+# No deadline: the first example of a test pays for importing torch.
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Give the folder of public records that WARDROUND_TEST_DATA names, or skip the test and say so."""
+    named = os.environ.get("WARDROUND_TEST_DATA")
+    if not named:
+        pytest.skip("WARDROUND_TEST_DATA is not set: this test reads public records outside the repository")
+    folder = Path(named)
+    assert folder.is_dir(), f"WARDROUND_TEST_DATA names no folder: {folder}"
+    return folder

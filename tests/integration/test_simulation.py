@@ -1,0 +1,197 @@
+"""A whole study by the commands that people use: hospitals on disk, one process, real porters and trainers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from hospitals_on_disk import Command, deal, prepare, write_hospital, write_study
+
+from wardround.chain import read_chain
+
+
+def digest_of(release: Path) -> str:
+    """Give the digest line of the released model."""
+    return next(line for line in (release / "SHA256SUMS").read_text().splitlines() if line.endswith(" model.safetensors"))
+
+
+def test_a_whole_study(tmp_path: Path, wardround: Command) -> None:
+    """From files to a release that verifies, with every hospital counted and every release in its ledger."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90, 80)))
+    answer = ready.simulate(wardround)
+    assert answer.status == 0, answer.err
+    assert answer.json()["status"] == "complete"
+    assert answer.json()["counted"] == ["alpha", "beta", "gamma"]
+    subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=ready.release(), check=True, capture_output=True)
+    history = json.loads((ready.release() / "history.json").read_text())
+    purposes = [record["purpose"] for record in history["visits"]]
+    assert purposes == ["statistics", "round", "round", "round", "closing", "test"]
+    for hospital in ready.hospitals:
+        entries = [link.entry for link in read_chain(hospital.folder / "ledger" / "ledger.jsonl")]
+        assert [entry["purpose"] for entry in entries if entry["event"] == "release"] == purposes
+        receipts = [entry for entry in entries if entry["event"] == "receipt"]
+        assert [entry["verdict"] for entry in receipts] == ["counted"] * 5, "each next task brings the receipt for the last"
+
+
+def test_the_same_study_gives_the_same_bytes_whatever_the_order_of_rows(tmp_path: Path, wardround: Command) -> None:
+    """Conducted twice, the second time from re-sorted exports, a study releases the same model."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)))
+    assert ready.simulate(wardround, "first").status == 0
+    for hospital in ready.hospitals:
+        header, *rows = hospital.table.read_text().splitlines()
+        hospital.table.write_text("\n".join([header, *reversed(rows)]) + "\n")
+        shutil.rmtree(hospital.folder / "ledger")
+    assert ready.simulate(wardround, "second").status == 0
+    assert digest_of(ready.release("first")) == digest_of(ready.release("second"))
+
+
+def test_nothing_runs_without_approval(tmp_path: Path, wardround: Command) -> None:
+    """Every hospital that has not approved is named, nothing runs, nothing is written."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90, 80)), approve=False)
+    one = ready.hospitals[0]
+    assert wardround("silo", "approve", ready.bundle, "--site", one.site, "--approver", "A", "--role", "B").status == 0
+    answer = ready.simulate(wardround)
+    assert answer.status == 1
+    problems = answer.json()["problems"]
+    assert [(problem["code"], problem["place"]) for problem in problems] == [
+        ("A-MISSING", "site beta"),
+        ("A-MISSING", "site gamma"),
+    ]
+    assert not ready.release().exists()
+    assert not (one.folder / "ledger" / "ledger.jsonl").exists()
+
+
+def test_one_changed_setting_is_another_study(tmp_path: Path, wardround: Command) -> None:
+    """An approval of a study does not cover the same study with one setting changed."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)))
+    study = write_study(tmp_path / "changed.yaml", seed=8)
+    requests = [word for hospital in ready.hospitals for word in ("--silo", str(hospital.folder / "request.json"))]
+    changed = tmp_path / "changed.wardround"
+    coordinator = ready.centre / "coordinator.json"
+    assert wardround("study", "build", study, "--coordinator", coordinator, *requests, "--out", changed).status == 0
+    answer = wardround("simulate", changed, *ready.sites, "--out", tmp_path / "out", "--centre", ready.centre, "--format", "json")
+    assert answer.status == 1
+    assert {problem["code"] for problem in answer.json()["problems"]} == {"A-MISSING"}
+
+
+def test_from_a_study_file(tmp_path: Path, wardround: Command) -> None:
+    """From a study file, simulate writes the bundle to approve, says which command approves it, and then runs."""
+    hospitals = deal(tmp_path, (120, 90))
+    sites = [word for hospital in hospitals for word in ("--site", hospital.site)]
+    for hospital in hospitals:
+        assert wardround("silo", "init", "--site", hospital.site).status == 0
+    command = ("simulate", write_study(tmp_path / "study.yaml"), *sites, "--out", tmp_path / "out")
+    refused = wardround(*command)
+    assert refused.status == 1
+    bundle = tmp_path / "out" / "trial.wardround"
+    assert f"wardround silo approve {bundle}" in refused.err
+    assert wardround("silo", "approve", bundle, *sites, "--approver", "A", "--role", "B").status == 0
+    assert wardround(*command).status == 0
+    again = wardround(*command)
+    assert again.status == 2
+    assert "O-EXISTS" in again.err
+
+
+def test_a_hospital_with_bad_records_makes_the_result_partial(tmp_path: Path, wardround: Command) -> None:
+    """A hospital whose records break the schema is refused by code, and the result says that it is partial."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90, 80)))
+    bad = ready.hospitals[1].table
+    bad.write_text(bad.read_text().replace(",benign", ",unclear-Meyer"))
+    answer = ready.simulate(wardround)
+    assert answer.status == 3
+    assert answer.json()["status"] == "partial"
+    assert answer.json()["counted"] == ["alpha", "gamma"]
+    history = json.loads((ready.release() / "history.json").read_text())
+    beta = next(silo for silo in history["visits"][0]["silos"] if silo["site"] == "beta")
+    assert (beta["status"], beta["code"]) == ("refused", "H-DATA")
+    written = b"".join(path.read_bytes() for path in ready.release().iterdir())
+    assert b"Meyer" not in written
+    assert b"Status: PARTIAL" in (ready.release() / "MODEL_CARD.md").read_bytes()
+
+
+def test_too_few_hospitals_fail_loudly(tmp_path: Path, wardround: Command) -> None:
+    """Without its quorum a study fails with status 1 and releases no model."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90, 80)), silos={"minimum": 3})
+    ready.hospitals[2].table.unlink()
+    answer = ready.simulate(wardround)
+    assert answer.status == 1
+    assert answer.json()["status"] == "failed"
+    assert [problem["code"] for problem in answer.json()["problems"]] == ["C-FAILED"]
+    assert not (ready.release() / "model.safetensors").exists()
+    assert (ready.release() / "report.html").exists()
+
+
+def test_a_required_hospital_must_count(tmp_path: Path, wardround: Command) -> None:
+    """A study that requires a hospital fails without it, however many others count."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90, 80)), silos={"minimum": 2, "required": ["gamma"]})
+    ready.hospitals[2].table.write_text("")
+    answer = ready.simulate(wardround)
+    assert answer.status == 1
+    assert "C-REQUIRED" in answer.json()["problems"][0]["finding"]
+
+
+def test_sites_are_the_roster(tmp_path: Path, wardround: Command) -> None:
+    """A site that is missing, or given twice, is refused before anything runs."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)))
+    base = ("simulate", ready.bundle, "--out", tmp_path / "out", "--centre", ready.centre)
+    one = ("--site", ready.hospitals[0].site)
+    for sites in (one, (*one, *ready.sites)):
+        answer = wardround(*base, *sites)
+        assert answer.status == 2
+        assert "P-ROSTER" in answer.err
+
+
+def test_an_edited_ledger_stops_a_hospital(tmp_path: Path, wardround: Command) -> None:
+    """A hospital whose ledger was changed does not open its door."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)))
+    assert ready.simulate(wardround, "first").status == 0
+    ledger = ready.hospitals[0].folder / "ledger" / "ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().replace(b'"round":2', b'"round":9', 1))
+    answer = ready.simulate(wardround, "second")
+    assert answer.status == 1
+    assert answer.json()["problems"][0]["code"] == "L-BROKEN"
+
+
+@pytest.mark.parametrize("target", ["keys/signing.pem", "keys/approval.pem"])
+def test_private_keys_are_private(tmp_path: Path, wardround: Command, target: str) -> None:
+    """Keys are made for their owner only, and are never made twice."""
+    hospital = write_hospital(tmp_path / "alpha", "alpha", range(40))
+    assert wardround("silo", "init", "--site", hospital.site).status == 0
+    before = (hospital.folder / target).read_bytes()
+    assert (hospital.folder / target).stat().st_mode & 0o777 == 0o600
+    again = wardround("silo", "init", "--site", hospital.site)
+    assert again.status == 2
+    assert "K-EXISTS" in again.err
+    assert (hospital.folder / target).read_bytes() == before
+
+
+def test_an_approval_allows_only_so_many_releases(tmp_path: Path, wardround: Command) -> None:
+    """The most releases allowed hold over restarts; approving again is what allows more."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)))  # 9 releases allowed, 6 needed
+    assert ready.simulate(wardround, "first").status == 0
+    exhausted = ready.simulate(wardround, "second")
+    assert exhausted.status == 1
+    assert "H-GATE" in exhausted.json()["problems"][0]["finding"]
+    assert wardround("silo", "approve", ready.bundle, *ready.sites, "--approver", "Dr A", "--role", "DPO").status == 0
+    assert ready.simulate(wardround, "third").status == 0
+
+
+def test_the_hospital_decides_what_of_its_figures_leaves(tmp_path: Path, wardround: Command) -> None:
+    """Figures on fewer records than the hospital's own policy wants are withheld, whatever the study says."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (150, 60)))
+    site = ready.hospitals[1].folder / "site.yaml"
+    plain = yaml.safe_load(site.read_text())
+
+    def evaluations(metrics_minimum: int) -> set[str]:
+        site.write_text(yaml.safe_dump({**plain, "policy": {"metrics_minimum": metrics_minimum}}))
+        assert wardround("silo", "approve", ready.bundle, *ready.sites, "--approver", "Dr A", "--role", "DPO").status == 0
+        assert ready.simulate(wardround, f"out{metrics_minimum}").status == 0
+        visits = json.loads((ready.release(f"out{metrics_minimum}") / "history.json").read_text())["visits"]
+        return {silo["evaluation"] for visit in visits[1:] for silo in visit["silos"] if silo["site"] == "beta"}
+
+    assert evaluations(61) == {"withheld"}
+    assert evaluations(1) == {"shown"}

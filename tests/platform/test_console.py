@@ -1,0 +1,157 @@
+"""The one command: exit statuses, problems for people and programs, no trace by default."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import click
+import pytest
+
+from wardround import console
+from wardround.errors import Problem, Refused, refuse
+
+PRIVATE = "Meyer, *1961-02-03"
+
+
+@click.command()
+@click.option("--how", type=click.Choice(["well", "odd", "two", "one", "bug", "stop", "partial", "file"]), default="well")
+@console.format_option
+def act(how: str, form: str) -> int | None:
+    """Do what is asked."""
+    if how == "partial":
+        return 3
+    if how == "stop":
+        raise KeyboardInterrupt
+    if how == "bug":
+        raise ValueError(PRIVATE)
+    if how == "file":
+        raise click.FileError("x", "no")
+    if how == "one":
+        raise refuse("T-EMPTY", "site [bold]a[/]", "Rule", "finding [red]", "do it")
+    if how == "two":
+        raise Refused([Problem("T-EMPTY", "a", "Rule", "finding", "do it."), Problem("Y-KEY", "b", "Rule", "finding", "why?")])
+    console.say("[done]")
+    return None
+
+
+@pytest.fixture(autouse=True)
+def commands(monkeypatch):
+    """Give the console three commands: one of ours, one whose package is absent, one that is broken."""
+    points = [
+        EntryPoint("act", "acting:act", "wardround.commands"),
+        EntryPoint("absent", "no_such_package_here.commands:absent", "wardround.commands"),
+    ]
+    module = type(sys)("acting")
+    module.act = act
+    monkeypatch.setitem(sys.modules, "acting", module)
+    monkeypatch.setattr(console, "entry_points", lambda **_named: points)
+    monkeypatch.delenv(console.DEBUG_VARIABLE, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("how", "status"), [("well", 0), ("one", 1), ("two", 2), ("bug", 2), ("stop", 130), ("partial", 3), ("file", 2)]
+)
+def test_exit_statuses(how, status, capsys):
+    """0 done, 1 not in order, 2 wrong usage or configuration (the gravest counts), 3 partial, 130 stopped; never a trace."""
+    for form in ("text", "json"):
+        assert console.run(["act", "--how", how, "--format", form]) == status
+        output = capsys.readouterr()
+        assert "Traceback" not in output.out + output.err
+        assert PRIVATE not in output.out + output.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nothing"],
+        ["act", "--no-such-option"],
+        ["act", "--how", "x"],
+        ["act", "extra"],
+        ["act", "--format"],
+        ["act", "--format", "xml"],
+    ],
+)
+def test_wrong_usage_is_status_2(words, capsys):
+    """An unknown command, option, choice or word is status 2, told on standard error."""
+    assert console.run(words) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "Error" in output.err
+
+
+def test_wrong_usage_for_programs(capsys):
+    """With --format json, wrong usage is a problem with a code on standard output."""
+    for words in (["act", "--format=json", "--nope"], ["nothing", "--format", "json"]):
+        assert console.run(words) == 2
+        problems = json.loads(capsys.readouterr().out)["problems"]
+        assert [problem["code"] for problem in problems] == ["X-USAGE"]
+
+
+def test_problems_for_programs(capsys):
+    """With --format json every problem stands in one JSON object with its five parts."""
+    for words in (["--format", "json"], ["--format=json"]):
+        console.run(["act", "--how", "two", *words])
+        output = capsys.readouterr()
+        assert output.err == ""
+        problems = json.loads(output.out)["problems"]
+        assert [problem["code"] for problem in problems] == ["T-EMPTY", "Y-KEY"]
+        assert all(problem.keys() == {"code", "place", "rule", "finding", "next_step"} for problem in problems)
+
+
+def test_problems_for_people(capsys):
+    """Code, place, finding, rule and next step on standard error; brackets in names are not markup."""
+    console.run(["act", "--how", "one"])
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err == "T-EMPTY site [bold]a[/]: finding [red]. Rule.\n  Next: do it.\n"
+    console.run(["act"])
+    assert capsys.readouterr().out == "[done]\n"
+
+
+def test_a_bug_shows_only_its_kind(capsys):
+    """The text of an unexpected error (it may hold a patient's data) is not printed; its type and the next step are."""
+    console.run(["act", "--how", "bug"])
+    error = capsys.readouterr().err
+    assert "X-BUG" in error
+    assert "ValueError" in error
+    assert console.DEBUG_VARIABLE in error
+
+
+def test_the_trace_of_a_bug_on_request(monkeypatch):
+    """With the debug variable set, the error itself comes out."""
+    monkeypatch.setenv(console.DEBUG_VARIABLE, "1")
+    with pytest.raises(ValueError, match="Meyer"):
+        console.run(["act", "--how", "bug"])
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["some", "--option=1", "words", "-x"]])
+def test_an_absent_package_is_told(words, capsys):
+    """A command whose package is not installed here is X-EXTRA with its module's name, whatever its arguments."""
+    assert console.run(["absent", *words]) == 2
+    error = capsys.readouterr().err
+    assert "X-EXTRA" in error
+    assert "no_such_package_here" in error
+
+
+def test_help_lists_what_is_installed(capsys):
+    """Help names every command of this installation, also those whose package is absent, and loads nothing else."""
+    assert console.run(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert "act" in out
+    assert "absent" in out
+    assert console.run(["--version"]) == 0
+    assert console.run(["act", "--help"]) == 0
+
+
+def test_the_real_command_ends_with_its_status():
+    """The installed entry point gives the status to the shell, and starts without torch, polars or MONAI."""
+    program = (
+        "import sys; sys.argv = ['wardround', 'study', 'check', 'no-such-file.yaml', '--format', 'json']\n"
+        "import atexit; atexit.register(lambda: print(sorted({'torch', 'polars', 'monai'} & {*sys.modules}), file=sys.stderr))\n"
+        "from wardround.console import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert [problem["code"] for problem in json.loads(done.stdout)["problems"]] == ["Y-FILE"]
+    assert done.stderr == "[]\n"

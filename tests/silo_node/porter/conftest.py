@@ -1,0 +1,172 @@
+"""A hospital's door with a spy behind it: real keys, approvals, gate and ledger; no records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from paper_hospitals import PaperHospital, report
+from studies_on_paper import Paper, encoding, paper
+
+from silo_node.porter import approvals
+from silo_node.porter.approvals import Approvals, Approver, approve
+from silo_node.porter.gate import EgressPolicy, Gate, Release
+from silo_node.porter.ledger import LEDGER_FILE, Ledger
+from silo_node.porter.porter import Porter
+from silo_node.work import Busy, Done, NotDone, Work
+from wardround.chain import read_chain
+from wardround.identity.keys import SigningKey
+from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
+from wardround.messages.round import ANSWER, Collect, Purpose, Reply, SiloRefusal, StatisticsResult, Task, Withdraw, Working
+from wardround.weights.fixed_point import plan_sum
+from wardround.weights.packing import to_bytes
+
+SITE = "beta"
+RECORDS = 60
+PERSON = Approver(name="Dr A", role="data protection officer")
+
+
+@dataclass
+class Spy:
+    """A worker that writes down what it was asked for, and does what it is told."""
+
+    paper: Paper
+    asked: list[Work] = field(default_factory=list)
+    outcome: Callable[[Work], Done | NotDone | Busy] | None = None
+    withdrawn: list[str] = field(default_factory=list)
+
+    def withdraw(self, task_id: str) -> None:
+        """Take note."""
+        self.withdrawn.append(task_id)
+
+    def perform(self, work: Work) -> Done | NotDone | Busy:
+        """Do what ``outcome`` says, or honest work."""
+        self.asked.append(work)
+        return self.honest(work) if self.outcome is None else self.outcome(work)
+
+    def honest(self, work: Work) -> Done:
+        """Give what a trainer would."""
+        hospital = PaperHospital(self.paper, SITE, RECORDS)
+        result = hospital._result(work.task)
+        if isinstance(result, StatisticsResult):
+            result = result.model_copy(update={"report": report(RECORDS + 50)})
+        change = hospital.change(work.task.core.round) if work.task.core.purpose == "round" else None
+        return Done(RECORDS, result, change)
+
+
+@dataclass
+class House:
+    """The hospital, from both sides of its door."""
+
+    paper: Paper
+    folder: Path
+    spy: Spy
+    porter: Porter
+    ledger: Ledger
+    policy: EgressPolicy
+
+    def task(self, purpose: Purpose, number: int | None = None, **changes: Any) -> Task:
+        """Make a task as the conductor does; changes are those of the task or, with ``core_``, of its core."""
+        weights = changes.pop("weights", self.paper.bundle.weights)
+        plan = plan_sum(weights, self.paper.bundle.manifest, 225) if purpose == "round" else None
+        if number is None:
+            number = {"statistics": 0, "round": 1}.get(purpose, 3)
+        core = self.paper.core(purpose, number, weights, plan)
+        core = core.model_copy(update={k.removeprefix("core_"): changes.pop(k) for k in [*changes] if k.startswith("core_")})
+        arrays = () if purpose == "statistics" else (to_bytes(weights),)
+        fields = {
+            "to": SITE,
+            "study_hash": core.study_hash,
+            "task_id": core.task_id(),
+            "core": core,
+            "encoding": None if purpose == "statistics" else encoding(),
+            "records": None if purpose == "statistics" else RECORDS,
+            "deadline_seconds": 30.0,
+            "bodies": digests(arrays),
+        }
+        return Task.model_construct(**{**Task.model_validate(fields).__dict__, **changes})
+
+    def sealed(self, task: Task, weights: np.ndarray | None = None, key: SigningKey | None = None) -> Envelope:
+        """Sign a task as the coordinator (or with another key)."""
+        arrays = (
+            () if task.core.purpose == "statistics" else (to_bytes(self.paper.bundle.weights if weights is None else weights),)
+        )
+        return seal("task", task, key or self.paper.key, arrays)
+
+    def follow_up(self, kind: Literal["collect", "withdraw"], task: Task, **changes: Any) -> Envelope:
+        """Ask after a task, or withdraw it."""
+        model = Collect if kind == "collect" else Withdraw
+        fields = {"to": SITE, "study_hash": task.study_hash, "task_id": task.task_id, **changes}
+        return seal(kind, model.model_validate(fields), self.paper.key)
+
+    def visit(self, purpose: Purpose, number: int | None = None, **changes: Any) -> Reply | SiloRefusal | Working:
+        """Send a task and read the answer."""
+        task = self.task(purpose, number, **changes)
+        return self.read(self.porter.visit(self.sealed(task, changes.get("weights"))))
+
+    def read(self, release: Release) -> Reply | SiloRefusal | Working:
+        """Read an answer, whose signature must hold."""
+        assert signed_by(release.envelope, "reply", self.paper.parties[SITE].key.public)
+        answer = read(release.envelope, ANSWER)
+        assert answer is not None
+        return answer
+
+    def code(self, envelope: Envelope) -> str:
+        """Send a message that is refused, and give the code; the worker must not have been asked."""
+        before = len(self.spy.asked)
+        answer = self.read(self.porter.visit(envelope))
+        assert isinstance(answer, SiloRefusal), "this must be refused"
+        assert len(self.spy.asked) == before, "nothing of a refused task reaches the worker"
+        assert answer.report is None
+        return answer.code
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Give the ledger's entries, verified from the file."""
+        return [link.entry for link in read_chain(self.folder / "ledger" / LEDGER_FILE)]
+
+    def reopen(self) -> None:
+        """Open the door anew, as after a restart."""
+        self.ledger.close()
+        member = self.paper.parties[SITE].member
+        self.ledger = Ledger(self.folder / "ledger")
+        gate = Gate(SITE, self.paper.parties[SITE].key, self.ledger, self.policy)
+        self.porter = Porter(SITE, Approvals(self.folder, member), gate, self.ledger, self.spy)
+
+
+@pytest.fixture(autouse=True)
+def one_code(monkeypatch):
+    """Hash the installed code once for all tests of the porter; those about the code set their own digest."""
+    monkeypatch.setattr(approvals, "code_digest", lambda _packages: "c" * 64)
+
+
+@pytest.fixture
+def open_house(tmp_path):
+    """Give a function that opens a hospital which has approved a study."""
+    opened: list[House] = []
+
+    def make(*, approved: bool = True, small_cell: int = 11, metrics_minimum: int = 11, **study: Any) -> House:
+        made = paper(**study)
+        party = made.parties[SITE]
+        folder = tmp_path / f"house{len(opened)}"
+        if approved:
+            approve(folder, made.bundle, party.member, party.approval_key, PERSON, timedelta(days=1))
+        policy = EgressPolicy(small_cell, metrics_minimum)
+        spy, ledger = Spy(made), Ledger(folder / "ledger")
+        porter = Porter(SITE, Approvals(folder, party.member), Gate(SITE, party.key, ledger, policy), ledger, spy)
+        opened.append(House(made, folder, spy, porter, ledger, policy))
+        return opened[-1]
+
+    yield make
+    for house in opened:
+        house.ledger.close()
+
+
+@pytest.fixture
+def house(open_house) -> House:
+    """Give a hospital that has approved the study."""
+    return open_house()

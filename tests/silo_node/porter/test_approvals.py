@@ -1,0 +1,194 @@
+"""Default deny: nothing of a study that was not approved, exactly as it is, reaches the records."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from studies_on_paper import paper, party
+
+from silo_node.porter import approvals
+from silo_node.porter.approvals import Approvals, Approver, SignedApproval, approve, instant, most_releases
+from wardround.canonical import canonical_bytes, model_bytes
+from wardround.errors import Refused
+from wardround.identity.keys import SigningKey
+from wardround.study.bundle import bundle_bytes
+
+PERSON = Approver(name="Dr A", role="data protection officer")
+
+
+def refusal(folder, study) -> tuple[str, ...]:
+    with pytest.raises(Refused) as caught:
+        Approvals(folder, study.parties["beta"].member).require(study.bundle.study_hash)
+    return caught.value.codes
+
+
+@pytest.fixture
+def approved(tmp_path):
+    """Give a study and the folder of a hospital that approved it."""
+    study = paper()
+    beta = study.parties["beta"]
+    approve(tmp_path, study.bundle, beta.member, beta.approval_key, PERSON, timedelta(days=1))
+    return study, tmp_path
+
+
+def file_of(study, folder) -> Path:
+    return folder / "approvals" / f"{study.bundle.study_hash}.json"
+
+
+def rewrite(study, folder, key: SigningKey | None = None, **changes) -> None:
+    """Change the approval's content; signed anew when a key is given."""
+    signed = SignedApproval.model_validate_json(file_of(study, folder).read_bytes())
+    approval = signed.approval.model_copy(update=changes)
+    signature = signed.signature if key is None else key.sign("approval", model_bytes(approval))
+    value = {"approval": approval.model_dump(mode="json"), "signature": signature}
+    file_of(study, folder).write_bytes(canonical_bytes(value))
+
+
+def test_an_approved_study_is_given(approved):
+    """A good approval gives exactly the bundle that was approved, and its own digest."""
+    study, folder = approved
+    found = Approvals(folder, study.parties["beta"].member).require(study.bundle.study_hash)
+    assert bundle_bytes(found.bundle) == bundle_bytes(study.bundle)
+    assert found.approval.releases == most_releases(study.bundle) == 3 * 2 + 3
+    assert found.digest == found.approval.approval_digest()
+    assert file_of(study, folder).stat().st_mode & 0o777 == 0o600
+
+
+def test_without_an_approval_nothing(tmp_path, approved):
+    """No approval, or none of this study, or its bundle is gone: A-MISSING."""
+    study, folder = approved
+    assert refusal(tmp_path / "elsewhere", study) == ("A-MISSING",)
+    assert refusal(folder, paper(parties=study.parties, seed=8)) == ("A-MISSING",)
+    (folder / "inbox" / f"{study.bundle.study_hash}.wardround").unlink()
+    assert refusal(folder, study) == ("A-MISSING",)
+
+
+def test_an_approval_ends(approved):
+    """A second after its end an approval does not hold, also while the hospital runs."""
+    study, folder = approved
+    beta = study.parties["beta"]
+    running = Approvals(folder, beta.member)
+    assert running.require(study.bundle.study_hash)
+    now = datetime.now(UTC)
+    rewrite(study, folder, beta.approval_key, expires_at=instant(now - timedelta(seconds=1)))
+    assert refusal(folder, study) == ("A-EXPIRED",)
+    with pytest.raises(Refused) as caught:
+        running.require(study.bundle.study_hash)
+    assert caught.value.codes == ("A-EXPIRED",)
+    rewrite(study, folder, beta.approval_key, expires_at=instant(now + timedelta(minutes=1)))
+    assert running.require(study.bundle.study_hash)
+
+
+def test_the_end_is_looked_at_every_time(approved, monkeypatch):
+    """An approval that was verified once still ends at its time."""
+    study, folder = approved
+    running = Approvals(folder, study.parties["beta"].member)
+    running.require(study.bundle.study_hash)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(days=2)
+
+    monkeypatch.setattr(approvals, "datetime", Later)
+    with pytest.raises(Refused) as caught:
+        running.require(study.bundle.study_hash)
+    assert caught.value.codes == ("A-EXPIRED",)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"releases": 1000},
+        {"expires_at": "2999-01-01T00:00:00Z"},
+        {"code_digest": "0" * 64},
+        {"approver": PERSON.model_copy(update={"name": "Dr B"})},
+    ],
+)
+def test_an_edited_approval_does_not_hold(approved, change):
+    """Every changed word of an approval breaks its signature: A-INVALID."""
+    study, folder = approved
+    rewrite(study, folder, **change)
+    assert refusal(folder, study) == ("A-INVALID",)
+
+
+@pytest.mark.parametrize("whose", ["signing", "stranger", "alpha"])
+def test_only_the_approvers_key_approves(approved, whose):
+    """Neither the key that signs replies, nor a stranger's, nor another hospital's approver's."""
+    study, folder = approved
+    keys = {"signing": study.parties["beta"].key, "stranger": SigningKey.generate(), "alpha": study.parties["alpha"].approval_key}
+    rewrite(study, folder, keys[whose])
+    assert refusal(folder, study) == ("A-INVALID",)
+
+
+@pytest.mark.parametrize("change", [{"site": "alpha"}, {"study_hash": "0" * 64}, {"code_digest": "0" * 64}])
+def test_an_approval_of_something_else_does_not_hold(approved, change):
+    """Signed rightly, but for another site, study or software: A-INVALID."""
+    study, folder = approved
+    rewrite(study, folder, study.parties["beta"].approval_key, **change)
+    assert refusal(folder, study) == ("A-INVALID",)
+
+
+def test_other_software_is_another_question(approved, monkeypatch):
+    """When the installed code is not what was approved, the approval does not hold; the running code counts, from its start."""
+    study, folder = approved
+    running = Approvals(folder, study.parties["beta"].member)
+    monkeypatch.setattr(approvals, "code_digest", lambda _packages: "d" * 64)
+    assert running.require(study.bundle.study_hash)
+    assert refusal(folder, study) == ("A-INVALID",)
+
+
+def test_the_bundle_in_the_inbox_is_the_approved_one(approved):
+    """An edited or exchanged bundle is refused, also when it was read before."""
+    study, folder = approved
+    running = Approvals(folder, study.parties["beta"].member)
+    running.require(study.bundle.study_hash)
+    inbox = folder / "inbox" / f"{study.bundle.study_hash}.wardround"
+    good = inbox.read_bytes()
+    inbox.write_bytes(good.replace(b'"seed":7', b'"seed":9'))
+    with pytest.raises(Refused) as caught:
+        running.require(study.bundle.study_hash)
+    assert set(caught.value.codes) <= {"B-READ", "B-HASH"}
+    inbox.write_bytes(bundle_bytes(paper(parties=study.parties, seed=8).bundle))
+    with pytest.raises(Refused) as caught:
+        running.require(study.bundle.study_hash)
+    assert caught.value.codes == ("A-INVALID",)
+    inbox.write_bytes(good)
+    assert running.require(study.bundle.study_hash)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"null", b"\xff", b'{"approval":null,"signature":"x"}'])
+def test_other_files_are_no_approvals(approved, data):
+    """A file that is no approval is A-INVALID."""
+    study, folder = approved
+    file_of(study, folder).write_bytes(data)
+    assert refusal(folder, study) == ("A-INVALID",)
+
+
+def test_unknown_keys_in_an_approval_are_refused(approved):
+    """An approval with more in it than we know is not ours to interpret."""
+    study, folder = approved
+    value = json.loads(file_of(study, folder).read_bytes())
+    value["approval"]["exceptions"] = "none"
+    file_of(study, folder).write_bytes(json.dumps(value).encode())
+    assert refusal(folder, study) == ("A-INVALID",)
+
+
+@pytest.mark.parametrize("member", ["stranger", "same name"])
+def test_a_hospital_approves_only_what_names_it_with_its_own_keys(tmp_path, member):
+    """A study whose roster lacks this hospital, or has other keys for it, cannot be approved; nothing is written."""
+    study = paper()
+    other = party("delta") if member == "stranger" else party("beta", "other keys")
+    with pytest.raises(Refused) as caught:
+        approve(tmp_path, study.bundle, other.member, other.approval_key, PERSON, timedelta(days=1))
+    assert caught.value.codes == ("P-ROSTER",)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hospital_with_new_keys_asks_again(approved):
+    """After a change of keys the old approval does not hold."""
+    study, folder = approved
+    with pytest.raises(Refused) as caught:
+        Approvals(folder, party("beta", "new keys").member).require(study.bundle.study_hash)
+    assert caught.value.codes == ("A-INVALID",)

@@ -1,0 +1,200 @@
+"""The egress gate: what the approved study does not send, and what the hospital's policy withholds, does not leave."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from paper_hospitals import PaperHospital, report
+from studies_on_paper import contract, scores
+
+from silo_node.work import Done, NotDone
+from wardround.canonical import digest, model_json, sha256
+from wardround.messages.data_report import CountedFinding, FindingSummary, ShownCell, WithheldCell, make_report
+from wardround.messages.envelope import Envelope, digests
+from wardround.messages.round import Evaluation, EvaluationResult, FieldSums, Reply, RoundResult, SiloRefusal
+from wardround.weights.fixed_point import plan_sum
+
+
+def answer(house, purpose, change) -> Reply | SiloRefusal:
+    """Have the worker give a changed outcome for a task."""
+    if purpose != "statistics":
+        assert isinstance(house.visit("statistics"), Reply)
+    house.spy.outcome = lambda work: change(house.spy.honest(work))
+    return house.visit(purpose)
+
+
+def with_result(**changes):
+    return lambda done: replace(done, result=done.result.model_copy(update=changes))
+
+
+def with_change(edit):
+    def changed(done: Done) -> Done:
+        change = done.change.copy()
+        found = edit(change)
+        return replace(done, change=change if found is None else found)
+
+    return changed
+
+
+def put(index, value):
+    return with_change(lambda change: change.__setitem__(index, value))
+
+
+def sums(records: int, field: str = "age") -> FieldSums:
+    return FieldSums(field=field, records=records, total="0", squares="0")
+
+
+REFUSED = {
+    "a round's result for statistics": (
+        "statistics",
+        "H-GATE",
+        lambda d: replace(d, result=RoundResult(evaluation=Evaluation(counts=None), training_loss_units=0)),
+    ),
+    "a test's result for closing": ("closing", "H-GATE", with_result(purpose="test")),
+    "no change": ("round", "H-GATE", lambda d: replace(d, change=None)),
+    "a change of another size": ("round", "H-GATE", with_change(lambda c: c[:-1])),
+    "a change of another shape": ("round", "H-GATE", with_change(lambda c: c.reshape(1, -1))),
+    "NaN": ("round", "H-NONFINITE", put(4, np.nan)),
+    "infinite": ("round", "H-NONFINITE", put(0, -np.inf)),
+    "out of range": ("round", "H-RANGE", put(5, 1e30)),
+    "a change with statistics": ("statistics", "H-GATE", lambda d: replace(d, change=np.zeros(25, np.float32))),
+    "a change with closing": ("closing", "H-GATE", lambda d: replace(d, change=np.zeros(25, np.float32))),
+    "a change with test": ("test", "H-GATE", lambda d: replace(d, change=np.zeros(25, np.float32))),
+    "too few training records": ("statistics", "H-GATE", lambda d: replace(d, records=10)),
+    "another record count": ("round", "H-CHANGED", lambda d: replace(d, records=61)),
+    "few validation records": ("round", "H-GATE", with_result(evaluation=Evaluation(counts=scores([1] * 5, [2] * 5)))),
+    "few at closing": ("closing", "H-GATE", with_result(evaluation=Evaluation(counts=scores([1], [])))),
+    "few test records": ("test", "H-GATE", with_result(evaluation=Evaluation(counts=scores([], [1] * 10)))),
+    "an empty evaluation": ("test", "H-GATE", with_result(evaluation=Evaluation(counts=scores([], [])))),
+    "a small validation count": ("statistics", "H-GATE", with_result(validation=10)),
+    "a small test count": ("statistics", "H-GATE", with_result(test=1)),
+    "few values": ("statistics", "H-GATE", with_result(sums=(sums(10),))),
+    "few missing values": ("statistics", "H-GATE", with_result(sums=(sums(59),))),
+    "more values than records": ("statistics", "H-GATE", with_result(sums=(sums(71), sums(71)))),
+    "a field that is no feature": ("statistics", "H-GATE", with_result(sums=(sums(60, "disease"),))),
+    "a field that nobody knows": ("statistics", "H-GATE", with_result(sums=(sums(60, "smith_john"),))),
+    "few records left out": ("statistics", "H-GATE", with_result(report=report(115))),
+    "few records beside training": ("statistics", "H-GATE", with_result(report=report(65), validation=None, test=None)),
+    "few records in a withheld part": ("statistics", "H-GATE", with_result(report=report(60 + 30 + 7), test=None)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_may_not_leave_leaves_as_a_bare_code(house, case):
+    """A wrong kind, shape, range or count goes out as its code alone: no report, no array, no count."""
+    purpose, code, change = REFUSED[case]
+    found = answer(house, purpose, change)
+    assert isinstance(found, SiloRefusal)
+    assert (found.code, found.report) == (code, None)
+    assert house.entries()[-1]["event"] == "refusal"
+
+
+def named(**names) -> FindingSummary:
+    return FindingSummary(code="T-NULL", severity="error", **names)
+
+
+REPORTS = {
+    "a foreign field": report(110).model_copy(update={"findings": (named(field="smith_john"),)}),
+    "a foreign rule": report(110).model_copy(update={"findings": (named(rule="smith-john"),)}),
+    "another schema": report(110).model_copy(update={"schema_id": "smith.john"}),
+    "another version": report(110).model_copy(update={"schema_version": "19.61.203"}),
+    "another contract": report(110).model_copy(update={"contract_hash": sha256(b"smith")}),
+    "few records set aside": report(110).model_copy(update={"quarantined": ShownCell(count=3)}),
+    "few records found": report(110).model_copy(
+        update={"found": ShownCell(count=10), "valid": WithheldCell(), "quarantined": WithheldCell()}
+    ),
+    "few findings": report(110).model_copy(update={"findings": (named(field="age", records=ShownCell(count=1)),)}),
+}
+
+
+@pytest.mark.parametrize("case", REPORTS)
+def test_reports_name_and_count_nothing_else(house, case):
+    """A report with a name that the schema does not have, or a small count, does not leave: not in a result, not in a refusal."""
+    found = answer(house, "statistics", with_result(report=REPORTS[case]))
+    assert (found.code, found.report) == ("H-GATE", None)
+    house.spy.outcome = lambda _work: NotDone("H-DATA", REPORTS[case])
+    refused = house.visit("round", 1)
+    assert isinstance(refused, SiloRefusal)
+    assert (refused.code, refused.report) == ("H-GATE", None)
+    assert "smith" not in json.dumps(house.entries())
+
+
+def test_a_good_report_leaves_with_the_refusal(house):
+    """When records are why, the outgoing report goes with the code, and its digest stands in the ledger."""
+    finding = CountedFinding(code="T-NULL", severity="error", field="age", records=40, sets_aside=True)
+    good = make_report(contract(), found=100, quarantined=40, passed=False, findings=(finding,), small_cell=11)
+    house.spy.outcome = lambda _work: NotDone("H-DATA", good)
+    found = house.visit("statistics")
+    assert isinstance(found, SiloRefusal)
+    assert (found.code, found.report) == ("H-DATA", good)
+    assert house.entries()[-1]["report"] == digest("result", 1, model_json(good))
+
+
+def test_the_policy_of_the_hospital_decides(open_house):
+    """Thresholds are the hospital's: with a metrics minimum of 5, figures of 10 records leave; with 31, those of 30 do not."""
+    for least, passes in ((5, True), (10, True), (11, False)):
+        house = open_house(metrics_minimum=least)
+        found = answer(house, "closing", with_result(evaluation=Evaluation(counts=scores([1] * 5, [2] * 5))))
+        assert isinstance(found, Reply) == passes
+    withheld = answer(open_house(metrics_minimum=31), "closing", with_result(evaluation=Evaluation(counts=None)))
+    assert isinstance(withheld, Reply)
+    assert isinstance(withheld.result, EvaluationResult)
+
+
+@pytest.mark.parametrize("size", [None, 0, 11])
+def test_withheld_is_not_zero_and_zero_may_leave(house, size):
+    """A withheld size, zero and the threshold itself may leave, where nothing small follows from them."""
+    found = answer(house, "statistics", with_result(validation=size, test=size, report=report(60 + 50)))
+    assert isinstance(found, Reply)
+    assert found.result.validation == size
+
+
+def test_the_ledger_has_the_entry_before_the_bytes_exist(house):
+    """When a release is returned, its entry is in the file: digests of the result and of each array, count, approval and head."""
+    for purpose in ("statistics", "round", "closing", "test"):
+        found = house.porter.visit(house.sealed(house.task(purpose)))
+        reply = house.read(found)
+        assert isinstance(reply, Reply)
+        entry = house.entries()[-1]
+        assert entry["result"] == digest("result", 1, model_json(reply.result))
+        assert entry["arrays"] == list(digests(found.envelope.arrays)) == list(reply.bodies)
+        assert entry["bytes"] == sum(len(array) for array in found.envelope.arrays)
+        assert (entry["task"], entry["study"], entry["records"]) == (reply.task_id, reply.study_hash, 60)
+        assert entry["approval"] == reply.approval
+        assert reply.ledger == house.ledger.head
+
+
+def test_the_entry_comes_first(house, monkeypatch):
+    """The signature, without which nothing can leave, is made after the entry is on disk."""
+    order = []
+    key = house.porter._gate._key
+    true_sign, true_append = type(key).sign, house.ledger._chain.append
+    monkeypatch.setattr(type(key), "sign", lambda self, *a: order.append("sign") or true_sign(self, *a))
+    monkeypatch.setattr(house.ledger._chain, "append", lambda entry: order.append("ledger") or true_append(entry))
+    envelope = house.sealed(house.task("statistics"))
+    order.clear()
+    house.porter.visit(envelope)
+    house.porter.visit(Envelope(b"", "0" * 128))
+    assert order == ["ledger", "sign", "ledger", "sign"]
+
+
+def test_every_answer_is_in_the_ledger_and_verifies(house):
+    """Results, refusals and repeats each leave a line; the chain verifies, and a changed line is found at the next start."""
+    house.visit("statistics")
+    house.visit("statistics")
+    house.visit("round", 1, to="alpha")
+    assert [entry["event"] for entry in house.entries()] == ["release", "repeat", "refusal"]
+    path = house.folder / "ledger" / "ledger.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"records":60', b'"records":61'))
+    with pytest.raises(Exception, match="L-BROKEN"):
+        house.reopen()
+
+
+def test_what_leaves_is_what_was_computed(house):
+    """The array that leaves is the change, bit for bit, and fits the plan that the task brought."""
+    house.visit("statistics")
+    release = house.porter.visit(house.sealed(house.task("round", 1)))
+    change = PaperHospital(house.paper, "beta", 60).change(1)
+    assert release.envelope.arrays == (change.astype("<f4").tobytes(),)
+    assert plan_sum(house.paper.bundle.weights, house.paper.bundle.manifest, 225) == house.spy.asked[-1].task.core.plan

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from silo_node.configuration import DIRECTORIES, CsvSource, ParquetSource, load_site
+from wardround.errors import Refused
+
+WHOLE = """
+site: north
+name: Northern Infirmary
+policy: {small_cell: 7}
+sources:
+  biopsies: {format: csv, path: biopsies.csv, delimiter: ";", decimal: ",", encoding: latin-1}
+  other: {format: parquet, path: /data/other.parquet}
+schemas:
+  breast.cytology:
+    source: biopsies
+    columns:
+      patient_key: PatNr
+      radius_mean: {column: Radius_cm, unit: cm}
+      diagnosis: {column: Befund, codes: {M: malignant, B: benign}, missing: ["?"]}
+    missing: ["NA", "-9"]
+    ignore: [Bemerkung]
+"""
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "site.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_whole_file_is_read_with_its_defaults(tmp_path: Path) -> None:
+    """What the hospital wrote is what the silo has; what it left out has the documented default."""
+    site = load_site(_write(tmp_path, WHOLE))
+    biopsies = site.file.sources["biopsies"]
+    assert isinstance(biopsies, CsvSource)
+    assert (biopsies.delimiter, biopsies.decimal, biopsies.encoding, biopsies.quote) == (";", ",", "iso8859-1", '"')
+    assert isinstance(site.file.sources["other"], ParquetSource)
+    mapping = site.file.schemas["breast.cytology"]
+    short, long = mapping.column("patient_key"), mapping.column("radius_mean")
+    assert short is not None
+    assert long is not None
+    assert (short.column, long.column, long.unit) == ("PatNr", "Radius_cm", "cm")
+    assert mapping.column("texture_mean") is None
+    assert site.file.policy.smallest_metrics == 7
+
+
+def test_metrics_have_a_threshold_of_their_own(tmp_path: Path) -> None:
+    """Model metrics are another egress class than counts of records."""
+    site = load_site(_write(tmp_path, WHOLE.replace("small_cell: 7", "small_cell: 7, metrics_minimum: 40")))
+    assert (site.file.policy.small_cell, site.file.policy.smallest_metrics) == (7, 40)
+
+
+def test_folders_and_sources_lie_beside_the_file(tmp_path: Path) -> None:
+    """Relative paths begin at site.yaml, absolute ones stay; folders are made for their owner only."""
+    site = load_site(_write(tmp_path, WHOLE))
+    assert site.source_path(site.file.sources["biopsies"]) == tmp_path / "biopsies.csv"
+    assert site.source_path(site.file.sources["other"]) == Path("/data/other.parquet")
+    assert [site.directory(name) for name in DIRECTORIES] == [tmp_path / name for name in DIRECTORIES]
+    assert not site.directory("keys").exists()
+    assert site.make_directory("keys").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "line", "hint"),
+    [
+        ("delimiter:", "delimeter:", "Y-KEY", 6, "'delimiter'"),
+        ("source: biopsies", "source: biopsy", "M-SOURCE", 10, "'biopsies'"),
+        ("unit: cm", "unit: cm, factor: 10", "M-UNIT", 13, "keep the unit"),
+        ("unit: cm", "unit: cm, offset: 0", "M-UNIT", 13, "keep the unit"),
+        ("latin-1", "latin-999", "Y-VALUE", 6, ""),
+        ("latin-1", "base64", "Y-VALUE", 6, ""),
+        ('delimiter: ";"', 'delimiter: ";;"', "Y-VALUE", 6, ""),
+        ('delimiter: ";"', "delimiter: '\"'", "Y-VALUE", 6, ""),
+        ('delimiter: ";"', 'delimiter: "x"', "Y-VALUE", 6, ""),
+        ("column: Befund", 'column: Befund, date_format: "%d.%m.%y"', "Y-VALUE", 14, ""),
+        ("small_cell: 7", "small_cell: 0", "Y-VALUE", 4, ""),
+        ("site: north", "site: North Hospital", "Y-VALUE", 2, ""),
+        ("M: malignant", "NO: malignant", "Y-SURPRISE", 14, ""),
+        ("M: malignant", "M: 1", "Y-VALUE", 14, ""),
+    ],
+)
+def test_what_is_wrong_is_refused_with_its_line(tmp_path: Path, old: str, new: str, code: str, line: int, hint: str) -> None:
+    """A mistake is named by code and line, and the nearest right word is given where there is one."""
+    path = _write(tmp_path, WHOLE.replace(old, new))
+    with pytest.raises(Refused) as refused:
+        load_site(path)
+    problem = refused.value.problems[0]
+    assert (problem.code, problem.place) == (code, f"site.yaml, line {line}")
+    assert hint in problem.next_step
+    assert refused.value.exit_status == 2
+
+
+def test_all_mistakes_of_meaning_come_at_once(tmp_path: Path) -> None:
+    """Nobody mends a site file one error at a time."""
+    text = WHOLE.replace("source: biopsies", "source: biopsy").replace("unit: cm", "unit: cm, factor: 10")
+    with pytest.raises(Refused) as refused:
+        load_site(_write(tmp_path, text))
+    assert refused.value.codes == ("M-SOURCE", "M-UNIT")

@@ -1,0 +1,86 @@
+"""A study that hospitals on this machine have approved, with keys that are the same in every run.
+
+The split of records follows from the study's hash, and that from the keys: with new keys every run would have other
+test records, and a test of a figure would fail now and then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from unittest.mock import patch
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from coordinator.identity import create_centre, load_centre
+from coordinator.rounds.outcome import Outcome
+from silo_node.configuration import Site, load_site
+from silo_node.identity import approval_key, create_identity
+from silo_node.porter.approvals import Approver, approve
+from wardround.contract.model import Contract
+from wardround.identity.keys import SigningKey
+from wardround.models.commands import make_bundle, make_roster
+from wardround.study.bundle import Bundle
+from wardround.study.model import Study
+from wardround_lab.simulate import simulate
+
+
+@contextmanager
+def fixed_keys(seed: str = "tests") -> Iterator[None]:
+    """Have every new key follow from a seed and from how many were made before it."""
+    numbers = count()
+
+    def generate() -> SigningKey:
+        secret = sha256(f"{seed}/{next(numbers)}".encode()).digest()
+        return SigningKey(Ed25519PrivateKey.from_private_bytes(secret))
+
+    with patch.object(SigningKey, "generate", generate):
+        yield
+
+
+class Unseen:
+    """A watcher that looks away."""
+
+    def opened(self, *_: object) -> None:
+        """Look away."""
+
+    def answered(self, *_: object) -> None:
+        """Look away."""
+
+    def working(self, *_: object) -> None:
+        """Look away."""
+
+    def closed(self, *_: object) -> None:
+        """Look away."""
+
+
+@dataclass(frozen=True)
+class ApprovedStudy:
+    """A bundle, the hospitals that have approved it, and the centre's key."""
+
+    bundle: Bundle
+    sites: tuple[Site, ...]
+    key: SigningKey
+
+    def conduct(self) -> Outcome:
+        """Conduct the study to its end."""
+        return simulate(self.bundle, self.sites, self.key, Unseen())
+
+
+def approved(folder: Path, study: Study, contract: Contract, site_files: Sequence[Path]) -> ApprovedStudy:
+    """Make keys where there are none, the bundle, and every hospital's approval."""
+    sites = tuple(load_site(path) for path in site_files)
+    with fixed_keys():
+        create_centre(folder / "centre", "Centre")
+        members = [create_identity(site.folder, site.file.site, site.file.name) for site in sites]
+    coordinator, key = load_centre(folder / "centre")
+    bundle = make_bundle(study, contract, make_roster(coordinator, members))
+    person = Approver(name="Dr A", role="data protection officer")
+    for site, member in zip(sites, members, strict=True):
+        approve(site.folder, bundle, member, approval_key(site.folder), person, timedelta(days=1))
+    return ApprovedStudy(bundle, sites, key)
