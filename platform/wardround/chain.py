@@ -8,6 +8,7 @@ cut in the middle of a write) is dropped on opening; an edited byte anywhere els
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -41,16 +42,34 @@ class Chain:
         """Open or begin a chain, verify it whole and drop a torn last line.
 
         Raises:
-            Refused: L-BROKEN naming the first line that does not hold.
+            Refused: L-BROKEN naming the first line that does not hold; L-BUSY when another process writes the chain.
         """
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._length, self._head, self._size = 0, GENESIS, 0
-        for link, end in _read(path):
-            self._length, self._head, self._size = link.sequence + 1, link.hash, end
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            self._lock()
+            for link, end in _read(path):
+                self._length, self._head, self._size = link.sequence + 1, link.hash, end
+        except Refused:
+            os.close(self._file)
+            raise
         os.ftruncate(self._file, self._size)
         sync_folder(path.parent)  # the file's own name must survive a power cut too
+
+    def _lock(self) -> None:
+        """Take the file for this process alone; the lock goes with the process, however it ends."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise refuse(
+                "L-BUSY",
+                self.path.name,
+                "One process at a time writes a journal or ledger",
+                "another process has it open",
+                "stop the other one, or wait until it ends",
+            ) from None
 
     @property
     def head(self) -> str:

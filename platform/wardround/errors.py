@@ -101,6 +101,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "A-MISSING": _checked("the hospital has not approved this study"),
     "A-INVALID": _checked("an approval does not hold"),
     "A-EXPIRED": _checked("an approval has expired"),
+    "L-BUSY": CatalogueEntry("another process writes this journal or ledger"),
     "L-BROKEN": _checked("a journal or ledger was changed"),
     # Messages refused by a hospital's porter
     "H-PROTOCOL": _checked("a message of an unknown protocol or form"),

@@ -82,7 +82,7 @@ class PaperHospital:
             self._begun = order
         assert order.task_id == self._begun.task_id
         if self.busy(self._begun):
-            self.epoch += 1
+            self.epoch = min(self.epoch + 1, 1000)
             return self._signed(
                 Working(site=self.site, study_hash=order.study_hash, task_id=order.task_id, epoch=self.epoch, epochs=1000)
             )

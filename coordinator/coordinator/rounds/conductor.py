@@ -23,7 +23,7 @@ from wardround.canonical import sha256
 from wardround.errors import Broken, Problem, Refused, refuse
 from wardround.identity.keys import SigningKey
 from wardround.messages.record import RoundRecord
-from wardround.messages.round import Purpose, StatisticsResult, TaskCore
+from wardround.messages.round import CentreCode, Purpose, SiloCode, StatisticsResult, TaskCore
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.weights.fixed_point import RECORD_LIMIT, ExactSum, SumPlan, plan_sum
@@ -92,6 +92,7 @@ class Conductor:
         self._watcher = watcher
         self._progress = Progress(bundle.study.convergence)
         self._records: dict[str, int] = {}
+        self._excluded: dict[str, SiloCode | CentreCode] = {}
         self._evaluated: dict[tuple[str, Purpose], int] = {}
         self._outcome = Outcome(roster=bundle.roster.sites)
 
@@ -115,6 +116,7 @@ class Conductor:
         closed = self._visit(core, None, None)
         replies = {site: admitted.reply for site, admitted in sorted(closed.visit.admitted.items())}
         self._records = {site: reply.records for site, reply in replies.items()}
+        self._excluded = {silo.site: silo.code for silo in closed.record.silos if silo.code is not None}
         if sum(self._records.values()) >= RECORD_LIMIT:
             raise refuse(
                 "C-STATISTICS",
@@ -205,7 +207,9 @@ class Conductor:
         stepped = total.step(weights) if total is not None and weights is not None and not missing else None
         self._remember(core, visit)
         digest = None if stepped is None else sha256(to_bytes(stepped))
-        return _Closed(visit, describe(core, attempt, visit, self._bundle.study.silos, missing, digest), stepped)
+        not_asked = {} if core.purpose == "statistics" else self._excluded
+        record = describe(core, attempt, visit, self._bundle.study.silos, missing, digest, not_asked)
+        return _Closed(visit, record, stepped)
 
     def _expected(self, core: TaskCore) -> dict[str, Expectation]:
         """Ask everybody on the roster for statistics; later those with a signed count."""

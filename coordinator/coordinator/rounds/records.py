@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from coordinator.rounds.admission import Admitted, NotAdmitted, evaluation_of
 from coordinator.rounds.visit import Answered, Visit
 from wardround.messages.record import EvaluationStatus, RoundRecord, ShortfallCode, SiloRecord
-from wardround.messages.round import RoundResult, TaskCore
+from wardround.messages.round import CentreCode, RoundResult, SiloCode, TaskCore
 from wardround.metrics.pooled import LOSS_UNIT, ScoreCounts, measure, pool
 from wardround.study.model import Silos
 
@@ -20,11 +20,19 @@ def used_evaluations(core: TaskCore, visit: Visit, rules: Silos) -> dict[str, Sc
 
 
 def describe(
-    core: TaskCore, attempt: int, visit: Visit, rules: Silos, missing: tuple[ShortfallCode, ...], stepped: str | None
+    core: TaskCore,
+    attempt: int,
+    visit: Visit,
+    rules: Silos,
+    missing: tuple[ShortfallCode, ...],
+    stepped: str | None,
+    not_asked: Mapping[str, SiloCode | CentreCode],
 ) -> RoundRecord:
     """Describe a visit: who counted, who did not and why, and the pooled figures of those who were evaluated."""
     used = used_evaluations(core, visit, rules)
     total = sum(admitted.reply.records for admitted in visit.admitted.values())
+    answers = [_silo(site, answered, core, used, total) for site, answered in visit.answers.items()]
+    absent = [SiloRecord(site=site, status="not asked", code=code) for site, code in not_asked.items()]
     return RoundRecord(
         purpose=core.purpose,
         round=core.round,
@@ -34,7 +42,7 @@ def describe(
         weights=core.weights,
         stepped=stepped,
         records=total,
-        silos=tuple(_silo(site, answered, core, used, total) for site, answered in sorted(visit.answers.items())),
+        silos=tuple(sorted((*answers, *absent), key=lambda silo: silo.site)),
         pooled=measure(pool(used.values())) if used else None,
         evaluated_by=tuple(used),
         late=tuple(sorted(visit.late)),

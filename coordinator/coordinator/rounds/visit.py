@@ -18,6 +18,8 @@ from wardround.study.encoding import Encoding
 
 LONGEST_WAIT_SECONDS = 1.0
 """How long one pull may wait, so that the deadline is looked at often enough."""
+COLLECT_PAUSE_SECONDS = 0.25
+"""How long to wait before a hospital that is still working is asked again; its own visit waits for longer anyway."""
 ORDER_SECONDS_TO_LIVE = 60.0
 """How long a Collect or Withdraw is worth delivering."""
 
@@ -82,6 +84,7 @@ class _Open:
     onlooker: Onlooker
     core: TaskCore
     sent: dict[str, _Sent]
+    due: list[tuple[float, _Sent]] = field(default_factory=list)
 
 
 class Caller:
@@ -96,6 +99,7 @@ class Caller:
         self._visits = 0
         self._receipted: dict[str, int] = {}
         self._stale: dict[str, _Sent] = {}
+        self._resting: list[_Sent] = []
 
     def visit(
         self,
@@ -121,13 +125,16 @@ class Caller:
             for message_id, out in zip(ids, outgoing, strict=True)
         }
         opened = _Open(Visit(), begun, onlooker, core, sent)
-        while opened.sent and (left := deadline - time.monotonic()) > 0:
+        while (opened.sent or opened.due) and (left := deadline - time.monotonic()) > 0:
             wanted = [*opened.sent, *self._stale]
-            for incoming in self._grid.pull_messages(wanted, min(left, LONGEST_WAIT_SECONDS)):
+            pause = COLLECT_PAUSE_SECONDS if opened.due else LONGEST_WAIT_SECONDS
+            for incoming in self._grid.pull_messages(wanted, min(left, pause)):
                 self._take(incoming, opened)
-        for each in list(opened.sent.values()):
+            self._collect(opened)
+        for each in (*opened.sent.values(), *(sent for _, sent in opened.due)):
             opened.visit.answers[each.site] = Answered(None, None, each.bytes_down, each.bytes_up)
         self._stale |= opened.sent
+        self._resting = [replace(sent, working=True) for _, sent in opened.due]
         opened.visit.seconds = time.monotonic() - begun
         return opened.visit
 
@@ -150,9 +157,10 @@ class Caller:
 
     def dismiss(self, core: TaskCore) -> None:
         """Withdraw a task where it is still under way: its visit is closed."""
-        for sent in list(self._stale.values()):
+        for sent in [*self._stale.values(), *self._resting]:
             if sent.expected.core == core and sent.working:
                 self._withdraw(sent)
+        self._resting = []
 
     def _take(self, incoming: Incoming, opened: _Open) -> None:
         stale = self._stale.pop(incoming.reply_to, None)
@@ -169,7 +177,8 @@ class Caller:
         sent = replace(sent, bytes_up=sent.bytes_up + incoming.envelope.byte_count)
         decision = admit(incoming.envelope, sent.expected, self._bundle)
         if isinstance(decision, StillWorking):
-            self._collect(sent, decision, opened)
+            opened.onlooker.working(sent.site, decision.epoch, decision.epochs)
+            opened.due.append((time.monotonic() + COLLECT_PAUSE_SECONDS, sent))
             return
         self._note_receipt(sent, incoming.envelope, decision)
         opened.onlooker.decided(sent.site, decision)
@@ -187,12 +196,17 @@ class Caller:
             opened.visit.late.add(stale.site)
             self._note_receipt(stale, envelope, NotAdmitted("R-LATE", sha256(envelope.message)))
 
-    def _collect(self, sent: _Sent, state: StillWorking, opened: _Open) -> None:
-        opened.onlooker.working(sent.site, state.epoch, state.epochs)
-        core = sent.expected.core
-        envelope = seal("collect", Collect(to=sent.site, study_hash=core.study_hash, task_id=core.task_id()), self._key)
-        (message_id,) = self._grid.push_messages([Outgoing(sent.site, envelope, ORDER_SECONDS_TO_LIVE)])
-        opened.sent[message_id] = replace(sent, bytes_down=sent.bytes_down + envelope.byte_count, working=True)
+    def _collect(self, opened: _Open) -> None:
+        """Ask again those whose pause is over."""
+        now = time.monotonic()
+        for due, sent in list(opened.due):
+            if due <= now:
+                opened.due.remove((due, sent))
+                core = sent.expected.core
+                order = Collect(to=sent.site, study_hash=core.study_hash, task_id=core.task_id())
+                envelope = seal("collect", order, self._key)
+                (message_id,) = self._grid.push_messages([Outgoing(sent.site, envelope, ORDER_SECONDS_TO_LIVE)])
+                opened.sent[message_id] = replace(sent, bytes_down=sent.bytes_down + envelope.byte_count, working=True)
 
     def _withdraw(self, sent: _Sent) -> None:
         core = sent.expected.core

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
@@ -40,8 +41,8 @@ def package_versions(names: Iterable[str] = RUNTIME) -> dict[str, str]:
 
 
 def code_digest(packages: Iterable[str]) -> str:
-    """Give the digest over every file of our packages (path and SHA-256) and the versions of the rest."""
+    """Give the digest over every file of our packages (path and SHA-256) and the versions of Python and the rest."""
     ours: dict[str, Json] = {}
     for package in packages:
         ours |= _files_of(package)
-    return digest("code", 1, {"files": ours, "versions": dict(package_versions())})
+    return digest("code", 1, {"files": ours, "versions": {"python": platform.python_version(), **package_versions()}})

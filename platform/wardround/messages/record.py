@@ -19,6 +19,7 @@ class SiloRecord(Value):
     """One hospital in one visit.
 
     Attributes:
+        status: ``not asked`` is a hospital without a signed count: ``code`` is why it did not count in the statistics.
         records: its signed training records, if it counted.
         share: its share of the weights of this round's sum.
         evaluation: ``shown``; ``withheld`` by the hospital's policy; ``not used`` since the study wants more validation
@@ -29,7 +30,7 @@ class SiloRecord(Value):
     """
 
     site: Slug
-    status: Literal["counted", "refused", "silent"]
+    status: Literal["counted", "refused", "silent", "not asked"]
     code: SiloCode | CentreCode | None = None
     records: Count | None = None
     share: Fraction | None = None

@@ -108,6 +108,7 @@ class Gate:
 
     def working(self, task: Task, busy: Busy) -> Release:
         """Let out that a task goes on: its epoch, nothing else."""
+        self._ledger.write_working(task.study_hash, task.task_id, busy.epoch)
         working = Working(site=self._site, study_hash=task.study_hash, task_id=task.task_id, epoch=busy.epoch, epochs=busy.epochs)
         return Release(seal("reply", working, self._key))
 

@@ -57,6 +57,10 @@ class Ledger:
         """Write down a refusal before it goes."""
         self._chain.append({"event": "refusal", **entry})
 
+    def write_working(self, study_hash: str, task_id: str, epoch: int) -> None:
+        """Write down that the coordinator is told how far a task is."""
+        self._chain.append({"event": "working", "study": study_hash, "task": task_id, "epoch": epoch})
+
     def write_repeat(self, study_hash: str, task_id: str) -> None:
         """Write down that the same bytes go again."""
         self._chain.append({"event": "repeat", "study": study_hash, "task": task_id})

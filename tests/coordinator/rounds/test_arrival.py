@@ -49,7 +49,9 @@ def test_who_cannot_be_reached_is_silent():
     """A hospital that the transport cannot reach is recorded as silent at once."""
     asked = hospitals()
     outcome = conduct(STUDY, asked, PaperGrid(asked[:2]))
-    assert codes(outcome, "gamma") == ["R-SILENT"]
+    assert codes(outcome, "gamma") == ["R-SILENT"] * len(outcome.history)
+    statuses = [silo.status for record in outcome.history for silo in record.silos if silo.site == "gamma"]
+    assert statuses == ["silent", *["not asked"] * (len(outcome.history) - 1)], "later visits say why it was not asked"
     assert outcome.counted == ("alpha", "beta")
     assert outcome.whole_visits == 0
 

@@ -39,7 +39,7 @@ def test_a_finished_task_is_collected(busy):
     assert first.envelope.arrays
     assert house.porter.visit(house.follow_up("collect", task)).envelope == first.envelope
     assert house.porter.visit(house.sealed(task)).envelope == first.envelope
-    assert [entry["event"] for entry in house.entries()] == ["release", "release", "repeat", "repeat"]
+    assert [entry["event"] for entry in house.entries()] == ["release", "working", "release", "repeat", "repeat"]
 
 
 def test_the_same_work_is_looked_after(busy):
