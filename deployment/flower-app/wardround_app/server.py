@@ -1,0 +1,1 @@
+raise SystemExit("Wardround runs from its own installation; this bundle holds no code.")

@@ -1,0 +1,140 @@
+"""Certificates and keys of the connection: the centre's own authority, its server certificate, a node's key.
+
+These protect the channel. What a message is worth is decided by Wardround's own signatures, not by these.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_ssh_public_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+AUTHORITY_DAYS = 3650
+SERVER_DAYS = 825
+"""The longest that common TLS clients accept of a server certificate."""
+CLOCK_ALLOWANCE = timedelta(hours=1)
+"""Certificates begin this long ago: hospital clocks may be behind."""
+LOOPBACK = ("localhost", "127.0.0.1")
+"""Every server certificate names these too: the conductor speaks to the SuperLink on its own machine."""
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A private key (PEM) and its public side (PEM certificate, or an OpenSSH line); shows the public side only."""
+
+    private: bytes
+    public: bytes
+
+    def __repr__(self) -> str:
+        """Show no key."""
+        return f"KeyPair(public={len(self.public)} bytes)"
+
+
+def make_authority(name: str, days: int = AUTHORITY_DAYS) -> KeyPair:
+    """Make a certificate authority that signs server certificates and nothing below them."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    subject = _named(f"{name} authority")
+    usage = _usage(signs_certificates=True)
+    certificate = (
+        _certificate(subject, subject, key.public_key(), days)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA384())
+    )
+    return KeyPair(_private(key), certificate.public_bytes(Encoding.PEM))
+
+
+def issue_server(authority: KeyPair, names: Sequence[str], days: int = SERVER_DAYS) -> KeyPair:
+    """Make a server's key and its certificate for some DNS names and IP addresses, and for loopback."""
+    signer = load_pem_private_key(authority.private, password=None)
+    issuer = x509.load_pem_x509_certificate(authority.public)
+    if not isinstance(signer, ec.EllipticCurvePrivateKey):
+        msg = "the authority's key is not an elliptic curve key"
+        raise TypeError(msg)
+    key = ec.generate_private_key(ec.SECP256R1())
+    alternatives = [_general_name(name) for name in dict.fromkeys((*names, *LOOPBACK))]
+    certificate = (
+        _certificate(_named(names[0] if names else LOOPBACK[0]), issuer.subject, key.public_key(), days)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        .sign(signer, hashes.SHA384())
+    )
+    return KeyPair(_private(key), certificate.public_bytes(Encoding.PEM))
+
+
+def make_node_key() -> KeyPair:
+    """Make the key with which a hospital's SuperNode signs in: P-384, in OpenSSH's two forms, as Flower reads them."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    return KeyPair(private, key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
+
+
+def node_key_to_pem(public: bytes) -> bytes | None:
+    """Give an OpenSSH public key line as PEM, as Flower's Control API takes it; None when it is not a P-384 key."""
+    try:
+        key = load_ssh_public_key(public)
+    except ValueError:
+        return None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
+        return None
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _certificate(subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_ALLOWANCE)
+        .not_valid_after(now + timedelta(days=days))
+    )

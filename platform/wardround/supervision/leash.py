@@ -1,0 +1,29 @@
+"""``python -m wardround.supervision.leash PARENT -- COMMAND...``: run a command that dies with its parent.
+
+Linux only (prctl PR_SET_PDEATHSIG): if the supervisor is killed, the kernel ends its children too. Elsewhere the
+command simply runs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from typing import NoReturn
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> NoReturn:
+    """Put this process on the leash and become the command."""
+    parent, _, *command = sys.argv[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(parent):  # the parent died before the leash was on
+        sys.exit(1)
+    os.execvp(command[0], command)  # noqa: S606  (no shell is what we want; the command is our own)
+
+
+if __name__ == "__main__":
+    main()

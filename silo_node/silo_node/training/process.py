@@ -1,0 +1,38 @@
+"""``python -m silo_node.training.process``: the warm trainer, a process of its own behind a private socket.
+
+It reads the bundles that the hospital approved from the inbox by itself, so that what it executes never came over the
+socket. It has no network, and only the owner of the hospital's directory can reach the socket.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from pathlib import Path
+from typing import NoReturn
+
+from silo_node.training.network import cut_network
+
+
+def main() -> NoReturn:
+    """Serve one porter at a time until told to stop."""
+    parser = argparse.ArgumentParser(description="The hospital's warm trainer.")
+    parser.add_argument("--site", required=True, type=Path)
+    parser.add_argument("--socket", required=True, type=Path)
+    parser.add_argument("--patience", required=True, type=float)
+    arguments = parser.parse_args()
+    cut = cut_network()  # before torch starts its threads
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # a result that is lost is asked for again
+    _serve(arguments.site, arguments.socket, arguments.patience, cut)
+
+
+def _serve(site_path: Path, socket_path: Path, patience: float, cut: str) -> NoReturn:
+    # Heavy, with threads of their own: only after the network is cut.
+    from silo_node.training.serve import serve  # noqa: PLC0415
+
+    serve(site_path, socket_path, patience, cut)
+
+
+if __name__ == "__main__":
+    main()

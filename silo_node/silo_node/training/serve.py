@@ -1,0 +1,77 @@
+"""Serve the porter over the private socket: one order, one answer."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import NoReturn
+
+from silo_node.configuration import load_site
+from silo_node.local_log import open_log
+from silo_node.training.bench import Bench
+from silo_node.training.trainer import Trainer, warm_up
+from silo_node.work import Work
+from silo_node.work_wire import LARGEST_FRAME, ORDER, WithdrawOrder, pack_outcome
+from wardround.errors import Broken
+from wardround.study.bundle import SUFFIX, Bundle, read_bundle
+from wardround.weights.packing import from_bytes
+
+TRAINER_LOG = "trainer.log"
+
+
+def serve(site_path: Path, socket_path: Path, patience_seconds: float, cut: str) -> NoReturn:
+    """Warm up, open the socket for its owner only, and serve one porter after another."""
+    site = load_site(site_path)
+    log = open_log(site.make_directory("logs"), f"{site.file.site}.trainer", TRAINER_LOG)
+    warm_up()
+    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log), patience_seconds, log))
+    socket_path.unlink(missing_ok=True)
+    previous = os.umask(0o177)
+    listener = Listener(str(socket_path), family="AF_UNIX")
+    os.umask(previous)
+    log.info("ready; the network is cut by %s", cut)
+    while True:
+        with listener.accept() as connection:
+            try:
+                while True:
+                    clerk.answer(connection)
+            except (EOFError, ConnectionError):
+                continue
+            except Exception:
+                log.exception("an order could not be served")  # the porter sees the connection end, and a bare code leaves
+
+
+class Clerk:
+    """Reads orders, has the bench do them, and answers."""
+
+    def __init__(self, inbox: Path, bench: Bench) -> None:
+        """Take the folder of approved bundles and the bench."""
+        self._inbox = inbox
+        self._bench = bench
+        self._bundles: dict[str, Bundle] = {}
+
+    def answer(self, connection: Connection) -> None:
+        """Serve one order.
+
+        Raises:
+            EOFError: when the porter is gone.
+        """
+        order = ORDER.validate_json(connection.recv_bytes(LARGEST_FRAME))
+        weights = connection.recv_bytes(LARGEST_FRAME)
+        if isinstance(order, WithdrawOrder):
+            self._bench.withdraw(order.task_id)
+            return
+        bundle = self._bundle(order.task.study_hash)
+        vector = from_bytes(weights, bundle.manifest) if weights else None
+        for frame in pack_outcome(self._bench.perform(Work(bundle, order.task, vector))):
+            connection.send_bytes(frame)
+
+    def _bundle(self, study_hash: str) -> Bundle:
+        if study_hash not in self._bundles:
+            bundle = read_bundle(self._inbox / f"{study_hash}{SUFFIX}")
+            if bundle.study_hash != study_hash:
+                msg = "the inbox holds another study under this name"
+                raise Broken(msg)
+            self._bundles[study_hash] = bundle
+        return self._bundles[study_hash]

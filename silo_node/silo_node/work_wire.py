@@ -1,0 +1,88 @@
+"""The wall's own wire between porter and trainer processes: closed values as JSON, weights as raw bytes, no pickle."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter
+
+from silo_node.work import Busy, Done, NotDone
+from wardround.messages.data_report import DataReport
+from wardround.messages.round import RecordCount, Result, SiloCode, Task
+from wardround.values import Count, Sha256, Value
+from wardround.weights.packing import Manifest, Vector, from_bytes, to_bytes
+
+LARGEST_FRAME = 8 * 1024**3
+"""Bytes of one frame at most: a whole state of two thousand million weights."""
+
+
+class PerformOrder(Value):
+    """Begin, or look after, a task; a frame with the weights follows (empty for statistics)."""
+
+    kind: Literal["perform"] = "perform"
+    task: Task
+
+
+class WithdrawOrder(Value):
+    """Drop a task."""
+
+    kind: Literal["withdraw"] = "withdraw"
+    task_id: Sha256
+
+
+Order: TypeAlias = Annotated[PerformOrder | WithdrawOrder, Field(discriminator="kind")]
+
+
+class DoneAnswer(Value):
+    """A result; a frame with the change follows (empty when there is none)."""
+
+    kind: Literal["done"] = "done"
+    records: RecordCount
+    result: Result
+
+
+class NotDoneAnswer(Value):
+    """A refusal; an empty frame follows."""
+
+    kind: Literal["not done"] = "not done"
+    code: SiloCode
+    report: DataReport | None = None
+
+
+class BusyAnswer(Value):
+    """Still at it; an empty frame follows."""
+
+    kind: Literal["busy"] = "busy"
+    epoch: Count
+    epochs: Count
+
+
+Answer: TypeAlias = Annotated[DoneAnswer | NotDoneAnswer | BusyAnswer, Field(discriminator="kind")]
+
+ORDER: TypeAdapter[PerformOrder | WithdrawOrder] = TypeAdapter(Order)
+ANSWER: TypeAdapter[DoneAnswer | NotDoneAnswer | BusyAnswer] = TypeAdapter(Answer)
+
+
+def pack_outcome(outcome: Done | NotDone | Busy) -> tuple[bytes, bytes]:
+    """Give an outcome's two frames."""
+    change = b""
+    answer: DoneAnswer | NotDoneAnswer | BusyAnswer
+    if isinstance(outcome, Done):
+        answer = DoneAnswer(records=outcome.records, result=outcome.result)
+        change = b"" if outcome.change is None else to_bytes(outcome.change)
+    elif isinstance(outcome, NotDone):
+        answer = NotDoneAnswer(code=outcome.code, report=outcome.report)
+    else:
+        answer = BusyAnswer(epoch=outcome.epoch, epochs=outcome.epochs)
+    return answer.model_dump_json(by_alias=True).encode(), change
+
+
+def unpack_outcome(answer: bytes, change: bytes, manifest: Manifest) -> Done | NotDone | Busy:
+    """Read an outcome from its two frames; ``ValidationError`` when they are not one."""
+    value = ANSWER.validate_json(answer)
+    if isinstance(value, NotDoneAnswer):
+        return NotDone(value.code, value.report)
+    if isinstance(value, BusyAnswer):
+        return Busy(value.epoch, value.epochs)
+    vector: Vector | None = from_bytes(change, manifest) if change else None
+    return Done(value.records, value.result, vector)
