@@ -1,34 +1,140 @@
-"""The centre's own key and identity, made in its directory by ``wardround coordinator init``."""
+"""The centre's own keys and identity, made in its directory by ``wardround coordinator init``.
+
+    keys/coordinator.pem              signs tasks, receipts and invitations
+    keys/authority.key, .pem          signs the server certificate; hospitals pin the certificate
+    keys/server.key, .pem             the public listener's
+    keys/token, keys/secret           what the centre's own processes show each other
+    coordinator.json                  the public identity, for study authors
+    centre.yaml                       name and addresses
+    silos/SITE.json                   who is enrolled
+
+A simulation's centre has ``coordinator.pem`` and ``coordinator.json`` only: it opens no connection.
+"""
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from pydantic import ValidationError
 
 from wardround.canonical import canonical_bytes, model_json
-from wardround.errors import refuse
-from wardround.files import write_atomic
+from wardround.errors import Problem, Refused, raise_all, refuse
+from wardround.files import new_private_folder, write_atomic, write_new
+from wardround.identity.address import Address, ListenAddress, split_address
 from wardround.identity.keys import SigningKey, load_key
-from wardround.identity.roster import Coordinator
+from wardround.identity.roster import Coordinator, Member
+from wardround.identity.tls import issue_server, make_authority
+from wardround.strict_yaml import load, parse
+from wardround.values import PersonName, Value
 
 KEYS = "keys"
 SIGNING = "coordinator.pem"
 PUBLIC = "coordinator.json"
+SETTINGS = "centre.yaml"
+SILOS = "silos"
+SECRET_BYTES = 32
+
+
+class CentreFile(Value):
+    """``centre.yaml``: who the centre is and where it is found.
+
+    Attributes:
+        address: ``host:port`` that hospitals connect to; invitations carry it, the server certificate names it.
+        listen: ``address:port`` that the public listener takes.
+    """
+
+    name: PersonName
+    address: Address
+    listen: ListenAddress
+
+
+@dataclass(frozen=True)
+class CentreFiles:
+    """The paths of what the SuperLink needs, and the conductor to speak to it."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+    token: Path
+    secret: Path
+
+
+def make_coordinator(name: str, key: SigningKey) -> Coordinator:
+    """Give the public identity of a centre.
+
+    Raises:
+        Refused: Y-VALUE when the name cannot be shown safely.
+    """
+    try:
+        return Coordinator(name=name, signing_key=key.public)
+    except ValidationError:
+        raise refuse(
+            "Y-VALUE",
+            "--name",
+            "A centre's name is one line of 1 to 200 printable characters",
+            "this name is not",
+            "give another name",
+        ) from None
 
 
 def create_centre(folder: Path, name: str) -> Coordinator:
-    """Make the centre's signing key and its ``coordinator.json`` (the public half only).
+    """Make a centre's signing key and its ``coordinator.json`` (the public half only): all that a simulation needs.
 
     Raises:
-        Refused: K-EXISTS when there is a key already.
+        Refused: K-EXISTS when there is a key already; Y-VALUE.
     """
     key = SigningKey.generate()
+    coordinator = make_coordinator(name, key)
     (folder / KEYS).mkdir(mode=0o700, parents=True, exist_ok=True)
     key.save(folder / KEYS / SIGNING)
-    coordinator = Coordinator(name=name, signing_key=key.public)
     write_atomic(folder / PUBLIC, canonical_bytes(model_json(coordinator)))
     return coordinator
+
+
+def init_centre(folder: Path, settings: CentreFile, also_named: Sequence[str] = ()) -> Coordinator:
+    """Make a whole centre, all or nothing: keys, authority, server certificate, token, secret, and the public files.
+
+    Raises:
+        Refused: K-EXISTS when there are keys already; O-WRITE.
+    """
+    if (folder / KEYS).is_dir() and any((folder / KEYS).iterdir()):
+        raise _exist_already()
+    key = SigningKey.generate()
+    coordinator = make_coordinator(settings.name, key)
+    authority = make_authority(settings.name)
+    server = issue_server(authority, [split_address(settings.address)[0], *also_named])
+    private = {
+        "authority.key": authority.private,
+        "authority.pem": authority.public,
+        "server.key": server.private,
+        "server.pem": server.public,
+        "token": secrets.token_urlsafe(SECRET_BYTES).encode(),
+        "secret": secrets.token_bytes(SECRET_BYTES),
+    }
+    try:
+        with new_private_folder(folder / KEYS) as keys:
+            key.save(keys / SIGNING)
+            for name, data in private.items():
+                write_new(keys / name, data, mode=0o600)
+            write_atomic(folder / SETTINGS, yaml.safe_dump(model_json(settings), sort_keys=False, allow_unicode=True).encode())
+            write_atomic(folder / PUBLIC, canonical_bytes(model_json(coordinator)))
+    except FileExistsError:
+        raise _exist_already() from None
+    return coordinator
+
+
+def _exist_already() -> Refused:
+    return refuse(
+        "K-EXISTS",
+        KEYS,
+        "Keys are never overwritten",
+        "this folder holds keys already",
+        "use them, or move them away first: hospitals and studies would need new ones of you",
+    )
 
 
 def load_centre(folder: Path) -> tuple[Coordinator, SigningKey]:
@@ -53,3 +159,71 @@ def load_centre(folder: Path) -> tuple[Coordinator, SigningKey]:
     if key.public != coordinator.signing_key:
         raise refuse("K-FORMAT", PUBLIC, "The file names this centre's key", "the key is another one", "restore key and file")
     return coordinator, key
+
+
+def load_centre_file(folder: Path) -> CentreFile:
+    """Read ``centre.yaml``.
+
+    Raises:
+        Refused: any Y- code.
+    """
+    return parse(CentreFile, load(folder / SETTINGS))
+
+
+def centre_files(folder: Path) -> CentreFiles:
+    """Give the paths of a centre's connection files; a simulation's centre has none.
+
+    Raises:
+        Refused: K-MISSING, for all that are absent.
+    """
+    keys = folder / KEYS
+    files = CentreFiles(
+        authority=keys / "authority.pem",
+        certificate=keys / "server.pem",
+        key=keys / "server.key",
+        token=keys / "token",
+        secret=keys / "secret",
+    )
+    raise_all(
+        [
+            Problem(
+                "K-MISSING",
+                f"{KEYS}/{path.name}",
+                "A centre has its own authority, server certificate, token and secret",
+                "the file is missing",
+                "restore the folder keys/, or make a centre in a new folder: wardround coordinator init DIR",
+            )
+            for path in vars(files).values()
+            if not path.is_file()
+        ]
+    )
+    return files
+
+
+def enrolled(folder: Path) -> tuple[Member, ...]:
+    """Give the hospitals that are enrolled at a centre, in the order of their site names; the folder may be growing.
+
+    Raises:
+        Refused: K-FORMAT for every file that is not as ``enrol`` wrote it.
+    """
+    members: list[Member] = []
+    problems: list[Problem] = []
+    for path in sorted((folder / SILOS).glob("[a-z]*.json")):
+        try:
+            member = Member.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            member = None
+        if member is None or member.site != path.stem:
+            problems.append(
+                Problem(
+                    "K-FORMAT",
+                    f"{SILOS}/{path.name}",
+                    "The file is as enrol wrote it",
+                    "it was changed, or cannot be read",
+                    "remove it and enrol the hospital's request.json again",
+                )
+            )
+        else:
+            members.append(member)
+    raise_all(problems)
+    return tuple(members)

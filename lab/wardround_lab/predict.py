@@ -70,7 +70,7 @@ def load_model(release: Path) -> Model:
         Refused: E-READ when a file is missing or is none of a release, E-HASH when one differs from the checksums.
     """
     members = {name: _read(release, name) for name in (WEIGHTS, ENCODING, STUDY, CONTRACT, SUMS)}
-    _hold_against_sums(members)
+    _hold_against_sums(release, members)
     study, contract = _value(Study, STUDY, members), _value(Contract, CONTRACT, members)
     encoding = _value(Encoding, ENCODING, members)
     packed = from_safetensors(members[WEIGHTS])
@@ -90,11 +90,13 @@ def _read(release: Path, name: str) -> bytes:
         raise _unreadable(name, "the file is missing or cannot be read") from None
 
 
-def _hold_against_sums(members: dict[str, bytes]) -> None:
+def _hold_against_sums(release: Path, members: dict[str, bytes]) -> None:
     """Hold every member against the release's list of checksums, as ``sha256sum -c`` does."""
     lines = members[SUMS].decode(errors="replace").splitlines()
     expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    changed = [name for name, data in members.items() if name != SUMS and expected.get(name) != sha256(data)]
+    others = {name: _read(release, name) for name in expected if "/" not in name and name not in members}
+    held = {name: data for name, data in {**members, **others}.items() if name != SUMS}
+    changed = sorted(name for name, data in held.items() if expected.get(name) != sha256(data))
     if changed:
         raise refuse(
             "E-HASH",

@@ -42,6 +42,7 @@ class Display(AbstractContextManager["Display"]):
         self._console = console
         self._states: dict[str, str] = {}
         self._last: dict[str, SiloRecord] = {}
+        self._counted: tuple[str, ...] = ()
         self._caption = "beginning"
         self._bar = Progress(
             TextColumn("[bold]rounds"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True
@@ -84,7 +85,10 @@ class Display(AbstractContextManager["Display"]):
             self._bar.update(self._task, completed=record.round)
         self._caption = f"{self._caption}: {figures(record.pooled)}"
         self._refresh()
-        if self._live is None and (record.purpose != "round" or record.round % LINES_EVERY == 0 or record.outcome == "failed"):
+        changed = record.counted != self._counted
+        self._counted = record.counted
+        due = record.purpose != "round" or record.round % LINES_EVERY == 0 or record.outcome == "failed"
+        if self._live is None and (due or changed):
             self._console.print(line(record), soft_wrap=True, markup=False)
 
     def _refresh(self) -> None:

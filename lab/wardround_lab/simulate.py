@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 from coordinator.rounds.conductor import Conductor, Watcher
 from coordinator.rounds.outcome import Outcome
@@ -10,6 +12,7 @@ from silo_node.configuration import Site
 from silo_node.identity import load_identity
 from silo_node.node import Node, open_node
 from silo_node.porter.approvals import Approvals
+from silo_node.training.trainer import Trainer
 from wardround.errors import Problem, Refused, raise_all
 from wardround.identity.keys import SigningKey
 from wardround.messages.envelope import Envelope
@@ -28,14 +31,28 @@ def simulate(bundle: Bundle, sites: Sequence[Site], key: SigningKey, watcher: Wa
     """
     raise_all(_roster_problems(bundle, sites))
     raise_all(_approval_problems(bundle, sites))
-    nodes = {site.file.site: open_node(site) for site in sites}
-    doors: dict[str, Door] = {name: _door(node) for name, node in nodes.items()}
-    try:
+    with ExitStack() as open_nodes:
+        doors: dict[str, Door] = {}
+        for site in sites:
+            node = _open(site)
+            open_nodes.callback(_close, node)
+            doors[site.file.site] = _door(node)
         with LocalGrid(doors) as grid:
             return Conductor(bundle, key, grid, watcher).run()
-    finally:
-        for node in nodes.values():
-            node.close()
+
+
+def _open(site: Site) -> Node:
+    """Open a hospital; what is wrong with it names the site."""
+    try:
+        return open_node(site, Trainer)
+    except Refused as error:
+        raise Refused([replace(each, place=f"site {site.file.site}, {each.place}") for each in error.problems]) from None
+
+
+def _close(node: Node) -> None:
+    """Close a hospital; a disk that is full now changes nothing about what was computed."""
+    with suppress(OSError):
+        node.close()
 
 
 def _door(node: Node) -> Door:

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from coordinator.identity import PUBLIC, create_centre, load_centre
-from coordinator.release.release import write_release
+from coordinator.release.release import require_free, write_release
 from coordinator.rounds.outcome import Outcome
 from silo_node.configuration import Site, load_site
 from silo_node.identity import load_identity
@@ -50,8 +50,8 @@ def simulate(
     approved the study (silo approve). From a study file, the bundle to approve is written to OUT first.
     Ends with status 0 when complete, 3 when partial, 1 when failed.
     """
-    refuse_existing(out / RELEASE)
-    sites = [load_site(path) for path in site_paths]
+    require_free(out / RELEASE)
+    sites = [_site(path) for path in site_paths]
     folder = centre or out / CENTRE
     if study.suffix == SUFFIX:
         bundle, key = read_bundle(study), load_centre(folder)[1]
@@ -70,7 +70,10 @@ def simulate(
             outcome = conduct(bundle, sites, key, display)
         except Refused as error:
             raise Refused([_with_path(problem, study) for problem in error.problems]) from None
-    write_release(out / RELEASE, bundle, outcome)
+    try:
+        write_release(out / RELEASE, bundle, outcome)
+    except Refused as error:  # what became of the study is said all the same
+        raise Refused([*outcome.problems, *error.problems]) from None
     report(bundle, outcome, out / RELEASE, form)
     return outcome.exit_status
 
@@ -90,14 +93,12 @@ def _bundle_of(
     return bundle, key, path
 
 
-def refuse_existing(folder: Path) -> None:
-    """Refuse to conduct a study whose release would have no place.
-
-    Raises:
-        Refused: O-EXISTS.
-    """
-    if folder.exists():
-        raise refuse("O-EXISTS", str(folder), "Releases are never overwritten", "there is one already", "choose another --out")
+def _site(path: Path) -> Site:
+    """Read a site file; what is wrong with it names the file, since there are several."""
+    try:
+        return load_site(path)
+    except Refused as error:
+        raise Refused([replace(each, place=f"{path.parent.name}/{each.place}") for each in error.problems]) from None
 
 
 def _with_path(problem: Problem, bundle: Path) -> Problem:

@@ -93,11 +93,25 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "P-PROTOCOL": CatalogueEntry("written for another protocol version"),
     "B-READ": CatalogueEntry("the study bundle cannot be read"),
     "B-HASH": CatalogueEntry("the study bundle was changed after it was built"),
-    # Keys, approvals, chains
+    # Keys
     "K-MISSING": CatalogueEntry("a key is missing"),
     "K-MODE": CatalogueEntry("a private key can be read by others"),
     "K-FORMAT": CatalogueEntry("a key or signature file cannot be read"),
     "K-EXISTS": CatalogueEntry("keys exist already"),
+    "K-CERTIFICATE": CatalogueEntry("the centre's own certificates do not hold"),
+    # Enrolment and invitations
+    "I-ENROLLED": _checked("a site of this name is enrolled with other keys"),
+    "I-KEYS": _checked("a key is enrolled for another party"),
+    "I-READ": CatalogueEntry("the file is not an invitation"),
+    "I-SIGNATURE": _checked("an invitation was changed, or is not signed by the centre that it names"),
+    "I-SITE": _checked("an invitation for another hospital"),
+    "I-EXPIRED": _checked("an invitation has expired"),
+    "I-EARLY": _checked("an invitation is not valid yet"),
+    "I-AUTHORITY": _checked("the certificate authority of an invitation does not hold"),
+    "I-FINGERPRINT": _checked("the centre has another fingerprint"),
+    "I-JOINED": CatalogueEntry("the hospital has joined another centre"),
+    "I-MISSING": CatalogueEntry("the hospital has joined no centre"),
+    # Approvals, chains
     "A-MISSING": _checked("the hospital has not approved this study"),
     "A-INVALID": _checked("an approval does not hold"),
     "A-EXPIRED": _checked("an approval has expired"),
@@ -139,6 +153,18 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     # Releases that somebody uses
     "E-READ": CatalogueEntry("a release cannot be read"),
     "E-HASH": CatalogueEntry("a release was changed"),
+    "C-INTERRUPTED": _checked("the conductor ended in the middle of a study"),
+    # Network and processes
+    "N-PORT": CatalogueEntry("a port is taken"),
+    "N-UNREACHABLE": CatalogueEntry("the centre cannot be reached"),
+    "N-CENTRE": CatalogueEntry("what answers is not the centre that the hospital joined"),
+    "N-NAME": CatalogueEntry("the centre's certificate names another address"),
+    "N-EXPIRED": CatalogueEntry("the centre's certificate has expired"),
+    "N-CLOCK": CatalogueEntry("the clock is wrong"),
+    "N-REFUSED": CatalogueEntry("the centre does not let the node in"),
+    "V-RUNNING": CatalogueEntry("it runs already"),
+    "V-STOPPED": CatalogueEntry("it does not run"),
+    "V-CHILD": CatalogueEntry("a process did not start or stop"),
     # Files we write, and everything else
     "O-EXISTS": CatalogueEntry("the output exists already"),
     "O-WRITE": CatalogueEntry("an output cannot be written"),

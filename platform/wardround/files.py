@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from wardround.errors import Refused, refuse
@@ -19,7 +22,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def _write_beside(path: Path, data: bytes, mode: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # a folder that is made for a private file is private too
+    path.parent.mkdir(mode=0o777 if mode & 0o077 else 0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -69,6 +73,33 @@ def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
     finally:
         beside.unlink()
     sync_folder(path.parent)
+
+
+@contextmanager
+def new_private_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder for its owner only (0700), whole or not at all: it is filled beside and then renamed.
+
+    Gives the place to fill. ``FileExistsError`` when the folder is there and not empty.
+
+    Raises:
+        Refused: O-WRITE when it cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    try:
+        yield beside
+        try:
+            beside.rename(folder)  # takes the place of an empty folder, of no other
+            sync_folder(folder.parent)
+        except OSError as error:
+            if folder.exists():
+                raise FileExistsError(folder) from None
+            raise _unwritable(folder, error) from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _unwritable(path: Path, error: OSError) -> Refused:

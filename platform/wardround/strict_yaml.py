@@ -353,8 +353,24 @@ def _problem(model: type[BaseModel], document: Document, kind: str, location: Lo
         return Problem("Y-KEY", place, "Unknown keys are refused", f"the key {dotted!r} is not known", next_step)
     if kind == "missing":
         return Problem("Y-MISSING", place, "The key is required", f"the key {dotted!r} is absent", f"add {dotted!r}")
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", message)
+        guess = nearest(str(_at(document.data, location)), choices)
+        next_step = f"did you mean {guess!r}?" if guess else f"choose one of: {', '.join(choices)}"
+        return Problem(
+            "Y-VALUE", place, f"It is one of: {', '.join(choices)}", f"the value of {dotted!r} is not accepted", next_step
+        )
     rule = message.removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
     return Problem("Y-VALUE", place, rule, f"the value of {dotted!r} is not accepted", f"correct {dotted!r}")
+
+
+def _at(data: Json, location: Location) -> Json:
+    for part in location:
+        if isinstance(data, dict):
+            data = data.get(str(part))
+        elif isinstance(data, list) and isinstance(part, int):
+            data = data[part]
+    return data
 
 
 def _known_keys(model: type[BaseModel], location: Location) -> set[str]:

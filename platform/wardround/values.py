@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+_INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Value(BaseModel):
@@ -35,3 +38,36 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+def moment(text: str) -> datetime:
+    """Read an instant; ``ValueError`` when there is no such day or time."""
+    return datetime.strptime(text, _INSTANT).replace(tzinfo=UTC)
+
+
+def instant(when: datetime) -> str:
+    """Write a moment as UTC to the second."""
+    return when.astimezone(UTC).strftime(_INSTANT)
+
+
+def _is_a_moment(text: str) -> str:
+    moment(text)
+    return text
+
+
+Instant = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"), AfterValidator(_is_a_moment)
+]
+"""A moment in UTC to the second, as text that sorts like time."""
+
+
+def printable(text: str) -> str:
+    """Refuse what could move a terminal's cursor or hide what stands beside it; ``ValueError`` if there is any of it."""
+    if not text.isprintable():
+        msg = "a name holds no line breaks, control characters or marks that change the direction of writing"
+        raise ValueError(msg)
+    return text
+
+
+PersonName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(printable)]
+"""A name or other line that people read on a terminal: nothing in it can move the cursor or hide what stands beside it."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
@@ -13,6 +14,7 @@ from silo_node.porter.approvals import Approver, approve
 from silo_node.review_command import summary
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
+from wardround.errors import refuse
 from wardround.study.bundle import read_bundle
 
 DEFAULT_DAYS = 180
@@ -42,10 +44,23 @@ def approve_command(bundle_path: Path, site_paths: tuple[Path, ...], approver: s
     for path in site_paths:
         site = load_site(path)
         identity = load_identity(site.folder)
-        person = Approver(name=approver, role=role)
+        person = _person(approver, role)
         approvals.append(approve(site.folder, bundle, identity, approval_key(site.folder), person, timedelta(days=days)))
     if form == "json":
         print_json({"approvals": [model_json(each) for each in approvals]})
         return
     for each in approvals:
         say(f"Approved for {each.site} until {each.expires_at} by {approver} ({role}); at most {each.releases} releases.")
+
+
+def _person(name: str, role: str) -> Approver:
+    try:
+        return Approver(name=name, role=role)
+    except ValidationError:
+        raise refuse(
+            "X-USAGE",
+            "--approver, --role",
+            "A person with a name and a role approves, in plain printable text",
+            "one of the two is empty, too long or not printable",
+            "give both",
+        ) from None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wardround.study.model import Study
 
 EXISTING = click.Path(path_type=Path)
+UNBUILT = "0" * 64
 
 
 @click.command()
@@ -29,10 +30,11 @@ def check(site_path: Path, study_path: Path | None, schema_name: str | None, sch
 
     Exit status 0: in order. 1: not in order. 2: the site file, the study or the schema is not.
     """
-    from silo_node.cohort import check_for_study
+    from silo_node.cohort import assemble
     from silo_node.configuration import load_site
     from silo_node.validation.check import check as check_records
     from silo_node.validation.reports import as_json, write_local
+    from silo_node.validation.result import CheckFailed
     from wardround.contract.library import find
 
     if (study_path is None) == (schema_name is None):
@@ -46,9 +48,12 @@ def check(site_path: Path, study_path: Path | None, schema_name: str | None, sch
     site = load_site(site_path)
     study_name = None
     if study_path is not None:
-        study, contract = _study_of(study_path, schema_path)
+        study, contract, study_hash = _study_of(study_path, schema_path)
         study_name = study.name
-        result = check_for_study(site, contract, study)
+        try:
+            result = assemble(site, contract, study, study_hash).report
+        except CheckFailed as failure:
+            result = failure.result
     else:
         result = check_records(site, find(str(schema_name), schema_path))
     report = write_local(site, result, study_name)
@@ -60,15 +65,18 @@ def check(site_path: Path, study_path: Path | None, schema_name: str | None, sch
     return EXIT_DONE if result.passed else EXIT_NOT_IN_ORDER
 
 
-def _study_of(path: Path, schema_path: tuple[Path, ...]) -> tuple[Study, Contract]:
-    """Read a study file, or a bundle, whose own copy of the schema always wins."""
+def _study_of(path: Path, schema_path: tuple[Path, ...]) -> tuple[Study, Contract, str]:
+    """Read a study file, or a bundle, whose own copy of the schema always wins; with the hash that divides the patients.
+
+    A study file has no hash yet: its patients are divided as in some bundle, not exactly as in the one to come.
+    """
     from wardround.study.bundle import SUFFIX, read_bundle
     from wardround.study.check import load_study
 
     if path.suffix == SUFFIX:
         bundle = read_bundle(path)
-        return bundle.study, bundle.contract
-    return load_study(path, schema_path)
+        return bundle.study, bundle.contract, bundle.study_hash
+    return *load_study(path, schema_path), UNBUILT
 
 
 def _tell(result: CheckResult, place: str) -> None:

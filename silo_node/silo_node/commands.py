@@ -7,8 +7,10 @@ import click
 from silo_node.approve_command import approve_command
 from silo_node.check_command import check
 from silo_node.init_command import init
+from silo_node.join_command import join
 from silo_node.ledger_command import ledger
 from silo_node.review_command import review
+from silo_node.service_commands import reject, start, status, stop, studies
 
 
 @click.group()
@@ -17,7 +19,11 @@ def silo() -> None:
 
 
 silo.add_command(init)
+silo.add_command(join)
 silo.add_command(check)
 silo.add_command(review)
 silo.add_command(approve_command)
 silo.add_command(ledger)
+
+for _service in (start, stop, status, studies, reject):
+    silo.add_command(_service)

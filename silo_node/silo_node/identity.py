@@ -1,46 +1,80 @@
-"""A hospital's own keys and identity, made in its directory by ``wardround silo init``."""
+"""A hospital's own keys and identity, made in its directory by ``wardround silo init``.
+
+keys/signing.pem       signs what the node sends
+keys/approval.pem      signs approvals; only the approve command reads it
+keys/node.key          the SuperNode signs in at the centre with it
+keys/runtime.secret    what the hospital's own processes show each other; goes nowhere
+request.json           the public halves, for the centre and study authors
+"""
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from wardround.canonical import canonical_bytes, model_json
-from wardround.errors import refuse
-from wardround.files import write_atomic
-from wardround.identity.keys import SigningKey, load_key
+from wardround.errors import Refused, refuse
+from wardround.files import new_private_folder, write_atomic, write_new
+from wardround.identity.keys import SigningKey, load_key, read_private
 from wardround.identity.roster import Member
+from wardround.identity.tls import make_node_key, node_key_public
 
 KEYS = "keys"
 SIGNING = "signing.pem"
 APPROVAL = "approval.pem"
+NODE_KEY = "node.key"
+RUNTIME_SECRET = "runtime.secret"  # noqa: S105  (a file's name)
 REQUEST = "request.json"
+SECRET_BYTES = 32
 
 
 def create_identity(folder: Path, site: str, name: str) -> Member:
-    """Make the hospital's keys and its ``request.json`` (public halves only).
+    """Make the hospital's keys, all or none, and its ``request.json`` (public halves only).
 
     Raises:
-        Refused: K-EXISTS when there are keys already.
+        Refused: K-EXISTS when there are keys already; Y-VALUE when the name cannot be shown safely.
     """
-    keys = folder / KEYS
-    for existing in (SIGNING, APPROVAL):
-        if (keys / existing).exists():
-            raise refuse(
-                "K-EXISTS",
-                f"site {site}",
-                "Keys are never overwritten",
-                "this site has keys already",
-                "use them, or move them away first",
-            )
-    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-    signing, approval = SigningKey.generate(), SigningKey.generate()
-    signing.save(keys / SIGNING)
-    approval.save(keys / APPROVAL)
-    member = Member(site=site, name=name, signing_key=signing.public, approval_key=approval.public)
-    write_atomic(folder / REQUEST, canonical_bytes(model_json(member)))
+    if _holds_something(folder / KEYS):
+        raise _exist_already(site)
+    signing, approval, node = SigningKey.generate(), SigningKey.generate(), make_node_key()
+    try:
+        member = Member(
+            site=site, name=name, signing_key=signing.public, approval_key=approval.public, node_key=node.public.decode()
+        )
+    except ValidationError:
+        raise refuse(
+            "Y-VALUE",
+            f"site {site}",
+            "A hospital's name is one line of 1 to 200 printable characters",
+            "the name in the site file is not",
+            "mend 'name' in site.yaml",
+        ) from None
+    try:
+        with new_private_folder(folder / KEYS) as keys:
+            signing.save(keys / SIGNING)
+            approval.save(keys / APPROVAL)
+            write_new(keys / NODE_KEY, node.private, mode=0o600)
+            write_new(keys / RUNTIME_SECRET, secrets.token_bytes(SECRET_BYTES), mode=0o600)
+            write_atomic(folder / REQUEST, canonical_bytes(model_json(member)))
+    except FileExistsError:
+        raise _exist_already(site) from None
     return member
+
+
+def _holds_something(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def _exist_already(site: str) -> Refused:
+    return refuse(
+        "K-EXISTS",
+        f"site {site}",
+        "Keys are never overwritten",
+        "this site has keys already",
+        "use them, or move them away first",
+    )
 
 
 def load_identity(folder: Path) -> Member:
@@ -62,10 +96,16 @@ def load_identity(folder: Path) -> Member:
     except ValidationError:
         raise refuse("K-FORMAT", REQUEST, "The identity file is as init wrote it", "it was changed", "restore the file") from None
     if signing_key(folder).public != member.signing_key:
-        raise refuse(
-            "K-FORMAT", REQUEST, "The identity names this site's keys", "the signing key is another one", "restore keys and file"
-        )
+        raise _other_key("signing key")
+    if node_key_public(read_private(folder / KEYS / NODE_KEY)) != member.node_key:
+        raise _other_key("node key")
     return member
+
+
+def _other_key(which: str) -> Refused:
+    return refuse(
+        "K-FORMAT", REQUEST, "The identity names this site's keys", f"the {which} is another one", "restore keys and file"
+    )
 
 
 def signing_key(folder: Path) -> SigningKey:

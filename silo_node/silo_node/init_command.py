@@ -16,7 +16,7 @@ from wardround.console import format_option, print_json, say
 @click.option("--site", "site_path", required=True, type=click.Path(path_type=Path), help="The hospital's site.yaml.")
 @format_option
 def init(site_path: Path, form: str) -> None:
-    """Make this hospital's keys beside site.yaml, and the request.json that goes to study authors.
+    """Make this hospital's keys beside site.yaml, and the request.json that goes to the centre and to study authors.
 
     Private keys are made here, are readable by you only, and never leave.
     """
@@ -27,4 +27,5 @@ def init(site_path: Path, form: str) -> None:
         return
     say(f"Made the keys of {member.name} in {site.folder / 'keys'} (readable by you only).")
     say(f"  fingerprint {member.fingerprint}")
-    say(f"Give {site.folder / REQUEST} to the study's author, and read the fingerprint to them over the phone.")
+    say(f"Next: send {site.folder / REQUEST} to the centre's operator and read them the fingerprint over the phone;")
+    say(f"  then run: wardround silo join INVITATION --site {site_path}")

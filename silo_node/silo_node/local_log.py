@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -13,7 +14,10 @@ KEPT_FILES = 5
 
 
 class _PrivateFile(RotatingFileHandler):
-    """A rotating file that is made 0600 from its first byte."""
+    """A rotating file that is made 0600 from its first byte. A log that cannot be written stops nothing and tells nobody."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the name is Python's)
+        """Drop what the disk does not take: its text may hold what no other place may."""
 
     def _open(self):  # type: ignore[no-untyped-def]  # noqa: ANN202  (the base class's own type is the stream's)
         os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
@@ -36,4 +40,5 @@ def close_log(log: logging.Logger) -> None:
     """Close a log's files."""
     for handler in list(log.handlers):
         log.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()

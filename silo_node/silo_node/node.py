@@ -1,8 +1,12 @@
-"""One hospital's node, put together: trainer, ledger, gate and porter over one directory."""
+"""One hospital's node, put together over one directory: ledger, gate, inbox and porter, and whoever does the work.
+
+The trainer is not imported here: in a simulation the caller brings it, in deployment it is another process.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from silo_node.configuration import Site
@@ -10,11 +14,14 @@ from silo_node.identity import load_identity, signing_key
 from silo_node.local_log import close_log, open_log
 from silo_node.porter.approvals import Approvals
 from silo_node.porter.gate import EgressPolicy, Gate, Release
+from silo_node.porter.inbox import Inbox
 from silo_node.porter.ledger import Ledger
 from silo_node.porter.porter import Porter
-from silo_node.training.trainer import Trainer
 from silo_node.work import Worker
+from wardround.identity.keys import PublicKey
 from wardround.messages.envelope import Envelope
+
+MakeWorker = Callable[[Site, logging.Logger], Worker]
 
 
 @dataclass(frozen=True)
@@ -35,17 +42,25 @@ class Node:
         close_log(self.log)
 
 
-def open_node(site: Site, worker: Worker | None = None) -> Node:
-    """Open a hospital in this process, with its trainer (or another worker) behind the door.
+def open_node(site: Site, make_worker: MakeWorker, coordinator: PublicKey | None = None) -> Node:
+    """Open a hospital in this process.
+
+    Args:
+        site: the hospital's site file.
+        make_worker: makes whoever does the work: a trainer, or a client of the trainer's process.
+        coordinator: the key of the centre that the hospital joined; without it, studies are not offered but brought.
 
     Raises:
-        Refused: K- codes when keys are missing or do not fit, L-BROKEN when the ledger was changed.
+        Refused: K- codes when keys are missing or do not fit, L-BROKEN when the ledger was changed, L-BUSY when another
+            process has it open.
     """
     identity = load_identity(site.folder)
     policy = site.file.policy
     key = signing_key(site.folder)
     ledger = Ledger(site.make_directory("ledger"))
-    gate = Gate(identity.site, key, ledger, EgressPolicy(policy.small_cell, policy.smallest_metrics))
     log = open_log(site.make_directory("logs"), identity.site)
-    porter = Porter(identity.site, Approvals(site.folder, identity), gate, ledger, worker or Trainer(site, log), log)
+    approvals = Approvals(site.folder, identity)
+    gate = Gate(identity.site, key, ledger, EgressPolicy(policy.small_cell, policy.smallest_metrics))
+    inbox = None if coordinator is None else Inbox(site.folder, identity, approvals, coordinator)
+    porter = Porter(identity.site, approvals, gate, ledger, make_worker(site, log), log, inbox)
     return Node(porter, ledger, log)

@@ -170,14 +170,75 @@ def test_private_keys_are_private(tmp_path: Path, wardround: Command, target: st
 
 
 def test_an_approval_allows_only_so_many_releases(tmp_path: Path, wardround: Command) -> None:
-    """The most releases allowed hold over restarts; approving again is what allows more."""
-    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)))  # 9 releases allowed, 6 needed
+    """The most results allowed hold over restarts: the same results again may leave, others need another approval."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90, 80)))  # 6 results allowed, 6 needed
     assert ready.simulate(wardround, "first").status == 0
-    exhausted = ready.simulate(wardround, "second")
+    assert ready.simulate(wardround, "again").status == 0
+    kept = ready.hospitals[2].table.rename(tmp_path / "kept.csv")  # without gamma every round gives other results
+    exhausted = ready.simulate(wardround, "other")
     assert exhausted.status == 1
     assert "H-GATE" in exhausted.json()["problems"][0]["finding"]
+    kept.rename(ready.hospitals[2].table)
     assert wardround("silo", "approve", ready.bundle, *ready.sites, "--approver", "Dr A", "--role", "DPO").status == 0
     assert ready.simulate(wardround, "third").status == 0
+
+
+def test_a_study_that_cannot_be_tested_again_still_has_its_model(tmp_path: Path, wardround: Command) -> None:
+    """When hospitals do not read their test records for other weights again, the model is released without test figures."""
+    study = {
+        "rounds": {"maximum": 30, "deadline_seconds": 60, "retries": 0},
+        "convergence": {"patience": 1, "minimum_change": 1.0},
+    }
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90, 80)), **study)
+    kept = ready.hospitals[2].table.rename(tmp_path / "kept.csv")
+    assert ready.simulate(wardround, "without").status == 3
+    kept.rename(ready.hospitals[2].table)
+    answer = ready.simulate(wardround, "with")
+    assert answer.status == 3, answer.err
+    assert "no test figures" in answer.json()["summary"]
+    assert [problem["code"] for problem in answer.json()["problems"]] == ["C-FAILED"]
+    assert (ready.release("with") / "model.safetensors").exists()
+    assert "H-ORDER" in answer.json()["problems"][0]["finding"]
+    assert "out of order" in (ready.hospitals[0].folder / "logs" / "node.log").read_text()
+
+
+def test_check_says_what_the_study_will_say(tmp_path: Path, wardround: Command) -> None:
+    """A target with one class, or too few records to train on, fails the check for the study already."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)))
+    one = ready.hospitals[0]
+    good = one.table.read_text()
+    for text, code in ((good.replace(",malignant", ",benign"), "T-LABEL"), ("\n".join(good.splitlines()[:13]) + "\n", "T-FEW")):
+        one.table.write_text(text)
+        for study in (ready.bundle, tmp_path / "study.yaml"):
+            answer = wardround("silo", "check", "--site", one.site, "--study", study, "--format", "json")
+            assert answer.status == 1, (study, code)
+            assert code in {finding["code"] for finding in answer.json()["findings"]}
+
+
+def test_the_place_of_the_release_is_tried_first(tmp_path: Path, wardround: Command) -> None:
+    """Where no release can be written, nothing is conducted and no hospital's release is spent."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)))
+    (tmp_path / "file").write_text("")
+    answer = ready.simulate(wardround, "file/inner")
+    assert answer.status == 2
+    assert answer.json()["problems"][0]["code"] == "O-WRITE"
+    assert not (ready.hospitals[0].folder / "ledger" / "ledger.jsonl").exists()
+
+
+def test_a_forged_line_cannot_be_reviewed(tmp_path: Path, wardround: Command) -> None:
+    """Texts that could move the cursor or write a line of their own are refused in studies."""
+    for name, text in (("title", "a\n  study hash  0000"), ("author", "a\u202eb"), ("question", "\x1b[31mred")):
+        answer = wardround("study", "check", write_study(tmp_path / "study.yaml", **{name: text}))
+        assert answer.status == 2, name
+        assert "Y-VALUE" in answer.err or "Y-SYNTAX" in answer.err
+
+
+def test_a_cohort_is_no_person(tmp_path: Path, wardround: Command) -> None:
+    """A cohort rule that reads an identifier is refused."""
+    study = write_study(tmp_path / "study.yaml", cohort={"where": 'patient_key != "00000000000000aa"'})
+    answer = wardround("study", "check", study)
+    assert answer.status == 2
+    assert "P-RULE" in answer.err
 
 
 def test_the_hospital_decides_what_of_its_figures_leaves(tmp_path: Path, wardround: Command) -> None:

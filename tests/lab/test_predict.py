@@ -49,7 +49,8 @@ def test_predictions_are_the_models(studied: tuple[Path, Bundle]) -> None:
     metrics = measure(score_counts(bundle, vector, model.encoding, test))
     chances = score(model, test)
     assert ((chances > 0) & (chances < 1)).all()
-    assert metrics.auroc == pytest.approx(roc_auc_score(test["diagnosis"] == "malignant", chances), abs=metrics.auroc_error)
+    exact = roc_auc_score(test["diagnosis"] == "malignant", chances)
+    assert metrics.auroc == pytest.approx(exact, abs=metrics.auroc_error + 1e-12)  # the error is 0 when no bin holds both classes
 
 
 def test_everybodys_units_give_the_same_predictions(studied: tuple[Path, Bundle]) -> None:

@@ -13,6 +13,7 @@ from coordinator.rounds.conductor import Conductor
 from coordinator.rounds.outcome import Outcome
 from silo_node.configuration import load_site
 from silo_node.node import open_node
+from silo_node.training.trainer import Trainer
 from silo_node.validation.check import check
 from wardround.canonical import sha256
 from wardround.contract.library import find
@@ -99,7 +100,7 @@ def without(ready: ApprovedStudy, site: str | None) -> Outcome:
     """Conduct the very same study (roster, split, initial weights) while one hospital cannot be reached."""
     for each in ready.sites:  # a hospital lets a study run once; here it has not run yet
         shutil.rmtree(each.directory("ledger"), ignore_errors=True)
-    nodes = {each.file.site: open_node(each) for each in ready.sites if each.file.site != site}
+    nodes = {each.file.site: open_node(each, Trainer) for each in ready.sites if each.file.site != site}
     doors = {name: (lambda envelope, node=node: node.visit(envelope).envelope) for name, node in nodes.items()}
     with LocalGrid(doors) as grid:
         outcome = Conductor(ready.bundle, ready.key, grid, Unseen()).run()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wardround.errors import Refused
-from wardround.files import write_atomic, write_new
+from wardround.files import new_private_folder, write_atomic, write_new
 
 WRITERS = {
     "write_atomic": "[write_atomic(path, bytes([48 + n % 10]) * 300_000) for n in itertools.count()]",
@@ -124,3 +124,38 @@ def test_the_folder_is_flushed_after_the_rename(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", fsync)
     write_atomic(tmp_path / "file", b"x")
     assert order == [False, True]
+
+
+def test_a_private_folder_is_whole_or_not_there(tmp_path):
+    """What fails half-way leaves nothing behind, and can be done again; what is done is for its owner only."""
+
+    def fail_half_way() -> None:
+        with new_private_folder(tmp_path / "keys") as folder:
+            write_new(folder / "a", b"1", mode=0o600)
+            write_new(folder / "a", b"again", mode=0o600)
+
+    with pytest.raises(FileExistsError):
+        fail_half_way()
+    assert not names(tmp_path)
+    before = os.umask(0)
+    try:
+        with new_private_folder(tmp_path / "keys") as folder:
+            write_new(folder / "a", b"2", mode=0o600)
+    finally:
+        os.umask(before)
+    assert names(tmp_path) == ["keys"]
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "keys" / "a").read_bytes() == b"2"
+
+
+def test_a_private_folder_takes_the_place_of_an_empty_one_only(tmp_path):
+    """A folder with something in it, or a file, stays as it is."""
+    (tmp_path / "empty").mkdir()
+    with new_private_folder(tmp_path / "empty") as folder:
+        write_new(folder / "a", b"1")
+    (tmp_path / "file").write_bytes(b"x")
+    for name in ("empty", "file"):
+        with pytest.raises(FileExistsError), new_private_folder(tmp_path / name) as folder:
+            write_new(folder / "b", b"2")
+    assert names(tmp_path) == ["empty", "file"]
+    assert names(tmp_path / "empty") == ["a"]

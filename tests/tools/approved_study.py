@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from unittest.mock import patch
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from studies_on_paper import node_key, signing_key
 
 from coordinator.identity import create_centre, load_centre
 from coordinator.rounds.outcome import Outcome
@@ -35,11 +34,13 @@ def fixed_keys(seed: str = "tests") -> Iterator[None]:
     """Have every new key follow from a seed and from how many were made before it."""
     numbers = count()
 
-    def generate() -> SigningKey:
-        secret = sha256(f"{seed}/{next(numbers)}".encode()).digest()
-        return SigningKey(Ed25519PrivateKey.from_private_bytes(secret))
+    def new() -> str:
+        return f"{seed}/{next(numbers)}"
 
-    with patch.object(SigningKey, "generate", generate):
+    with (
+        patch.object(SigningKey, "generate", lambda: signing_key(new())),
+        patch("silo_node.identity.make_node_key", lambda: node_key(new())),
+    ):
         yield
 
 

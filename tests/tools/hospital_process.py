@@ -11,6 +11,7 @@ from pathlib import Path
 from silo_node.configuration import load_site
 from silo_node.flower.node import NodeLoop, SuperNodeAddress
 from silo_node.node import open_node
+from silo_node.training.trainer import Trainer
 from wardround.transport.channel import Secret
 
 
@@ -19,7 +20,7 @@ def main() -> None:
     site_file, address, secret_file = sys.argv[1:]
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    node = open_node(load_site(Path(site_file)))
+    node = open_node(load_site(Path(site_file)), Trainer)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     supernode = SuperNodeAddress(address, Secret(Path(secret_file).read_bytes()))
     try:

@@ -163,7 +163,7 @@ class PaperGrid:
             if hospital is None:
                 self.waiting[ids[-1]] = Incoming(ids[-1], None)
             elif answer is not None:
-                kept = self.held if self.late(hospital.tasks[-1]) else self.waiting
+                kept = self.held if hospital.tasks and self.late(hospital.tasks[-1]) else self.waiting
                 kept[ids[-1]] = Incoming(ids[-1], answer)
         return ids
 

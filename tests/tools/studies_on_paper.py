@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, derive_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wardround import PROTOCOL
@@ -15,6 +16,7 @@ from wardround.canonical import sha256
 from wardround.contract.model import Contract
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Coordinator, Member, Roster
+from wardround.identity.tls import KeyPair, node_key_pair
 from wardround.messages.round import Purpose, TaskCore
 from wardround.metrics.pooled import BINS, ScoreCounts
 from wardround.study.bundle import Bundle, Versions
@@ -88,10 +90,21 @@ def signing_key(name: str) -> SigningKey:
     return SigningKey(Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest()))
 
 
+def node_key(name: str) -> KeyPair:
+    """Give the node key of a name: always the same, as ``signing_key``."""
+    return node_key_pair(derive_private_key(int(hashlib.sha256(name.encode()).hexdigest(), 16), SECP384R1()))
+
+
 def party(site: str, keys: str = "") -> Party:
     """Make a hospital; with another word for ``keys`` it has other ones."""
     key, approval = signing_key(f"{site} signs{keys}"), signing_key(f"{site} approves{keys}")
-    member = Member(site=site, name=f"Hospital {site}", signing_key=key.public, approval_key=approval.public)
+    member = Member(
+        site=site,
+        name=f"Hospital {site}",
+        signing_key=key.public,
+        approval_key=approval.public,
+        node_key=node_key(f"{site} signs in{keys}").public.decode(),
+    )
     return Party(member, key, approval)
 
 

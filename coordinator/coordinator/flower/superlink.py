@@ -197,7 +197,7 @@ def bind(address: tuple[str, int]) -> socket.socket:
     except OSError as error:
         listener.close()
         raise refuse(
-            "X-USAGE",
+            "N-PORT",
             f"{host}:{port}",
             "The SuperLink listens on ports of its own",
             f"the port cannot be taken ({os.strerror(error.errno or 0)})",

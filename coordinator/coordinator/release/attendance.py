@@ -129,7 +129,8 @@ def _occurrences(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """Give (code, site or empty) for every time that a code came up."""
     for record in outcome.history:
         yield from ((code, "") for code in record.shortfall)
-        yield from ((silo.code, silo.site) for silo in record.silos if silo.code is not None)
+        asked = (silo for silo in record.silos if silo.status != "not asked")
+        yield from ((silo.code, silo.site) for silo in asked if silo.code is not None)
         yield from (("R-LATE", site) for site in record.late)
     for site, report in outcome.reports.items():
         yield from ((finding.code, site) for finding in report.findings)

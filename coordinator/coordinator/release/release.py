@@ -46,6 +46,9 @@ FILES: dict[str, str] = {
 """Every file that a release may hold, and what it is."""
 _OF_A_RESULT = ("model.safetensors", "last.safetensors", "encoding.json")
 
+PROBE_BYTES = 256 * 1024
+"""Written and removed before a study begins, to see that its release has a place."""
+
 
 def contents_of(outcome: Outcome, comparison: Comparison | None) -> tuple[tuple[str, str], ...]:
     """Give the files of this outcome's release, and what each is."""
@@ -56,11 +59,29 @@ def contents_of(outcome: Outcome, comparison: Comparison | None) -> tuple[tuple[
 
 
 def require_free(folder: Path) -> None:
-    """Say no when a release cannot go there; worth asking before a long study begins.
+    """Say no when a release cannot go there; asked before a long study begins.
 
     Raises:
-        Refused: O-EXISTS when something is there, other than an empty folder.
+        Refused: O-EXISTS when something is there, other than an empty folder; O-WRITE when nothing can be written beside it.
     """
+    _require_nothing(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder.parent) as probe:
+            probe.write(bytes(PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise refuse(
+            "O-WRITE",
+            str(folder),
+            "A release needs a folder that can be written, and space",
+            f"a first file of {PROBE_BYTES // 1024} KiB cannot be written there ({type(error).__name__})",
+            "check the path, its rights and the free space",
+        ) from None
+
+
+def _require_nothing(folder: Path) -> None:
     empty = folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
     if os.path.lexists(folder) and not empty:
         raise refuse(
@@ -85,7 +106,7 @@ def write_release(folder: Path, bundle: Bundle, outcome: Outcome, *, comparison:
         Refused: O-EXISTS, or O-WRITE when it cannot be written; nothing is left there or beside.
         Broken: when the outcome says that there is a result, and has no weights.
     """
-    require_free(folder)
+    _require_nothing(folder)
     files = _files(bundle, outcome, comparison)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ torch: it only adds numbers.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +29,9 @@ from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.weights.fixed_point import RECORD_LIMIT, ExactSum, SumPlan, plan_sum
 from wardround.weights.packing import Vector, to_bytes
+
+AWAY_SECONDS = 5.0
+"""How long to wait, doubled each time, before a visit is repeated that failed since a hospital was away: it may come back."""
 
 
 class Watcher(Protocol):
@@ -166,7 +170,10 @@ class Conductor:
     def _test(self, encoding: Encoding, best: Vector) -> None:
         if self._bundle.study.split.test > 0:
             core = self._core("test", self._outcome.best_round, best, encoding)
-            self._outcome.test = self._visit(core, best, encoding).record
+            try:
+                self._outcome.test = self._visit(core, best, encoding).record
+            except Refused as error:  # the model is there, its test figures are not: partial, and it says so
+                self._outcome.problems = error.problems
 
     def _core(self, purpose: Purpose, number: int, weights: Vector, encoding: Encoding, plan: SumPlan | None = None) -> TaskCore:
         return TaskCore(
@@ -184,7 +191,8 @@ class Conductor:
         Raises:
             Refused: C-FAILED with the shortfalls, when the last repeat failed too.
         """
-        for attempt in range(1 + self._bundle.study.rounds.retries):
+        rules = self._bundle.study.rounds
+        for attempt in range(1 + rules.retries):
             closed = self._attempt(core, attempt, weights, encoding)
             self._outcome.history.append(closed.record)
             self._watcher.closed(closed.record)
@@ -193,6 +201,8 @@ class Conductor:
                 self._outcome.count(closed.record.counted)
                 return closed
             self._caller.forget(core)
+            if closed.visit.away and attempt < rules.retries:
+                time.sleep(max(0.0, min(AWAY_SECONDS * 2**attempt, rules.deadline_seconds - closed.visit.seconds)))
         raise Refused([_failed(self._bundle, record) for record in self._outcome.history[-1:]])
 
     def _attempt(self, core: TaskCore, attempt: int, weights: Vector | None, encoding: Encoding | None) -> _Closed:

@@ -31,7 +31,7 @@ class Outcome:
         test: the record of the test visit, of the best weights.
         ledgers: the head of each hospital's ledger in its last admitted reply: a ledger that was cut short after it shows.
         reports: the hospitals' outgoing data reports, of those who counted and those whose records did not pass.
-        problems: why the study failed, if it did.
+        problems: why the study failed, if it did; why the test could not be read, if it is partial.
     """
 
     roster: tuple[str, ...]
@@ -64,8 +64,8 @@ class Outcome:
         self.status, self.stopped, self.problems = "failed", "failed", problems
 
     def succeed(self) -> None:
-        """End with a result: complete, or partial when a hospital was missing in any visit."""
-        self.status = "complete" if self.counted == self.roster else "partial"
+        """End with a result: complete, or partial when a hospital was missing in any visit, or the test could not be read."""
+        self.status = "complete" if self.counted == self.roster and not self.problems else "partial"
 
     @property
     def summary(self) -> str:
@@ -73,7 +73,8 @@ class Outcome:
         if self.status == "partial":
             short = self.visits - self.whole_visits
             always = f"{len(self.counted)} of {len(self.roster)} hospitals counted throughout"
-            return f"partial ({always}; {short} of {self.visits} visits without all)"
+            untested = "; no test figures" if self.problems else ""
+            return f"partial ({always}; {short} of {self.visits} visits without all{untested})"
         return self.status
 
     @property

@@ -47,6 +47,11 @@ class Visit:
         """The admitted replies by site."""
         return {site: a.decision for site, a in self.answers.items() if isinstance(a.decision, Admitted)}
 
+    @property
+    def away(self) -> bool:
+        """Whether a hospital could not be reached, so that the visit ended without it before its deadline."""
+        return any(a.decision is None and a.seconds is not None for a in self.answers.values())
+
 
 @dataclass(frozen=True)
 class _Sent:

@@ -14,13 +14,13 @@ from pydantic import AfterValidator, StringConstraints, model_validator
 from pydantic import Field as Setting
 
 from wardround.canonical import EXACT_INTEGER_LIMIT, Json, digest, model_json
-from wardround.values import Count, FieldName, Fraction, SchemaId, Slug, Value, Version
+from wardround.values import Count, FieldName, Fraction, SchemaId, Slug, Value, Version, printable
 
 ExactInteger = Annotated[int, Setting(gt=-EXACT_INTEGER_LIMIT, lt=EXACT_INTEGER_LIMIT)]
 Number = Annotated[ExactInteger | float, Setting(union_mode="left_to_right"), AfterValidator(lambda value: value + 0)]
 """A limit: an integer that JSON holds exactly, or a finite number. Negative zero (which has no canonical form) is zero."""
-Text = Annotated[str, StringConstraints(max_length=2000)]
-Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Text = Annotated[str, StringConstraints(max_length=2000), AfterValidator(printable)]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(printable)]
 
 
 class Concept(Value):

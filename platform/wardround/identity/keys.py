@@ -72,6 +72,22 @@ def load_key(path: Path) -> SigningKey:
     Raises:
         Refused: K-MISSING, K-MODE (others could read it), K-FORMAT.
     """
+    data = read_private(path)
+    try:
+        private = load_pem_private_key(data, password=None)
+    except (ValueError, TypeError):
+        private = None
+    if not isinstance(private, Ed25519PrivateKey):
+        raise refuse("K-FORMAT", path.name, "Keys are Ed25519 in PEM", "the file is not such a key", "restore the key file")
+    return SigningKey(private)
+
+
+def read_private(path: Path) -> bytes:
+    """Read a file that nobody but its owner may touch.
+
+    Raises:
+        Refused: K-MISSING, K-MODE.
+    """
     try:
         mode = path.stat().st_mode
         data = path.read_bytes()
@@ -91,13 +107,7 @@ def load_key(path: Path) -> SigningKey:
             "others may read this key",
             f"run: chmod 600 {path.name}",
         )
-    try:
-        private = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError):
-        private = None
-    if not isinstance(private, Ed25519PrivateKey):
-        raise refuse("K-FORMAT", path.name, "Keys are Ed25519 in PEM", "the file is not such a key", "restore the key file")
-    return SigningKey(private)
+    return data
 
 
 def verify(public: PublicKey, signature: Signature, kind: str, data: bytes) -> bool:

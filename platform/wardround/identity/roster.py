@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from wardround.errors import refuse
 from wardround.identity.keys import PublicKey, fingerprint
-from wardround.values import Slug, Value
+from wardround.identity.tls import NodeKey
+from wardround.values import PersonName, Slug, Value
 
-PersonName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+LARGEST_PARTY_BYTES = 65536
+"""Of a ``request.json`` or ``coordinator.json``; what comes from strangers is not read without end."""
+
+Party = TypeVar("Party", bound=Value)
 
 
 class Coordinator(Value):
@@ -26,18 +32,30 @@ class Coordinator(Value):
 
 
 class Member(Value):
-    """One hospital: the key that signs its replies, and the key of the person who approves studies there."""
+    """One hospital and its public keys.
+
+    Attributes:
+        signing_key: signs its replies.
+        approval_key: of the person who approves studies there.
+        node_key: its SuperNode signs in with it (OpenSSH line, P-384).
+    """
 
     kind: Literal["silo"] = "silo"
     site: Slug
     name: PersonName
     signing_key: PublicKey
     approval_key: PublicKey
+    node_key: NodeKey
+
+    @property
+    def keys(self) -> tuple[str, str, str]:
+        """All its public keys; who has other ones is somebody else, whatever the name."""
+        return self.signing_key, self.approval_key, self.node_key
 
     @property
     def fingerprint(self) -> str:
         """What hospital IT reads over the phone."""
-        return fingerprint(self.signing_key, self.approval_key)
+        return fingerprint(*self.keys)
 
 
 class Roster(Value):
@@ -52,7 +70,7 @@ class Roster(Value):
         if sites != sorted(set(sites)):
             msg = "hospitals stand once each, in the order of their site names"
             raise ValueError(msg)
-        keys = [self.coordinator.signing_key, *(key for m in self.silos for key in (m.signing_key, m.approval_key))]
+        keys = [self.coordinator.signing_key, *(key for member in self.silos for key in member.keys)]
         if len(set(keys)) != len(keys):
             msg = "every key belongs to one party and one purpose"
             raise ValueError(msg)
@@ -66,3 +84,26 @@ class Roster(Value):
     def member(self, site: str) -> Member | None:
         """Give a hospital by its site name, if it is on the roster."""
         return next((member for member in self.silos if member.site == site), None)
+
+
+def read_party(path: Path, model: type[Party]) -> Party:
+    """Read a ``request.json`` or ``coordinator.json``.
+
+    Raises:
+        Refused: Y-FILE, K-FORMAT.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_PARTY_BYTES + 1)
+    except OSError:
+        raise refuse("Y-FILE", str(path), "The file must exist", "it is missing or cannot be read", "check the path") from None
+    try:
+        return model.model_validate_json(data if len(data) <= LARGEST_PARTY_BYTES else b"")
+    except ValidationError:
+        raise refuse(
+            "K-FORMAT",
+            str(path),
+            "The file is as the init command wrote it",
+            "it is not such a file",
+            "ask its owner for it again",
+        ) from None

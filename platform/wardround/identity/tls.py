@@ -9,8 +9,10 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -19,9 +21,13 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_ssh_private_key,
     load_ssh_public_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from pydantic import AfterValidator, StringConstraints
+
+from wardround.values import instant
 
 AUTHORITY_DAYS = 3650
 SERVER_DAYS = 825
@@ -30,6 +36,9 @@ CLOCK_ALLOWANCE = timedelta(hours=1)
 """Certificates begin this long ago: hospital clocks may be behind."""
 LOOPBACK = ("localhost", "127.0.0.1")
 """Every server certificate names these too: the conductor speaks to the SuperLink on its own machine."""
+
+_NODE_KEY_HEAD = "AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABh"
+"""Base64 of the names of the key type and curve and the length of the point; the point begins with its form, 4."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +90,12 @@ def issue_server(authority: KeyPair, names: Sequence[str], days: int = SERVER_DA
 
 
 def make_node_key() -> KeyPair:
-    """Make the key with which a hospital's SuperNode signs in: P-384, in OpenSSH's two forms, as Flower reads them."""
-    key = ec.generate_private_key(ec.SECP384R1())
+    """Make the key with which a hospital's SuperNode signs in: P-384."""
+    return node_key_pair(ec.generate_private_key(ec.SECP384R1()))
+
+
+def node_key_pair(key: ec.EllipticCurvePrivateKey) -> KeyPair:
+    """Give a node's key in OpenSSH's two forms, as Flower reads them; the public line has no comment."""
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     return KeyPair(private, key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
 
@@ -96,6 +109,83 @@ def node_key_to_pem(public: bytes) -> bytes | None:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
         return None
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def node_key_public(private: bytes) -> str | None:
+    """Give the public line of a node's private key; None when it is not one."""
+    try:
+        key = load_ssh_private_key(private, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
+        return None
+    return node_key_pair(key).public.decode()
+
+
+def certificate_fault(certificate: bytes, now: datetime) -> str | None:
+    """Say why a certificate (PEM) is not valid at a moment; nothing when it is."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate)
+    except ValueError:
+        return "it cannot be read"
+    if now < found.not_valid_before_utc:
+        return f"it is valid from {instant(found.not_valid_before_utc)} only; here it is {instant(now)}"
+    if now >= found.not_valid_after_utc:
+        return f"it expired at {instant(found.not_valid_after_utc)}"
+    return None
+
+
+def authority_fault(certificate: bytes, now: datetime) -> str | None:
+    """Say why a certificate (PEM) is not that of an authority which is valid at a moment; nothing when it is."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate)
+        extensions = found.extensions
+        is_authority = extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        signs = extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+        found.verify_directly_issued_by(found)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return "it is not an authority's own certificate"
+    return certificate_fault(certificate, now) if is_authority and signs else "it is not an authority's own certificate"
+
+
+def server_fault(certificate: bytes, authority: bytes, host: str, now: datetime) -> str | None:
+    """Say why clients that pin an authority would refuse a server under a name; nothing when they would not."""
+    fault = certificate_fault(certificate, now)
+    if fault is not None:
+        return fault
+    server = x509.load_pem_x509_certificate(certificate)
+    try:
+        server.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+        names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return "it is not signed by the centre's authority"
+    return None if _general_name(host) in list(names) else f"it does not name {host}"
+
+
+def names_of(certificate: bytes) -> list[str]:
+    """Give the DNS names and IP addresses of a server certificate (PEM) of ours."""
+    found = x509.load_pem_x509_certificate(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(name.value) for name in found]
+
+
+def expiry(certificate: bytes) -> datetime:
+    """Give the moment when a certificate (PEM) of ours expires."""
+    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+
+
+def _on_the_curve(line: str) -> str:
+    if node_key_to_pem(line.encode()) is None:
+        msg = "the key is not a point of P-384"
+        raise ValueError(msg)
+    return line
+
+
+NodeKey = Annotated[
+    str,
+    StringConstraints(pattern=rf"^ecdsa-sha2-nistp384 {_NODE_KEY_HEAD}B[A-Za-z0-9+/]{{128}}[AQgw]==$"),
+    AfterValidator(_on_the_curve),
+]
+"""The one form of a node's public key: an OpenSSH line (RFC 5656) of an uncompressed P-384 point, without a comment."""
 
 
 def _private(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
 
 import click
 from pydantic import ValidationError
 
 from wardround import PROTOCOL
-from wardround.canonical import model_json
+from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, say
 from wardround.contract.model import Contract
 from wardround.errors import Problem, raise_all, refuse
-from wardround.identity.roster import Coordinator, Member, Roster
+from wardround.identity.roster import Coordinator, Member, Roster, read_party
 from wardround.identity.software import package_versions
 from wardround.models.build import initial_weights
 from wardround.study.bundle import SUFFIX, Bundle, Versions
@@ -21,9 +20,6 @@ from wardround.study.check import load_study
 from wardround.study.commands import schema_path_option
 from wardround.study.encoding import input_width
 from wardround.study.model import Study
-from wardround.values import Value
-
-Party = TypeVar("Party", bound=Value)
 
 
 def make_bundle(study: Study, contract: Contract, roster: Roster) -> Bundle:
@@ -82,26 +78,6 @@ def make_roster(coordinator: Coordinator, silos: list[Member]) -> Roster:
         ) from None
 
 
-def read_party(path: Path, model: type[Party]) -> Party:
-    """Read a ``request.json`` or ``coordinator.json``.
-
-    Raises:
-        Refused: Y-FILE, K-FORMAT.
-    """
-    try:
-        return model.model_validate_json(path.read_bytes())
-    except OSError:
-        raise refuse("Y-FILE", str(path), "The file must exist", "it is missing or cannot be read", "check the path") from None
-    except ValidationError:
-        raise refuse(
-            "K-FORMAT",
-            str(path),
-            "The file is as the init command wrote it",
-            "it is not such a file",
-            "ask its owner for it again",
-        ) from None
-
-
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
@@ -135,10 +111,22 @@ def build(
         )
     bundle.write(target)
     if form == "json":
-        print_json({"bundle": str(target), "study_hash": bundle.study_hash, "roster": model_json(roster)})
+        parties = {member.site: member.fingerprint for member in roster.silos}
+        fingerprints: dict[str, Json] = {"coordinator": roster.coordinator.fingerprint, **parties}
+        print_json(
+            {
+                "bundle": str(target),
+                "study_hash": bundle.study_hash,
+                "roster": model_json(roster),
+                "fingerprints": fingerprints,
+            }
+        )
         return
     say(
         f"Wrote {target}\n  study hash {bundle.study_hash}\n  weights    {bundle.manifest.size}\n"
-        f"  hospitals  {', '.join(roster.sites)}"
+        f"  centre     {roster.coordinator.fingerprint}  {roster.coordinator.name}"
     )
+    for member in roster.silos:
+        say(f"  {member.site.ljust(9)}  {member.fingerprint}  {member.name}")
+    say("Compare these fingerprints by phone: a study for changed keys is one that nobody can approve.")
     say("Next: each hospital runs: wardround silo approve BUNDLE --site site.yaml --approver NAME --role ROLE")

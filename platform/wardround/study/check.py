@@ -10,6 +10,7 @@ from wardround.contract.model import Contract
 from wardround.errors import Problem, Refused, raise_all
 from wardround.strict_yaml import Document, Location, load, nearest, parse
 from wardround.study import networks
+from wardround.study.encoding import input_width
 from wardround.study.model import Study
 
 
@@ -58,7 +59,8 @@ def problems(study: Study, contract: Contract, document: Document | None = None)
     found += _target(study, contract, place)
     for index, name in enumerate(study.features):
         found += _feature(name, contract, place("features", index))
-    found += networks.problems_of(study.network, place("network"))
+    known = tuple(name for name in study.features if name in contract.names)
+    found += networks.problems_of(study.network, place("network"), input_width(contract, known))
     found += _cohort(study, contract, place)
     return found + _sense(study, place)
 
@@ -92,13 +94,17 @@ def _target(study: Study, contract: Contract, place: _Places) -> list[Problem]:
     return []
 
 
+def _identifies(contract: Contract, name: str) -> bool:
+    return contract.field(name).privacy != "none" or name in (*contract.primary_key, contract.patient_key)
+
+
 def _feature(name: str, contract: Contract, place: str) -> list[Problem]:
     if name not in contract.names:
         return [_unknown_field(name, contract, place)]
     field = contract.field(name)
     numeric = field.type in ("integer", "number")
     finding = None
-    if field.privacy != "none" or name in (*contract.primary_key, contract.patient_key):
+    if _identifies(contract, name):
         finding = f"{name!r} identifies people ({field.privacy})"
     elif not numeric and not field.values:
         finding = f"{name!r} is neither a number nor a coded field"
@@ -117,7 +123,18 @@ def _cohort(study: Study, contract: Contract, place: _Places) -> list[Problem]:
         expression = rules.parse(study.cohort.where, where)
     except Refused as error:
         return [Problem("P-RULE", where, p.rule, p.finding, p.next_step) for p in error.problems]
-    return [Problem("P-RULE", where, p.rule, p.finding, p.next_step) for p in rules.check_types(expression, contract, where)]
+    found = [Problem("P-RULE", where, p.rule, p.finding, p.next_step) for p in rules.check_types(expression, contract, where)]
+    return found + [
+        Problem(
+            "P-RULE",
+            where,
+            "A cohort is a group, never a person: its rule reads no field that identifies people",
+            f"the rule reads {name!r}",
+            "choose the cohort by clinical fields",
+        )
+        for name in sorted(rules.fields(expression))
+        if name in contract.names and _identifies(contract, name)
+    ]
 
 
 def _sense(study: Study, place: _Places) -> list[Problem]:

@@ -60,6 +60,8 @@ def new(file: Path, schema: str, target_name: str | None, schema_path: tuple[Pat
             "O-EXISTS", str(file), "Files are never overwritten", "there is a file already", "choose another name"
         ) from None
     say(f"Wrote {file}. Edit it, then run: wardround study check {file}")
+    others = ", ".join(target.values[1:])
+    say(f"It predicts whether {target.name} is {target.values[0]}; set target.positive if you mean another one ({others}).")
 
 
 def _target(contract: Contract, name: str | None) -> ContractField:

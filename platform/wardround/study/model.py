@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import AfterValidator, StringConstraints, model_validator
 from pydantic import Field as Setting
-from pydantic import StringConstraints, model_validator
 
-from wardround.values import FieldName, Fraction, SchemaId, Slug, Value, Version
+from wardround.values import FieldName, Fraction, SchemaId, Slug, Value, Version, printable
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(printable)]
 PositiveCount = Annotated[int, Setting(ge=1, lt=2**53)]
 Argument = Annotated[
     bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...], Setting(union_mode="left_to_right")

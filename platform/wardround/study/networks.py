@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -33,6 +34,9 @@ class FullyConnectedNet(Value):
     bias: bool = True
 
 
+MOST_WEIGHTS = 500_000_000
+"""Weights of a network at most: 2 GB on the wire, each way, for each hospital and round."""
+
 NETWORKS: dict[str, type[Value]] = {"FullyConnectedNet": FullyConnectedNet}
 """Every network that a study may name."""
 
@@ -42,8 +46,25 @@ def arguments_of(network: Network) -> Value:
     return NETWORKS[network.name].model_validate(dict(network.arguments))
 
 
-def problems_of(network: Network, place: str) -> list[Problem]:
-    """Say what is wrong with a network's name or arguments."""
+def weight_count(network: Network, inputs: int) -> int:
+    """Give how many weights a checked network has, without building it (activations with weights of their own left out)."""
+    arguments = arguments_of(network)
+    if not isinstance(arguments, FullyConnectedNet):
+        raise TypeError(network.name)
+    widths = [inputs, *arguments.hidden_channels, 1]
+    return sum((before + arguments.bias) * after for before, after in itertools.pairwise(widths))
+
+
+def _size_problems(network: Network, place: str, inputs: int) -> list[Problem]:
+    weights = weight_count(network, inputs)
+    if weights <= MOST_WEIGHTS:
+        return []
+    rule, finding = f"A network has at most {MOST_WEIGHTS} weights", f"this one would have {weights}"
+    return [Problem("P-NETWORK", place, rule, finding, "choose smaller layers")]
+
+
+def problems_of(network: Network, place: str, inputs: int = 1) -> list[Problem]:
+    """Say what is wrong with a network's name, arguments or size."""
     if network.name not in NETWORKS:
         guess = nearest(network.name, NETWORKS)
         known = ", ".join(sorted(NETWORKS))
@@ -64,7 +85,7 @@ def problems_of(network: Network, place: str) -> list[Problem]:
             _argument_problem(network.name, place, item["type"], item["loc"], item["msg"], known_arguments)
             for item in error.errors()
         ]
-    return []
+    return _size_problems(network, place, inputs)
 
 
 def _argument_problem(network: str, place: str, kind: str, loc: tuple[int | str, ...], message: str, known: object) -> Problem:

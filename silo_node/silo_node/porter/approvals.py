@@ -23,7 +23,7 @@ from wardround.identity.keys import Signature, SigningKey, verify
 from wardround.identity.roster import Member
 from wardround.identity.software import code_digest
 from wardround.study.bundle import Bundle, bundle_bytes, read_bundle
-from wardround.values import Count, Sha256, Slug, Value
+from wardround.values import Count, Instant, PersonName, Sha256, Slug, Value, instant
 
 APPROVALS = "approvals"
 INBOX = "inbox"
@@ -32,23 +32,21 @@ OUR_PACKAGES = ("wardround", "wardround_schemas", "silo_node")
 OTHER_RELEASES = 3
 """Releases besides the rounds: statistics, closing, test."""
 
-Instant = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 Nonce = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class Approver(Value):
     """The person who answers for the approval."""
 
-    name: Name
-    role: Name
+    name: PersonName
+    role: PersonName
 
 
 class Approval(Value):
     """What exactly was approved, by whom, until when. Times are UTC.
 
     Attributes:
-        releases: the most results that may leave under this approval, over every restart.
+        releases: the most different results that may leave under this approval, over every restart.
         nonce: makes each approval one of its own: approving again allows as many releases again.
     """
 
@@ -87,15 +85,12 @@ class Approved:
         return self.approval.approval_digest()
 
 
-def instant(moment: datetime) -> str:
-    """Write a moment as UTC to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def most_releases(bundle: Bundle) -> int:
-    """Give the most releases that a study can need: every round with all its repeats, and the three other visits."""
-    rounds = bundle.study.rounds
-    return rounds.maximum * (1 + rounds.retries) + OTHER_RELEASES
+    """Give the most results that may leave: one for each round, and those of the three other visits.
+
+    The same bytes again are the same result, however often a round is repeated or the node restarted.
+    """
+    return bundle.study.rounds.maximum + OTHER_RELEASES
 
 
 def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, approver: Approver, valid: timedelta) -> Approval:
@@ -117,7 +112,8 @@ def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, app
         nonce=secrets.token_hex(16),
     )
     signed = SignedApproval(approval=approval, signature=key.sign(KIND, model_bytes(approval)))
-    write_atomic(folder / INBOX / f"{bundle.study_hash}.wardround", bundle_bytes(bundle))
+    write_atomic(folder / INBOX / f"{bundle.study_hash}.wardround", bundle_bytes(bundle), mode=0o600)
+    (folder / APPROVALS / f"{bundle.study_hash}.rejected.json").unlink(missing_ok=True)
     write_atomic(folder / APPROVALS / f"{bundle.study_hash}.json", canonical_bytes(model_json(signed)), mode=0o600)
     return approval
 
@@ -125,7 +121,7 @@ def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, app
 def membership_problems(bundle: Bundle, identity: Member) -> list[Problem]:
     """Say whether a hospital is on a study's roster with exactly its own keys; no problem if so."""
     member = bundle.roster.member(identity.site)
-    if member is not None and (member.signing_key, member.approval_key) == (identity.signing_key, identity.approval_key):
+    if member is not None and member.keys == identity.keys:
         return []
     return [
         Problem(

@@ -12,6 +12,8 @@ from wardround.values import Value
 from wardround.weights.packing import to_bytes
 
 RETRY_SECONDS = 0.2
+GRACE_SECONDS = 15.0
+"""How much longer than a visit's patience the trainer may be silent before it is held for frozen."""
 
 
 class BenchClient:
@@ -24,12 +26,12 @@ class BenchClient:
         self._connection: Connection | None = None
 
     def perform(self, work: Work) -> Done | NotDone | Busy:
-        """Have a task begun or looked after; ``H-FAILED`` when the trainer dies over it."""
+        """Have a task begun or looked after; ``H-FAILED`` when the trainer dies over it, or says nothing for too long."""
         order = PerformOrder(task=work.task)
         weights = b"" if work.weights is None else to_bytes(work.weights)
         try:
             connection = self._send(order, weights)
-            answer, change = connection.recv_bytes(LARGEST_FRAME), connection.recv_bytes(LARGEST_FRAME)
+            answer, change = self._receive(connection), self._receive(connection)
         except (EOFError, OSError):
             self._drop()
             return NotDone("H-FAILED")
@@ -54,6 +56,11 @@ class BenchClient:
         connection.send_bytes(message)
         connection.send_bytes(weights)
         return connection
+
+    def _receive(self, connection: Connection) -> bytes:
+        if not connection.poll(self._patience + GRACE_SECONDS):
+            raise TimeoutError
+        return connection.recv_bytes(LARGEST_FRAME)
 
     def _connect(self) -> Connection:
         end = time.monotonic() + self._patience

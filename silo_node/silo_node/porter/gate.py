@@ -16,6 +16,7 @@ from wardround.canonical import digest, model_json
 from wardround.identity.keys import SigningKey
 from wardround.messages.data_report import DataReport, ShownCell, foreign_names
 from wardround.messages.envelope import Envelope, digests, seal
+from wardround.messages.offer import OfferAnswer, OfferState
 from wardround.messages.round import (
     Collect,
     Evaluation,
@@ -59,6 +60,7 @@ class Gate:
         self._key = key
         self._ledger = ledger
         self._policy = policy
+        self._told: dict[str, OfferState] = {}
 
     def release(self, task: Task, approved: Approved, outcome: Done | NotDone) -> Release:
         """Let an outcome out, or a refusal in its place."""
@@ -82,6 +84,8 @@ class Gate:
             "arrays": list(digests(arrays)),
             "bytes": sum(len(array) for array in arrays),
         }
+        if not self._ledger.allows(entry, approved.approval.releases):
+            return self.refuse(NotDone("H-GATE"), task.study_hash, task.task_id)
         reply = Reply(
             site=self._site,
             study_hash=task.study_hash,
@@ -106,6 +110,14 @@ class Gate:
         self._ledger.write_refusal(entry)
         return Release(seal("reply", refusal, self._key))
 
+    def answer_offer(self, study_hash: str, state: OfferState) -> Release:
+        """Let out what was decided about an offered study; written down when it is news."""
+        if self._told.get(study_hash) != state:
+            self._ledger.write_offer(study_hash, state)
+            self._told[study_hash] = state
+        answer = OfferAnswer(site=self._site, study_hash=study_hash, state=state)
+        return Release(seal("reply", answer, self._key))
+
     def working(self, task: Task, busy: Busy) -> Release:
         """Let out that a task goes on: its epoch, nothing else."""
         self._ledger.write_working(task.study_hash, task.task_id, busy.epoch)
@@ -119,8 +131,6 @@ class Gate:
 
     def _objection(self, task: Task, approved: Approved, done: Done) -> SiloCode | None:
         """Say why an outcome may not leave, if so."""
-        if self._ledger.releases(approved.digest) >= approved.approval.releases:
-            return "H-GATE"
         if done.result.purpose != task.core.purpose or done.records < self._policy.small_cell:
             return "H-GATE"
         if task.records not in (None, done.records):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wardround.canonical import model_json
+from wardround.canonical import digest, model_json
 from wardround.chain import Chain, read_chain
 from wardround.messages.round import Receipt
 
@@ -16,13 +15,18 @@ if TYPE_CHECKING:
 LEDGER_FILE = "ledger.jsonl"
 
 
+def _content(entry: dict[str, Json]) -> str:
+    """Give what a release is, wherever it stands in the ledger: the task, its result and its arrays."""
+    return digest("release", 1, [entry["task"], entry["result"], entry["arrays"]])
+
+
 class Ledger:
     """One hospital's ledger over all studies."""
 
     def __init__(self, folder: Path) -> None:
         """Open the ledger in a folder and verify it whole (L-BROKEN if a line was changed)."""
         self._chain = Chain(folder / LEDGER_FILE)
-        self._releases: Counter[str] = Counter()
+        self._releases: dict[str, set[str]] = {}
         self._tests: dict[str, str] = {}
         for link in read_chain(folder / LEDGER_FILE):
             if link.entry.get("event") == "release":
@@ -30,13 +34,14 @@ class Ledger:
 
     def _remember(self, entry: dict[str, Json]) -> None:
         approval = str(entry["approval"])
-        self._releases[approval] += 1
+        self._releases.setdefault(approval, set()).add(_content(entry))
         if entry["purpose"] == "test":
             self._tests[approval] = str(entry["task"])
 
-    def releases(self, approval: str) -> int:
-        """Give how many results have left under an approval, over every restart; bare refusals are not among them."""
-        return self._releases[approval]
+    def allows(self, entry: dict[str, Json], most: int) -> bool:
+        """Say whether a result may leave, if ``most`` may under its approval; the same bytes again are the same result."""
+        known = self._releases.get(str(entry["approval"]), set())
+        return _content(entry) in known or len(known) < most
 
     def test_task(self, approval: str) -> str | None:
         """Give the task for which the test records were read under an approval, over every restart."""
@@ -56,6 +61,10 @@ class Ledger:
     def write_refusal(self, entry: dict[str, Json]) -> None:
         """Write down a refusal before it goes."""
         self._chain.append({"event": "refusal", **entry})
+
+    def write_offer(self, study_hash: str, state: str) -> None:
+        """Write down what the coordinator is told of an offered study."""
+        self._chain.append({"event": "offer", "study": study_hash, "state": state})
 
     def write_working(self, study_hash: str, task_id: str, epoch: int) -> None:
         """Write down that the coordinator is told how far a task is."""

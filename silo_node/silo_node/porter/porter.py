@@ -15,12 +15,14 @@ import numpy as np
 
 from silo_node.porter.approvals import Approvals, Approved
 from silo_node.porter.gate import Gate, Release
+from silo_node.porter.inbox import Inbox
 from silo_node.porter.ledger import Ledger
 from silo_node.work import Busy, NotDone, Work, Worker
 from wardround.canonical import sha256
 from wardround.contract.model import Contract
 from wardround.errors import Refused
 from wardround.messages.envelope import Envelope, bodies_hold, read, signed_by
+from wardround.messages.offer import OFFER
 from wardround.messages.round import ORDER, Collect, SiloCode, Task, Withdraw
 from wardround.study.encoding import SMALLEST_DEVIATION, Encoding, NumberColumn, bounds, input_width
 from wardround.study.model import Study
@@ -57,10 +59,21 @@ class Porter:
     """One hospital's door."""
 
     def __init__(
-        self, site: str, approvals: Approvals, gate: Gate, ledger: Ledger, worker: Worker, log: logging.Logger | None = None
+        self,
+        site: str,
+        approvals: Approvals,
+        gate: Gate,
+        ledger: Ledger,
+        worker: Worker,
+        log: logging.Logger | None = None,
+        inbox: Inbox | None = None,
     ) -> None:
-        """Take the hospital's site name, approvals, gate and ledger, whoever does the work, and the hospital's own log."""
+        """Take the hospital's site name, approvals, gate and ledger, whoever does the work, its own log and its inbox.
+
+        Without an inbox (a simulation, where bundles are files) offers are refused.
+        """
         self._log = log or logging.getLogger(__name__)
+        self._inbox = inbox
         self._site = site
         self._approvals = approvals
         self._gate = gate
@@ -72,12 +85,27 @@ class Porter:
         """Take one message and answer it; what goes wrong inside leaves as a bare code, and its trace stays here."""
         order = read(envelope, ORDER)
         if order is None:
-            return self._refuse("H-PROTOCOL")
+            return self._offered(envelope)
         try:
             return self._admit(envelope, order)
         except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
             self._log.exception("a visit failed")  # to the hospital's own log only
             return self._refuse("H-FAILED", order)
+
+    def _offered(self, envelope: Envelope) -> Release:
+        """Take what is not an order: an offer of the centre that this hospital joined, or nothing that we know."""
+        offer = read(envelope, OFFER)
+        if offer is None or self._inbox is None:
+            return self._refuse("H-PROTOCOL")
+        try:
+            state = self._inbox.answer(envelope, offer)
+        except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
+            self._log.exception("an offer failed")
+            return self._gate.refuse(NotDone("H-FAILED"), None, None)
+        if state is None:
+            return self._refuse("H-SIGNATURE")
+        self._log.info("study %s offered: %s", offer.study_hash[:12], state)
+        return self._gate.answer_offer(offer.study_hash, state)
 
     def _admit(self, envelope: Envelope, order: Order) -> Release:
         try:
@@ -113,6 +141,7 @@ class Porter:
             return self._gate.repeat(progress.release, task)
         order = (PHASES[task.core.purpose], task.core.round, task.attempt)
         if not self._in_order(order, task, approved, progress):
+            self._log.warning("task %s (%s %s) is out of order", task.task_id[:12], task.core.purpose, task.core.round)
             return self._refuse("H-ORDER", task)
         weights = _weights(envelope, approved)
         if not _weights_fit(task, weights, approved) or progress.encoding not in (None, task.core.encoding):

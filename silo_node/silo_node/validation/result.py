@@ -57,6 +57,7 @@ class CheckFailed(Refused):
         super().__init__(
             Problem(each.code, _place(place, each), each.expectation, each.finding, each.next_step) for each in errors
         )
+        self.result = result
         self.outgoing = result.outgoing
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from studies_on_paper import node_key
 
 from coordinator.release.comparison import Comparison, ModelRow, SiteRecords
 from coordinator.rounds.outcome import Outcome
@@ -39,7 +40,13 @@ def counts(seed: int, records: int, separation: float) -> ScoreCounts:
 def roster() -> Roster:
     keys = [SigningKey.generate().public for _ in range(1 + 2 * len(SITES))]
     members = [
-        Member(site=site, name=name, signing_key=keys[1 + 2 * index], approval_key=keys[2 + 2 * index])
+        Member(
+            site=site,
+            name=name,
+            signing_key=keys[1 + 2 * index],
+            approval_key=keys[2 + 2 * index],
+            node_key=node_key(site).public.decode(),
+        )
         for index, (site, (name, _, _)) in enumerate(SITES.items())
     ]
     return Roster(coordinator=Coordinator(name="Trusted Centre", signing_key=keys[0]), silos=tuple(members))

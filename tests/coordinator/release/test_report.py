@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
+from studies_on_paper import node_key
 
 from coordinator.release.card import write_card
 from coordinator.release.release import contents_of
@@ -194,6 +195,7 @@ def test_many_hospitals_and_rounds_still_fit(make_bundle, make_outcome, roster):
                 "name": f"Extra {index}",
                 "signing_key": keys[2 * index],
                 "approval_key": keys[2 * index + 1],
+                "node_key": node_key(f"extra {index}").public.decode(),
             }
         )
         for index in range(9)

@@ -66,7 +66,7 @@ def test_an_edited_approval_or_bundle_is_no_approval(house):
     assert isinstance(house.visit("statistics"), Reply)
     approval = next((house.folder / "approvals").iterdir())
     good = approval.read_bytes()
-    approval.write_bytes(good.replace(b'"releases":9', b'"releases":99'))
+    approval.write_bytes(good.replace(b'"releases":6', b'"releases":66'))
     assert house.code(house.sealed(house.task("round", 1))) == "H-STUDY"
     approval.write_bytes(good)
     bundle = next((house.folder / "inbox").iterdir())
@@ -279,18 +279,17 @@ def test_the_test_is_read_once(house):
 
 
 def test_no_more_results_leave_than_were_approved(open_house):
-    """After the approved number of results nothing more is done, also after a restart."""
+    """After the approved number of different results nothing new leaves, also after a restart; the same bytes may."""
     house = open_house(rounds={"maximum": 1, "deadline_seconds": 30.0, "retries": 0})
-    done = 0
     for _restart in range(2):
         for number in range(20):
             moved = house.paper.bundle.weights * np.float32(1 + number / 32)
             for purpose in ("statistics", "round", "closing", "test"):
                 task = house.task(purpose, 0 if purpose == "statistics" else 1, weights=moved)
-                done += isinstance(house.read(house.porter.visit(house.sealed(task, moved))), Reply)
-        assert done <= 4
+                house.porter.visit(house.sealed(task, moved))
         house.reopen()
-    assert len([entry for entry in house.entries() if entry["event"] == "release"]) <= 4
+    released = [entry for entry in house.entries() if entry["event"] == "release"]
+    assert 1 < len({(entry["task"], entry["result"], *entry["arrays"]) for entry in released}) <= 4
 
 
 def test_receipts_are_written_down(house):

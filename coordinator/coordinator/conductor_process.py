@@ -1,0 +1,103 @@
+"""``python -m coordinator.conductor_process``: the conductor's process, between the SuperLink and the studies on disk.
+
+It is its own Flower ServerApp: it starts the one run itself, takes its task and serves every study in it. No torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from coordinator.flower.control import Control
+from coordinator.flower.grid import FlowerGrid
+from coordinator.flower.run import Run, SuperLinkAddress, serve_run
+from coordinator.identity import centre_files, enrolled, load_centre
+from coordinator.rounds.grid import Grid
+from coordinator.scheduler import MakeGrid, Scheduler
+from wardround.errors import Refused
+from wardround.transport.channel import Secret, TransportFault
+
+log = logging.getLogger("conductor")
+
+
+def main() -> int:
+    """Serve until SIGTERM, or until the SuperLink is gone: then the supervisor starts both anew."""
+    parser = argparse.ArgumentParser(description="The centre's conductor.")
+    parser.add_argument("--dir", required=True, type=Path)
+    parser.add_argument("--private", required=True, help="the SuperLink's private address, on loopback")
+    parser.add_argument("--ready", required=True, type=Path, help="a file that is made when the conductor is ready")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: _leave(stop))
+    try:
+        _serve(arguments.dir, arguments.private, arguments.ready, stop)
+    except Refused as error:
+        log.error("%s", error)  # noqa: TRY400  (a coded error, not a trace)
+        return error.exit_status
+    except TransportFault as fault:
+        log.error("the SuperLink is gone: %s", fault)  # noqa: TRY400  (its text is ours)
+        return 1
+    return 0
+
+
+def _leave(stop: threading.Event) -> None:
+    """Stop at once, wherever it is: the run is ended on the way out."""
+    stop.set()
+    raise SystemExit(0)
+
+
+def _serve(folder: Path, private: str, ready: Path, stop: threading.Event) -> None:
+    _, key = load_centre(folder)
+    files = centre_files(folder)
+    link = SuperLinkAddress(
+        private, files.authority.read_bytes(), files.token.read_text().strip(), Secret(files.secret.read_bytes())
+    )
+    with serve_run(link) as run, link.control() as control:
+        nodes = _Nodes(folder, control)
+        nodes.register()
+        scheduler = Scheduler(folder, key, _grids(run, control))
+        scheduler.recover()
+        ready.touch(mode=0o600)
+        log.info("ready")
+        while not stop.is_set():
+            nodes.register()
+            scheduler.tick()
+
+
+class _Nodes:
+    """The hospitals that may connect: those that are enrolled, registered again at every start."""
+
+    def __init__(self, folder: Path, control: Control) -> None:
+        self._folder = folder
+        self._control = control
+        self._known: set[str] = set()
+
+    def register(self) -> None:
+        """Let in hospitals that were enrolled since."""
+        try:
+            members = enrolled(self._folder)
+        except Refused as error:  # a damaged entry keeps out nobody who is in
+            log.error("%s", error)  # noqa: TRY400  (a coded error, not a trace)
+            return
+        for member in members:
+            if member.node_key not in self._known:
+                self._control.register(member.node_key.encode())
+                self._known.add(member.node_key)
+                log.info("site %s may connect", member.site)
+
+
+def _grids(run: Run, control: Control) -> MakeGrid:
+    def make(keys: Mapping[str, bytes]) -> Grid:
+        return FlowerGrid(run.channel, run.run_id, {site: control.register(key) for site, key in keys.items()})
+
+    return make
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""``wardround coordinator enrol``: let a hospital in, and write its invitation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from coordinator.enrolment import Enrolment, check_enrolment
+from coordinator.enrolment import enrol as enrol_hospital
+from wardround.canonical import model_json
+from wardround.console import format_option, print_json, say
+from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, refuse
+from wardround.identity.roster import Member, read_party
+
+DEFAULT_DAYS = 30
+
+
+@click.command()
+@click.argument("request", type=click.Path(path_type=Path))
+@click.option("--dir", "folder", required=True, type=click.Path(path_type=Path, file_okay=False), help="The centre's directory.")
+@click.option("--city", help="A note of the centre: where the hospital is.")
+@click.option("--contact", help="A note of the centre: whom to call there.")
+@click.option(
+    "--days",
+    default=DEFAULT_DAYS,
+    show_default=True,
+    type=click.IntRange(1, 365),
+    help="How long the invitation can be followed.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask: the fingerprint was compared already.")
+@format_option
+def enrol(request: Path, folder: Path, city: str | None, contact: str | None, days: int, yes: bool, form: str) -> int:  # noqa: FBT001  (click's options)
+    """Enrol the hospital that sent REQUEST (its request.json), and write its signed invitation.
+
+    Compare the fingerprint with the hospital by phone before you say yes: whoever holds these keys is that hospital from
+    then on. The same request again writes a new invitation.
+    """
+    member = read_party(request, Member)
+    again = check_enrolment(folder, member)
+    if not yes and not _confirmed(member, again=again):
+        click.echo("Nothing was enrolled.", err=True)
+        return EXIT_NOT_IN_ORDER
+    _report(enrol_hospital(folder, member, timedelta(days=days), city=city, contact=contact), form)
+    return EXIT_DONE
+
+
+def _confirmed(member: Member, *, again: bool) -> bool:
+    """Ask on the terminal, beside what programs read.
+
+    Raises:
+        Refused: X-USAGE when nobody can answer.
+    """
+    click.echo(f"{member.name} (site {member.site})" + (", enrolled already with these keys" if again else ""), err=True)
+    click.echo(f"  fingerprint {member.fingerprint}", err=True)
+    try:
+        return click.confirm("Did you compare it with the hospital by phone, and is it the same?", err=True)
+    except click.Abort:
+        raise refuse(
+            "X-USAGE",
+            "wardround coordinator enrol",
+            "A person compares the fingerprint",
+            "nobody answered",
+            "run it on a terminal; or with --yes, once the fingerprint was compared",
+        ) from None
+
+
+def _report(done: Enrolment, form: str) -> None:
+    member, invitation = done.member, done.invitation
+    if form == "json":
+        print_json(
+            {
+                "silo": model_json(member),
+                "fingerprint": member.fingerprint,
+                "again": done.again,
+                "entry": str(done.silo_path),
+                "invitation": str(done.invitation_path),
+                "address": invitation.address,
+                "expires_at": invitation.expires_at,
+            }
+        )
+        return
+    say(f"{'Invited again' if done.again else 'Enrolled'}: {member.name} (site {member.site}).")
+    say(f"  fingerprint {member.fingerprint}")
+    say(f"  invitation  {done.invitation_path}, until {invitation.expires_at}")
+    say(
+        f"Next: send the invitation to the hospital, which runs: wardround silo join {done.invitation_path.name} --site site.yaml"
+    )

@@ -1,0 +1,173 @@
+"""Enrolment: a hospital's ``request.json`` becomes an entry of the centre and an invitation for the hospital.
+
+silos/SITE.json          who is enrolled: the hospital's own request, canonical
+contacts/SITE.json       the operator's note of where and whom to call; never leaves the centre
+invitations/SITE.json    what goes back to the hospital
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from coordinator.identity import SILOS, centre_files, enrolled, load_centre, load_centre_file
+from wardround.canonical import canonical_bytes, model_json
+from wardround.errors import Problem, raise_all, refuse
+from wardround.files import write_atomic
+from wardround.identity.invitation import Invitation, invite
+from wardround.identity.roster import Member
+from wardround.values import Instant, PersonName, Slug, Value, instant
+
+CONTACTS = "contacts"
+INVITATIONS = "invitations"
+
+
+class Contact(Value):
+    """The operator's own note about a hospital.
+
+    Attributes:
+        city: for lists and maps of the centre.
+        contact: whom to call, as the operator writes it.
+        enrolled_at: when the hospital was first enrolled (UTC).
+    """
+
+    site: Slug
+    city: PersonName | None = None
+    contact: PersonName | None = None
+    enrolled_at: Instant
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What was done.
+
+    Attributes:
+        again: the same hospital was enrolled before; its invitation was written anew.
+    """
+
+    member: Member
+    invitation: Invitation
+    silo_path: Path
+    invitation_path: Path
+    again: bool
+
+
+def check_enrolment(folder: Path, member: Member) -> bool:
+    """Check that a hospital can be enrolled; says whether it is enrolled already, with the same keys.
+
+    Raises:
+        Refused: I-ENROLLED, I-KEYS, all at once; K-FORMAT when an entry of the centre cannot be read.
+    """
+    coordinator, _ = load_centre(folder)
+    known = {other.site: other for other in enrolled(folder)}
+    before = known.pop(member.site, None)
+    problems: list[Problem] = []
+    if before is not None and before.keys != member.keys:
+        problems.append(
+            Problem(
+                "I-ENROLLED",
+                f"site {member.site}",
+                "A site's name stands for the same keys for ever",
+                f"it is enrolled with other keys (fingerprint {before.fingerprint})",
+                f"ask the hospital by phone; if it made new keys, remove {SILOS}/{member.site}.json and enrol again; "
+                "if it is another hospital, it needs another site name",
+            )
+        )
+    if len({coordinator.signing_key, *member.keys}) != 1 + len(member.keys):
+        problems.append(_used_twice(member, "a key stands twice in it, or is the centre's own"))
+    problems += [
+        _used_twice(member, f"a key in it is enrolled for the site {other.site!r}")
+        for other in known.values()
+        if set(other.keys) & set(member.keys)
+    ]
+    raise_all(problems)
+    return before is not None
+
+
+def _used_twice(member: Member, finding: str) -> Problem:
+    return Problem(
+        "I-KEYS",
+        f"site {member.site}",
+        "Every key belongs to one party and one purpose",
+        finding,
+        "ask the hospital by phone: it makes keys of its own with `wardround silo init`",
+    )
+
+
+def enrol(
+    folder: Path,
+    member: Member,
+    valid: timedelta,
+    *,
+    city: str | None = None,
+    contact: str | None = None,
+    now: datetime | None = None,
+) -> Enrolment:
+    """Enrol a hospital and write its invitation; the same request again writes a new invitation.
+
+    Raises:
+        Refused: I-ENROLLED, I-KEYS; K-, Y- codes when the centre's own files are not in order; O-WRITE.
+    """
+    moment = now or datetime.now(UTC)
+    again = check_enrolment(folder, member)
+    coordinator, key = load_centre(folder)
+    address, authority = load_centre_file(folder).address, centre_files(folder).authority.read_text()
+    signed = invite(member, coordinator, key, address, authority, moment, valid)
+    note = _note(folder, member, city, contact, moment)
+    silo, invitation = silo_path(folder, member.site), folder / INVITATIONS / f"{member.site}.json"
+    for path, data in (
+        (silo, canonical_bytes(model_json(member))),  # first: who follows an invitation is let in
+        (folder / CONTACTS / f"{member.site}.json", canonical_bytes(model_json(note))),
+        (invitation, signed.file_bytes()),
+    ):
+        _make_folder(path.parent)
+        write_atomic(path, data, mode=0o600)
+    return Enrolment(member, signed.invitation, silo, invitation, again)
+
+
+def silo_path(folder: Path, site: str) -> Path:
+    """Give the path of a hospital's entry."""
+    return folder / SILOS / f"{site}.json"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise refuse(
+            "O-WRITE",
+            folder.name,
+            "Outputs are written whole or not at all",
+            f"the folder cannot be made ({type(error).__name__})",
+            "check the folder's rights and the free space",
+        ) from None
+
+
+def _note(folder: Path, member: Member, city: str | None, contact: str | None, now: datetime) -> Contact:
+    before = load_contact(folder, member.site)
+    try:
+        return Contact(
+            site=member.site,
+            city=city if city is not None or before is None else before.city,
+            contact=contact if contact is not None or before is None else before.contact,
+            enrolled_at=instant(now) if before is None else before.enrolled_at,
+        )
+    except ValidationError:
+        raise refuse(
+            "Y-VALUE",
+            "--city, --contact",
+            "City and contact are lines of 1 to 200 printable characters",
+            "one of them is not",
+            "give another text",
+        ) from None
+
+
+def load_contact(folder: Path, site: str) -> Contact | None:
+    """Give the operator's note about a hospital; None when there is none that can be read."""
+    try:
+        return Contact.model_validate_json((folder / CONTACTS / f"{site}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None

@@ -1,0 +1,95 @@
+"""The centre's processes: the hardened SuperLink and the conductor, as children of one supervisor."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+from coordinator.flower.superlink import bind
+from coordinator.identity import centre_files
+from wardround.supervision.supervisor import Child
+from wardround.transport.environment import flower_environment
+
+RUN = "run"
+LOGS = "logs"
+READY = "conductor.ready"
+START_SECONDS = 60.0
+GROUP = "centre"
+
+
+def run_folder(centre: Path) -> Path:
+    """Give the folder of locks and states, for the owner only."""
+    folder = centre / RUN
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder.absolute()
+
+
+def check_port(listen: tuple[str, int]) -> None:
+    """See whether the public port is free, before anything is started.
+
+    Raises:
+        Refused: N-PORT.
+    """
+    bind(listen).close()
+
+
+def children(centre: Path, listen: str) -> list[Child]:
+    """Give the processes in the order of their start.
+
+    The SuperLink keeps its state in memory, so the conductor starts anew with it.
+    """
+    run, files, port = run_folder(centre), centre_files(centre), _free_port()
+    private, ready = f"127.0.0.1:{port}", run / READY
+    options = {
+        "authority": files.authority,
+        "certificate": files.certificate,
+        "key": files.key,
+        "token": files.token,
+        "secret": files.secret,
+    }
+    file_options = [word for name, path in options.items() for word in (f"--{name}-file", str(path.absolute()))]
+    return [
+        Child(
+            name="superlink",
+            command=[
+                sys.executable,
+                "-m",
+                "coordinator.flower.superlink",
+                "--public",
+                listen,
+                "--private",
+                private,
+                *file_options,
+            ],
+            environment=flower_environment(run / "flower"),
+            whole_environment=True,
+            ready=lambda: _listens(port),
+            patience_seconds=START_SECONDS,
+            group=GROUP,
+        ),
+        Child(
+            name="conductor",
+            command=[
+                *(sys.executable, "-m", "coordinator.conductor_process", "--dir", str(centre.absolute())),
+                *("--private", private, "--ready", str(ready)),
+            ],
+            ready=ready.exists,
+            before=lambda: ready.unlink(missing_ok=True),
+            patience_seconds=START_SECONDS,
+            group=GROUP,
+        ),
+    ]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,234 @@
+"""The conductor's day: offers studies to their hospitals, conducts what is approved, and writes down where each is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from coordinator.release.release import write_release
+from coordinator.rounds.admission import Admitted, Decision
+from coordinator.rounds.conductor import Conductor
+from coordinator.rounds.grid import Grid, Outgoing
+from coordinator.rounds.policy import shortfall
+from coordinator.studies import StudyFolder, StudyState, ended, folders, release_folder
+from wardround.errors import Problem, Refused
+from wardround.identity.keys import SigningKey
+from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
+from wardround.messages.offer import OFFER_ANSWER, Offer, OfferState
+from wardround.messages.record import RoundRecord
+from wardround.messages.round import Purpose
+from wardround.study.bundle import Bundle, bundle_bytes
+
+OFFER_SECONDS = 30.0
+"""How long an offer is worth delivering; a hospital that is away is asked again after it."""
+ASK_AGAIN_SECONDS = 3.0
+WAIT_SECONDS = 0.5
+FINAL: tuple[OfferState, ...] = ("approved", "rejected", "refused")
+STATE_SECONDS = 0.25
+"""How often the state of a running study is written at most."""
+
+MakeGrid = Callable[[Mapping[str, bytes]], Grid]
+"""Makes a grid to the hospitals with these node keys, by site."""
+
+
+class StateKeeper:
+    """Watches a conductor and keeps the study's state on disk."""
+
+    def __init__(self, folder: StudyFolder, state: StudyState) -> None:
+        """Take the study's folder and its state."""
+        self._folder = folder
+        self.state = state
+        self._written = 0.0
+
+    def opened(self, purpose: Purpose, round_number: int, attempt: int, sites: tuple[str, ...]) -> None:
+        """A visit begins."""
+        repeat = "asked" if attempt == 0 else f"asked again ({attempt + 1})"
+        self._silos(dict.fromkeys(sites, repeat))
+        self._update({"purpose": purpose, "round": round_number}, at_once=True)
+
+    def answered(self, site: str, decision: Decision) -> None:
+        """A hospital answered."""
+        self._silos({site: "answered" if isinstance(decision, Admitted) else decision.code})
+        self._update({})
+
+    def working(self, site: str, epoch: int, epochs: int) -> None:
+        """A hospital is still at its task."""
+        self._silos({site: f"epoch {epoch} of {epochs}"})
+        self._update({}, at_once=True)
+
+    def closed(self, record: RoundRecord) -> None:
+        """A visit ended."""
+        self._silos({silo.site: silo.code for silo in record.silos if silo.code is not None})
+        self._update({} if record.pooled is None else {"metrics": record.pooled}, at_once=record.outcome == "failed")
+
+    def _silos(self, activities: Mapping[str, str]) -> None:
+        silos = tuple(
+            silo.model_copy(update={"activity": activities[silo.site]}) if silo.site in activities else silo
+            for silo in self.state.silos
+        )
+        self.state = self.state.model_copy(update={"silos": silos})
+
+    def _update(self, changes: Mapping[str, object], *, at_once: bool = False) -> None:
+        self.state = self.state.model_copy(update=dict(changes))
+        if at_once or time.monotonic() - self._written > STATE_SECONDS:
+            self._folder.write(self.state)
+            self._written = time.monotonic()
+
+
+@dataclass
+class _Asked:
+    """An offer that is out."""
+
+    folder: StudyFolder
+    bundle: Bundle
+    site: str
+    end: float
+
+
+class Scheduler:
+    """Looks after all studies of a centre, one visit at a time."""
+
+    def __init__(self, centre: Path, key: SigningKey, make_grid: MakeGrid) -> None:
+        """Take the centre's directory, its key, and how to reach hospitals."""
+        self._centre = centre
+        self._key = key
+        self._make_grid = make_grid
+        self._bundles: dict[str, Bundle] = {}
+        self._grids: dict[str, Grid] = {}
+        self._asked: dict[str, _Asked] = {}
+        self._next_ask: dict[tuple[str, str], float] = {}
+
+    def recover(self) -> None:
+        """Close what a conductor that died has left open: it cannot be taken up again in this version."""
+        for folder in folders(self._centre):
+            state = folder.read()
+            if state is not None and state.phase == "running":
+                problem = Problem(
+                    "C-INTERRUPTED",
+                    f"{state.name} {state.version}",
+                    "A study is conducted by one conductor from its beginning to its end",
+                    f"the conductor ended in {state.purpose} {state.round}",
+                    "build the study with another version, have it approved and submit it again",
+                )
+                folder.write(state.model_copy(update={"phase": "failed", "summary": "failed", "problems": (str(problem),)}))
+
+    def run(self, stop: threading.Event) -> None:
+        """Look after the studies until told to stop."""
+        while not stop.is_set():
+            self.tick()
+
+    def tick(self) -> None:
+        """Offer, listen for a moment, and conduct the first study that is ready."""
+        waiting = [(folder, state) for folder in folders(self._centre) if (state := folder.read()) and state.phase == "submitted"]
+        for folder, state in waiting:
+            try:
+                self._offer(folder, state)
+            except Refused as error:  # its bundle was damaged here; the other studies go on
+                _fail(folder, state, error)
+        self._listen()
+        for folder, _ in waiting:
+            fresh = folder.read()
+            if fresh is not None and all(silo.offer in FINAL for silo in fresh.silos):
+                self._conduct(folder, fresh)
+                return
+
+    def _offer(self, folder: StudyFolder, state: StudyState) -> None:
+        """Ask every hospital that has not decided, unless it is being asked."""
+        bundle = self._bundle(folder, state.study_hash)
+        now = time.monotonic()
+        asking = {(asked.folder.path, asked.site) for asked in self._asked.values() if asked.end > now}
+        for silo in state.silos:
+            due = self._next_ask.get((state.study_hash, silo.site), 0.0) <= now
+            if silo.offer not in FINAL and due and (folder.path, silo.site) not in asking:
+                self._ask(folder, bundle, silo.site, with_bundle=silo.offer == "unknown")
+
+    def _ask(self, folder: StudyFolder, bundle: Bundle, site: str, *, with_bundle: bool) -> None:
+        arrays = (bundle_bytes(bundle),) if with_bundle else ()
+        offer = Offer(to=site, study_hash=bundle.study_hash, bodies=digests(arrays))
+        envelope = seal("offer", offer, self._key, arrays)
+        (message_id,) = self._grid(bundle).push_messages([Outgoing(site, envelope, OFFER_SECONDS)])
+        self._asked[message_id] = _Asked(folder, bundle, site, time.monotonic() + OFFER_SECONDS)
+
+    def _listen(self) -> None:
+        """Take what hospitals answered to offers."""
+        now = time.monotonic()
+        self._asked = {message_id: asked for message_id, asked in self._asked.items() if asked.end > now}
+        by_grid: dict[int, tuple[Grid, list[str]]] = {}
+        for message_id, asked in self._asked.items():
+            grid = self._grid(asked.bundle)
+            by_grid.setdefault(id(grid), (grid, []))[1].append(message_id)
+        if not by_grid:
+            time.sleep(WAIT_SECONDS)
+        for grid, ids in by_grid.values():
+            for incoming in grid.pull_messages(ids, WAIT_SECONDS / len(by_grid)):
+                self._heard(self._asked.pop(incoming.reply_to), incoming.envelope)
+
+    def _heard(self, asked: _Asked, envelope: Envelope | None) -> None:
+        member = asked.bundle.roster.member(asked.site)
+        answer = None if envelope is None else read(envelope, OFFER_ANSWER)
+        pause = ASK_AGAIN_SECONDS
+        if envelope is not None and answer is not None and member is not None:
+            ours = (answer.site, answer.study_hash) == (asked.site, asked.bundle.study_hash)
+            if ours and signed_by(envelope, "reply", member.signing_key):
+                self._note(asked.folder, asked.site, answer.state)
+                pause = 0.0 if answer.state == "unknown" else ASK_AGAIN_SECONDS
+        self._next_ask[asked.bundle.study_hash, asked.site] = time.monotonic() + pause
+
+    def _note(self, folder: StudyFolder, site: str, offer: OfferState) -> None:
+        state = folder.read()
+        if state is not None:
+            silos = tuple(
+                silo.model_copy(update={"offer": offer, "activity": offer}) if silo.site == site else silo for silo in state.silos
+            )
+            if silos != state.silos:
+                folder.write(state.model_copy(update={"silos": silos}))
+
+    def _conduct(self, folder: StudyFolder, state: StudyState) -> None:
+        """Conduct a study that every hospital has decided about."""
+        bundle = self._bundle(folder, state.study_hash)
+        approved = {silo.site: 1 for silo in state.silos if silo.offer == "approved"}
+        rules = bundle.study.silos.model_copy(update={"minimum_records": 1})
+        if shortfall(rules, approved):
+            folder.write(state.model_copy(update={"phase": "failed", "summary": "failed", "problems": (str(_declined(state)),)}))
+            return
+        keeper = StateKeeper(folder, state.model_copy(update={"phase": "running"}))
+        folder.write(keeper.state)
+        outcome = Conductor(bundle, self._key, self._grid(bundle), keeper).run()
+        release = release_folder(self._centre, bundle)
+        try:
+            write_release(release, bundle, outcome)
+        except Refused as error:
+            _fail(folder, keeper.state, error)
+            return
+        folder.write(ended(keeper.state, outcome, release))
+
+    def _bundle(self, folder: StudyFolder, study_hash: str) -> Bundle:
+        if study_hash not in self._bundles:
+            self._bundles[study_hash] = folder.bundle()
+        return self._bundles[study_hash]
+
+    def _grid(self, bundle: Bundle) -> Grid:
+        """Give the grid to exactly the hospitals of a study's roster: nobody else ever gets anything of it."""
+        if bundle.study_hash not in self._grids:
+            keys = {member.site: member.node_key.encode() for member in bundle.roster.silos}
+            self._grids[bundle.study_hash] = self._make_grid(keys)
+        return self._grids[bundle.study_hash]
+
+
+def _fail(folder: StudyFolder, state: StudyState, error: Refused) -> None:
+    problems = tuple(str(problem) for problem in error.problems)
+    folder.write(state.model_copy(update={"phase": "failed", "summary": "failed", "problems": problems}))
+
+
+def _declined(state: StudyState) -> Problem:
+    said = ", ".join(f"{silo.site}: {silo.offer}" for silo in state.silos if silo.offer != "approved")
+    return Problem(
+        "C-QUORUM",
+        f"{state.name} {state.version}",
+        "A study begins when enough hospitals have approved it",
+        f"these have not: {said}",
+        "speak with them, build a study that they can approve, and submit that one",
+    )

@@ -1,0 +1,145 @@
+"""The centre's studies on disk: each a folder with its bundle and a state that anybody at the centre may read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from pydantic import ValidationError
+
+from coordinator.rounds.outcome import Outcome
+from wardround.canonical import canonical_bytes, model_json
+from wardround.errors import refuse
+from wardround.files import write_atomic
+from wardround.messages.offer import OfferState
+from wardround.messages.round import Purpose
+from wardround.metrics.pooled import Metrics
+from wardround.study.bundle import SUFFIX, Bundle, bundle_bytes, read_bundle
+from wardround.values import Count, Sha256, Slug, Value, Version
+
+STUDIES = "studies"
+RELEASES = "releases"
+BUNDLE = f"bundle{SUFFIX}"
+STATE = "state.json"
+HASH_SHOWN = 12
+
+Phase: TypeAlias = Literal["submitted", "running", "complete", "partial", "failed"]
+OPEN: tuple[Phase, ...] = ("submitted", "running")
+
+
+class SiloState(Value):
+    """One hospital in a study, as the centre sees it now.
+
+    Attributes:
+        offer: what it decided, as far as it said; None before it answered at all.
+        activity: ``invited``, ``asked``, ``answered``, a code, or ``epoch 3 of 10``.
+    """
+
+    site: Slug
+    offer: OfferState | None = None
+    activity: str = "invited"
+
+
+class StudyState(Value):
+    """Where a study is."""
+
+    study_hash: Sha256
+    name: Slug
+    version: Version
+    title: str
+    phase: Phase
+    purpose: Purpose | None = None
+    round: Count = 0
+    maximum: Count
+    silos: tuple[SiloState, ...]
+    metrics: Metrics | None = None
+    summary: str = ""
+    problems: tuple[str, ...] = ()
+    release: str | None = None
+    updated_at: str
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """One study's folder."""
+
+    path: Path
+
+    def bundle(self) -> Bundle:
+        """Read its bundle."""
+        return read_bundle(self.path / BUNDLE)
+
+    def read(self) -> StudyState | None:
+        """Read its state; None when it cannot be read."""
+        try:
+            return StudyState.model_validate_json((self.path / STATE).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def write(self, state: StudyState) -> None:
+        """Write its state whole, with the time."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamped = state.model_copy(update={"updated_at": now})
+        write_atomic(self.path / STATE, canonical_bytes(model_json(stamped)))
+
+
+def folders(centre: Path) -> Iterator[StudyFolder]:
+    """Give the studies of a centre, the oldest submission first."""
+    paths = [path for path in (centre / STUDIES).glob("*") if (path / BUNDLE).exists()]
+    for path in sorted(paths, key=lambda each: ((each / BUNDLE).stat().st_mtime_ns, each.name)):
+        yield StudyFolder(path)
+
+
+def submit(centre: Path, bundle: Bundle) -> StudyFolder:
+    """Take a study in.
+
+    Raises:
+        Refused: O-EXISTS when it was submitted before.
+    """
+    folder = StudyFolder(centre / STUDIES / bundle.study_hash)
+    if folder.path.exists():
+        raise refuse(
+            "O-EXISTS",
+            f"study {bundle.study_hash[:HASH_SHOWN]}",
+            "A study is conducted once",
+            "exactly this study was submitted before",
+            "see: wardround coordinator status; to conduct it anew, build it with another version",
+        )
+    folder.path.mkdir(parents=True)
+    study = bundle.study
+    folder.write(
+        StudyState(
+            study_hash=bundle.study_hash,
+            name=study.name,
+            version=study.version,
+            title=study.title,
+            phase="submitted",
+            maximum=study.rounds.maximum,
+            silos=tuple(SiloState(site=site) for site in bundle.roster.sites),
+            updated_at="",
+        )
+    )
+    write_atomic(folder.path / BUNDLE, bundle_bytes(bundle))
+    return folder
+
+
+def release_folder(centre: Path, bundle: Bundle) -> Path:
+    """Give the place of a study's release."""
+    return centre / RELEASES / f"{bundle.study.name}-{bundle.study.version}-{bundle.study_hash[:HASH_SHOWN]}"
+
+
+def ended(state: StudyState, outcome: Outcome, release: Path) -> StudyState:
+    """Give the state after a study's end."""
+    return state.model_copy(
+        update={
+            "phase": outcome.status,
+            "round": outcome.rounds,
+            "summary": outcome.summary,
+            "metrics": None if outcome.test is None else outcome.test.pooled,
+            "problems": tuple(str(problem) for problem in outcome.problems),
+            "release": str(release.relative_to(release.parents[1])),
+        }
+    )

@@ -1,0 +1,137 @@
+"""The hospital's inbox: bundles that were offered or brought as files, and what was decided about each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from silo_node.porter.approvals import APPROVALS, INBOX, Approvals, membership_problems
+from wardround.canonical import canonical_bytes, model_json
+from wardround.errors import Refused
+from wardround.files import write_atomic
+from wardround.identity.keys import PublicKey
+from wardround.identity.roster import Member
+from wardround.messages.envelope import Envelope, bodies_hold, signed_by
+from wardround.messages.offer import Offer, OfferState
+from wardround.study.bundle import SUFFIX, Bundle, bundle_bytes, parse_bundle, read_bundle
+from wardround.values import Instant, Sha256, Slug, Value, instant
+
+REJECTED_SUFFIX = ".rejected.json"
+LARGEST_INBOX = 1000
+"""Bundles kept at most: a centre that offers more is refused."""
+
+Reason = Literal["not-ours", "data", "ethics", "legal", "effort", "other"]
+
+
+class Rejection(Value):
+    """A person decided against a study."""
+
+    protocol: Literal[1] = 1
+    site: Slug
+    study_hash: Sha256
+    reason: Reason
+    rejected_at: Instant
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One study in the inbox; ``codes`` say why an approval does not hold."""
+
+    bundle: Bundle
+    state: OfferState
+    expires_at: str | None = None
+    codes: tuple[str, ...] = ()
+
+
+class Inbox:
+    """The inbox and the decisions of one hospital."""
+
+    def __init__(self, folder: Path, identity: Member, approvals: Approvals, coordinator: PublicKey | None) -> None:
+        """Take the hospital's directory, identity and approvals, and the key of the centre that it joined."""
+        self._folder = folder
+        self._identity = identity
+        self._approvals = approvals
+        self._coordinator = coordinator
+
+    def answer(self, envelope: Envelope, offer: Offer) -> OfferState | None:
+        """Take an offer; None when it is not signed by the centre that this hospital joined, or not for it."""
+        if self._coordinator is None or not signed_by(envelope, "offer", self._coordinator):
+            return None
+        if offer.to != self._identity.site or not bodies_hold(envelope, offer.bodies):
+            return None
+        if envelope.arrays and not self._path(offer.study_hash).exists():
+            return self._receive(envelope.arrays[0], offer.study_hash)
+        return self.state(offer.study_hash)
+
+    def _receive(self, data: bytes, study_hash: str) -> OfferState:
+        try:
+            bundle = parse_bundle(data)
+        except Refused:
+            return "refused"
+        foreign = bundle.roster.coordinator.signing_key != self._coordinator
+        full = len(list((self._folder / INBOX).glob(f"*{SUFFIX}"))) >= LARGEST_INBOX
+        if bundle.study_hash != study_hash or foreign or full or membership_problems(bundle, self._identity):
+            return "refused"
+        write_atomic(self._path(study_hash), bundle_bytes(bundle), mode=0o600)
+        return self.state(study_hash)
+
+    def state(self, study_hash: str) -> OfferState:
+        """Say what was decided about a study."""
+        if not self._path(study_hash).exists():
+            return "unknown"
+        try:
+            self._approvals.require(study_hash)
+        except Refused:
+            return "rejected" if self._rejection(study_hash) is not None else "waiting"
+        return "approved"
+
+    def entries(self) -> list[Entry]:
+        """Give everything in the inbox, by the studies' names; a damaged bundle is left out."""
+        found: list[Entry] = []
+        for path in sorted((self._folder / INBOX).glob(f"*{SUFFIX}")):
+            try:
+                bundle = read_bundle(path)
+            except Refused:
+                continue
+            found.append(self._entry(bundle))
+        return sorted(found, key=lambda entry: (entry.bundle.study.name, entry.bundle.study.version))
+
+    def _entry(self, bundle: Bundle) -> Entry:
+        state = self.state(bundle.study_hash)
+        if state == "approved":
+            return Entry(bundle, state, self._approvals.require(bundle.study_hash).approval.expires_at)
+        if not (self._folder / APPROVALS / f"{bundle.study_hash}.json").exists():
+            return Entry(bundle, state)
+        try:
+            self._approvals.require(bundle.study_hash)
+        except Refused as error:
+            return Entry(bundle, state, codes=error.codes)
+        return Entry(bundle, state)
+
+    def reject(self, bundle: Bundle, reason: Reason) -> None:
+        """Write down that a person decided against a study, and withdraw an approval if there is one."""
+        rejection = Rejection(
+            site=self._identity.site,
+            study_hash=bundle.study_hash,
+            reason=reason,
+            rejected_at=instant(datetime.now(UTC)),
+        )
+        if not self._path(bundle.study_hash).exists():
+            write_atomic(self._path(bundle.study_hash), bundle_bytes(bundle), mode=0o600)
+        path = self._folder / APPROVALS / f"{bundle.study_hash}{REJECTED_SUFFIX}"
+        write_atomic(path, canonical_bytes(model_json(rejection)), mode=0o600)
+        (self._folder / APPROVALS / f"{bundle.study_hash}.json").unlink(missing_ok=True)
+
+    def _rejection(self, study_hash: str) -> Rejection | None:
+        try:
+            data = (self._folder / APPROVALS / f"{study_hash}{REJECTED_SUFFIX}").read_bytes()
+            return Rejection.model_validate_json(data)
+        except (OSError, ValidationError):
+            return None
+
+    def _path(self, study_hash: str) -> Path:
+        return self._folder / INBOX / f"{study_hash}{SUFFIX}"

@@ -1,0 +1,134 @@
+"""``wardround silo start | stop | status | studies | reject``: run a hospital's node and see what it is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import click
+from rich.table import Table
+
+from silo_node.configuration import Site, load_site
+from silo_node.house import VISIT_SECONDS, children, run_folder
+from silo_node.identity import load_identity
+from silo_node.joining import load_joined
+from silo_node.porter.approvals import Approvals
+from silo_node.porter.inbox import Inbox, Reason
+from silo_node.preflight import check_centre
+from wardround.canonical import Json, model_json
+from wardround.console import format_option, print_json, say, terminal
+from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER
+from wardround.study.bundle import read_bundle
+from wardround.supervision.house import read_state, run_house, stop_house
+
+site_option = click.option(
+    "--site", "site_path", required=True, type=click.Path(path_type=Path), help="The hospital's site.yaml."
+)
+
+
+@click.command()
+@site_option
+@click.option(
+    "--visit-seconds", default=VISIT_SECONDS, hidden=True, type=float, help="How long a visit may wait for the trainer."
+)
+def start(site_path: Path, visit_seconds: float) -> None:
+    """Run this hospital's node in the foreground: SuperNode, porter and trainer, until Ctrl-C or `silo stop`.
+
+    Nothing runs on the records but studies that a person approved; starting approves nothing.
+    """
+    site = load_site(site_path)
+    identity = load_identity(site.folder)
+    joined = load_joined(site.folder)
+    check_centre(joined.address, joined.authority)
+    run_house(
+        run_folder(site),
+        site.make_directory("logs"),
+        f"site {identity.site}",
+        children(site, joined, visit_seconds=visit_seconds),
+        f"{identity.name} is up and speaks to {joined.coordinator.name} at {joined.address}. Stop it with Ctrl-C.",
+    )
+
+
+@click.command()
+@site_option
+def stop(site_path: Path) -> None:
+    """Stop this hospital's node and wait until it has ended."""
+    site = load_site(site_path)
+    stop_house(run_folder(site), f"site {site.file.site}")
+    say(f"{site.file.name} has stopped.")
+
+
+@click.command()
+@site_option
+@format_option
+def status(site_path: Path, form: str) -> int:
+    """Say whether this hospital's node runs, and how its processes are. Exit status 1 when it does not run whole."""
+    site = load_site(site_path)
+    state = read_state(run_folder(site))
+    whole = state is not None and all(process.state == "ready" for process in state.processes)
+    if form == "json":
+        print_json(
+            {
+                "site": site.file.site,
+                "running": state is not None,
+                "whole": whole,
+                "house": None if state is None else model_json(state),
+            }
+        )
+    elif state is None:
+        say(f"{site.file.name} does not run.")
+    else:
+        say(f"{site.file.name} runs since {state.since}: " + ", ".join(f"{each.name} {each.state}" for each in state.processes))
+    return EXIT_DONE if whole else EXIT_NOT_IN_ORDER
+
+
+def open_inbox(site: Site) -> Inbox:
+    """Open a hospital's inbox to look at it or to decide."""
+    identity = load_identity(site.folder)
+    return Inbox(site.folder, identity, Approvals(site.folder, identity), None)
+
+
+@click.command()
+@site_option
+@format_option
+def studies(site_path: Path, form: str) -> None:
+    """List the studies in this hospital's inbox, and what was decided about each."""
+    entries = open_inbox(load_site(site_path)).entries()
+    if form == "json":
+        rows: list[Json] = [
+            {
+                "study_hash": entry.bundle.study_hash,
+                "name": entry.bundle.study.name,
+                "version": entry.bundle.study.version,
+                "title": entry.bundle.study.title,
+                "state": entry.state,
+                "expires_at": entry.expires_at,
+                "codes": list(entry.codes),
+            }
+            for entry in entries
+        ]
+        print_json({"studies": rows})
+        return
+    if not entries:
+        say("The inbox is empty.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("study", "state", "until", "title", "bundle"):
+        table.add_column(heading, overflow="fold")
+    for entry in entries:
+        state = entry.state if not entry.codes else f"{entry.state} ({', '.join(entry.codes)})"
+        name = f"{entry.bundle.study.name} {entry.bundle.study.version}"
+        table.add_row(name, state, entry.expires_at or "", entry.bundle.study.title, f"inbox/{entry.bundle.study_hash[:12]}…")
+    terminal().print(table)
+    say("Next: wardround silo review BUNDLE, then silo approve BUNDLE or silo reject BUNDLE")
+
+
+@click.command()
+@click.argument("bundle_path", metavar="BUNDLE", type=click.Path(path_type=Path))
+@site_option
+@click.option("--reason", type=click.Choice(get_args(Reason)), default="other", show_default=True, help="Why; stays here.")
+def reject(bundle_path: Path, site_path: Path, reason: Reason) -> None:
+    """Reject the study in BUNDLE: the centre is told so, and an approval that was given is withdrawn."""
+    site, bundle = load_site(site_path), read_bundle(bundle_path)
+    open_inbox(site).reject(bundle, reason)
+    say(f"Rejected {bundle.study.name} {bundle.study.version} for {site.file.site}.")

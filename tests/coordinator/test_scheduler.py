@@ -1,0 +1,200 @@
+"""The conductor's day: offers, decisions, when a study begins, and what is left on disk of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import pytest
+from paper_hospitals import PaperGrid, PaperHospital
+from studies_on_paper import RECORDS, SITES, Paper, paper, signing_key
+
+from coordinator import scheduler as module
+from coordinator.rounds.grid import Incoming
+from coordinator.scheduler import Scheduler
+from coordinator.studies import StudyState, folders, release_folder, submit
+from wardround.errors import Refused
+from wardround.messages.envelope import Envelope, bodies_hold, read, seal, signed_by
+from wardround.messages.offer import OFFER, OfferAnswer, OfferState
+from wardround.study.bundle import bundle_bytes
+
+
+@dataclass
+class Invited(PaperHospital):
+    """A hospital that is offered a study: what it says of it, and what it was sent."""
+
+    decision: OfferState = "approved"
+    signs_as: str = ""
+    sent: list[int] = field(default_factory=list)
+    has: bool = False
+    away: bool = False
+
+    def knock(self, envelope: Envelope) -> Envelope | None:
+        """Take an offer, or an order as ever."""
+        offer = read(envelope, OFFER)
+        if offer is None:
+            return super().knock(envelope)
+        assert signed_by(envelope, "offer", self.paper.key.public)
+        assert bodies_hold(envelope, offer.bodies)
+        if self.away:
+            return None
+        self.sent.append(len(envelope.arrays))
+        if envelope.arrays:
+            assert envelope.arrays[0] == bundle_bytes(self.paper.bundle)
+            self.has = True
+        state: OfferState = self.decision if self.has else "unknown"
+        key = signing_key(self.signs_as) if self.signs_as else self.paper.parties[self.site].key
+        return seal("reply", OfferAnswer(site=self.site, study_hash=offer.study_hash, state=state), key)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    monkeypatch.setattr(module, "ASK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "OFFER_SECONDS", 0.2)
+
+
+def centre_of(study: Paper, tmp_path, invited):
+    submit(tmp_path, study.bundle)
+    return Scheduler(tmp_path, study.key, lambda _keys: PaperGrid(invited))
+
+
+def state_of(tmp_path) -> StudyState:
+    (folder,) = folders(tmp_path)
+    state = folder.read()
+    assert state is not None
+    return state
+
+
+def ticks(scheduler, tmp_path, holds, seconds=20.0) -> StudyState:
+    """Let the scheduler work until something holds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        scheduler.tick()
+        state = state_of(tmp_path)
+        if holds(state):
+            return state
+    raise AssertionError(state_of(tmp_path))
+
+
+def test_a_study_is_brought_approved_and_conducted(tmp_path):
+    """Each hospital is asked first, gets the bundle once if it has none, and the study begins when all approved."""
+    study = paper()
+    invited = [Invited(study, site, RECORDS[site]) for site in SITES]
+    invited[1].has = True  # it was brought as a file
+    scheduler = centre_of(study, tmp_path, invited)
+    state = ticks(scheduler, tmp_path, lambda state: state.phase not in ("submitted", "running"))
+    assert state.phase == "complete", state
+    assert [hospital.sent for hospital in invited] == [[0, 1], [0], [0, 1]]
+    assert (tmp_path / str(state.release)).resolve() == release_folder(tmp_path, study.bundle).resolve()
+    assert (release_folder(tmp_path, study.bundle) / "model.safetensors").exists()
+
+
+def test_nobody_is_overtaken(tmp_path):
+    """While one hospital has not decided, the study waits, and nobody is sent a task."""
+    study = paper()
+    invited = [Invited(study, site, RECORDS[site], decision="waiting" if site == "beta" else "approved") for site in SITES]
+    scheduler = centre_of(study, tmp_path, invited)
+    for _ in range(12):
+        scheduler.tick()
+    assert state_of(tmp_path).phase == "submitted"
+    assert {silo.site: silo.offer for silo in state_of(tmp_path).silos} == {
+        "alpha": "approved",
+        "beta": "waiting",
+        "gamma": "approved",
+    }
+    assert not any(hospital.tasks for hospital in invited)
+    invited[1].decision = "approved"
+    assert ticks(scheduler, tmp_path, lambda state: state.phase != "submitted").phase == "complete"
+
+
+def test_too_many_refusals_fail_it_at_once(tmp_path):
+    """A study that cannot reach its minimum any more fails with the decisions, and nobody is sent a task."""
+    study = paper()
+    decisions: list[OfferState] = ["approved", "rejected", "refused"]
+    invited = [Invited(study, site, RECORDS[site], decision=each) for site, each in zip(SITES, decisions, strict=True)]
+    scheduler = centre_of(study, tmp_path, invited)
+    state = ticks(scheduler, tmp_path, lambda state: state.phase != "submitted")
+    assert state.phase == "failed"
+    assert "C-QUORUM" in state.problems[0]
+    assert "beta: rejected" in state.problems[0]
+    assert not any(hospital.tasks for hospital in invited)
+
+
+def test_a_forged_decision_counts_for_nothing(tmp_path):
+    """An approval that the hospital did not sign changes nothing."""
+    study = paper()
+    invited = [Invited(study, site, RECORDS[site], signs_as="stranger" if site == "beta" else "") for site in SITES]
+    scheduler = centre_of(study, tmp_path, invited)
+    for _ in range(12):
+        scheduler.tick()
+    assert state_of(tmp_path).phase == "submitted"
+    assert {silo.offer for silo in state_of(tmp_path).silos if silo.site == "beta"} == {None}
+
+
+def test_who_is_away_is_asked_again(tmp_path):
+    """An offer that nobody took is made again when its time is over."""
+    study = paper()
+    invited = [Invited(study, site, RECORDS[site], away=site == "gamma") for site in SITES]
+    scheduler = centre_of(study, tmp_path, invited)
+    for _ in range(6):
+        scheduler.tick()
+    invited[2].away = False
+    assert ticks(scheduler, tmp_path, lambda state: state.phase != "submitted").phase == "complete"
+
+
+def test_what_was_interrupted_is_said(tmp_path):
+    """A study that was running when the conductor died is failed with its code, not left green or open for ever."""
+    study = paper()
+    folder = submit(tmp_path, study.bundle)
+    state = folder.read()
+    assert state is not None
+    folder.write(state.model_copy(update={"phase": "running", "purpose": "round", "round": 2}))
+    Scheduler(tmp_path, study.key, lambda _keys: PaperGrid([])).recover()
+    after = state_of(tmp_path)
+    assert after.phase == "failed"
+    assert "C-INTERRUPTED" in after.problems[0]
+    assert "round 2" in after.problems[0]
+
+
+def test_a_study_is_submitted_once(tmp_path):
+    """The very same study is not taken in twice."""
+    study = paper()
+    submit(tmp_path, study.bundle)
+    with pytest.raises(Refused) as refused:
+        submit(tmp_path, study.bundle)
+    assert refused.value.codes == ("O-EXISTS",)
+
+
+def test_a_damaged_study_stops_no_other(tmp_path):
+    """A bundle that was damaged on disk fails its own study; the others go on."""
+    study, other = paper(), paper(name="other")
+    folder = submit(tmp_path, other.bundle)
+    (folder.path / "bundle.wardround").write_bytes(b"damaged")
+    invited = [Invited(study, site, RECORDS[site]) for site in SITES]
+    scheduler = centre_of(study, tmp_path, invited)
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        scheduler.tick()
+        states = {state.name: state.phase for each in folders(tmp_path) if (state := each.read()) is not None}
+        if states == {"trial": "complete", "other": "failed"}:
+            return
+    raise AssertionError(states)
+
+
+def test_transport_errors_are_no_decision(tmp_path):
+    """A hospital that cannot be reached has not decided."""
+    study = paper()
+
+    class Dead(PaperGrid):
+        def push_messages(self, messages):
+            ids = [f"{self.numbers + index}" for index, _ in enumerate(messages, 1)]
+            self.numbers += len(messages)
+            self.waiting |= {each: Incoming(each, None) for each in ids}
+            return ids
+
+    submit(tmp_path, study.bundle)
+    scheduler = Scheduler(tmp_path, study.key, lambda _keys: Dead([]))
+    for _ in range(5):
+        scheduler.tick()
+    assert {silo.offer for silo in state_of(tmp_path).silos} == {None}

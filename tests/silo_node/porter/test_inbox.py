@@ -1,0 +1,166 @@
+"""Offers: a bundle comes to the inbox only from the centre that the hospital joined, and waits for a person."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from studies_on_paper import Paper, paper, signing_key
+
+from silo_node.porter.approvals import Approvals, Approver, approve
+from silo_node.porter.gate import EgressPolicy, Gate
+from silo_node.porter.inbox import Inbox
+from silo_node.porter.ledger import LEDGER_FILE, Ledger
+from silo_node.porter.porter import Porter
+from wardround.chain import read_chain
+from wardround.identity.keys import SigningKey
+from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
+from wardround.messages.offer import OFFER_ANSWER, Offer
+from wardround.messages.round import ANSWER, SiloRefusal
+from wardround.study.bundle import bundle_bytes
+
+SITE = "beta"
+STUDY = paper()
+
+
+class Door:
+    """A hospital's porter with an inbox, and nobody behind it."""
+
+    def __init__(self, folder, study: Paper = STUDY, coordinator: str | None = None) -> None:
+        party = study.parties[SITE]
+        self.folder = folder
+        self.party = party
+        self.ledger = Ledger(folder / "ledger")
+        approvals = Approvals(folder, party.member)
+        self.inbox = Inbox(folder, party.member, approvals, coordinator or study.key.public)
+        gate = Gate(SITE, party.key, self.ledger, EgressPolicy(11, 11))
+        self.porter = Porter(SITE, approvals, gate, self.ledger, None, inbox=self.inbox)
+
+    def ask(self, envelope: Envelope) -> str:
+        """Give the state that is answered, or the code of a refusal."""
+        answer = self.porter.visit(envelope).envelope
+        assert signed_by(answer, "reply", self.party.key.public)
+        refusal = read(answer, ANSWER)
+        if isinstance(refusal, SiloRefusal):
+            return refusal.code
+        said = read(answer, OFFER_ANSWER)
+        assert said is not None
+        return said.state
+
+
+def offered(study: Paper = STUDY, to: str = SITE, body: bytes | None = None, key: SigningKey | None = None) -> Envelope:
+    """Make an offer."""
+    arrays = () if body is None else (body,)
+    offer = Offer(to=to, study_hash=study.bundle.study_hash, bodies=digests(arrays))
+    return seal("offer", offer, key or study.key, arrays)
+
+
+@pytest.fixture
+def door(tmp_path):
+    """A hospital that joined the study's centre."""
+    made = Door(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def person(door: Door, **changes) -> None:
+    """Have a person approve the study."""
+    approve(
+        door.folder,
+        STUDY.bundle,
+        door.party.member,
+        changes.get("key", door.party.approval_key),
+        Approver(name="Dr A", role="DPO"),
+        changes.get("valid", timedelta(days=1)),
+    )
+
+
+def test_a_study_comes_and_waits(door):
+    """First it is unknown, then it is there byte for byte and waits; asking again changes nothing."""
+    assert door.ask(offered()) == "unknown"
+    body = bundle_bytes(STUDY.bundle)
+    assert door.ask(offered(body=body)) == "waiting"
+    assert (door.folder / "inbox" / f"{STUDY.bundle.study_hash}.wardround").read_bytes() == body
+    assert door.ask(offered()) == "waiting"
+    (entry,) = door.inbox.entries()
+    assert (entry.bundle.study_hash, entry.state, entry.codes) == (STUDY.bundle.study_hash, "waiting", ())
+
+
+def test_a_person_decides(door):
+    """Approved, rejected, approved after all: the centre hears each; a rejection withdraws the approval."""
+    door.ask(offered(body=bundle_bytes(STUDY.bundle)))
+    person(door)
+    assert door.ask(offered()) == "approved"
+    door.inbox.reject(STUDY.bundle, "ethics")
+    assert door.ask(offered()) == "rejected"
+    assert not (door.folder / "approvals" / f"{STUDY.bundle.study_hash}.json").exists()
+    person(door)
+    assert door.ask(offered()) == "approved"
+
+
+def test_the_reason_stays(door):
+    """The centre hears that a study was rejected, never why."""
+    door.inbox.reject(STUDY.bundle, "ethics")
+    answer = door.porter.visit(offered()).envelope
+    assert b"ethics" not in answer.message
+
+
+def test_an_approval_that_does_not_hold_is_no_approval(door):
+    """An approval by another key, or one that has ended, leaves the study waiting, and the hospital is told why."""
+    door.ask(offered(body=bundle_bytes(STUDY.bundle)))
+    person(door, key=signing_key("a stranger"))
+    assert door.ask(offered()) == "waiting"
+    assert door.inbox.entries()[0].codes == ("A-INVALID",)
+    person(door, valid=timedelta(seconds=-1))
+    assert door.ask(offered()) == "waiting"
+    assert door.inbox.entries()[0].codes == ("A-EXPIRED",)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "code"),
+    [
+        (offered(key=signing_key("a stranger")), "H-SIGNATURE"),
+        (offered(to="alpha"), "H-SIGNATURE"),
+        (Envelope(offered().message, offered().signature, (b"more",)), "H-SIGNATURE"),
+        (Envelope(b"{}", "0" * 128), "H-PROTOCOL"),
+    ],
+    ids=["another centre", "another hospital", "another body", "no offer"],
+)
+def test_only_the_joined_centre_may_offer(door, envelope, code):
+    """What is not signed by the centre that this hospital joined, or not for it, is refused and stores nothing."""
+    assert door.ask(envelope) == code
+    assert not (door.folder / "inbox").exists()
+
+
+def test_a_bundle_that_does_not_hold_is_refused(door):
+    """A damaged bundle, another study's, or one without this hospital is refused, and nothing is stored."""
+    other = paper(seed=8)
+    without = paper(sites=("alpha", "gamma"))
+    for body in (b"damaged", bundle_bytes(other.bundle), bundle_bytes(STUDY.bundle)[:-1]):
+        assert door.ask(offered(body=body)) == "refused"
+    assert door.ask(offered(without, body=bundle_bytes(without.bundle))) == "refused"
+    assert not (door.folder / "inbox").exists()
+
+
+def test_a_hospital_that_joined_no_centre_takes_no_offer(tmp_path):
+    """Without a centre (a simulation), offers are refused."""
+    door = Door(tmp_path)
+    porter = Porter(
+        SITE,
+        Approvals(tmp_path, door.party.member),
+        Gate(SITE, door.party.key, door.ledger, EgressPolicy(1, 1)),
+        door.ledger,
+        None,
+    )
+    refusal = read(porter.visit(offered()).envelope, ANSWER)
+    assert isinstance(refusal, SiloRefusal)
+    assert refusal.code == "H-PROTOCOL"
+    door.ledger.close()
+
+
+def test_what_was_said_is_written_down_once(door):
+    """The ledger has each change of what the centre was told, not every question."""
+    for envelope in (offered(), offered(), offered(body=bundle_bytes(STUDY.bundle)), offered(), offered()):
+        door.ask(envelope)
+    events = [link.entry for link in read_chain(door.folder / "ledger" / LEDGER_FILE)]
+    assert [(entry["event"], entry["state"]) for entry in events] == [("offer", "unknown"), ("offer", "waiting")]
