@@ -30,7 +30,7 @@ $(INSTALLED): pyproject.toml $(wildcard */pyproject.toml)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(INSTALLED)  ## four hospitals train one model here: real records, made-up split
+demo: $(INSTALLED)  ## a centre and four hospitals, in processes of their own, train one model here
 	@$(BIN)/wardround demo
 
 test: $(INSTALLED) lint types walls pytest  ## lint, types, import contracts, and all tests (docs checks among them)

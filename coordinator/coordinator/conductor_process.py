@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("--ready", required=True, type=Path, help="a file that is made when the conductor is ready")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request says nothing and fills the disk
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: _leave(stop))
     try:

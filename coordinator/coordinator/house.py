@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 
 from coordinator.flower.superlink import bind
 from coordinator.identity import centre_files
+from wardround.supervision.ports import free_port, listens
 from wardround.supervision.supervisor import Child
 from wardround.transport.environment import flower_environment
 
@@ -39,7 +39,7 @@ def children(centre: Path, listen: str) -> list[Child]:
 
     The SuperLink keeps its state in memory, so the conductor starts anew with it.
     """
-    run, files, port = run_folder(centre), centre_files(centre), _free_port()
+    run, files, port = run_folder(centre), centre_files(centre), free_port()
     private, ready = f"127.0.0.1:{port}", run / READY
     options = {
         "authority": files.authority,
@@ -64,7 +64,7 @@ def children(centre: Path, listen: str) -> list[Child]:
             ],
             environment=flower_environment(run / "flower"),
             whole_environment=True,
-            ready=lambda: _listens(port),
+            ready=lambda: listens(port),
             patience_seconds=START_SECONDS,
             group=GROUP,
         ),
@@ -80,16 +80,3 @@ def children(centre: Path, listen: str) -> list[Child]:
             group=GROUP,
         ),
     ]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

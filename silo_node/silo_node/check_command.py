@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EXISTING = click.Path(path_type=Path)
 UNBUILT = "0" * 64
+UNREAD = frozenset({"T-FILE", "T-ENCODING", "T-DELIM", "T-NOHEADER", "T-HDRDUP"})
 
 
 @click.command()
@@ -91,7 +92,7 @@ def _tell(result: CheckResult, place: str) -> None:
         for each in result.findings:
             at = ", ".join(str(line) for line in each.lines[:8]) + (", ..." if each.count > len(each.lines[:8]) else "")
             table.add_row(
-                f"[red]{each.code}[/]" if each.severity == "error" else f"[yellow]{each.code}[/]",
+                f"[red]{each.code}[/]" if each.severity == "error" else f"[yellow]{each.code}[/] (warning)",
                 each.field or each.rule or "",
                 str(each.count) if each.count else "",
                 f"{each.unit}s {at}" if each.lines else "",
@@ -104,5 +105,7 @@ def _tell(result: CheckResult, place: str) -> None:
         say("")
     valid = result.found - result.quarantined
     verdict = "in order" if result.passed else "not in order"
-    say(f"{schema}: {verdict}. {result.found} records found, {result.quarantined} set aside, {valid} valid.")
+    unread = not result.found and any(each.code in UNREAD for each in result.findings)
+    counts = f"{result.found} records found, {result.quarantined} set aside, {valid} valid"
+    say(f"{schema}: {verdict}. {'The records could not be read' if unread else counts}.")
     say(f"The local report is {place} beside the site file; it stays in the hospital.")

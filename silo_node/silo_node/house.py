@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from silo_node.configuration import Site
@@ -13,6 +13,7 @@ from silo_node.identity import KEYS, NODE_KEY, RUNTIME_SECRET
 from silo_node.joining import Joined
 from silo_node.node_process import READY
 from wardround.errors import Refused, refuse
+from wardround.supervision.ports import free_port, listens
 from wardround.supervision.supervisor import Child
 
 RUN = "run"
@@ -20,13 +21,15 @@ SOCKET = "trainer.sock"
 VISIT_SECONDS = 15.0
 """How long one visit may wait for the trainer before it answers that the work goes on."""
 START_SECONDS = 90.0
-ALREADY_SECONDS = 75.0
+HELD_SECONDS = 75.0
 """How long Flower may hold a node for connected after it was killed (60 s), and a little."""
-UNKNOWN_SECONDS = 15.0
-"""How long a centre that just started may need to let in the nodes that it enrolled."""
-LOG_TAIL_BYTES = 4000
-ALREADY_CONNECTED, UNKNOWN = b"2004", b"401"
-"""In Flower's last words: its code for a node that is connected already, and the HTTP status for a key that it does not know."""
+NEWCOMER_SECONDS = 15.0
+"""How long a node that was never let in tries: a centre that has just started needs a moment to know its nodes."""
+LOG_BYTES = 100_000
+"""Of what a SuperNode writes first, more than enough."""
+CONNECTED, NOT_LET_IN = b"SuperNode ID:", b"code: 2004]"
+"""What Flower's SuperNode writes when the centre has let it in, and when it has not."""
+LET_IN = "let-in"
 
 
 def run_folder(site: Site) -> Path:
@@ -39,7 +42,7 @@ def run_folder(site: Site) -> Path:
 def children(site: Site, joined: Joined, *, visit_seconds: float = VISIT_SECONDS) -> list[Child]:
     """Give the processes in the order of their start."""
     run = run_folder(site)
-    trainer_socket, ready, port = run / SOCKET, run / READY, _free_port()
+    trainer_socket, ready, port = run / SOCKET, run / READY, free_port()
     site_file = str(site.path.absolute())
     runtime = f"127.0.0.1:{port}"
     keys = (site.folder / KEYS).absolute()
@@ -52,7 +55,7 @@ def children(site: Site, joined: Joined, *, visit_seconds: float = VISIT_SECONDS
         home=run / "flower",
     )
     patience = ("--patience", str(visit_seconds))
-    last_words = _LastWords(site.folder / "logs" / "supernode.log")
+    words = _Words(site.folder / "logs" / "supernode.log", run / LET_IN)
     socket_option = ("--socket", SOCKET)  # relative: socket paths may have 107 bytes at most
     return [
         Child(
@@ -69,11 +72,12 @@ def children(site: Site, joined: Joined, *, visit_seconds: float = VISIT_SECONDS
             command=supernode.command(),
             environment=supernode.environment(),
             whole_environment=True,
-            ready=lambda: _listens(port),
-            patience_seconds=ALREADY_SECONDS,
+            ready=lambda: words.connected() and listens(port),
+            before=words.begin,
+            patience_seconds=HELD_SECONDS,
             group="node",
-            explain=last_words.explain,
-            patient=last_words.worth_another_try,
+            explain=words.explain,
+            patient=words.worth_another_try,
             patient_note="the centre does not let this node in yet; trying again for a while (after a crash it takes a minute)",
         ),
         Child(
@@ -98,48 +102,46 @@ def _remover(path: Path) -> Callable[[], None]:
     return remove
 
 
-class _LastWords:
-    """Why a SuperNode ended, as far as its log says since this object was made."""
+class _Words:
+    """What a SuperNode says of its connection: Flower tells it to nobody but its log."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, let_in: Path) -> None:
         self._log = log
-        self._begin = log.stat().st_size if log.exists() else 0
+        self._let_in = let_in
+        self._begin = 0
+        self._refused = False
+
+    def begin(self) -> None:
+        """Hear only what is said from now on."""
+        self._begin = self._log.stat().st_size if self._log.exists() else 0
 
     def _heard(self, words: bytes) -> bool:
         try:
-            return words in self._log.read_bytes()[self._begin :][-LOG_TAIL_BYTES:]
+            with self._log.open("rb") as file:
+                file.seek(self._begin)
+                return words in file.read(LOG_BYTES)
         except OSError:
             return False
 
+    def connected(self) -> bool:
+        """Whether the centre has let it in; written down, since a node that was in may be held for connected."""
+        connected = self._heard(CONNECTED)
+        if connected and not self._let_in.exists():
+            with suppress(OSError):
+                self._let_in.touch(mode=0o600)
+        return connected
+
     def worth_another_try(self, seconds: float) -> bool:
-        return seconds < UNKNOWN_SECONDS or self._heard(ALREADY_CONNECTED)
+        self._refused = self._heard(NOT_LET_IN)
+        return self._let_in.exists() or seconds < NEWCOMER_SECONDS
 
     def explain(self, _status: int) -> Refused | None:
-        if self._heard(ALREADY_CONNECTED):
-            return _refused(
-                "another node is connected with this hospital's keys",
-                "stop the other node; if a copy of this directory runs anywhere, remove it",
-            )
-        if self._heard(UNKNOWN):
-            return _refused(
-                "it does not know this node's key",
-                "ask the operator to enrol this site's request.json, and to see that the centre is whole",
-            )
-        return None
-
-
-def _refused(finding: str, next_step: str) -> Refused:
-    return refuse("N-REFUSED", "supernode", "The centre lets in the nodes that it enrolled, each once", finding, next_step)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        if not self._refused and not self._heard(NOT_LET_IN):
+            return None
+        return refuse(
+            "N-REFUSED",
+            "supernode",
+            "The centre lets in the nodes that it enrolled, each once",
+            "the centre does not let this hospital's node in",
+            "ask the operator to enrol this site's request.json, and make sure that no other node runs with these keys",
+        )

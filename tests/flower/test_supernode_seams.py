@@ -10,6 +10,7 @@ from flwr.supercore.inflatable.inflatable_utils import pull_objects
 from flwr.supernode import start_client_internal
 
 from silo_node.flower import supernode
+from silo_node.house import CONNECTED
 
 
 def copy_of_the_loop(source: str | None = None) -> types.ModuleType:
@@ -24,6 +25,14 @@ def test_the_loop_is_the_one_that_the_seams_were_made_for():
     assert supernode.unlike(start_client_internal) == []
     assert list(inspect.signature(get_fused_config_from_fab).parameters) == ["fab_file", "run"]
     assert {"initial_backoff", "backoff_cap"} <= inspect.signature(pull_objects).parameters.keys()
+
+
+def test_it_says_that_it_is_connected():
+    """The words by which a node is known to be let in are said after the connection is made, and once only."""
+    source = inspect.getsource(start_client_internal)
+    said = f'"{CONNECTED.decode()} %s"'
+    assert source.count(said) == 1
+    assert source.index("with _init_connection(") < source.index(said)
 
 
 def test_a_changed_loop_is_noticed(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+from pathlib import Path
 
 from hospitals_on_disk import Command
 from ward_on_processes import Ward, no_trace
@@ -47,7 +47,7 @@ def test_the_same_as_in_one_process(ward: Ward, wardround: Command) -> None:
     for name, service in reversed(ward.services.items()):
         assert service.end() == 0, name
         assert no_trace(service.said)
-    assert not [process for process in left if os.path.exists(f"/proc/{process}")], "no orphan"
+    assert not [process for process in left if Path(f"/proc/{process}").exists()], "no orphan"
     for hospital in ward.hospitals:  # the very same study, in one process
         (hospital.folder / "ledger" / "ledger.jsonl").rename(hospital.folder / "ledger" / "before.jsonl")
     sites = [word for hospital in ward.hospitals for word in ("--site", hospital.site)]

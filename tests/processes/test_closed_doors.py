@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 import http.client
+import socket
 import ssl
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from flower_processes import eventually
+from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 from flwr.superlink.main import create_app as superlink_app
 from flwr.supernode.main import create_app as supernode_app
 from hospitals_on_disk import deal
@@ -37,13 +43,13 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TappedWard]:
         yield made
 
 
-def ask(connection: http.client.HTTPConnection, method: str, path: str, headers: dict[str, str]) -> int:
-    """Ask once; gives the HTTP status."""
+def ask(connection: http.client.HTTPConnection, method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    """Ask once, in the form that Flower speaks; gives the HTTP status and what came."""
     try:
-        connection.request(method, path, b"" if method == "POST" else None, headers)
+        body = b"" if method == "POST" else None
+        connection.request(method, path, body, {"content-type": PROTOBUF_MEDIA_TYPE, **headers})
         answer = connection.getresponse()
-        answer.read()
-        return answer.status
+        return answer.status, answer.read()
     finally:
         connection.close()
 
@@ -60,7 +66,8 @@ def test_a_stranger_gets_nothing_of_the_centre(ward: TappedWard, headers: dict[s
     more = [("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/"), ("POST", "/v1/fleet/../control/list-nodes")]
     seen = {}
     for method, path in [*paths_of(superlink_app()), *more]:
-        seen[method, path] = ask(http.client.HTTPSConnection("localhost", ward.port, context=context), method, path, headers)
+        connection = http.client.HTTPSConnection("localhost", ward.port, context=context)
+        seen[method, path] = ask(connection, method, path, headers)[0]
     assert (seen.pop(("GET", "/health")), seen.pop(("HEAD", "/health"))) == (200, 200)
     assert {key: status for key, status in seen.items() if status not in (401, 404)} == {}
     fleet = [status for (_, path), status in seen.items() if path.startswith("/v1/fleet/") and ".." not in path]
@@ -70,7 +77,7 @@ def test_a_stranger_gets_nothing_of_the_centre(ward: TappedWard, headers: dict[s
 
 
 def test_the_private_listener_of_the_centre_asks_for_token_and_secret(ward: TappedWard) -> None:
-    """On its own loopback, Control without the token and Runtime without the secret get 401 on every path."""
+    """On its own loopback, Control without the token and Runtime without the secret get 401; there is no login to get one."""
     link = superlink_of(ward)
     host, port = link.address.split(":")
     assert host == "127.0.0.1"
@@ -78,8 +85,9 @@ def test_the_private_listener_of_the_centre_asks_for_token_and_secret(ward: Tapp
     for prefix, headers in (("/v1/control/", {"authorization": "Bearer guessed"}), ("/v1/runtime/", {})):
         paths = [key for key in paths_of(superlink_app()) if key[1].startswith(prefix)]
         seen = {key: ask(http.client.HTTPSConnection("localhost", int(port), context=context), *key, headers) for key in paths}
-        open_ways = {"/v1/control/get-login-details", "/v1/control/get-auth-tokens"}  # say only that there is no login
-        assert {key: status for key, status in seen.items() if status != 401 and key[1] not in open_ways} == {}
+        logins = {f"/v1/control/{name}" for name in ("get-login-details", "get-auth-tokens", "refresh-auth-tokens")}
+        assert {key: status for key, (status, _) in seen.items() if status != 401 and key[1] not in logins} == {}
+        assert not [key for key, (_, body) in seen.items() if key[1] in logins and link.token.encode() in body]
 
 
 def test_the_local_runtime_asks_for_the_secret(ward: TappedWard) -> None:
@@ -88,7 +96,7 @@ def test_the_local_runtime_asks_for_the_secret(ward: TappedWard) -> None:
     host, port = option_of(porter, "--runtime").split(":")
     assert host == "127.0.0.1"
     runtime = [key for key in paths_of(supernode_app()) if key[1].startswith("/v1/")]
-    seen = {key: ask(http.client.HTTPConnection(host, int(port)), *key, {}) for key in runtime}
+    seen = {key: ask(http.client.HTTPConnection(host, int(port)), *key, {})[0] for key in runtime}
     assert len(seen) > 8
     assert {key: status for key, status in seen.items() if status != 401} == {}
     for wrong in (Secret(b"guessed" * 5), "a token that nobody gave"):
@@ -113,6 +121,74 @@ def test_the_trainer_has_no_network(ward: TappedWard, capsys: pytest.CaptureFixt
     assert devices == ["lo"]
     assert Path(f"/proc/{trainer}/net/route").read_text().count("\n") <= 1
     assert first["native"] == "ENETUNREACH"
+
+
+def test_without_the_kernels_help_python_itself_refuses() -> None:
+    """Where the kernel may not cut the network, no library written in Python gets a socket or a name; local ones work."""
+    script = """
+import _socket, socket, urllib.request
+from silo_node.training import network
+network._unshare = lambda: False
+print(network.cut_network())
+socket.socket(socket.AF_UNIX).close()
+for attempt in (
+    lambda: socket.create_connection(("127.0.0.1", 9)),
+    lambda: _socket.socket(),
+    lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM),
+    lambda: socket.getaddrinfo("localhost", 80),
+    lambda: urllib.request.urlopen("http://127.0.0.1:9/"),
+):
+    try:
+        print(attempt())
+    except OSError as error:
+        print(type(getattr(error, "reason", error)).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["python", *["PermissionError"] * 5]
+
+
+@dataclass(frozen=True)
+class Tcp:
+    """One TCP socket of a process: both ends as ``address:port``."""
+
+    local: str
+    remote: str
+    listens: bool
+
+
+def tcp_of(process: int) -> set[Tcp]:
+    """Give a process's TCP sockets over IPv4, from /proc; it must have none over IPv6."""
+    links = [path.readlink() for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink()]
+    inodes = {str(link)[len("socket:[") : -1] for link in links if str(link).startswith("socket:[")}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[9] in inodes:
+                assert table == "tcp"
+                found.add(Tcp(_end(words[1]), _end(words[2]), words[3] == "0A"))
+    return found
+
+
+def _end(text: str) -> str:
+    address, _, port = text.partition(":")
+    return f"{socket.inet_ntoa(bytes.fromhex(address)[::-1])}:{int(port, 16)}"
+
+
+def test_one_way_out_and_no_way_in(ward: TappedWard) -> None:
+    """A hospital listens on nothing but its loopback Runtime API and connects to the centre only; the centre has two doors."""
+    alpha, centre = ward.services["alpha"], ward.services["centre"]
+    supernode, porter = pid_of(alpha, "silo_node.flower.supernode"), pid_of(alpha, "silo_node.node_process")
+    runtime, relay = option_of(porter, "--runtime"), f"127.0.0.1:{ward.tap.port}"
+    eventually(lambda: any(tcp.remote == relay for tcp in tcp_of(supernode)), 20, "the SuperNode speaks to the centre")
+    seen = {process: tcp_of(process) for process in (alpha.process.pid, *alpha.processes())}
+    assert {tcp.local for found in seen.values() for tcp in found if tcp.listens} == {runtime}
+    outgoing = {
+        (process, tcp.remote) for process, found in seen.items() for tcp in found if not tcp.listens and tcp.local != runtime
+    }
+    assert outgoing <= {(supernode, relay), (porter, runtime)}
+    doors = {tcp.local for process in centre.processes() for tcp in tcp_of(process) if tcp.listens}
+    assert doors == {f"127.0.0.1:{ward.port}", superlink_of(ward).address}
 
 
 def test_nobody_else_can_read_what_is_private(ward: TappedWard) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from flower_processes import eventually, free_port
 from hospitals_on_disk import Answer, Command, Hospital, deal, write_study
 
 from coordinator.studies import StudyState, folders
+from wardround.supervision.house import read_state
 
 UP_SECONDS = 120.0
 STOP_SECONDS = 40.0
@@ -51,6 +53,22 @@ class Service:
     def processes(self) -> list[int]:
         """Give all processes below it."""
         return descendants(self.process.pid)
+
+    def running(self, module: str) -> int:
+        """Give the process below it that runs a module."""
+
+        def look() -> int | None:
+            for process in self.processes():
+                try:
+                    words = Path(f"/proc/{process}/cmdline").read_bytes().decode().split("\0")
+                except OSError:
+                    continue
+                if module in words and "wardround.supervision.leash" not in words:
+                    return process
+            return None
+
+        found: int = eventually(look, what=f"{self.name} runs {module}")
+        return found
 
 
 def descendants(root: int) -> list[int]:
@@ -172,6 +190,20 @@ class Ward:
 
         found: StudyState = eventually(look, seconds, f"{name} gets there")
         return found
+
+    def codes(self, state: StudyState, site: str) -> list[str]:
+        """Give a hospital's codes over all visits of a study that has ended."""
+        visits = json.loads((self.centre / str(state.release) / "history.json").read_text())["visits"]
+        return [silo["code"] for visit in visits for silo in visit["silos"] if silo["site"] == site and silo["code"]]
+
+    def whole(self, hospital: Hospital, seconds: float = UP_SECONDS) -> None:
+        """Wait until all processes of a hospital are ready."""
+
+        def look() -> bool:
+            state = read_state(hospital.folder / "run")
+            return state is not None and all(process.state == "ready" for process in state.processes)
+
+        eventually(look, seconds, f"{hospital.folder.name} is whole")
 
     def stop(self) -> None:
         """End everything; kill what does not end."""

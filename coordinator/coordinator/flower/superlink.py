@@ -185,7 +185,7 @@ def bind(address: tuple[str, int]) -> socket.socket:
     """Take a port.
 
     Raises:
-        Refused: X-USAGE when it is taken or not ours to take.
+        Refused: N-PORT when it is taken or not ours to take.
     """
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -203,6 +203,7 @@ class Conductor:
             self._caller.forget(core)
             if closed.visit.away and attempt < rules.retries:
                 time.sleep(max(0.0, min(AWAY_SECONDS * 2**attempt, rules.deadline_seconds - closed.visit.seconds)))
+        self._caller.dismiss(core)
         raise Refused([_failed(self._bundle, record) for record in self._outcome.history[-1:]])
 
     def _attempt(self, core: TaskCore, attempt: int, weights: Vector | None, encoding: Encoding | None) -> _Closed:

@@ -161,7 +161,7 @@ class Caller:
         return Outgoing(site, seal("task", task, self._key, arrays), seconds)
 
     def dismiss(self, core: TaskCore) -> None:
-        """Withdraw a task where it is still under way: its visit is closed."""
+        """Withdraw a task where it is still under way: its visit is closed, or will not be repeated."""
         for sent in [*self._stale.values(), *self._resting]:
             if sent.expected.core == core and sent.working:
                 self._withdraw(sent)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wardround.console import format_option
 from wardround.errors import refuse
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from wardround_lab.demo.story import Demo
 
 DEFAULT_FOLDER = "wardround-demo"
 RUN = "run"
@@ -19,17 +25,28 @@ RUN = "run"
     type=click.Path(path_type=Path, file_okay=False),
     help=f"Where to put everything; new or empty [default: a new folder under {DEFAULT_FOLDER}/].",
 )
+@click.option("--in-process", is_flag=True, help="Run everything in this one process: no network, no services.")
 @format_option
-def demo(folder: Path | None, form: str) -> int:
+def demo(folder: Path | None, in_process: bool, form: str) -> int:  # noqa: FBT001  (click's options)
     """Train one model over four hospitals on this machine. Real patients, made-up split.
 
     The 569 records of the Wisconsin diagnostic breast cancer data are dealt to four made-up hospitals, each with its own
-    language, units, codes and file format. Then the hospitals check their records, approve the study, train in rounds, and
-    a model is released with its report. Nothing is asked and nothing is downloaded.
+    language, units, codes and file format. A centre and the hospitals start, each with processes of its own, and meet over
+    TLS on this machine's loopback; the hospitals check their records, approve the study, train in rounds, and a model is
+    released with its report. Nothing is asked and nothing is downloaded. Ctrl-C stops everything.
     """
-    from wardround_lab.demo.flow import conduct
+    from wardround_lab.demo.story import conduct
 
-    return conduct(new_folder() if folder is None else empty_folder(folder), form)
+    def way(folder: Path, screen: Console) -> Demo:
+        if in_process:
+            from wardround_lab.demo import flow
+
+            return flow.run(folder, screen)
+        from wardround_lab.demo import processes
+
+        return processes.run(folder, screen)
+
+    return conduct(new_folder() if folder is None else empty_folder(folder), form, way)
 
 
 def new_folder() -> Path:

@@ -40,6 +40,20 @@ class HouseState(Value):
     processes: tuple[ProcessState, ...]
 
 
+LOCK_TRIES = 5
+LOCK_PAUSE_SECONDS = 0.05
+
+
+def _taken(file: int) -> bool:
+    """Take a lock; somebody who only looks at who runs holds it for a moment, which is waited out."""
+    for _ in range(LOCK_TRIES):
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(LOCK_PAUSE_SECONDS)
+    return False
+
+
 class Lock:
     """The right to run in a directory: held by a process, gone with it, however it ends."""
 
@@ -51,9 +65,7 @@ class Lock:
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _taken(self._file):
             os.close(self._file)
             raise refuse(
                 "V-RUNNING",
@@ -61,7 +73,7 @@ class Lock:
                 "One supervisor runs in a directory",
                 "there is one already",
                 "stop it first, or look at its status",
-            ) from None
+            )
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, str(os.getpid()).encode(), 0)
 
@@ -130,7 +142,9 @@ def run_house(
             states[name] = state
             processes = tuple(ProcessState(name=each, state=now) for each, now in states.items())
             with suppress(Refused):  # a full disk must not end the processes that work
-                write_atomic(folder / STATE, canonical_bytes(model_json(HouseState(since=since, processes=processes))))
+                write_atomic(
+                    folder / STATE, canonical_bytes(model_json(HouseState(since=since, processes=processes))), mode=0o600
+                )
 
         supervisor = Supervisor(children, logs, report)
 

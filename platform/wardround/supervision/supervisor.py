@@ -40,7 +40,7 @@ class Child:
         environment: on top of the supervisor's own, or in its place if ``whole_environment``.
         ready: says whether it does its work by now; asked until it does.
         patience_seconds: how long it may take to become ready at the first start.
-        explain: turns an exit status at the first start into an error for people, where it can.
+        explain: turns an exit status at the first start (0: it runs, but is not ready) into an error for people, where it can.
         group: processes of one group live and die together: when one ends, the others are stopped, and all start anew.
         folder: where it runs (short relative paths, for sockets).
         patient_note: told once when it ends during its patience and is started again; None: its end is an error at once.
@@ -148,7 +148,9 @@ class Supervisor:
                 self._report(run.child.name, run.state)
                 return
             if time.monotonic() > end:
-                raise _not_started(run, f"it was not ready after {run.child.patience_seconds:.0f} seconds")
+                raise run.child.explain(0) or _not_started(
+                    run, f"it was not ready after {run.child.patience_seconds:.0f} seconds"
+                )
             time.sleep(0.05)
 
     def _try_again(self, run: _Run, status: int, begun: float) -> None:

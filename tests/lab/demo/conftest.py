@@ -9,7 +9,8 @@ from approved_study import fixed_keys
 from rich.console import Console
 
 from wardround_lab.demo.baselines import Ward, gather
-from wardround_lab.demo.flow import Demo, run
+from wardround_lab.demo.flow import run
+from wardround_lab.demo.story import Demo
 
 
 @pytest.fixture(scope="session")

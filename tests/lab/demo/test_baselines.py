@@ -12,8 +12,8 @@ from silo_node.training.encode import encode
 from wardround.contract.library import find
 from wardround.study.model import Study
 from wardround_lab.demo.baselines import Ward, gather, learn, learn_alone, learn_pooled, own_encoding, score_counts
-from wardround_lab.demo.flow import Demo
 from wardround_lab.demo.hospitals import SCHEMA, make_hospitals
+from wardround_lab.demo.story import Demo
 
 
 def test_a_federation_of_one_is_that_hospital_alone(tmp_path: Path, made: Demo) -> None:

@@ -145,6 +145,31 @@ def test_patience_starts_it_again(tmp_path, capsys):
     assert capsys.readouterr().out.count("a moment") == 1
 
 
+def test_patience_ends_when_waiting_is_not_worth_it(tmp_path):
+    """A process that says that waiting does not help is an error long before its patience is over."""
+    asked = []
+
+    def patient(seconds: float) -> bool:
+        asked.append(seconds)
+        return len(asked) < 2
+
+    child = Child(
+        "shy",
+        [sys.executable, "-c", "exit(1)"],
+        ready=lambda: False,
+        patience_seconds=600.0,
+        patient_note="a moment",
+        patient=patient,
+    )
+    begun = time.monotonic()
+    with pytest.raises(Refused) as refused:
+        Supervisor([child], tmp_path / "logs", lambda *_: None).start()
+    assert refused.value.codes == ("V-CHILD",)
+    assert asked == sorted(asked)
+    assert len(asked) == 2
+    assert time.monotonic() - begun < PATIENCE
+
+
 def test_nothing_outlives_a_killed_supervisor(tmp_path):
     """When the supervisor is killed, the kernel ends its processes."""
     code = (

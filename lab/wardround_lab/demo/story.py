@@ -1,0 +1,106 @@
+"""What both ways of the demonstration share: the words, the names, and the report at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from coordinator.release.comparison import Comparison
+from coordinator.rounds.outcome import Outcome
+from silo_node.configuration import Site
+from wardround.canonical import model_json
+from wardround.console import print_json, print_problems
+from wardround.study.bundle import SUFFIX, Bundle
+from wardround_lab.demo.tables import final_tables
+
+STUDY = "study.yaml"
+CENTRE, CENTRE_NAME = "centre", "Demonstration centre"
+RELEASE = "release"
+BUNDLE = f"breast-mass{SUFFIX}"
+ROUNDS = "rounds"
+APPROVER, ROLE = "A. Demo", "made-up data protection officer"
+NOTE = (
+    "Real patients, made-up split: the records are the 569 of the Wisconsin diagnostic breast cancer data, the hospitals and "
+    "who lies in which are made up. It is an easy task: nearly every model orders the patients well. Pooled and alone are "
+    "shown because a demonstration has all records at hand; a real study has not, and withholds what the hospitals withhold."
+)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demonstration made: the study, what became of it, and how it compares."""
+
+    folder: Path
+    bundle: Bundle
+    sites: tuple[Site, ...]
+    outcome: Outcome
+    comparison: Comparison | None
+
+    @property
+    def release(self) -> Path:
+        """Where the release lies."""
+        return self.folder / RELEASE
+
+
+def conduct(folder: Path, form: str, way: Callable[[Path, Console], Demo]) -> int:
+    """Run the demonstration one way in an empty folder, and report; gives the study's exit status."""
+    screen = Console(stderr=form == "json", highlight=False)
+    begun = time.monotonic()
+    screen.print("[bold]Wardround demo[/]: real patients, made-up split. Everything stays on this machine.\n")
+    made = way(folder, screen)
+    if form == "json":
+        print_json(
+            {
+                "status": made.outcome.status,
+                "summary": made.outcome.summary,
+                "study_hash": made.bundle.study_hash,
+                "rounds": made.outcome.rounds,
+                "best_round": made.outcome.best_round,
+                "stopped": made.outcome.stopped,
+                "counted": list(made.outcome.counted),
+                "folder": str(folder),
+                "release": str(made.release),
+                "seconds": round(time.monotonic() - begun, 1),
+                "comparison": None if made.comparison is None else model_json(made.comparison),
+                "problems": [dict(problem.as_json()) for problem in made.outcome.problems],
+            }
+        )
+        return made.outcome.exit_status
+    if made.outcome.problems:
+        print_problems(made.outcome.problems)
+    if made.comparison is not None:
+        screen.print()
+        for part in final_tables(made.comparison, made.outcome):
+            screen.print(part)
+        screen.print(f"\n{escape(NOTE)}")
+    screen.print(f"\nStudy: [bold]{escape(made.outcome.summary)}[/], {time.monotonic() - begun:.0f} s.")
+    screen.print(f"Report: {escape(str(made.release / 'report.html'))}", soft_wrap=True)
+    return made.outcome.exit_status
+
+
+def write_study(folder: Path) -> Path:
+    """Write the demonstration's study file into its folder."""
+    path = folder / STUDY
+    path.write_bytes(files("wardround_lab.demo").joinpath(STUDY).read_bytes())
+    return path
+
+
+@contextmanager
+def show_step(screen: Console, name: str, text: str) -> Iterator[None]:
+    """Show one line for a step: that it is being done, and how long it took when it is done."""
+    begun = time.monotonic()
+    line = f"[bold]{name:<11}[/]{escape(text)}"
+    if name == ROUNDS or not screen.is_terminal:  # the rounds have a display of their own
+        screen.print(line)
+        yield
+        return
+    with screen.status(line):
+        yield
+    screen.print(f"{line} [dim]({time.monotonic() - begun:.1f} s)[/]")

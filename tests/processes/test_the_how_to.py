@@ -1,0 +1,221 @@
+"""The how-tos for hospital IT and for the centre's operator, followed to the letter on one machine with real processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from flower_processes import eventually, free_port
+from hospitals_on_disk import write_hospital, write_study
+
+ROOT = Path(__file__).resolve().parents[2]
+HOW_TO = ROOT / "docs" / "how-to"
+DOCUMENTED = "centre.example.org:8443"
+"""The centre's address in the pages; the test puts a port of this machine in its place."""
+RECEIVED = "first-round.wardround"
+"""The bundle's name in the hospital's page; it says to write inbox/... for one that came over the channel."""
+LOOKS = ("review", "check", "studies", "status", "ledger")
+SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def tools() -> SimpleNamespace:
+    """Give what the documentation's own tests read pages with."""
+    found: dict[str, Any] = {}
+    for name in ("conftest", "test_commands"):
+        found.update(_module(f"wardround_docs_{name}", ROOT / "tests" / "docs" / f"{name}.py"))
+    return SimpleNamespace(read_page=found["read_page"], shown=found["shown"])
+
+
+def _module(name: str, path: Path) -> dict[str, Any]:
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return vars(module)
+
+
+class Person:
+    """Somebody with a page and a terminal in a folder."""
+
+    def __init__(self, tools: SimpleNamespace, page: str, folder: Path, address: str) -> None:
+        self.shown = tools.shown
+        self.page = tools.read_page(HOW_TO / page)
+        self.folder = folder
+        self.said: dict[str, str] = {DOCUMENTED: address}
+        self.typed: list[str] = []
+        self.services: list[subprocess.Popen[str]] = []
+
+    def section(self, heading: str) -> list[Any]:
+        """Give the commands under a heading; there are some."""
+        lines = self.page.text.splitlines()
+        first = lines.index(f"## {heading}") + 1
+        last = next((at for at, line in enumerate(lines, 1) if at > first and line.startswith("## ")), len(lines) + 1)
+        blocks = [block for block in self.page.blocks if first < block.line < last and block.language == "console"]
+        commands = [command for block in blocks for command in block.commands]
+        assert commands, heading
+        return commands
+
+    def follow(self, *headings: str) -> None:
+        """Type every command under some headings, and see what the page shows."""
+        for heading in headings:
+            for command in self.section(heading):
+                if re.fullmatch(r"cd \S+", command.text):
+                    self.folder = self.folder / command.text.removeprefix("cd ")
+                elif " start " in command.text:
+                    self.serve(command)
+                else:
+                    self.type(command)
+
+    def type(self, command: Any) -> None:
+        """Run one command to its end."""
+        text = self._here(command.text)
+        done = subprocess.run(
+            ["bash", "-uo", "pipefail", "-c", text],
+            cwd=self.folder,
+            env=environment(),
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}"
+        self._compare(command, done.stdout)
+
+    def serve(self, command: Any) -> None:
+        """Start a service in a terminal of its own, and wait until it has said what the page shows."""
+        log = self.folder / "terminal.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {self._here(command.text)}"],
+                cwd=self.folder,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                text=True,
+            )
+        self.services.append(process)
+
+        def up() -> bool:
+            assert process.poll() is None, log.read_text()
+            return " is up" in log.read_text()
+
+        eventually(up, SECONDS, command.text)
+        self._compare(command, log.read_text())
+
+    def _here(self, text: str) -> str:
+        for documented, here in self.said.items():
+            text = text.replace(documented, here)
+        self.typed.append(text)
+        return text
+
+    def _compare(self, command: Any, output: str) -> None:
+        expected = tuple(line.replace(DOCUMENTED, self.said[DOCUMENTED]) for line in command.expected)
+        absent = self.shown(expected, output)
+        assert absent is None, f"{command.text}: not in the output: {absent!r}\n{output}"
+
+    def end(self) -> None:
+        """Close the terminals, whatever still runs in them."""
+        for process in self.services:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.services:
+            process.wait(SECONDS)
+
+
+def environment() -> dict[str, str]:
+    """Give a terminal's environment: our commands are on its path."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def named(folder: Path, name: str, rows: range) -> None:
+    """Write a hospital as the pages have it."""
+    site = Path(write_hospital(folder, folder.name, rows).site)
+    site.write_text(site.read_text().replace(f"name: Hospital {folder.name}", f"name: {name}"))
+
+
+def build(folder: Path) -> None:
+    """Do the study author's part."""
+    study = {"name": "first-round", "title": "Is a breast mass malignant?", "author": "Your name", "silos": {"minimum": 2}}
+    write_study(folder / "study.yaml", **study)
+    words = ["--coordinator", "centre/coordinator.json", "--silo", "north/request.json", "--silo", "south/request.json"]
+    command = [sys.executable, "-m", "wardround", "study", "build", "study.yaml", *words, "--out", RECEIVED]
+    subprocess.run(command, cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL, timeout=SECONDS)
+
+
+def test_the_pages_lead_from_nothing_to_a_release(tools: SimpleNamespace, tmp_path: Path) -> None:
+    """Who types what the pages say gets what they show; a hospital needs four commands from installation to training."""
+    named(tmp_path / "north", "Northern Infirmary", range(200))
+    named(tmp_path / "south", "Southern Hospital", range(200, 400))
+    address = f"localhost:{free_port()}"
+    operator = Person(tools, "run-a-centre.md", tmp_path, address)
+    hospital = Person(tools, "hospital-it-join-a-study.md", tmp_path, address)
+    other = Person(tools, "hospital-it-join-a-study.md", tmp_path / "south", address)
+    try:
+        operator.follow("Make the centre, once", "Start it")
+        hospital.follow("Make your keys, once")
+        shutil.copy(tmp_path / "north" / "request.json", tmp_path / "north-request.json")  # the mail
+        operator.follow("Let a hospital in")
+        shutil.copy(tmp_path / "centre" / "invitations" / "north.json", tmp_path / "north" / "invitation.json")
+        hospital.follow("Join the centre, once", "Start the node")
+
+        four = [command for command in _of_hospital(hospital) if _word(command.text) not in LOOKS]
+        assert [_word(command.text) for command in four] == ["init", "join", "start", "approve"]
+        for command in four[:3]:  # another hospital: these, and nothing else
+            if _word(command.text) == "join":
+                (enrol,) = operator.section("Let a hospital in")
+                shutil.copy(tmp_path / "south" / "request.json", tmp_path / "south-request.json")
+                operator.said["north"] = "south"
+                operator.type(SimpleNamespace(text=enrol.text, expected=()))
+                del operator.said["north"]
+                shutil.copy(tmp_path / "centre" / "invitations" / "south.json", tmp_path / "south" / "invitation.json")
+            plain = SimpleNamespace(text=command.text, expected=())
+            (other.serve if _word(command.text) == "start" else other.type)(plain)
+
+        build(tmp_path)
+        operator.type(
+            SimpleNamespace(text=operator.section("Submit a study")[0].text, expected=("Submitted first-round 1.0.0…",))
+        )
+        for person in (hospital, other):
+            (received,) = eventually(lambda person=person: list((person.folder / "inbox").glob("*.wardround")), SECONDS, "offer")
+            person.said[RECEIVED] = f"inbox/{received.name}"
+        hospital.follow("Read what is asked", "Approve, or do not")
+        other.type(SimpleNamespace(text=four[3].text, expected=()))
+
+        operator.follow("Look on")
+        assert list((tmp_path / "centre" / "releases").glob("first-round-1.0.0-*/report.html"))
+        hospital.follow("Stop the node")
+        operator.follow("Stop it")
+        assert [process.wait(SECONDS) for process in (*hospital.services, *operator.services)] == [0, 0]
+    finally:
+        for person in (hospital, other, operator):
+            person.end()
+    changing = [_word(text) for text in other.typed if text.startswith("wardround silo")]
+    assert changing == ["init", "join", "start", "approve"]
+
+
+def _of_hospital(hospital: Person) -> list[Any]:
+    """Give the hospital's commands up to its approval, in the order of the page."""
+    headings = ("Make your keys, once", "Join the centre, once", "Start the node", "Read what is asked", "Approve, or do not")
+    commands = [command for heading in headings for command in hospital.section(heading)]
+    return [command for command in commands if command.text.startswith("wardround silo")]
+
+
+def _word(text: str) -> str:
+    return text.split()[2]

@@ -1,0 +1,75 @@
+"""A hospital whose porter lies: rogue_hospital.py SITE_YAML runs it, with the real SuperNode and trainer.
+
+Its answers to statistics are honest. The changes of weights of its rounds are made into rubbish and signed with the
+hospital's real key: not a number in the first round, too short in the second, bytes that nobody can read in the third.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from silo_node import house, node_process
+from silo_node.configuration import Site, load_site
+from silo_node.identity import signing_key
+from silo_node.joining import load_joined
+from silo_node.node import MakeWorker, Node, open_node
+from silo_node.porter.gate import Release
+from silo_node.porter.porter import Porter
+from wardround.identity.keys import PublicKey, SigningKey
+from wardround.messages.envelope import Envelope, digests, read, seal
+from wardround.messages.round import ANSWER, Reply, RoundResult
+from wardround.supervision.house import run_house
+
+
+@dataclasses.dataclass
+class Liar:
+    """Stands before a real porter."""
+
+    porter: Porter
+    key: SigningKey
+    lies: int = 0
+
+    def visit(self, envelope: Envelope) -> Release:
+        """Answer as the porter does, but for the changes of weights."""
+        release = self.porter.visit(envelope)
+        reply = read(release.envelope, ANSWER)
+        if not isinstance(reply, Reply) or not isinstance(reply.result, RoundResult):
+            return release
+        self.lies += 1
+        (honest,) = release.envelope.arrays
+        if self.lies % 3 == 0:
+            return Release(Envelope(message=b"\x93\x00rubbish", signature="0" * 128, arrays=(honest,)))
+        change = np.frombuffer(honest, dtype="<f4").copy()
+        change[0] = np.nan
+        arrays = (change.tobytes(),) if self.lies % 3 == 1 else (honest[:-4],)
+        return Release(seal("reply", reply.model_copy(update={"bodies": digests(arrays)}), self.key, arrays))
+
+
+def open_rogue(site: Site, make_worker: MakeWorker, coordinator: PublicKey | None = None) -> Node:
+    """Open the node with the liar in its porter's place."""
+    node = open_node(site, make_worker, coordinator)
+    return dataclasses.replace(node, porter=Liar(node.porter, signing_key(site.folder)))  # type: ignore[arg-type]
+
+
+def start(site_file: Path) -> None:
+    """Run all processes of the hospital, as `silo start` does, with the liar's in place of the porter's."""
+    site = load_site(site_file)
+    children = house.children(site, load_joined(site.folder))
+    porter = next(child for child in children if child.name == "porter")
+    command = [word for word in porter.command if word not in ("-m", "silo_node.node_process")]
+    command[1:1] = [str(Path(__file__).absolute()), "porter"]
+    lying = dataclasses.replace(porter, command=command)
+    processes = [lying if child is porter else child for child in children]
+    run_house(house.run_folder(site), site.make_directory("logs"), f"site {site.file.site}", processes, "The liar is up.")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "porter":
+        del sys.argv[1]
+        node_process.open_node = open_rogue
+        sys.exit(node_process.main())
+    start(Path(sys.argv[1]))
