@@ -25,3 +25,19 @@ def test_data() -> Path:
     folder = Path(named)
     assert folder.is_dir(), f"WARDROUND_TEST_DATA names no folder: {folder}"
     return folder
+
+
+@pytest.fixture
+def wardround(capsys):
+    """Run a wardround command in this process, and give its exit status and output."""
+    from hospitals_on_disk import Answer
+
+    from wardround.console import run
+
+    def command(*words):
+        capsys.readouterr()
+        status = run([str(word) for word in words])
+        output = capsys.readouterr()
+        return Answer(status, output.out, output.err)
+
+    return command

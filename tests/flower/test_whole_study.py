@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from flower_processes import Processes, SuperLink, SuperNode, plain_environment, start_supernode
-from hospitals_on_disk import Answer, Command, Ready, deal, prepare
+from hospitals_on_disk import Command, Ready, deal, prepare
 
 from coordinator.flower.grid import FlowerGrid
 from coordinator.flower.run import serve_run
@@ -17,7 +17,6 @@ from coordinator.rounds.conductor import Conductor
 from coordinator.rounds.outcome import Outcome
 from silo_node.configuration import load_site
 from wardround.canonical import model_json, sha256
-from wardround.console import run
 from wardround.study.bundle import Bundle, read_bundle
 from wardround.weights.packing import to_bytes
 from wardround_lab.simulate import simulate
@@ -41,19 +40,6 @@ class Stopwatch:
 
     def closed(self, record) -> None:
         self.visits.append((record.purpose, time.monotonic() - self._begun))
-
-
-@pytest.fixture
-def wardround(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run a wardround command in this process."""
-
-    def command(*words: object) -> Answer:
-        capsys.readouterr()
-        status = run([str(word) for word in words])
-        output = capsys.readouterr()
-        return Answer(status, output.out, output.err)
-
-    return command
 
 
 def without_times(value):

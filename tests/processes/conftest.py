@@ -3,23 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hospitals_on_disk import Answer, Command
 from ward_on_processes import Ward, make_ward
-
-from wardround.console import run
-
-
-@pytest.fixture
-def wardround(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run a wardround command in this process and give its exit status and output."""
-
-    def command(*words: object) -> Answer:
-        capsys.readouterr()
-        status = run([str(word) for word in words])
-        output = capsys.readouterr()
-        return Answer(status, output.out, output.err)
-
-    return command
 
 
 @pytest.fixture
