@@ -138,7 +138,7 @@ def prepare(folder: Path, records: int, rounds: int) -> int:
         _quietly("silo", "join", invitation, "--site", path)
     sites = [load_site(path) for path in paths]
     members = [load_identity(site.folder) for site in sites]
-    bundle = make_bundle(study_of(rounds), contract, make_roster(load_centre(centre)[0], members))
+    bundle = make_bundle(study_of(rounds), contract, make_roster(load_centre(centre).coordinator, members))
     bundle.write(folder / BUNDLE)
     person = Approver(name="Benchmark", role="benchmark")
     for site, member in zip(sites, members, strict=True):

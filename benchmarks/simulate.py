@@ -130,7 +130,7 @@ def prepare(folder: Path, records: int, rounds: int) -> None:
     sites = [load_site(path) for path in paths]
     members = [create_identity(site.folder, site.file.site, site.file.name) for site in sites]
     create_centre(folder / "centre", "Benchmark")
-    bundle = make_bundle(study_of(rounds), contract, make_roster(load_centre(folder / "centre")[0], members))
+    bundle = make_bundle(study_of(rounds), contract, make_roster(load_centre(folder / "centre").coordinator, members))
     bundle.write(folder / "benchmark.wardround")
     person = Approver(name="Benchmark", role="benchmark")
     for site, member in zip(sites, members, strict=True):
@@ -156,10 +156,10 @@ class Watcher:
 def subject(folder: Path) -> np.ndarray:
     """Conduct the study from its bundle; gives the last weights, and keeps the encoding for the floor."""
     sites = [load_site(folder / name / "site.yaml") for name in SITES]
-    key = load_centre(folder / "centre")[1]
+    centre = load_centre(folder / "centre")
     with Clock("subject"):
         bundle = read_bundle(folder / "benchmark.wardround")
-        outcome = simulate(bundle, sites, key, Watcher())
+        outcome = simulate(bundle, sites, centre, Watcher())
     assert outcome.status == "complete", outcome.problems
     assert outcome.encoding is not None
     assert outcome.last is not None

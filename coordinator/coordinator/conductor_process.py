@@ -10,16 +10,18 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 from coordinator.flower.control import Control
 from coordinator.flower.grid import FlowerGrid
 from coordinator.flower.run import Run, SuperLinkAddress, serve_run
 from coordinator.identity import centre_files, enrolled, load_centre
+from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys
 from coordinator.rounds.grid import Grid
 from coordinator.scheduler import MakeGrid, Scheduler
 from wardround.errors import Refused
+from wardround.identity.encryption import EncryptionKey
+from wardround.identity.roster import Roster
 from wardround.transport.channel import Secret, TransportFault
 
 log = logging.getLogger("conductor")
@@ -54,7 +56,7 @@ def _leave(stop: threading.Event) -> None:
 
 
 def _serve(folder: Path, private: str, ready: Path, stop: threading.Event) -> None:
-    _, key = load_centre(folder)
+    centre = load_centre(folder)
     files = centre_files(folder)
     link = SuperLinkAddress(
         private, files.authority.read_bytes(), files.token.read_text().strip(), Secret(files.secret.read_bytes())
@@ -62,7 +64,7 @@ def _serve(folder: Path, private: str, ready: Path, stop: threading.Event) -> No
     with serve_run(link) as run, link.control() as control:
         nodes = _Nodes(folder, control)
         nodes.register()
-        scheduler = Scheduler(folder, key, _grids(run, control))
+        scheduler = Scheduler(folder, centre.key, _grids(run, control, centre.encryption))
         scheduler.recover()
         ready.touch(mode=0o600)
         log.info("ready")
@@ -93,9 +95,10 @@ class _Nodes:
                 log.info("site %s may connect", member.site)
 
 
-def _grids(run: Run, control: Control) -> MakeGrid:
-    def make(keys: Mapping[str, bytes]) -> Grid:
-        return FlowerGrid(run.channel, run.run_id, {site: control.register(key) for site, key in keys.items()})
+def _grids(run: Run, control: Control, key: EncryptionKey) -> MakeGrid:
+    def make(roster: Roster) -> Grid:
+        nodes = {member.site: control.register(member.node_key.encode()) for member in roster.silos}
+        return EncryptedGrid(FlowerGrid(run.channel, run.run_id, nodes), encryption_keys(roster), key)
 
     return make
 

@@ -61,7 +61,7 @@ def check_enrolment(folder: Path, member: Member) -> bool:
     Raises:
         Refused: I-ENROLLED, I-KEYS, all at once; K-FORMAT when an entry of the centre cannot be read.
     """
-    coordinator, _ = load_centre(folder)
+    coordinator = load_centre(folder).coordinator
     known = {other.site: other for other in enrolled(folder)}
     before = known.pop(member.site, None)
     problems: list[Problem] = []
@@ -76,7 +76,7 @@ def check_enrolment(folder: Path, member: Member) -> bool:
                 "if it is another hospital, it needs another site name",
             )
         )
-    if len({coordinator.signing_key, *member.keys}) != 1 + len(member.keys):
+    if len({*coordinator.keys, *member.keys}) != len(coordinator.keys) + len(member.keys):
         problems.append(_used_twice(member, "a key stands twice in it, or is the centre's own"))
     problems += [
         _used_twice(member, f"a key in it is enrolled for the site {other.site!r}")
@@ -113,9 +113,9 @@ def enrol(
     """
     moment = now or datetime.now(UTC)
     again = check_enrolment(folder, member)
-    coordinator, key = load_centre(folder)
+    centre = load_centre(folder)
     address, authority = load_centre_file(folder).address, centre_files(folder).authority.read_text()
-    signed = invite(member, coordinator, key, address, authority, moment, valid)
+    signed = invite(member, centre.coordinator, centre.key, address, authority, moment, valid)
     note = _note(folder, member, city, contact, moment)
     silo, invitation = silo_path(folder, member.site), folder / INVITATIONS / f"{member.site}.json"
     for path, data in (

@@ -1,6 +1,7 @@
 """The centre's own keys and identity, made in its directory by ``wardround coordinator init``.
 
     keys/coordinator.pem              signs tasks, receipts and invitations
+    keys/encryption.pem               hospitals encrypt their changes of weights to it
     keys/authority.key, .pem          signs the server certificate; hospitals pin the certificate
     keys/server.key, .pem             the public listener's
     keys/token, keys/secret           what the centre's own processes show each other
@@ -8,7 +9,7 @@
     centre.yaml                       name and addresses
     silos/SITE.json                   who is enrolled
 
-A simulation's centre has ``coordinator.pem`` and ``coordinator.json`` only: it opens no connection.
+A simulation's centre has the first two and ``coordinator.json`` only: it opens no connection.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from wardround.canonical import canonical_bytes, model_json
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import new_private_folder, write_atomic, write_new
 from wardround.identity.address import Address, ListenAddress, split_address
+from wardround.identity.encryption import EncryptionKey, load_encryption_key
 from wardround.identity.keys import SigningKey, load_key
 from wardround.identity.roster import Coordinator, Member
 from wardround.identity.tls import issue_server, make_authority
@@ -33,6 +35,7 @@ from wardround.values import PersonName, Value
 
 KEYS = "keys"
 SIGNING = "coordinator.pem"
+ENCRYPTION = "encryption.pem"
 PUBLIC = "coordinator.json"
 SETTINGS = "centre.yaml"
 SILOS = "silos"
@@ -63,14 +66,24 @@ class CentreFiles:
     secret: Path
 
 
-def make_coordinator(name: str, key: SigningKey) -> Coordinator:
-    """Give the public identity of a centre.
+@dataclass(frozen=True)
+class Centre:
+    """A centre's public identity and its private keys."""
+
+    coordinator: Coordinator
+    key: SigningKey
+    encryption: EncryptionKey
+
+
+def make_centre(name: str) -> Centre:
+    """Make new keys and the public identity that they belong to.
 
     Raises:
         Refused: Y-VALUE when the name cannot be shown safely.
     """
+    key, encryption = SigningKey.generate(), EncryptionKey.generate()
     try:
-        return Coordinator(name=name, signing_key=key.public)
+        coordinator = Coordinator(name=name, signing_key=key.public, encryption_key=encryption.public)
     except ValidationError:
         raise refuse(
             "Y-VALUE",
@@ -79,20 +92,21 @@ def make_coordinator(name: str, key: SigningKey) -> Coordinator:
             "this name is not",
             "give another name",
         ) from None
+    return Centre(coordinator, key, encryption)
 
 
 def create_centre(folder: Path, name: str) -> Coordinator:
-    """Make a centre's signing key and its ``coordinator.json`` (the public half only): all that a simulation needs.
+    """Make a centre's own two keys and its ``coordinator.json`` (the public halves only): all that a simulation needs.
 
     Raises:
         Refused: K-EXISTS when there is a key already; Y-VALUE.
     """
-    key = SigningKey.generate()
-    coordinator = make_coordinator(name, key)
+    made = make_centre(name)
     (folder / KEYS).mkdir(mode=0o700, parents=True, exist_ok=True)
-    key.save(folder / KEYS / SIGNING)
-    write_atomic(folder / PUBLIC, canonical_bytes(model_json(coordinator)))
-    return coordinator
+    made.key.save(folder / KEYS / SIGNING)
+    made.encryption.save(folder / KEYS / ENCRYPTION)
+    write_atomic(folder / PUBLIC, canonical_bytes(model_json(made.coordinator)))
+    return made.coordinator
 
 
 def init_centre(folder: Path, settings: CentreFile, also_named: Sequence[str] = ()) -> Coordinator:
@@ -103,8 +117,7 @@ def init_centre(folder: Path, settings: CentreFile, also_named: Sequence[str] = 
     """
     if (folder / KEYS).is_dir() and any((folder / KEYS).iterdir()):
         raise _exist_already()
-    key = SigningKey.generate()
-    coordinator = make_coordinator(settings.name, key)
+    made = make_centre(settings.name)
     authority = make_authority(settings.name)
     server = issue_server(authority, [split_address(settings.address)[0], *also_named])
     private = {
@@ -117,14 +130,15 @@ def init_centre(folder: Path, settings: CentreFile, also_named: Sequence[str] = 
     }
     try:
         with new_private_folder(folder / KEYS) as keys:
-            key.save(keys / SIGNING)
+            made.key.save(keys / SIGNING)
+            made.encryption.save(keys / ENCRYPTION)
             for name, data in private.items():
                 write_new(keys / name, data, mode=0o600)
             write_atomic(folder / SETTINGS, yaml.safe_dump(model_json(settings), sort_keys=False, allow_unicode=True).encode())
-            write_atomic(folder / PUBLIC, canonical_bytes(model_json(coordinator)))
+            write_atomic(folder / PUBLIC, canonical_bytes(model_json(made.coordinator)))
     except FileExistsError:
         raise _exist_already() from None
-    return coordinator
+    return made.coordinator
 
 
 def _exist_already() -> Refused:
@@ -137,8 +151,8 @@ def _exist_already() -> Refused:
     )
 
 
-def load_centre(folder: Path) -> tuple[Coordinator, SigningKey]:
-    """Read the centre's identity and key, and check that they belong together.
+def load_centre(folder: Path) -> Centre:
+    """Read the centre's identity and keys, and check that they belong together.
 
     Raises:
         Refused: K-MISSING, K-MODE, K-FORMAT.
@@ -155,10 +169,10 @@ def load_centre(folder: Path) -> tuple[Coordinator, SigningKey]:
         ) from None
     except ValidationError:
         raise refuse("K-FORMAT", PUBLIC, "The file is as init wrote it", "it was changed", "restore the file") from None
-    key = load_key(folder / KEYS / SIGNING)
-    if key.public != coordinator.signing_key:
-        raise refuse("K-FORMAT", PUBLIC, "The file names this centre's key", "the key is another one", "restore key and file")
-    return coordinator, key
+    key, encryption = load_key(folder / KEYS / SIGNING), load_encryption_key(folder / KEYS / ENCRYPTION)
+    if (key.public, encryption.public) != coordinator.keys:
+        raise refuse("K-FORMAT", PUBLIC, "The file names this centre's keys", "a key is another one", "restore keys and file")
+    return Centre(coordinator, key, encryption)
 
 
 def load_centre_file(folder: Path) -> CentreFile:

@@ -16,6 +16,7 @@ from coordinator.rounds.policy import shortfall
 from coordinator.studies import StudyFolder, StudyState, ended, folders, release_folder
 from wardround.errors import Problem, Refused
 from wardround.identity.keys import SigningKey
+from wardround.identity.roster import Roster
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
 from wardround.messages.offer import OFFER_ANSWER, Offer, OfferState
 from wardround.messages.record import RoundRecord
@@ -30,8 +31,8 @@ FINAL: tuple[OfferState, ...] = ("approved", "rejected", "refused")
 STATE_SECONDS = 0.25
 """How often the state of a running study is written at most."""
 
-MakeGrid = Callable[[Mapping[str, bytes]], Grid]
-"""Makes a grid to the hospitals with these node keys, by site."""
+MakeGrid = Callable[[Roster], Grid]
+"""Makes a grid to exactly the hospitals of a roster."""
 
 
 class StateKeeper:
@@ -213,8 +214,7 @@ class Scheduler:
     def _grid(self, bundle: Bundle) -> Grid:
         """Give the grid to exactly the hospitals of a study's roster: nobody else ever gets anything of it."""
         if bundle.study_hash not in self._grids:
-            keys = {member.site: member.node_key.encode() for member in bundle.roster.silos}
-            self._grids[bundle.study_hash] = self._make_grid(keys)
+            self._grids[bundle.study_hash] = self._make_grid(bundle.roster)
         return self._grids[bundle.study_hash]
 
 

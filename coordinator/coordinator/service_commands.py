@@ -32,7 +32,7 @@ folder_argument = click.argument("folder", type=click.Path(path_type=Path, file_
 @folder_argument
 def start(folder: Path) -> None:
     """Run the centre of FOLDER in the foreground: SuperLink and conductor, until Ctrl-C or `coordinator stop`."""
-    coordinator, _ = load_centre(folder)
+    coordinator = load_centre(folder).coordinator
     settings = load_centre_file(folder)
     check_certificates(folder)
     run_house(
@@ -72,7 +72,7 @@ def submit(bundle_path: Path, folder: Path, form: str) -> None:
 
 def _strangers(bundle: Bundle, folder: Path) -> list[Problem]:
     """Say who on a study's roster is not enrolled here, and whether this is its centre at all."""
-    coordinator, _ = load_centre(folder)
+    coordinator = load_centre(folder).coordinator
     if bundle.roster.coordinator != coordinator:
         raise refuse(
             "P-ROSTER",

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
+from coordinator.identity import Centre
 from coordinator.rounds.conductor import Conductor, Watcher
+from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys
 from coordinator.rounds.outcome import Outcome
 from silo_node.configuration import Site
 from silo_node.identity import load_identity
@@ -14,13 +16,12 @@ from silo_node.node import Node, open_node
 from silo_node.porter.approvals import Approvals
 from silo_node.training.trainer import Trainer
 from wardround.errors import Problem, Refused, raise_all
-from wardround.identity.keys import SigningKey
 from wardround.messages.envelope import Envelope
 from wardround.study.bundle import Bundle
 from wardround_lab.local_grid import Door, LocalGrid
 
 
-def simulate(bundle: Bundle, sites: Sequence[Site], key: SigningKey, watcher: Watcher) -> Outcome:
+def simulate(bundle: Bundle, sites: Sequence[Site], centre: Centre, watcher: Watcher) -> Outcome:
     """Conduct a study over hospitals whose directories are on this machine.
 
     Every hospital must have approved the study, as in deployment.
@@ -38,7 +39,8 @@ def simulate(bundle: Bundle, sites: Sequence[Site], key: SigningKey, watcher: Wa
             open_nodes.callback(_close, node)
             doors[site.file.site] = _door(node)
         with LocalGrid(doors) as grid:
-            return Conductor(bundle, key, grid, watcher).run()
+            encrypted = EncryptedGrid(grid, encryption_keys(bundle.roster), centre.encryption)
+            return Conductor(bundle, centre.key, encrypted, watcher).run()
 
 
 def _open(site: Site) -> Node:

@@ -8,14 +8,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from coordinator.identity import PUBLIC, create_centre, load_centre
+from coordinator.identity import PUBLIC, Centre, create_centre, load_centre
 from coordinator.release.release import require_free, write_release
 from coordinator.rounds.outcome import Outcome
 from silo_node.configuration import Site, load_site
 from silo_node.identity import load_identity
 from wardround.console import format_option, print_json, print_problems, say
 from wardround.errors import Problem, Refused, refuse
-from wardround.identity.keys import SigningKey
 from wardround.models.commands import make_bundle, make_roster
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.study.check import load_study
@@ -54,8 +53,8 @@ def simulate(
     sites = [_site(path) for path in site_paths]
     folder = centre or out / CENTRE
     if study.suffix == SUFFIX:
-        bundle, key = read_bundle(study), load_centre(folder)[1]
-        if key.public != bundle.roster.coordinator.signing_key:
+        bundle, centre_keys = read_bundle(study), load_centre(folder)
+        if centre_keys.key.public != bundle.roster.coordinator.signing_key:
             raise refuse(
                 "P-ROSTER",
                 str(study),
@@ -64,10 +63,10 @@ def simulate(
                 "give that centre's directory with --centre",
             )
     else:
-        bundle, key, study = _bundle_of(study, sites, folder, out, schema_path)
+        bundle, centre_keys, study = _bundle_of(study, sites, folder, out, schema_path)
     with Display(bundle.study, Console(stderr=form == "json")) as display:
         try:
-            outcome = conduct(bundle, sites, key, display)
+            outcome = conduct(bundle, sites, centre_keys, display)
         except Refused as error:
             raise Refused([_with_path(problem, study) for problem in error.problems]) from None
     try:
@@ -80,17 +79,17 @@ def simulate(
 
 def _bundle_of(
     study: Path, sites: list[Site], centre: Path, out: Path, schema_path: tuple[Path, ...]
-) -> tuple[Bundle, SigningKey, Path]:
+) -> tuple[Bundle, Centre, Path]:
     """Build the bundle of a study file for these hospitals; the one that was built before is the same, if nothing changed."""
     found, contract = load_study(study, schema_path)
     members = [load_identity(site.folder) for site in sites]
     if not (centre / PUBLIC).exists():
         create_centre(centre, "Simulation on one machine")
-    coordinator, key = load_centre(centre)
-    bundle = make_bundle(found, contract, make_roster(coordinator, members))
+    keys = load_centre(centre)
+    bundle = make_bundle(found, contract, make_roster(keys.coordinator, members))
     path = out / f"{found.name}{SUFFIX}"
     bundle.write(path)
-    return bundle, key, path
+    return bundle, keys, path
 
 
 def _site(path: Path) -> Site:

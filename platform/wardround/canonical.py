@@ -76,7 +76,7 @@ def digest_bytes(kind: str, version: int, data: bytes) -> str:
     return hashlib.sha256(f"wardround/{kind}/{version}\0".encode() + data).hexdigest()
 
 
-def sha256(data: bytes) -> str:
+def sha256(data: bytes | memoryview) -> str:
     """Give the plain SHA-256 of bytes, as ``sha256sum`` prints it."""
     return hashlib.sha256(data).hexdigest()
 

@@ -21,7 +21,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write_beside(path: Path, data: bytes, mode: int) -> Path:
+def _write_beside(path: Path, data: bytes | memoryview, mode: int) -> Path:
     # a folder that is made for a private file is private too
     path.parent.mkdir(mode=0o777 if mode & 0o077 else 0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -37,7 +37,7 @@ def _write_beside(path: Path, data: bytes, mode: int) -> Path:
     return Path(name)
 
 
-def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
+def write_atomic(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
     """Write a file whole, replacing an older one.
 
     Raises:

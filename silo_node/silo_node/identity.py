@@ -1,6 +1,7 @@
 """A hospital's own keys and identity, made in its directory by ``wardround silo init``.
 
 keys/signing.pem       signs what the node sends
+keys/encryption.pem    the centre encrypts weights and bundles to it
 keys/approval.pem      signs approvals; only the approve command reads it
 keys/node.key          the SuperNode signs in at the centre with it
 keys/runtime.secret    what the hospital's own processes show each other; goes nowhere
@@ -17,12 +18,14 @@ from pydantic import ValidationError
 from wardround.canonical import canonical_bytes, model_json
 from wardround.errors import Refused, refuse
 from wardround.files import new_private_folder, write_atomic, write_new
+from wardround.identity.encryption import EncryptionKey, load_encryption_key
 from wardround.identity.keys import SigningKey, load_key, read_private
 from wardround.identity.roster import Member
 from wardround.identity.tls import make_node_key, node_key_public
 
 KEYS = "keys"
 SIGNING = "signing.pem"
+ENCRYPTION = "encryption.pem"
 APPROVAL = "approval.pem"
 NODE_KEY = "node.key"
 RUNTIME_SECRET = "runtime.secret"  # noqa: S105  (a file's name)
@@ -39,9 +42,15 @@ def create_identity(folder: Path, site: str, name: str) -> Member:
     if _holds_something(folder / KEYS):
         raise _exist_already(site)
     signing, approval, node = SigningKey.generate(), SigningKey.generate(), make_node_key()
+    encryption = EncryptionKey.generate()
     try:
         member = Member(
-            site=site, name=name, signing_key=signing.public, approval_key=approval.public, node_key=node.public.decode()
+            site=site,
+            name=name,
+            signing_key=signing.public,
+            encryption_key=encryption.public,
+            approval_key=approval.public,
+            node_key=node.public.decode(),
         )
     except ValidationError:
         raise refuse(
@@ -54,6 +63,7 @@ def create_identity(folder: Path, site: str, name: str) -> Member:
     try:
         with new_private_folder(folder / KEYS) as keys:
             signing.save(keys / SIGNING)
+            encryption.save(keys / ENCRYPTION)
             approval.save(keys / APPROVAL)
             write_new(keys / NODE_KEY, node.private, mode=0o600)
             write_new(keys / RUNTIME_SECRET, secrets.token_bytes(SECRET_BYTES), mode=0o600)
@@ -97,6 +107,8 @@ def load_identity(folder: Path) -> Member:
         raise refuse("K-FORMAT", REQUEST, "The identity file is as init wrote it", "it was changed", "restore the file") from None
     if signing_key(folder).public != member.signing_key:
         raise _other_key("signing key")
+    if encryption_key(folder).public != member.encryption_key:
+        raise _other_key("encryption key")
     if node_key_public(read_private(folder / KEYS / NODE_KEY)) != member.node_key:
         raise _other_key("node key")
     return member
@@ -111,6 +123,11 @@ def _other_key(which: str) -> Refused:
 def signing_key(folder: Path) -> SigningKey:
     """Read the key that signs this hospital's replies."""
     return load_key(folder / KEYS / SIGNING)
+
+
+def encryption_key(folder: Path) -> EncryptionKey:
+    """Read the key to which the centre encrypts what it sends."""
+    return load_encryption_key(folder / KEYS / ENCRYPTION)
 
 
 def approval_key(folder: Path) -> SigningKey:

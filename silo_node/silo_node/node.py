@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from silo_node.configuration import Site
-from silo_node.identity import load_identity, signing_key
+from silo_node.identity import encryption_key, load_identity, signing_key
 from silo_node.local_log import close_log, open_log
 from silo_node.porter.approvals import Approvals
 from silo_node.porter.gate import EgressPolicy, Gate, Release
@@ -61,6 +61,7 @@ def open_node(site: Site, make_worker: MakeWorker, coordinator: PublicKey | None
     log = open_log(site.make_directory("logs"), identity.site)
     approvals = Approvals(site.folder, identity)
     gate = Gate(identity.site, key, ledger, EgressPolicy(policy.small_cell, policy.smallest_metrics))
-    inbox = None if coordinator is None else Inbox(site.folder, identity, approvals, coordinator)
-    porter = Porter(identity.site, approvals, gate, ledger, make_worker(site, log), log, inbox)
+    encryption = encryption_key(site.folder)
+    inbox = None if coordinator is None else Inbox(site.folder, identity, approvals, coordinator, encryption)
+    porter = Porter(identity.site, encryption, approvals, gate, ledger, make_worker(site, log), log, inbox)
     return Node(porter, ledger, log)

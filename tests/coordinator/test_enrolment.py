@@ -36,7 +36,7 @@ def test_an_enrolled_hospital_is_known_and_invited(centre):
     assert enrolled(centre) == (ALPHA,)
     invitation = read_invitation(done.invitation_path).invitation
     verify_invitation(invitation, ALPHA, datetime.now(UTC))
-    assert invitation.coordinator == load_centre(centre)[0]
+    assert invitation.coordinator == load_centre(centre).coordinator
     assert invitation.address == "centre.example:8443"
     assert invitation.authority.encode() == (centre / "keys" / "authority.pem").read_bytes()
     for name in ("silos", "contacts", "invitations"):
@@ -85,7 +85,7 @@ def test_a_key_stands_for_one_hospital(centre, mine, theirs):
 
 def test_the_centres_key_and_a_key_for_two_purposes_are_no_hospitals(centre):
     """A roster with them could never be made."""
-    for key in (load_centre(centre)[1].public, ALPHA.approval_key):
+    for key in (load_centre(centre).key.public, ALPHA.approval_key):
         assert codes(lambda key=key: check_enrolment(centre, ALPHA.model_copy(update={"signing_key": key}))) == ("I-KEYS",)
 
 

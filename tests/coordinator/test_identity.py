@@ -19,7 +19,7 @@ from wardround.errors import Refused
 from wardround.identity.tls import names_of
 
 SETTINGS = CentreFile(name="The centre", address="centre.example:8443", listen="127.0.0.1:9443")
-PRIVATE = {"coordinator.pem", "authority.key", "authority.pem", "server.key", "server.pem", "token", "secret"}
+PRIVATE = {"coordinator.pem", "encryption.pem", "authority.key", "authority.pem", "server.key", "server.pem", "token", "secret"}
 
 
 def codes(call) -> tuple[str, ...]:
@@ -48,7 +48,8 @@ def test_a_whole_centre_has_its_files_for_its_owner_only(made):
 def test_a_whole_centre_is_read_back(made):
     """Settings, identity and key come back; the certificate names the address's host, the other names and loopback."""
     assert load_centre_file(made) == SETTINGS
-    coordinator, key = load_centre(made)
+    centre = load_centre(made)
+    coordinator, key = centre.coordinator, centre.key
     assert coordinator.name == "The centre"
     assert key.public == coordinator.signing_key
     assert names_of(centre_files(made).certificate.read_bytes()) == ["centre.example", "10.1.2.3", "localhost", "127.0.0.1"]

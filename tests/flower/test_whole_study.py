@@ -14,6 +14,7 @@ from coordinator.flower.grid import FlowerGrid
 from coordinator.flower.run import serve_run
 from coordinator.identity import load_centre
 from coordinator.rounds.conductor import Conductor
+from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys
 from coordinator.rounds.outcome import Outcome
 from silo_node.configuration import load_site
 from wardround.canonical import model_json, sha256
@@ -65,10 +66,11 @@ def conduct(superlink: SuperLink, ready: Ready, bundle: Bundle, watch: Stopwatch
             secret = superlink.folder / name / "secret"
             command = [sys.executable, str(HOSPITAL), hospital.site, nodes[name].address.address, str(secret)]
             processes.start(f"porter-{name}", command, plain_environment())
-        _, key = load_centre(ready.centre)
+        centre = load_centre(ready.centre)
         with serve_run(superlink.link) as flower_run:
             grid = FlowerGrid(flower_run.channel, flower_run.run_id, {name: node.node_id for name, node in nodes.items()})
-            return Conductor(bundle, key, grid, watch).run()
+            encrypted = EncryptedGrid(grid, encryption_keys(bundle.roster), centre.encryption)
+            return Conductor(bundle, centre.key, encrypted, watch).run()
     finally:
         processes.stop()
 
@@ -79,8 +81,8 @@ def test_the_same_study_gives_the_same_bits_over_flower(
     """Same final weights and same round records, but for times; every release is in its hospital's ledger."""
     ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)))
     bundle = read_bundle(ready.bundle)
-    _, key = load_centre(ready.centre)
-    local = simulate(bundle, [load_site(Path(hospital.site)) for hospital in ready.hospitals], key, Stopwatch())
+    centre = load_centre(ready.centre)
+    local = simulate(bundle, [load_site(Path(hospital.site)) for hospital in ready.hospitals], centre, Stopwatch())
     for hospital in ready.hospitals:
         shutil.rmtree(hospital.folder / "ledger")
     watch = Stopwatch()

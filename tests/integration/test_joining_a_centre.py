@@ -40,7 +40,7 @@ def test_three_commands_join_a_hospital(tmp_path: Path, wardround: Command, hosp
     joined = wardround("silo", "join", centre / "invitations" / "alpha.json", "--site", hospital.site, "--format", "json")
     assert joined.status == 0, joined.out
     said = joined.json()
-    assert said["fingerprint"] == load_centre(centre)[0].fingerprint
+    assert said["fingerprint"] == load_centre(centre).coordinator.fingerprint
     assert (said["address"], said["fingerprint_compared"]) == ("centre.example:8443", False)
     again = ("silo", "join", centre / "invitations" / "alpha.json", "--site", hospital.site, "--fingerprint", said["fingerprint"])
     text = wardround(*again)
@@ -76,7 +76,7 @@ def test_init_tells_what_comes_next(tmp_path: Path, wardround: Command) -> None:
     """The fingerprint, when the certificate expires, and the next command; the files are where it says."""
     answer = wardround("coordinator", "init", tmp_path / "centre", *INIT, "--also-named", "10.1.2.3")
     assert answer.status == 0
-    assert load_centre(tmp_path / "centre")[0].fingerprint in answer.out
+    assert load_centre(tmp_path / "centre").coordinator.fingerprint in answer.out
     assert instant(expires(tmp_path / "centre")) in answer.out
     assert "coordinator enrol" in answer.out
     assert "address: centre.example:8443\nlisten: 0.0.0.0:8443\n" in (tmp_path / "centre" / "centre.yaml").read_text()

@@ -11,8 +11,10 @@ from hospitals_on_disk import FEATURES, SCHEMA, Command, Hospital, deal, prepare
 
 import silo_node.training.trainer
 import wardround_lab.simulate
+from coordinator.identity import load_centre
 from coordinator.rounds.grid import Outgoing
 from silo_node.training.encode import Examples
+from wardround.messages.confidential import decrypted
 from wardround.messages.envelope import Envelope
 from wardround_lab.local_grid import LocalGrid
 
@@ -22,7 +24,7 @@ SHORTEST_PIECE = 5
 class Tap(LocalGrid):
     """A grid that keeps every byte that leaves a hospital."""
 
-    outgoing: list[bytes]
+    outgoing: list[Envelope]
 
     def __init__(self, doors: dict[str, object]) -> None:
         """Put the tap between the doors and the grid."""
@@ -37,7 +39,7 @@ class Tap(LocalGrid):
     def _tapped(door: object) -> object:
         def knock(envelope: Envelope) -> Envelope:
             answer: Envelope = door(envelope)  # type: ignore[operator]
-            Tap.outgoing += [answer.message, answer.signature.encode(), *answer.arrays]
+            Tap.outgoing.append(answer)
             return answer
 
         return knock
@@ -101,7 +103,10 @@ def test_no_planted_text_leaves(tmp_path: Path, wardround: Command, monkeypatch:
     ready = prepare(wardround, tmp_path, hospitals)
     answer = ready.simulate(wardround)
     assert answer.status == 3, answer.err
-    outgoing = b"\0".join(Tap.outgoing)
+    key = load_centre(ready.centre).encryption
+    plain = [envelope for each in Tap.outgoing if (envelope := decrypted(each, key)) is not None]
+    assert len(plain) == len(Tap.outgoing), "the centre, and nobody else, reads everything"
+    outgoing = b"\0".join(part for each in plain for part in (each.message, each.signature.encode(), *each.arrays))
     assert b"H-DATA" in outgoing
     assert b"H-FAILED" in outgoing
     assert not found_in(outgoing, texts)

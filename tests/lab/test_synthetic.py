@@ -10,6 +10,7 @@ from approved_study import ApprovedStudy, Unseen, approved
 from sklearn.metrics import roc_auc_score
 
 from coordinator.rounds.conductor import Conductor
+from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys
 from coordinator.rounds.outcome import Outcome
 from silo_node.configuration import load_site
 from silo_node.node import open_node
@@ -103,7 +104,8 @@ def without(ready: ApprovedStudy, site: str | None) -> Outcome:
     nodes = {each.file.site: open_node(each, Trainer) for each in ready.sites if each.file.site != site}
     doors = {name: (lambda envelope, node=node: node.visit(envelope).envelope) for name, node in nodes.items()}
     with LocalGrid(doors) as grid:
-        outcome = Conductor(ready.bundle, ready.key, grid, Unseen()).run()
+        encrypted = EncryptedGrid(grid, encryption_keys(ready.bundle.roster), ready.centre.encryption)
+        outcome = Conductor(ready.bundle, ready.centre.key, encrypted, Unseen()).run()
     for node in nodes.values():
         node.close()
     return outcome

@@ -28,6 +28,7 @@ from wardround.canonical import model_json
 from wardround.chain import read_chain
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Member
+from wardround.messages.confidential import encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal
 from wardround.messages.offer import OFFER_ANSWER, Offer, OfferAnswer
 from wardround.messages.round import ANSWER, ORDER, Reply, SiloRefusal, Task, TaskCore
@@ -66,7 +67,7 @@ def ledger(ward: TappedWard, site: str) -> list[dict]:
 
 def centre_key(ward: TappedWard) -> SigningKey:
     """Give the key of the real centre."""
-    return load_centre(ward.centre)[1]
+    return load_centre(ward.centre).key
 
 
 def bundle_of(ward: TappedWard, name: str) -> Bundle:
@@ -264,15 +265,17 @@ def test_a_strangers_offer_is_refused(ward: TappedWard) -> None:
     ward.command("study", "build", ward.folder / "trial.yaml", *words)
     strange, own = read_bundle(path), centre_key(ward)
     body = (bundle_bytes(strange),)
+    member = bundle_of(ward, "trial").roster.silos[0]
     offer = Offer(to="alpha", study_hash=strange.study_hash, bodies=digests(body))
     for_beta = offer.model_copy(update={"to": "beta"})
     inboxes = [sorted((hospital.folder / "inbox").iterdir()) for hospital in ward.hospitals]
     with our_grid(ward) as grid, trainers_hear_nothing(ward, ["H-SIGNATURE"] * 3):
-        assert refusal(ask(grid, "alpha", seal("offer", offer, load_centre(stranger)[1], body))) == "H-SIGNATURE"
+        assert refusal(ask(grid, "alpha", seal("offer", offer, load_centre(stranger).key, body))) == "H-SIGNATURE"
         assert refusal(ask(grid, "alpha", seal("offer", for_beta, own, body))) == "H-SIGNATURE"
         unsigned = dataclasses.replace(seal("offer", offer, own, body), signature="")
         assert refusal(ask(grid, "alpha", unsigned)) == "H-SIGNATURE"
-        answer = read(ask(grid, "alpha", seal("offer", offer, own, body)), OFFER_ANSWER)
+        good = encrypted_for(seal("offer", offer, own, body), member.encryption_key)
+        answer = read(ask(grid, "alpha", good), OFFER_ANSWER)
         assert isinstance(answer, OfferAnswer)
         assert answer.state == "refused"
     assert [sorted((hospital.folder / "inbox").iterdir()) for hospital in ward.hospitals] == inboxes

@@ -4,7 +4,7 @@ import stat
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from studies_on_paper import party, signing_key
+from studies_on_paper import encryption_key, party, signing_key
 
 from silo_node.identity import create_identity, load_identity
 from silo_node.joining import join, load_joined
@@ -13,8 +13,8 @@ from wardround.identity.invitation import invite
 from wardround.identity.roster import Coordinator
 from wardround.identity.tls import make_authority
 
-CENTRE = Coordinator(name="The centre", signing_key=signing_key("centre").public)
-OTHER = Coordinator(name="Another centre", signing_key=signing_key("other").public)
+CENTRE = Coordinator(name="The centre", signing_key=signing_key("centre").public, encryption_key=encryption_key("centre").public)
+OTHER = Coordinator(name="Another centre", signing_key=signing_key("other").public, encryption_key=encryption_key("other").public)
 AUTHORITY = make_authority("The centre").public.decode()
 MONTH = timedelta(days=30)
 

@@ -14,14 +14,15 @@ from itertools import count
 from pathlib import Path
 from unittest.mock import patch
 
-from studies_on_paper import node_key, signing_key
+from studies_on_paper import encryption_key, node_key, signing_key
 
-from coordinator.identity import create_centre, load_centre
+from coordinator.identity import Centre, create_centre, load_centre
 from coordinator.rounds.outcome import Outcome
 from silo_node.configuration import Site, load_site
 from silo_node.identity import approval_key, create_identity
 from silo_node.porter.approvals import Approver, approve
 from wardround.contract.model import Contract
+from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import SigningKey
 from wardround.models.commands import make_bundle, make_roster
 from wardround.study.bundle import Bundle
@@ -39,6 +40,7 @@ def fixed_keys(seed: str = "tests") -> Iterator[None]:
 
     with (
         patch.object(SigningKey, "generate", lambda: signing_key(new())),
+        patch.object(EncryptionKey, "generate", lambda: encryption_key(new())),
         patch("silo_node.identity.make_node_key", lambda: node_key(new())),
     ):
         yield
@@ -62,15 +64,15 @@ class Unseen:
 
 @dataclass(frozen=True)
 class ApprovedStudy:
-    """A bundle, the hospitals that have approved it, and the centre's key."""
+    """A bundle, the hospitals that have approved it, and the centre with its keys."""
 
     bundle: Bundle
     sites: tuple[Site, ...]
-    key: SigningKey
+    centre: Centre
 
     def conduct(self) -> Outcome:
         """Conduct the study to its end."""
-        return simulate(self.bundle, self.sites, self.key, Unseen())
+        return simulate(self.bundle, self.sites, self.centre, Unseen())
 
 
 def approved(folder: Path, study: Study, contract: Contract, site_files: Sequence[Path]) -> ApprovedStudy:
@@ -79,9 +81,9 @@ def approved(folder: Path, study: Study, contract: Contract, site_files: Sequenc
     with fixed_keys():
         create_centre(folder / "centre", "Centre")
         members = [create_identity(site.folder, site.file.site, site.file.name) for site in sites]
-    coordinator, key = load_centre(folder / "centre")
-    bundle = make_bundle(study, contract, make_roster(coordinator, members))
+    centre = load_centre(folder / "centre")
+    bundle = make_bundle(study, contract, make_roster(centre.coordinator, members))
     person = Approver(name="Dr A", role="data protection officer")
     for site, member in zip(sites, members, strict=True):
         approve(site.folder, bundle, member, approval_key(site.folder), person, timedelta(days=1))
-    return ApprovedStudy(bundle, sites, key)
+    return ApprovedStudy(bundle, sites, centre)

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, derive_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from wardround import PROTOCOL
 from wardround.canonical import sha256
 from wardround.contract.model import Contract
+from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Coordinator, Member, Roster
 from wardround.identity.tls import KeyPair, node_key_pair
@@ -83,6 +85,7 @@ class Party:
     member: Member
     key: SigningKey
     approval_key: SigningKey
+    encryption: EncryptionKey
 
 
 def signing_key(name: str) -> SigningKey:
@@ -90,22 +93,32 @@ def signing_key(name: str) -> SigningKey:
     return SigningKey(Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest()))
 
 
+def encryption_key(name: str) -> EncryptionKey:
+    """Give the encryption key of a name: always the same, as ``signing_key``."""
+    return EncryptionKey(X25519PrivateKey.from_private_bytes(hashlib.sha256(f"{name} reads".encode()).digest()))
+
+
 def node_key(name: str) -> KeyPair:
     """Give the node key of a name: always the same, as ``signing_key``."""
     return node_key_pair(derive_private_key(int(hashlib.sha256(name.encode()).hexdigest(), 16), SECP384R1()))
 
 
+CENTRE_READS = encryption_key("centre")
+
+
 def party(site: str, keys: str = "") -> Party:
     """Make a hospital; with another word for ``keys`` it has other ones."""
     key, approval = signing_key(f"{site} signs{keys}"), signing_key(f"{site} approves{keys}")
+    encryption = encryption_key(f"{site}{keys}")
     member = Member(
         site=site,
         name=f"Hospital {site}",
         signing_key=key.public,
+        encryption_key=encryption.public,
         approval_key=approval.public,
         node_key=node_key(f"{site} signs in{keys}").public.decode(),
     )
-    return Party(member, key, approval)
+    return Party(member, key, approval, encryption)
 
 
 def contract(**changes: Any) -> Contract:
@@ -160,7 +173,7 @@ def paper(sites: tuple[str, ...] = SITES, parties: dict[str, Party] | None = Non
     known = parties or {site: party(site) for site in sites}
     key = signing_key("centre")
     roster = Roster(
-        coordinator=Coordinator(name="The centre", signing_key=key.public),
+        coordinator=Coordinator(name="The centre", signing_key=key.public, encryption_key=CENTRE_READS.public),
         silos=tuple(known[site].member for site in sorted(known)),
     )
     tensors = state()

@@ -168,5 +168,5 @@ def _envelopes(objects: list[bytes]) -> list[Envelope]:
             record = dict(ConfigRecord.inflate(content))
             if "message" in record:
                 arrays = tuple(bytes(record[f"array-{index}"]) for index in range(len(record["sizes"])))
-                found.append(Envelope(record["message"], record["signature"], arrays))
+                found.append(Envelope(record["message"], record["signature"], arrays, record["body_key"]))
     return found

@@ -58,7 +58,7 @@ def run(folder: Path, screen: Console) -> Demo:
             _type(silo_commands, "approve", str(bundle_path), "--site", str(path), "--approver", APPROVER, "--role", ROLE)
     bundle = read_bundle(bundle_path)
     with step(ROUNDS, "the model visits until it no longer improves"), Display(bundle.study, screen) as display:
-        outcome = simulate(bundle, sites, load_centre(folder / CENTRE)[1], display)
+        outcome = simulate(bundle, sites, load_centre(folder / CENTRE), display)
     comparison = None
     if outcome.status != "failed":
         with step("comparison", "one model of all records, and one of each hospital's"):

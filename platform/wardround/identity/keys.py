@@ -12,6 +12,7 @@ from typing import Annotated
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key
 from pydantic import StringConstraints
 
@@ -26,7 +27,8 @@ FINGERPRINT_GROUPS = 6
 """Groups of five digits in a fingerprint: 10**30 values, short enough to read over the phone."""
 
 
-def _domain(kind: str) -> bytes:
+def domain(kind: str) -> bytes:
+    """Give the bytes that stand before everything of a kind that is signed or encrypted."""
     return f"wardround/{PROTOCOL}/{kind}\0".encode()
 
 
@@ -49,7 +51,7 @@ class SigningKey:
 
     def sign(self, kind: str, data: bytes) -> Signature:
         """Sign bytes as being of a kind."""
-        return self._private.sign(_domain(kind) + data).hex()
+        return self._private.sign(domain(kind) + data).hex()
 
     def save(self, path: Path) -> None:
         """Write the key (PKCS 8, PEM), readable by its owner only.
@@ -57,13 +59,26 @@ class SigningKey:
         Raises:
             Refused: K-EXISTS when there is one already: keys are never overwritten.
         """
-        pem = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        try:
-            write_new(path, pem, mode=0o600)
-        except FileExistsError:
-            raise refuse(
-                "K-EXISTS", path.name, "Keys are never overwritten", "a key stands there already", "use it, or move it away first"
-            ) from None
+        write_key(path, private_pem(self._private))
+
+
+def private_pem(private: PrivateKeyTypes) -> bytes:
+    """Give a private key as PKCS 8 in PEM; what protects it is the file's mode."""
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def write_key(path: Path, pem: bytes) -> None:
+    """Write a private key's file, readable by its owner only.
+
+    Raises:
+        Refused: K-EXISTS when there is one already: keys are never overwritten.
+    """
+    try:
+        write_new(path, pem, mode=0o600)
+    except FileExistsError:
+        raise refuse(
+            "K-EXISTS", path.name, "Keys are never overwritten", "a key stands there already", "use it, or move it away first"
+        ) from None
 
 
 def load_key(path: Path) -> SigningKey:
@@ -116,7 +131,7 @@ def verify(public: PublicKey, signature: Signature, kind: str, data: bytes) -> b
         key, signed = bytes.fromhex(public), bytes.fromhex(signature)
         if (key.hex(), signed.hex()) != (public, signature):  # fromhex also takes spaces and capitals: one form only
             return False
-        Ed25519PublicKey.from_public_bytes(key).verify(signed, _domain(kind) + data)
+        Ed25519PublicKey.from_public_bytes(key).verify(signed, domain(kind) + data)
     except (InvalidSignature, ValueError):
         return False
     return True

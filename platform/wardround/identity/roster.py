@@ -19,16 +19,27 @@ Party = TypeVar("Party", bound=Value)
 
 
 class Coordinator(Value):
-    """The trusted centre and the key that signs its tasks and receipts."""
+    """The trusted centre and its public keys.
+
+    Attributes:
+        signing_key: signs its tasks and receipts.
+        encryption_key: hospitals encrypt their changes of weights to it.
+    """
 
     kind: Literal["coordinator"] = "coordinator"
     name: PersonName
     signing_key: PublicKey
+    encryption_key: PublicKey
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """All its public keys."""
+        return self.signing_key, self.encryption_key
 
     @property
     def fingerprint(self) -> str:
         """What an operator reads over the phone."""
-        return fingerprint(self.signing_key)
+        return fingerprint(*self.keys)
 
 
 class Member(Value):
@@ -36,6 +47,7 @@ class Member(Value):
 
     Attributes:
         signing_key: signs its replies.
+        encryption_key: the centre encrypts weights and bundles to it.
         approval_key: of the person who approves studies there.
         node_key: its SuperNode signs in with it (OpenSSH line, P-384).
     """
@@ -44,13 +56,14 @@ class Member(Value):
     site: Slug
     name: PersonName
     signing_key: PublicKey
+    encryption_key: PublicKey
     approval_key: PublicKey
     node_key: NodeKey
 
     @property
-    def keys(self) -> tuple[str, str, str]:
+    def keys(self) -> tuple[str, str, str, str]:
         """All its public keys; who has other ones is somebody else, whatever the name."""
-        return self.signing_key, self.approval_key, self.node_key
+        return self.signing_key, self.encryption_key, self.approval_key, self.node_key
 
     @property
     def fingerprint(self) -> str:
@@ -70,7 +83,7 @@ class Roster(Value):
         if sites != sorted(set(sites)):
             msg = "hospitals stand once each, in the order of their site names"
             raise ValueError(msg)
-        keys = [self.coordinator.signing_key, *(key for member in self.silos for key in member.keys)]
+        keys = [*self.coordinator.keys, *(key for member in self.silos for key in member.keys)]
         if len(set(keys)) != len(keys):
             msg = "every key belongs to one party and one purpose"
             raise ValueError(msg)

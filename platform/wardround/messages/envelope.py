@@ -7,7 +7,7 @@ the arrays, so the signature covers them too. Only canonical JSON is accepted: o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,6 +19,8 @@ MAXIMUM_ARRAYS = 2
 MAXIMUM_MESSAGE_BYTES = 16 * 1024**2
 
 SomeValue = TypeVar("SomeValue", bound=Value)
+Array: TypeAlias = bytes | memoryview
+"""A packed array; a view is one that cannot be written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +30,24 @@ class Envelope:
     Attributes:
         message: canonical JSON of one message value.
         signature: Ed25519 signature over it, 128 hexadecimal digits.
-        arrays: packed arrays; their SHA-256 stand in the message's ``bodies``.
+        arrays: packed arrays; the SHA-256 of their plain form stand in the message's ``bodies``.
+        body_key: the key of encrypted arrays, encrypted to the receiver; empty where they are plain, which they are on
+            one machine only (``wardround.messages.confidential``).
     """
 
     message: bytes
     signature: Signature
-    arrays: tuple[bytes, ...] = ()
+    arrays: tuple[Array, ...] = ()
+    body_key: str = ""
 
     @property
     def byte_count(self) -> int:
         """The bytes that travel, without the transport's own."""
-        return len(self.message) + len(self.signature) // 2 + sum(len(array) for array in self.arrays)
+        keys = (len(self.signature) + len(self.body_key)) // 2
+        return len(self.message) + keys + sum(len(array) for array in self.arrays)
 
 
-def seal(kind: str, value: Value, key: SigningKey, arrays: tuple[bytes, ...] = ()) -> Envelope:
+def seal(kind: str, value: Value, key: SigningKey, arrays: tuple[Array, ...] = ()) -> Envelope:
     """Sign a value as a message of a kind; the value must already name the arrays' digests."""
     message = model_bytes(value)
     return Envelope(message=message, signature=key.sign(kind, message), arrays=arrays)
@@ -64,7 +70,7 @@ def read(envelope: Envelope, adapter: TypeAdapter[SomeValue]) -> SomeValue | Non
         return None
 
 
-def digests(arrays: tuple[bytes, ...]) -> tuple[str, ...]:
+def digests(arrays: tuple[Array, ...]) -> tuple[str, ...]:
     """Give the arrays' SHA-256, as messages name them."""
     return tuple(sha256(array) for array in arrays)
 

@@ -25,7 +25,7 @@ from flwr.proto.recorddict_pb2 import RecordDict
 from flwr.supercore.constant import HEAD_BODY_DIVIDER, HEAD_VALUE_DIVIDER
 
 from wardround.canonical import sha256
-from wardround.messages.envelope import MAXIMUM_ARRAYS, MAXIMUM_MESSAGE_BYTES, Envelope
+from wardround.messages.envelope import MAXIMUM_ARRAYS, MAXIMUM_MESSAGE_BYTES, Array, Envelope
 
 PART_BYTES = 4 * 1024**2
 INLINE_BYTES = 256 * 1024
@@ -33,6 +33,8 @@ INLINE_BYTES = 256 * 1024
 LARGEST_BYTES = 4 * 1024**3
 """Arrays of one envelope together, unless a receiver says less."""
 
+LONGEST_KEYS = 1024
+"""Characters of signature and body key together; they have 128 and 160."""
 HEADER = "envelope"
 _OBJECT_ID = re.compile(r"[0-9a-f]{64}")
 _OVERHEAD_BYTES = 1024
@@ -79,19 +81,20 @@ def _stored(content: bytes, children: tuple[StoredObject, ...] = ()) -> StoredOb
 class Packer:
     """Makes the objects of envelopes; an array that several envelopes share (the broadcast weights) is cut once."""
 
-    _parts: dict[int, tuple[bytes, tuple[StoredObject, ...]]] = field(default_factory=dict)
+    _parts: dict[int, tuple[Array, tuple[StoredObject, ...]]] = field(default_factory=dict)
 
     def pack(self, metadata: Metadata, envelope: Envelope) -> StoredObject:
         """Make the objects of a message that carries an envelope."""
         values: dict[str, bytes | str | list[int]] = {
             "message": envelope.message,
             "signature": envelope.signature,
+            "body_key": envelope.body_key,
             "sizes": [len(array) for array in envelope.arrays],
         }
         records: dict[str, StoredObject] = {}
         for index, array in enumerate(envelope.arrays):
             if len(array) <= INLINE_BYTES:
-                values[_name(index)] = array
+                values[_name(index)] = bytes(array)
             else:
                 records |= {_name(index, part): stored for part, stored in enumerate(self._cut(array))}
         records = {HEADER: _stored(ConfigRecord(dict(values)).deflate()), **records}
@@ -100,7 +103,7 @@ class Packer:
         content = _stored(_content("RecordDict", children, names), children)
         return _message(Message(metadata=metadata), (content,))
 
-    def _cut(self, array: bytes) -> tuple[StoredObject, ...]:
+    def _cut(self, array: Array) -> tuple[StoredObject, ...]:
         known = self._parts.get(id(array))
         if known is None:
             known = (array, tuple(_part(array, start) for start in range(0, len(array), PART_BYTES)))
@@ -124,9 +127,9 @@ def _name(index: int, part: int | None = None) -> str:
     return f"array-{index}" if part is None else f"array-{index}.{part}"
 
 
-def _part(array: bytes, start: int) -> StoredObject:
+def _part(array: Array, start: int) -> StoredObject:
     def content() -> bytes:
-        return ConfigRecord({"data": array[start : start + PART_BYTES]}).deflate()
+        return ConfigRecord({"data": bytes(array[start : start + PART_BYTES])}).deflate()
 
     return StoredObject(sha256(content()), content)
 
@@ -150,7 +153,10 @@ def unpack(tree: ObjectTree, *, largest: int = LARGEST_BYTES, spool: Path | None
     names = _names((yield from _fetch(tree.children[0].object_id, len(tree.children[0].children))))
     header = _record((yield from _fetch(names.get(HEADER, ""), 0)))
     message, signature, sizes = header.pop("message", None), header.pop("signature", None), header.pop("sizes", None)
-    if not isinstance(message, bytes) or not isinstance(signature, str) or not isinstance(sizes, list):
+    body_key = header.pop("body_key", None)
+    if not isinstance(message, bytes) or not isinstance(sizes, list):
+        raise Malformed
+    if not isinstance(signature, str) or not isinstance(body_key, str) or len(signature) + len(body_key) > LONGEST_KEYS:
         raise Malformed
     whole = [size for size in sizes if isinstance(size, int) and not isinstance(size, bool) and size >= 0]
     if len(whole) != len(sizes) or len(sizes) > MAXIMUM_ARRAYS or sum(whole) > largest or len(message) > MAXIMUM_MESSAGE_BYTES:
@@ -167,7 +173,7 @@ def unpack(tree: ObjectTree, *, largest: int = LARGEST_BYTES, spool: Path | None
         arrays.append(array)
     if sha256((yield tree.object_id)) != tree.object_id:
         raise Malformed
-    return Envelope(message=message, signature=signature, arrays=tuple(arrays))
+    return Envelope(message=message, signature=signature, arrays=tuple(arrays), body_key=body_key)
 
 
 def object_ids(tree: ObjectTree) -> Iterator[str]:

@@ -103,12 +103,20 @@ def unpack(vector: Vector, manifest: Manifest) -> dict[str, NDArray[np.float32]]
     return {tensor.name: vector[part].reshape(tensor.shape) for tensor, part in manifest.slices()}
 
 
+def as_wire(vector: Vector) -> memoryview:
+    """Give the bytes that travel as a view that cannot be written to, without a copy where the machine is little-endian.
+
+    Whoever changes the vector afterwards changes what is seen: for weights that nobody changes any more.
+    """
+    return np.ascontiguousarray(vector.astype(WIRE, copy=False)).data.cast("B").toreadonly()
+
+
 def to_bytes(vector: Vector) -> bytes:
     """Give the bytes that travel: little-endian float32."""
     return vector.astype(WIRE, copy=False).tobytes()
 
 
-def from_bytes(data: bytes, manifest: Manifest) -> Vector | None:
+def from_bytes(data: bytes | memoryview, manifest: Manifest) -> Vector | None:
     """Give a read-only vector over received bytes, or None when their number is not the manifest's."""
     if len(data) != manifest.byte_count:
         return None

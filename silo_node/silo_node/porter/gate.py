@@ -14,6 +14,7 @@ from silo_node.porter.ledger import Ledger
 from silo_node.work import Busy, Done, NotDone
 from wardround.canonical import digest, model_json
 from wardround.identity.keys import SigningKey
+from wardround.messages.confidential import encrypted_for
 from wardround.messages.data_report import DataReport, ShownCell, foreign_names
 from wardround.messages.envelope import Envelope, digests, seal
 from wardround.messages.offer import OfferAnswer, OfferState
@@ -96,7 +97,8 @@ class Gate:
             result=outcome.result,
             bodies=digests(arrays),
         )
-        return Release(seal("reply", reply, self._key, arrays))
+        envelope = seal("reply", reply, self._key, arrays)
+        return Release(encrypted_for(envelope, approved.bundle.roster.coordinator.encryption_key))
 
     def refuse(self, outcome: NotDone, study_hash: str | None, task_id: str | None) -> Release:
         """Let a refusal out: a code, and the outgoing data report if the records are why."""

@@ -13,8 +13,10 @@ from silo_node.porter.approvals import APPROVALS, INBOX, Approvals, membership_p
 from wardround.canonical import canonical_bytes, model_json
 from wardround.errors import Refused
 from wardround.files import write_atomic
+from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import PublicKey
 from wardround.identity.roster import Member
+from wardround.messages.confidential import decrypted
 from wardround.messages.envelope import Envelope, bodies_hold, signed_by
 from wardround.messages.offer import Offer, OfferState
 from wardround.study.bundle import SUFFIX, Bundle, bundle_bytes, parse_bundle, read_bundle
@@ -50,21 +52,33 @@ class Entry:
 class Inbox:
     """The inbox and the decisions of one hospital."""
 
-    def __init__(self, folder: Path, identity: Member, approvals: Approvals, coordinator: PublicKey | None) -> None:
-        """Take the hospital's directory, identity and approvals, and the key of the centre that it joined."""
+    def __init__(
+        self,
+        folder: Path,
+        identity: Member,
+        approvals: Approvals,
+        coordinator: PublicKey | None,
+        encryption: EncryptionKey | None = None,
+    ) -> None:
+        """Take the hospital's directory, identity and approvals, the key of the centre that it joined, and its own.
+
+        Without its own encryption key it only says what was decided: nothing can be offered to it.
+        """
         self._folder = folder
         self._identity = identity
         self._approvals = approvals
         self._coordinator = coordinator
+        self._encryption = encryption
 
     def answer(self, envelope: Envelope, offer: Offer) -> OfferState | None:
         """Take an offer; None when it is not signed by the centre that this hospital joined, or not for it."""
-        if self._coordinator is None or not signed_by(envelope, "offer", self._coordinator):
+        if self._coordinator is None or self._encryption is None or not signed_by(envelope, "offer", self._coordinator):
             return None
-        if offer.to != self._identity.site or not bodies_hold(envelope, offer.bodies):
+        plain = decrypted(envelope, self._encryption)
+        if plain is None or offer.to != self._identity.site or not bodies_hold(plain, offer.bodies):
             return None
-        if envelope.arrays and not self._path(offer.study_hash).exists():
-            return self._receive(envelope.arrays[0], offer.study_hash)
+        if plain.arrays and not self._path(offer.study_hash).exists():
+            return self._receive(bytes(plain.arrays[0]), offer.study_hash)
         return self.state(offer.study_hash)
 
     def _receive(self, data: bytes, study_hash: str) -> OfferState:

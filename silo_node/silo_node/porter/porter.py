@@ -21,6 +21,8 @@ from silo_node.work import Busy, NotDone, Work, Worker
 from wardround.canonical import sha256
 from wardround.contract.model import Contract
 from wardround.errors import Refused
+from wardround.identity.encryption import EncryptionKey
+from wardround.messages.confidential import decrypted
 from wardround.messages.envelope import Envelope, bodies_hold, read, signed_by
 from wardround.messages.offer import OFFER
 from wardround.messages.round import ORDER, Collect, SiloCode, Task, Withdraw
@@ -61,6 +63,7 @@ class Porter:
     def __init__(
         self,
         site: str,
+        encryption: EncryptionKey,
         approvals: Approvals,
         gate: Gate,
         ledger: Ledger,
@@ -68,13 +71,15 @@ class Porter:
         log: logging.Logger | None = None,
         inbox: Inbox | None = None,
     ) -> None:
-        """Take the hospital's site name, approvals, gate and ledger, whoever does the work, its own log and its inbox.
+        """Take the hospital's site name, the key to which it is written, approvals, gate and ledger, whoever does the work,
+        its own log and its inbox.
 
         Without an inbox (a simulation, where bundles are files) offers are refused.
         """
         self._log = log or logging.getLogger(__name__)
         self._inbox = inbox
         self._site = site
+        self._encryption = encryption
         self._approvals = approvals
         self._gate = gate
         self._ledger = ledger
@@ -119,7 +124,10 @@ class Porter:
             return self._refuse(objection, order)
         progress = self._progress.setdefault(order.study_hash, _Progress())
         if isinstance(order, Task):
-            return self._answer(envelope, order, approved, progress)
+            plain = decrypted(envelope, self._encryption)
+            if plain is None or not bodies_hold(plain, order.bodies):
+                return self._refuse("H-BODY", order)
+            return self._answer(plain, order, approved, progress)
         return self._follow_up(order, approved, progress)
 
     def _follow_up(self, order: Collect | Withdraw, approved: Approved, progress: _Progress) -> Release:
@@ -188,14 +196,12 @@ class Porter:
         if task.to != self._site:
             return "H-ADDRESS"
         if not isinstance(task, Task):
-            return "H-BODY" if envelope.arrays else None
+            return "H-BODY" if envelope.arrays or envelope.body_key else None
         if task.core.task_id() != task.task_id or task.core.study_hash != task.study_hash:
             return "H-PROTOCOL"
         if not _in_study(task, approved.bundle.study):
             return "H-ORDER"
-        if not bodies_hold(envelope, task.bodies) or not _header_fits(task, approved):
-            return "H-BODY"
-        return None
+        return None if _header_fits(task, approved) else "H-BODY"
 
     def _refuse(self, code: SiloCode, order: Order | None = None) -> Release:
         study_hash, task_id = (None, None) if order is None else (order.study_hash, order.task_id)

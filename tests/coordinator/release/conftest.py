@@ -38,18 +38,21 @@ def counts(seed: int, records: int, separation: float) -> ScoreCounts:
 
 @pytest.fixture(scope="session")
 def roster() -> Roster:
-    keys = [SigningKey.generate().public for _ in range(1 + 2 * len(SITES))]
+    keys = [SigningKey.generate().public for _ in range(2 + 3 * len(SITES))]
     members = [
         Member(
             site=site,
             name=name,
-            signing_key=keys[1 + 2 * index],
-            approval_key=keys[2 + 2 * index],
+            signing_key=keys[2 + 3 * index],
+            encryption_key=keys[3 + 3 * index],
+            approval_key=keys[4 + 3 * index],
             node_key=node_key(site).public.decode(),
         )
         for index, (site, (name, _, _)) in enumerate(SITES.items())
     ]
-    return Roster(coordinator=Coordinator(name="Trusted Centre", signing_key=keys[0]), silos=tuple(members))
+    return Roster(
+        coordinator=Coordinator(name="Trusted Centre", signing_key=keys[0], encryption_key=keys[1]), silos=tuple(members)
+    )
 
 
 @pytest.fixture

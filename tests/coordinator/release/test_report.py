@@ -187,14 +187,15 @@ def test_the_comparison_is_shown_only_where_there_is_one(bundle, complete, compa
 
 def test_many_hospitals_and_rounds_still_fit(make_bundle, make_outcome, roster):
     """More hospitals than colours are drawn in one colour, and the legend says so."""
-    keys = [f"{index:064x}" for index in range(40)]
+    keys = [f"{index:064x}" for index in range(60)]
     extra = tuple(
         roster.silos[0].model_copy(
             update={
                 "site": f"x{index:02}",
                 "name": f"Extra {index}",
-                "signing_key": keys[2 * index],
-                "approval_key": keys[2 * index + 1],
+                "signing_key": keys[3 * index],
+                "encryption_key": keys[3 * index + 1],
+                "approval_key": keys[3 * index + 2],
                 "node_key": node_key(f"extra {index}").public.decode(),
             }
         )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import ValidationError
-from studies_on_paper import party, signing_key
+from studies_on_paper import encryption_key, party, signing_key
 
 from wardround.errors import Refused
 from wardround.identity.invitation import (
@@ -20,7 +20,7 @@ from wardround.identity.roster import Coordinator
 from wardround.identity.tls import issue_server, make_authority
 
 KEY = signing_key("centre")
-CENTRE = Coordinator(name="The centre", signing_key=KEY.public)
+CENTRE = Coordinator(name="The centre", signing_key=KEY.public, encryption_key=encryption_key("centre").public)
 PAIR = make_authority("The centre")
 AUTHORITY = PAIR.public.decode()
 ALPHA = party("alpha").member
@@ -57,8 +57,9 @@ def test_an_invitation_comes_back_from_its_file(tmp_path):
         ("address", "evil.example:8443"),
         ("authority", make_authority("The centre").public.decode()),
         ("member", party("beta").member.model_dump()),
-        ("coordinator", {"kind": "coordinator", "name": "Another name", "signing_key": KEY.public}),
-        ("coordinator", {"kind": "coordinator", "name": "The centre", "signing_key": signing_key("other").public}),
+        ("coordinator", {**CENTRE.model_dump(), "name": "Another name"}),
+        ("coordinator", {**CENTRE.model_dump(), "signing_key": signing_key("other").public}),
+        ("coordinator", {**CENTRE.model_dump(), "encryption_key": encryption_key("other").public}),
         ("expires_at", "2099-01-01T00:00:00Z"),
         ("issued_at", "2020-01-01T00:00:00Z"),
     ],

@@ -6,10 +6,11 @@ from studies_on_paper import party
 
 from wardround.canonical import model_bytes
 from wardround.errors import Refused
+from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Coordinator, Member, Roster, read_party
 
-CENTRE = Coordinator(name="The centre", signing_key=SigningKey.generate().public)
+CENTRE = Coordinator(name="The centre", signing_key=SigningKey.generate().public, encryption_key=EncryptionKey.generate().public)
 ALPHA, BETA = party("alpha").member, party("beta").member
 
 
@@ -36,6 +37,9 @@ def test_a_roster_knows_its_members():
         (ALPHA, changed(BETA, signing_key=ALPHA.approval_key)),
         (ALPHA, changed(BETA, approval_key=BETA.signing_key)),
         (changed(ALPHA, signing_key=CENTRE.signing_key), BETA),
+        (changed(ALPHA, encryption_key=CENTRE.encryption_key), BETA),
+        (changed(ALPHA, encryption_key=BETA.encryption_key), BETA),
+        (changed(ALPHA, encryption_key=ALPHA.signing_key), BETA),
         (ALPHA, changed(BETA, node_key=ALPHA.node_key)),
     ],
 )

@@ -64,9 +64,12 @@ def test_flower_reads_what_we_write():
     assert message.content["envelope"]["message"] == b'{"a":1}'
 
 
+GOOD = {"message": b"{}", "signature": SIGNATURE, "body_key": "0123", "sizes": [3], "array-0": b"abc"}
+
+
 def test_we_read_what_flower_writes():
     """A message made by Flower's own classes of the same records is the same envelope to us."""
-    records = {"envelope": ConfigRecord({"message": b"{}", "signature": SIGNATURE, "sizes": [3], "array-0": b"abc"})}
+    records = {"envelope": ConfigRecord(GOOD)}
     metadata = FlowerMetadata(
         run_id=1,
         message_id="",
@@ -80,7 +83,7 @@ def test_we_read_what_flower_writes():
     )
     message = make_message(metadata, RecordDict(records))
     contents = {name: each.deflate() for name, each in get_all_nested_objects(message).items()}
-    assert drive(get_object_tree(message), contents) == Envelope(b"{}", SIGNATURE, (b"abc",))
+    assert drive(get_object_tree(message), contents) == Envelope(b"{}", SIGNATURE, (b"abc",), "0123")
 
 
 def test_a_broadcast_is_cut_once():
@@ -102,9 +105,6 @@ def announce(records: dict[str, ConfigRecord], names: object = None) -> tuple[Ob
     return message.tree(), contents_of(message)
 
 
-GOOD = {"message": b"{}", "signature": SIGNATURE, "sizes": [3], "array-0": b"abc"}
-
-
 @pytest.mark.parametrize(
     "header",
     [
@@ -112,6 +112,9 @@ GOOD = {"message": b"{}", "signature": SIGNATURE, "sizes": [3], "array-0": b"abc
         {key: value for key, value in GOOD.items() if key != "signature"},
         {**GOOD, "message": "text"},
         {**GOOD, "signature": b"bytes"},
+        {**GOOD, "body_key": b"bytes"},
+        {**GOOD, "body_key": "0" * 1024},
+        {key: value for key, value in GOOD.items() if key != "body_key"},
         {**GOOD, "sizes": [4]},
         {**GOOD, "sizes": [-1]},
         {**GOOD, "sizes": [3.0]},

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from paper_hospitals import PaperHospital, report
-from studies_on_paper import Paper, encoding, paper
+from studies_on_paper import CENTRE_READS, Paper, encoding, paper
 
 from silo_node.porter import approvals
 from silo_node.porter.approvals import Approvals, Approver, approve
@@ -21,6 +21,7 @@ from silo_node.porter.porter import Porter
 from silo_node.work import Busy, Done, NotDone, Work
 from wardround.chain import read_chain
 from wardround.identity.keys import SigningKey
+from wardround.messages.confidential import decrypted, encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
 from wardround.messages.round import ANSWER, Collect, Purpose, Reply, SiloRefusal, StatisticsResult, Task, Withdraw, Working
 from wardround.weights.fixed_point import plan_sum
@@ -96,7 +97,17 @@ class House:
         arrays = (
             () if task.core.purpose == "statistics" else (to_bytes(self.paper.bundle.weights if weights is None else weights),)
         )
-        return seal("task", task, key or self.paper.key, arrays)
+        return self.encrypted(seal("task", task, key or self.paper.key, arrays))
+
+    def encrypted(self, envelope: Envelope) -> Envelope:
+        """Encrypt an envelope's arrays to the hospital."""
+        return encrypted_for(envelope, self.paper.parties[SITE].member.encryption_key)
+
+    def opened(self, release: Release) -> Envelope:
+        """Decrypt an answer as the centre does."""
+        plain = decrypted(release.envelope, CENTRE_READS)
+        assert plain is not None
+        return plain
 
     def follow_up(self, kind: Literal["collect", "withdraw"], task: Task, **changes: Any) -> Envelope:
         """Ask after a task, or withdraw it."""
@@ -135,7 +146,8 @@ class House:
         member = self.paper.parties[SITE].member
         self.ledger = Ledger(self.folder / "ledger")
         gate = Gate(SITE, self.paper.parties[SITE].key, self.ledger, self.policy)
-        self.porter = Porter(SITE, Approvals(self.folder, member), gate, self.ledger, self.spy)
+        encryption = self.paper.parties[SITE].encryption
+        self.porter = Porter(SITE, encryption, Approvals(self.folder, member), gate, self.ledger, self.spy)
 
 
 @pytest.fixture(autouse=True)
@@ -157,7 +169,8 @@ def open_house(tmp_path):
             approve(folder, made.bundle, party.member, party.approval_key, PERSON, timedelta(days=1))
         policy = EgressPolicy(small_cell, metrics_minimum)
         spy, ledger = Spy(made), Ledger(folder / "ledger")
-        porter = Porter(SITE, Approvals(folder, party.member), Gate(SITE, party.key, ledger, policy), ledger, spy)
+        gate = Gate(SITE, party.key, ledger, policy)
+        porter = Porter(SITE, party.encryption, Approvals(folder, party.member), gate, ledger, spy)
         opened.append(House(made, folder, spy, porter, ledger, policy))
         return opened[-1]
 

@@ -14,6 +14,7 @@ from silo_node.porter.ledger import LEDGER_FILE, Ledger
 from silo_node.porter.porter import Porter
 from wardround.chain import read_chain
 from wardround.identity.keys import SigningKey
+from wardround.messages.confidential import encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
 from wardround.messages.offer import OFFER_ANSWER, Offer
 from wardround.messages.round import ANSWER, SiloRefusal
@@ -32,9 +33,9 @@ class Door:
         self.party = party
         self.ledger = Ledger(folder / "ledger")
         approvals = Approvals(folder, party.member)
-        self.inbox = Inbox(folder, party.member, approvals, coordinator or study.key.public)
+        self.inbox = Inbox(folder, party.member, approvals, coordinator or study.key.public, party.encryption)
         gate = Gate(SITE, party.key, self.ledger, EgressPolicy(11, 11))
-        self.porter = Porter(SITE, approvals, gate, self.ledger, None, inbox=self.inbox)
+        self.porter = Porter(SITE, party.encryption, approvals, gate, self.ledger, None, inbox=self.inbox)
 
     def ask(self, envelope: Envelope) -> str:
         """Give the state that is answered, or the code of a refusal."""
@@ -52,7 +53,11 @@ def offered(study: Paper = STUDY, to: str = SITE, body: bytes | None = None, key
     """Make an offer."""
     arrays = () if body is None else (body,)
     offer = Offer(to=to, study_hash=study.bundle.study_hash, bodies=digests(arrays))
-    return seal("offer", offer, key or study.key, arrays)
+    return encrypted_for(seal("offer", offer, key or study.key, arrays), STUDY.parties[SITE].member.encryption_key)
+
+
+WITH_BODY = offered(body=bundle_bytes(STUDY.bundle))
+READS, STRANGER = STUDY.parties[SITE].member.encryption_key, STUDY.parties["alpha"].member.encryption_key
 
 
 @pytest.fixture
@@ -121,10 +126,12 @@ def test_an_approval_that_does_not_hold_is_no_approval(door):
     [
         (offered(key=signing_key("a stranger")), "H-SIGNATURE"),
         (offered(to="alpha"), "H-SIGNATURE"),
-        (Envelope(offered().message, offered().signature, (b"more",)), "H-SIGNATURE"),
+        (encrypted_for(Envelope(offered().message, offered().signature, (b"more",)), READS), "H-SIGNATURE"),
+        (Envelope(WITH_BODY.message, WITH_BODY.signature, (bundle_bytes(STUDY.bundle),)), "H-SIGNATURE"),
+        (encrypted_for(Envelope(WITH_BODY.message, WITH_BODY.signature, (bundle_bytes(STUDY.bundle),)), STRANGER), "H-SIGNATURE"),
         (Envelope(b"{}", "0" * 128), "H-PROTOCOL"),
     ],
-    ids=["another centre", "another hospital", "another body", "no offer"],
+    ids=["another centre", "another hospital", "another body", "plain body", "a body for others", "no offer"],
 )
 def test_only_the_joined_centre_may_offer(door, envelope, code):
     """What is not signed by the centre that this hospital joined, or not for it, is refused and stores nothing."""
@@ -147,6 +154,7 @@ def test_a_hospital_that_joined_no_centre_takes_no_offer(tmp_path):
     door = Door(tmp_path)
     porter = Porter(
         SITE,
+        door.party.encryption,
         Approvals(tmp_path, door.party.member),
         Gate(SITE, door.party.key, door.ledger, EgressPolicy(1, 1)),
         door.ledger,

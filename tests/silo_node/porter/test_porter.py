@@ -15,6 +15,7 @@ from silo_node.work import NotDone
 from wardround.canonical import canonical_bytes
 from wardround.errors import Refused
 from wardround.identity.keys import SigningKey
+from wardround.messages.confidential import encrypted_for
 from wardround.messages.envelope import Envelope, seal
 from wardround.messages.round import Receipt, Reply, SiloRefusal
 from wardround.weights.fixed_point import plan_sum
@@ -132,16 +133,19 @@ def test_header_and_body_fit(house, change):
 
 @pytest.mark.parametrize("arrays", [(), (b"",), (b"x",), "short", "swapped", "two"])
 def test_the_weights_are_what_the_header_says(house, arrays):
-    """Missing, cut, other or additional weights are H-BODY."""
+    """Missing, cut, other, additional or plain weights are H-BODY."""
     house.visit("statistics")
     envelope = house.sealed(house.task("round", 1))
-    right = envelope.arrays[0]
+    right = to_bytes(house.paper.bundle.weights)
     other = (
         {"short": (right[:-4],), "swapped": (right[::-1],), "two": (right, right)}.get(arrays, arrays)
         if isinstance(arrays, str)
         else arrays
     )
-    assert house.code(Envelope(envelope.message, envelope.signature, other)) == "H-BODY"
+    assert house.code(house.encrypted(Envelope(envelope.message, envelope.signature, other))) == "H-BODY"
+    assert house.code(Envelope(envelope.message, envelope.signature, (right,))) == "H-BODY", "plain on the wire"
+    theirs = house.paper.parties["alpha"].member.encryption_key
+    assert house.code(encrypted_for(Envelope(envelope.message, envelope.signature, (right,)), theirs)) == "H-BODY"
 
 
 @pytest.mark.parametrize("purpose", ["round", "closing", "test"])
@@ -367,11 +371,16 @@ def test_when_the_ledger_cannot_write_nothing_leaves(house, monkeypatch):
 def test_a_mutated_task_never_reaches_the_worker(house, data):
     """Bytes changed anywhere in message, signature or weights: refused by code, and nothing is done."""
     good = house.sealed(house.task("round", 1))
-    parts = {"message": good.message, "signature": good.signature.encode(), "array": good.arrays[0]}
+    parts = {
+        "message": good.message,
+        "signature": good.signature.encode(),
+        "array": good.arrays[0],
+        "key": good.body_key.encode(),
+    }
     name = data.draw(st.sampled_from(sorted(parts)))
     place = data.draw(st.integers(0, len(parts[name]) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda each: each != parts[name][place]))
     parts[name] = parts[name][:place] + bytes([byte]) + parts[name][place + 1 :]
-    mutated = Envelope(parts["message"], parts["signature"].decode("latin-1"), (parts["array"],))
+    mutated = Envelope(parts["message"], parts["signature"].decode("latin-1"), (parts["array"],), parts["key"].decode("latin-1"))
     assert house.code(mutated) in ("H-PROTOCOL", "H-STUDY", "H-SIGNATURE", "H-BODY")
     assert house.spy.asked == []

@@ -156,7 +156,7 @@ def test_too_few_records_do_not_train(trainer):
 
 def test_figures_of_few_records_are_withheld(trainer):
     """Below the policy's minimum an evaluation is withheld, not zero."""
-    one = trainer(rows(60), small_cell=15)
+    one = trainer(rows(60), small_cell=20)
     found = done(one.perform(work(PAPER, "statistics")))
     assert (found.result.validation, found.result.test) == (None, None)
     assert done(one.perform(work(PAPER, "round", records=found.records))).result.evaluation.counts is None
