@@ -138,12 +138,14 @@ UNITS = {
     "rounds.maximum": "rounds",
     "rounds.deadline_seconds": "seconds for a visit",
     "rounds.retries": "repeats of a visit",
+    "rounds.max_failed_rounds": "rounds that may fail and be passed over",
     "convergence.patience": "rounds",
     "convergence.minimum_change": "AUROC, or nats of loss",
     "silos.minimum": "hospitals",
     "silos.required": "site names",
     "silos.minimum_records": "training records of all who counted",
     "silos.minimum_validation": "validation records of one hospital",
+    "silos.max_weight_share": "the largest share of a round's records at one hospital",
     "quarantine.max_fraction": "share of a hospital's records",
 }
 """What the numbers of a study count."""

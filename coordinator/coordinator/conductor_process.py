@@ -65,7 +65,6 @@ def _serve(folder: Path, private: str, ready: Path, stop: threading.Event) -> No
         nodes = _Nodes(folder, control)
         nodes.register()
         scheduler = Scheduler(folder, centre.key, _grids(run, control, centre.encryption))
-        scheduler.recover()
         ready.touch(mode=0o600)
         log.info("ready")
         while not stop.is_set():

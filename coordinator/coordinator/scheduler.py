@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from coordinator.journal.journal import DiskJournal, Halted
 from coordinator.release.release import write_release
 from coordinator.rounds.admission import Admitted, Decision
 from coordinator.rounds.conductor import Conductor
@@ -19,15 +23,21 @@ from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Roster
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
 from wardround.messages.offer import OFFER_ANSWER, Offer, OfferState
-from wardround.messages.record import RoundRecord
+from wardround.messages.record import RoundRecord, SiloRecord
 from wardround.messages.round import Purpose
 from wardround.study.bundle import Bundle, bundle_bytes
+from wardround.values import instant
+
+log = logging.getLogger("conductor")
 
 OFFER_SECONDS = 30.0
 """How long an offer is worth delivering; a hospital that is away is asked again after it."""
 ASK_AGAIN_SECONDS = 3.0
 WAIT_SECONDS = 0.5
 FINAL: tuple[OfferState, ...] = ("approved", "rejected", "refused")
+HALTED_SECONDS = 10.0
+"""How long to wait before a study is tried again whose journal cannot be read, or that the disk did not take."""
+WAITING = "waiting for the operator"
 STATE_SECONDS = 0.25
 """How often the state of a running study is written at most."""
 
@@ -62,7 +72,8 @@ class StateKeeper:
 
     def closed(self, record: RoundRecord) -> None:
         """A visit ended."""
-        self._silos({silo.site: silo.code for silo in record.silos if silo.code is not None})
+        now = instant(datetime.now(UTC))
+        self._silos({silo.site: _absence(silo, now) for silo in record.silos if silo.code is not None})
         self._update({} if record.pooled is None else {"metrics": record.pooled}, at_once=record.outcome == "failed")
 
     def _silos(self, activities: Mapping[str, str]) -> None:
@@ -77,6 +88,13 @@ class StateKeeper:
         if at_once or time.monotonic() - self._written > STATE_SECONDS:
             self._folder.write(self.state)
             self._written = time.monotonic()
+
+
+def _absence(silo: SiloRecord, now: str) -> str:
+    """Say how a hospital is absent: what it was refused for, that it could not be reached, or that it says nothing."""
+    if silo.status != "silent":
+        return silo.code or silo.status
+    return f"silent since {now}" if silo.seconds is None else f"gone since {now}"
 
 
 @dataclass
@@ -101,20 +119,7 @@ class Scheduler:
         self._grids: dict[str, Grid] = {}
         self._asked: dict[str, _Asked] = {}
         self._next_ask: dict[tuple[str, str], float] = {}
-
-    def recover(self) -> None:
-        """Close what a conductor that died has left open: it cannot be taken up again in this version."""
-        for folder in folders(self._centre):
-            state = folder.read()
-            if state is not None and state.phase == "running":
-                problem = Problem(
-                    "C-INTERRUPTED",
-                    f"{state.name} {state.version}",
-                    "A study is conducted by one conductor from its beginning to its end",
-                    f"the conductor ended in {state.purpose} {state.round}",
-                    "build the study with another version, have it approved and submit it again",
-                )
-                folder.write(state.model_copy(update={"phase": "failed", "summary": "failed", "problems": (str(problem),)}))
+        self._halted: dict[str, float] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Look after the studies until told to stop."""
@@ -122,8 +127,15 @@ class Scheduler:
             self.tick()
 
     def tick(self) -> None:
-        """Offer, listen for a moment, and conduct the first study that is ready."""
-        waiting = [(folder, state) for folder in folders(self._centre) if (state := folder.read()) and state.phase == "submitted"]
+        """Go on with what a conductor before this one left open; else offer, listen for a moment, and conduct what is ready."""
+        known = [(folder, state) for folder in folders(self._centre) if (state := folder.read()) is not None]
+        now = time.monotonic()
+        running = [(folder, state) for folder, state in known if state.phase == "running"]
+        interrupted = [each for each in running if self._halted.get(each[1].study_hash, 0.0) <= now]
+        if interrupted:
+            self._conduct(*interrupted[0])
+            return
+        waiting = [(folder, state) for folder, state in known if state.phase == "submitted"]
         for folder, state in waiting:
             try:
                 self._offer(folder, state)
@@ -133,7 +145,7 @@ class Scheduler:
         for folder, _ in waiting:
             fresh = folder.read()
             if fresh is not None and all(silo.offer in FINAL for silo in fresh.silos):
-                self._conduct(folder, fresh)
+                self._begin(folder, fresh)
                 return
 
     def _offer(self, folder: StudyFolder, state: StudyState) -> None:
@@ -187,24 +199,41 @@ class Scheduler:
             if silos != state.silos:
                 folder.write(state.model_copy(update={"silos": silos}))
 
-    def _conduct(self, folder: StudyFolder, state: StudyState) -> None:
-        """Conduct a study that every hospital has decided about."""
+    def _begin(self, folder: StudyFolder, state: StudyState) -> None:
+        """Begin a study that every hospital has decided about."""
         bundle = self._bundle(folder, state.study_hash)
         approved = {silo.site: 1 for silo in state.silos if silo.offer == "approved"}
         rules = bundle.study.silos.model_copy(update={"minimum_records": 1})
         if shortfall(rules, approved):
             folder.write(state.model_copy(update={"phase": "failed", "summary": "failed", "problems": (str(_declined(state)),)}))
             return
-        keeper = StateKeeper(folder, state.model_copy(update={"phase": "running"}))
-        folder.write(keeper.state)
-        outcome = Conductor(bundle, self._key, self._grid(bundle), keeper).run()
-        release = release_folder(self._centre, bundle)
+        running = state.model_copy(update={"phase": "running"})
+        folder.write(running)
+        self._conduct(folder, running)
+
+    def _conduct(self, folder: StudyFolder, state: StudyState) -> None:
+        """Conduct a study from where its journal ends. A disk that is full fails no study: it goes on when there is space."""
+        keeper = StateKeeper(folder, state.model_copy(update={"problems": (), "summary": ""}))
         try:
-            write_release(release, bundle, outcome)
-        except Refused as error:
-            _fail(folder, keeper.state, error)
-            return
-        folder.write(ended(keeper.state, outcome, release))
+            bundle = self._bundle(folder, state.study_hash)
+            with closing(DiskJournal(folder.path, bundle)) as journal:
+                outcome = Conductor(bundle, self._key, self._grid(bundle), keeper, journal).run()
+            release = release_folder(self._centre, bundle)
+            if not release.exists():  # whole, if it is there: written in a life before this one
+                write_release(release, bundle, outcome)
+            folder.write(ended(keeper.state, outcome, release))
+        except Halted as halted:
+            self._halt(folder, keeper.state, halted.refused)
+        except Refused as error:  # a file of its own that is damaged or cannot be written: mended, it goes on
+            self._halt(folder, keeper.state, error)
+
+    def _halt(self, folder: StudyFolder, state: StudyState, error: Refused) -> None:
+        """Say that a study waits for a person, as far as the disk takes it; it is tried again after a while."""
+        problems = tuple(str(problem) for problem in error.problems)
+        log.error("%s waits: %s", state.name, "; ".join(problems))
+        with suppress(Refused):
+            folder.write(state.model_copy(update={"problems": problems, "summary": WAITING}))
+        self._halted[state.study_hash] = time.monotonic() + HALTED_SECONDS
 
     def _bundle(self, folder: StudyFolder, study_hash: str) -> Bundle:
         if study_hash not in self._bundles:

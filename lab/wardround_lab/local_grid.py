@@ -55,7 +55,7 @@ class LocalGrid:
         except Exception:  # noqa: BLE001  (a hospital that dies is unreachable, whatever killed it)
             envelope = None
         with self._arrived:
-            self._answers[message_id] = Incoming(message_id, envelope)
+            self._answers[message_id] = Incoming(message_id, envelope, final=door is None)
             self._arrived.notify_all()
 
     def close(self) -> None:

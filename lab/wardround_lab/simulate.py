@@ -7,9 +7,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from coordinator.identity import Centre
-from coordinator.rounds.conductor import Conductor, Watcher
+from coordinator.rounds.conductor import Conductor
 from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys
 from coordinator.rounds.outcome import Outcome
+from coordinator.rounds.visits import Watcher
 from silo_node.configuration import Site
 from silo_node.identity import load_identity
 from silo_node.node import Node, open_node

@@ -116,6 +116,9 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "A-INVALID": _checked("an approval does not hold"),
     "A-EXPIRED": _checked("an approval has expired"),
     "L-BUSY": CatalogueEntry("another process writes this journal or ledger"),
+    "J-FORMAT": CatalogueEntry("a journal of a newer version"),
+    "J-STUDY": _checked("a journal of another study"),
+    "J-WEIGHTS": _checked("weights that a journal names are missing or damaged"),
     "L-BROKEN": _checked("a journal or ledger was changed"),
     # Messages refused by a hospital's porter
     "H-PROTOCOL": _checked("a message of an unknown protocol or form"),
@@ -130,6 +133,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "H-RANGE": _checked("the change of weights is too large for the exact sum"),
     "H-NONFINITE": _checked("training gave numbers that are not finite"),
     "H-GATE": _checked("the egress gate refused a release"),
+    "H-AGAIN": _checked("a hospital was restarted and needs the task once more"),
     "H-WITHDRAWN": _checked("the coordinator withdrew the task"),
     "H-FAILED": _checked("the work failed inside the hospital"),
     # Replies refused by the coordinator
@@ -149,11 +153,12 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "C-QUORUM": _checked("fewer hospitals or records than the study requires"),
     "C-REQUIRED": _checked("a required hospital did not answer"),
     "C-FAILED": _checked("too many failed rounds"),
+    "C-SHARE": _checked("one hospital has more of a round's weight than the study allows"),
+    "C-RANGE": _checked("a change of weights did not fit the sum's plan, which was raised"),
     "C-STATISTICS": _checked("no normalisation can be made"),
     # Releases that somebody uses
     "E-READ": CatalogueEntry("a release cannot be read"),
     "E-HASH": CatalogueEntry("a release was changed"),
-    "C-INTERRUPTED": _checked("the conductor ended in the middle of a study"),
     # Network and processes
     "N-PORT": CatalogueEntry("a port is taken"),
     "N-UNREACHABLE": CatalogueEntry("the centre cannot be reached"),

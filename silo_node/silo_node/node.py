@@ -37,7 +37,8 @@ class Node:
         return self.porter.visit(envelope)
 
     def close(self) -> None:
-        """Close the ledger and the log."""
+        """Close journals, ledger and log."""
+        self.porter.close()
         self.ledger.close()
         close_log(self.log)
 
@@ -48,7 +49,8 @@ def open_node(site: Site, make_worker: MakeWorker, coordinator: PublicKey | None
     Args:
         site: the hospital's site file.
         make_worker: makes whoever does the work: a trainer, or a client of the trainer's process.
-        coordinator: the key of the centre that the hospital joined; without it, studies are not offered but brought.
+        coordinator: the key of the centre that the hospital joined. Without it this is a simulation: studies are not offered
+            but brought, and what was done for one is forgotten with the node, so that it can be tried again.
 
     Raises:
         Refused: K- codes when keys are missing or do not fit, L-BROKEN when the ledger was changed, L-BUSY when another
@@ -63,5 +65,6 @@ def open_node(site: Site, make_worker: MakeWorker, coordinator: PublicKey | None
     gate = Gate(identity.site, key, ledger, EgressPolicy(policy.small_cell, policy.smallest_metrics))
     encryption = encryption_key(site.folder)
     inbox = None if coordinator is None else Inbox(site.folder, identity, approvals, coordinator, encryption)
-    porter = Porter(identity.site, encryption, approvals, gate, ledger, make_worker(site, log), log, inbox)
+    folder = None if coordinator is None else site.folder
+    porter = Porter(identity.site, folder, encryption, approvals, gate, make_worker(site, log), log, inbox)
     return Node(porter, ledger, log)

@@ -39,10 +39,15 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class NotDone:
-    """The work was not done: only a code may leave, and the outgoing data report if the records are why."""
+    """The work was not done: only a code may leave, and the outgoing data report if the records are why.
+
+    Attributes:
+        exponents: with H-RANGE, the smallest exponent for each tensor that would hold the change.
+    """
 
     code: SiloCode
     report: DataReport | None = None
+    exponents: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ from paper_hospitals import PaperGrid, PaperHospital
 from studies_on_paper import RECORDS, SITES, Paper, paper, signing_key
 
 from coordinator import scheduler as module
+from coordinator.journal.journal import DiskJournal, read_entries
 from coordinator.rounds.grid import Incoming
 from coordinator.scheduler import Scheduler
 from coordinator.studies import StudyState, folders, release_folder, submit
-from wardround.errors import Refused
+from wardround.chain import Chain
+from wardround.errors import Refused, refuse
 from wardround.messages.envelope import Envelope, bodies_hold, read, seal, signed_by
 from wardround.messages.offer import OFFER, OfferAnswer, OfferState
 from wardround.study.bundle import bundle_bytes
@@ -77,8 +79,9 @@ def ticks(scheduler, tmp_path, holds, seconds=20.0) -> StudyState:
     raise AssertionError(state_of(tmp_path))
 
 
-def test_a_study_is_brought_approved_and_conducted(tmp_path):
+def test_a_study_is_brought_approved_and_conducted(tmp_path, monkeypatch):
     """Each hospital is asked first, gets the bundle once if it has none, and the study begins when all approved."""
+    monkeypatch.setattr(module, "OFFER_SECONDS", 60.0)  # nobody is asked twice for being slow
     study = paper()
     invited = [Invited(study, site, RECORDS[site]) for site in SITES]
     invited[1].has = True  # it was brought as a file
@@ -143,18 +146,74 @@ def test_who_is_away_is_asked_again(tmp_path):
     assert ticks(scheduler, tmp_path, lambda state: state.phase != "submitted").phase == "complete"
 
 
-def test_what_was_interrupted_is_said(tmp_path):
-    """A study that was running when the conductor died is failed with its code, not left green or open for ever."""
+def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
+    """A conductor that dies in the middle of a study leaves it running; the next one goes on by itself, to the same end."""
     study = paper()
-    folder = submit(tmp_path, study.bundle)
-    state = folder.read()
-    assert state is not None
-    folder.write(state.model_copy(update={"phase": "running", "purpose": "round", "round": 2}))
-    Scheduler(tmp_path, study.key, lambda _keys: PaperGrid([])).recover()
-    after = state_of(tmp_path)
-    assert after.phase == "failed"
-    assert "C-INTERRUPTED" in after.problems[0]
-    assert "round 2" in after.problems[0]
+    invited = [Invited(study, site, RECORDS[site], has=True) for site in SITES]
+    scheduler = centre_of(study, tmp_path, invited)
+    honest = DiskJournal.write
+
+    def dying(journal, entry):
+        honest(journal, entry)
+        if entry.event == "admitted" and len(read_entries(journal._folder)) > 12:
+            raise Death
+
+    monkeypatch.setattr(DiskJournal, "write", dying)
+    with pytest.raises(Death):
+        ticks(scheduler, tmp_path, lambda state: state.phase not in ("submitted", "running"))
+    assert state_of(tmp_path).phase == "running"
+    monkeypatch.setattr(DiskJournal, "write", honest)
+    again = Scheduler(tmp_path, study.key, lambda _keys: PaperGrid(invited))
+    state = ticks(again, tmp_path, lambda state: state.phase != "running")
+    assert state.phase == "complete"
+    assert len([task for task in invited[0].tasks if task.core.purpose == "statistics"]) == 1, "it was not begun anew"
+
+
+class Death(BaseException):
+    """As SIGKILL."""
+
+
+def test_a_full_disk_fails_no_study(tmp_path, monkeypatch):
+    """While the disk does not take the journal the study waits and says so; with space it goes on and ends whole."""
+    monkeypatch.setattr(module, "HALTED_SECONDS", 0.05)
+    study = paper()
+    invited = [Invited(study, site, RECORDS[site], has=True) for site in SITES]
+    scheduler = centre_of(study, tmp_path, invited)
+    honest, full = Chain.append, iter([False] * 8 + [True] * 3)
+
+    def append(chain, entry):
+        if next(full, False):
+            raise refuse("O-WRITE", "journal.jsonl", "Every line is on disk", "the disk is full", "free space")
+        return honest(chain, entry)
+
+    monkeypatch.setattr(Chain, "append", append)
+    waiting = ticks(scheduler, tmp_path, lambda state: state.summary == module.WAITING)
+    assert waiting.phase == "running"
+    assert "O-WRITE" in waiting.problems[0]
+    state = ticks(scheduler, tmp_path, lambda state: state.phase != "running")
+    assert (state.phase, state.problems) == ("complete", ())
+
+
+def test_a_release_that_was_written_is_not_written_again(tmp_path, monkeypatch):
+    """Killed between the release and its state: the next conductor finds both whole."""
+    study = paper()
+    invited = [Invited(study, site, RECORDS[site], has=True) for site in SITES]
+    scheduler = centre_of(study, tmp_path, invited)
+    honest = module.ended
+
+    def dying(*_arguments):
+        raise Death
+
+    monkeypatch.setattr(module, "ended", dying)
+    with pytest.raises(Death):
+        ticks(scheduler, tmp_path, lambda state: state.phase not in ("submitted", "running"))
+    release = release_folder(tmp_path, study.bundle)
+    before = {path.name: path.read_bytes() for path in release.iterdir()}
+    monkeypatch.setattr(module, "ended", honest)
+    again = Scheduler(tmp_path, study.key, lambda _keys: PaperGrid(invited))
+    state = ticks(again, tmp_path, lambda state: state.phase != "running")
+    assert state.phase == "complete"
+    assert {path.name: path.read_bytes() for path in release.iterdir()} == before
 
 
 def test_a_study_is_submitted_once(tmp_path):

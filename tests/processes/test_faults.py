@@ -139,10 +139,9 @@ def test_what_is_killed_comes_back(ward: Ward) -> None:
     begin(ward, "superlink", pair, **rules)
     in_round(ward, "superlink")
     os.kill(ward.services["centre"].running("coordinator.flower.superlink"), signal.SIGKILL)
-    state = ward.ended("superlink")
-    assert state.phase == "failed", state
-    assert "C-INTERRUPTED" in state.problems[0]
-    assert ward.wardround("coordinator", "status", ward.centre).status == 1
+    state = ward.ended("superlink", 180.0)
+    assert state.phase == "complete", state
+    agree(ward, state, 0)
 
     begin(ward, "after", pair, **rules)
     state = ward.ended("after", 180.0)

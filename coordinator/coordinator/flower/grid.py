@@ -82,9 +82,9 @@ class FlowerGrid:
         for index, (message_id, message) in enumerate(zip(ids, messages, strict=True)):
             if message_id:
                 self._ends[message_id] = time.monotonic() + message.seconds_to_live
-            else:  # not on the roster, or Flower does not know the node
+            else:  # not on the roster, or Flower does not know the node (any more)
                 ids[index] = f"unsendable-{next(self._unsendable)}"
-                self._arrived[ids[index]] = Incoming(ids[index], None)
+                self._arrived[ids[index]] = Incoming(ids[index], None, final=message.site not in self._nodes)
         self._pace.reset()
         return ids
 

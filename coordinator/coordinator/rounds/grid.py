@@ -23,10 +23,16 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What came back to a pushed message; no envelope when the transport says that the hospital could not be reached."""
+    """What came back to a pushed message.
+
+    Attributes:
+        envelope: None when the transport says that the hospital could not be reached.
+        final: whether that will not change, since the transport does not know the hospital at all.
+    """
 
     reply_to: str
     envelope: Envelope | None
+    final: bool = False
 
 
 class Grid(Protocol):

@@ -24,7 +24,9 @@ class Outcome:
         status: ``complete`` only if every hospital of the roster counted in every visit.
         counted: hospitals that counted in every visit that closed.
         visits, whole_visits: visits that closed, and those of them in which the whole roster counted.
-        rounds: rounds of training that closed.
+        fewest: the fewest hospitals that counted in a visit that closed.
+        rounds: the number of the last round of training that closed.
+        failed_rounds: rounds in which too few hospitals counted, and which were passed over.
         stopped: why the rounds ended.
         best: the best weights by the study's metric; the last ones where every evaluation was withheld.
         best_round: how many rounds made them; ``best_metrics``: their pooled validation metrics.
@@ -39,7 +41,9 @@ class Outcome:
     counted: tuple[str, ...] = ()
     visits: int = 0
     whole_visits: int = 0
+    fewest: int = 0
     rounds: int = 0
+    failed_rounds: int = 0
     stopped: Literal["converged", "maximum", "failed"] = "failed"
     encoding: Encoding | None = None
     best: Vector | None = None
@@ -56,6 +60,7 @@ class Outcome:
     def count(self, sites: tuple[str, ...]) -> None:
         """Take note of a visit that closed with these hospitals."""
         self.counted = tuple(s for s in self.roster if s in sites and (self.visits == 0 or s in self.counted))
+        self.fewest = len(sites) if self.visits == 0 else min(self.fewest, len(sites))
         self.visits += 1
         self.whole_visits += sites == self.roster
 
@@ -64,17 +69,21 @@ class Outcome:
         self.status, self.stopped, self.problems = "failed", "failed", problems
 
     def succeed(self) -> None:
-        """End with a result: complete, or partial when a hospital was missing in any visit, or the test could not be read."""
-        self.status = "complete" if self.counted == self.roster and not self.problems else "partial"
+        """End with a result: complete, or partial when a hospital was missing in any visit, a round was passed over, or the test
+        could not be read.
+        """
+        whole = self.counted == self.roster and not self.problems and not self.failed_rounds
+        self.status = "complete" if whole else "partial"
 
     @property
     def summary(self) -> str:
-        """Give the status as people read it, such as ``partial (3 of 4 in 2 of 14 visits)``."""
+        """Give the status as people read it, such as ``partial (3 of 4 hospitals in 2 of 14 visits)``."""
         if self.status == "partial":
             short = self.visits - self.whole_visits
-            always = f"{len(self.counted)} of {len(self.roster)} hospitals counted throughout"
-            untested = "; no test figures" if self.problems else ""
-            return f"partial ({always}; {short} of {self.visits} visits without all{untested})"
+            found = [f"{self.fewest} of {len(self.roster)} hospitals in {short} of {self.visits} visits"] if short else []
+            found += [f"{self.failed_rounds} rounds passed over"] if self.failed_rounds else []
+            found += ["no test figures"] if self.problems else []
+            return f"partial ({'; '.join(found)})"
         return self.status
 
     @property

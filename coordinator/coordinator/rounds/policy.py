@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from wardround.messages.record import ShortfallCode
 from wardround.metrics.pooled import Metrics
 from wardround.study.model import Convergence, Silos
-from wardround.weights.packing import Vector
+
+Weights = TypeVar("Weights")
+"""The weights themselves, or whatever stands for them."""
 
 
 def shortfall(rules: Silos, counted: Mapping[str, int]) -> tuple[ShortfallCode, ...]:
@@ -18,15 +21,17 @@ def shortfall(rules: Silos, counted: Mapping[str, int]) -> tuple[ShortfallCode, 
         found.append("C-QUORUM")
     if not set(rules.required) <= set(counted):
         found.append("C-REQUIRED")
+    if counted and max(counted.values()) > rules.max_weight_share * sum(counted.values()):
+        found.append("C-SHARE")
     return tuple(found)
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Generic[Weights]):
     """Weights that were evaluated: how many rounds made them, by whom, how well."""
 
     round: int
-    weights: Vector
+    weights: Weights
     metrics: Metrics
     evaluated_by: tuple[str, ...]
     value: float
@@ -38,7 +43,7 @@ class Candidate:
         return self.value, float("-inf") if loss is None else -loss
 
 
-class Progress:
+class Progress(Generic[Weights]):
     """Judges evaluations as they come: convergence, and the best weights.
 
     Figures are compared only between rounds that the same hospitals evaluated: another set of hospitals is another
@@ -48,7 +53,7 @@ class Progress:
     def __init__(self, rules: Convergence) -> None:
         """Begin without any evaluation."""
         self._rules = rules
-        self._best: dict[tuple[str, ...], Candidate] = {}
+        self._best: dict[tuple[str, ...], Candidate[Weights]] = {}
         self._evaluators: tuple[str, ...] = ()
         self._reference: float | None = None
         self._stale = 0
@@ -59,7 +64,7 @@ class Progress:
             return metrics.auroc
         return None if metrics.loss is None else -metrics.loss
 
-    def observe(self, round_number: int, weights: Vector, metrics: Metrics | None, evaluated_by: tuple[str, ...]) -> None:
+    def observe(self, round_number: int, weights: Weights, metrics: Metrics | None, evaluated_by: tuple[str, ...]) -> None:
         """Take note of the evaluation of the weights that ``round_number`` rounds made (0: the initial ones)."""
         value = None if metrics is None else self.value(metrics)
         if metrics is None or value is None:
@@ -80,12 +85,17 @@ class Progress:
             self._stale += 1
 
     @property
+    def candidates(self) -> tuple[Weights, ...]:
+        """The weights that may still turn out to be the best."""
+        return tuple(candidate.weights for candidate in self._best.values())
+
+    @property
     def converged(self) -> bool:
         """Whether the metric has not improved by the minimum change for as many rounds as the study's patience."""
         return self._stale >= self._rules.patience
 
     @property
-    def best(self) -> Candidate | None:
+    def best(self) -> Candidate[Weights] | None:
         """The best trained weights; None when nothing that was trained could be evaluated."""
         candidates = list(enumerate(self._best.values()))
         if not candidates:

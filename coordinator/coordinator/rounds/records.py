@@ -37,6 +37,7 @@ def describe(
         purpose=core.purpose,
         round=core.round,
         attempt=attempt,
+        raised=0 if core.plan is None else core.plan.raised,
         outcome="failed" if missing else "closed",
         shortfall=missing,
         weights=core.weights,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from coordinator.rounds.admission import Admitted, Decision, Expectation, NotAdmitted, StillWorking, admit
 from coordinator.rounds.grid import Grid, Incoming, Outgoing
 from wardround.canonical import sha256
 from wardround.identity.keys import SigningKey
-from wardround.messages.envelope import Envelope, digests, seal
+from wardround.messages.envelope import Array, Envelope, digests, seal
 from wardround.messages.round import Collect, Receipt, Task, TaskCore, Withdraw
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
@@ -22,6 +23,12 @@ COLLECT_PAUSE_SECONDS = 0.25
 """How long to wait before a hospital that is still working is asked again; its own visit waits for longer anyway."""
 ORDER_SECONDS_TO_LIVE = 60.0
 """How long a Collect or Withdraw is worth delivering."""
+COMEBACK_SECONDS = 120.0
+"""How long a visit waits for a hospital that fell out in it: Flower holds a killed node's place for a minute."""
+RESEND_SECONDS = 2.0
+"""How long to wait before a task is sent again to a hospital that could not be reached, or lost it."""
+MOST_RESENDS = 100
+"""How often a hospital may lose a task in one visit; then its loss counts as its answer."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +62,21 @@ class Visit:
 
 @dataclass(frozen=True)
 class _Sent:
-    """A message that is out: of which visit, to whom, and the bytes of the visit so far."""
+    """A message that is out: of which visit, to whom, and the bytes of the visit so far.
+
+    Attributes:
+        working: it asks after a task; the hospital has begun.
+        away: since when (monotonic) the hospital cannot be reached; None while it can.
+        resent: how often the task was sent again.
+    """
 
     number: int
     expected: Expectation
     bytes_down: int
     bytes_up: int = 0
     working: bool = False
+    away: float | None = None
+    resent: int = 0
 
     @property
     def site(self) -> str:
@@ -71,8 +86,12 @@ class _Sent:
 class Onlooker(Protocol):
     """Who is told of answers as they come."""
 
-    def decided(self, site: str, decision: Decision) -> None:
-        """An answer was admitted or refused."""
+    def decided(self, site: str, answered: Answered, envelope: Envelope) -> None:
+        """An answer was admitted or refused: nothing was done with it yet."""
+        ...
+
+    def late(self, site: str, task_id: str, envelope: Envelope) -> None:
+        """A reply came after its visit had closed, and is refused."""
         ...
 
     def working(self, site: str, epoch: int, epochs: int) -> None:
@@ -88,6 +107,8 @@ class _Open:
     begun: float
     onlooker: Onlooker
     core: TaskCore
+    awaited: Collection[str]
+    task_for: Callable[[Expectation], Outgoing]
     sent: dict[str, _Sent]
     due: list[tuple[float, _Sent]] = field(default_factory=list)
 
@@ -110,26 +131,33 @@ class Caller:
         self,
         core: TaskCore,
         expected: Mapping[str, Expectation],
-        weights: bytes | None,
+        weights: Array | None,
         encoding: Encoding | None,
         attempt: int,
         onlooker: Onlooker,
+        known: Mapping[str, Answered],
+        awaited: Collection[str],
     ) -> Visit:
         """Send one task to every expected hospital and gather the answers until all came or the deadline passed.
 
-        A hospital that is still working is asked again. What is still under way at the deadline goes on, in case the
+        A hospital whose answer is known already, from before the conductor died, is not asked. One that is still working
+        is asked again. A hospital of those ``awaited`` that cannot be reached is sent the task again for a while, since it
+        may have been restarted; another one is gone at once. What is still under way at the deadline goes on, in case the
         visit is repeated: ``dismiss`` withdraws it.
         """
         self._visits += 1
         begun = time.monotonic()
         deadline = begun + self._bundle.study.rounds.deadline_seconds
-        outgoing = [self._task(expectation, weights, encoding, attempt) for expectation in expected.values()]
+        asked = [expectation for site, expectation in expected.items() if site not in known]
+        task_for = partial(self._task, weights=weights, encoding=encoding, attempt=attempt)
+        outgoing = [task_for(expectation) for expectation in asked]
         ids = self._grid.push_messages(outgoing)
         sent = {
             message_id: _Sent(self._visits, expected[out.site], out.envelope.byte_count)
             for message_id, out in zip(ids, outgoing, strict=True)
         }
-        opened = _Open(Visit(), begun, onlooker, core, sent)
+        del outgoing  # the hospitals' copies of the weights are with the transport now
+        opened = _Open(Visit(dict(known)), begun, onlooker, core, awaited, task_for, sent)
         while (opened.sent or opened.due) and (left := deadline - time.monotonic()) > 0:
             wanted = [*opened.sent, *self._stale]
             pause = COLLECT_PAUSE_SECONDS if opened.due else LONGEST_WAIT_SECONDS
@@ -143,7 +171,7 @@ class Caller:
         opened.visit.seconds = time.monotonic() - begun
         return opened.visit
 
-    def _task(self, expected: Expectation, weights: bytes | None, encoding: Encoding | None, attempt: int) -> Outgoing:
+    def _task(self, expected: Expectation, weights: Array | None, encoding: Encoding | None, attempt: int) -> Outgoing:
         site, arrays = expected.member.site, () if weights is None else (weights,)
         seconds = self._bundle.study.rounds.deadline_seconds
         task = Task(
@@ -177,19 +205,33 @@ class Caller:
             return
         seconds = time.monotonic() - opened.begun
         if incoming.envelope is None:
-            opened.visit.answers[sent.site] = Answered(None, seconds, sent.bytes_down, sent.bytes_up)
+            if incoming.final or not self._waits(sent, opened):
+                opened.visit.answers[sent.site] = Answered(None, seconds, sent.bytes_down, sent.bytes_up)
             return
-        sent = replace(sent, bytes_up=sent.bytes_up + incoming.envelope.byte_count)
+        sent = replace(sent, bytes_up=sent.bytes_up + incoming.envelope.byte_count, away=None)
         decision = admit(incoming.envelope, sent.expected, self._bundle)
         if isinstance(decision, StillWorking):
             opened.onlooker.working(sent.site, decision.epoch, decision.epochs)
-            opened.due.append((time.monotonic() + COLLECT_PAUSE_SECONDS, sent))
+            opened.due.append((time.monotonic() + COLLECT_PAUSE_SECONDS, replace(sent, working=True)))
             return
-        self._note_receipt(sent, incoming.envelope, decision)
-        opened.onlooker.decided(sent.site, decision)
-        if isinstance(decision, Admitted):
-            decision = replace(decision, change=None)  # it was added: no reason to hold every hospital's change
-        opened.visit.answers[sent.site] = Answered(decision, seconds, sent.bytes_down, sent.bytes_up)
+        if isinstance(decision, NotAdmitted) and decision.code == "H-AGAIN" and sent.resent < MOST_RESENDS:
+            opened.due.append((time.monotonic(), replace(sent, working=False)))
+            return
+        answered = Answered(decision, seconds, sent.bytes_down, sent.bytes_up)
+        opened.onlooker.decided(sent.site, answered, incoming.envelope)
+        self._note_receipt(sent, decision)
+        if isinstance(decision, Admitted):  # it was added: no reason to hold every hospital's change
+            answered = replace(answered, decision=replace(decision, change=None))
+        opened.visit.answers[sent.site] = answered
+
+    def _waits(self, sent: _Sent, opened: _Open) -> bool:
+        """Say whether a hospital that cannot be reached is waited for; then its task is sent again."""
+        now = time.monotonic()
+        away = now if sent.away is None else sent.away
+        if sent.site not in opened.awaited or now - away > COMEBACK_SECONDS:
+            return False
+        opened.due.append((now + RESEND_SECONDS, replace(sent, working=False, away=away)))
+        return True
 
     def _take_stale(self, stale: _Sent, envelope: Envelope | None, opened: _Open) -> None:
         """Deal with an answer to an earlier visit: a late reply is refused, work still under way is withdrawn."""
@@ -199,19 +241,25 @@ class Caller:
                 self._withdraw(stale)
         elif envelope is not None and not (isinstance(decision, NotAdmitted) and decision.code == "H-WITHDRAWN"):
             opened.visit.late.add(stale.site)
-            self._note_receipt(stale, envelope, NotAdmitted("R-LATE", sha256(envelope.message)))
+            opened.onlooker.late(stale.site, stale.expected.core.task_id(), envelope)
+            self._note_receipt(stale, NotAdmitted("R-LATE", sha256(envelope.message)))
 
     def _collect(self, opened: _Open) -> None:
-        """Ask again those whose pause is over."""
+        """Ask those whose pause is over: after the task that they work at, or with the task itself once more."""
         now = time.monotonic()
         for due, sent in list(opened.due):
             if due <= now:
                 opened.due.remove((due, sent))
-                core = sent.expected.core
-                order = Collect(to=sent.site, study_hash=core.study_hash, task_id=core.task_id())
-                envelope = seal("collect", order, self._key)
-                (message_id,) = self._grid.push_messages([Outgoing(sent.site, envelope, ORDER_SECONDS_TO_LIVE)])
-                opened.sent[message_id] = replace(sent, bytes_down=sent.bytes_down + envelope.byte_count, working=True)
+                outgoing = self._order(sent) if sent.working else opened.task_for(sent.expected)
+                (message_id,) = self._grid.push_messages([outgoing])
+                resent = sent.resent + (not sent.working)
+                bytes_down = sent.bytes_down + outgoing.envelope.byte_count
+                opened.sent[message_id] = replace(sent, bytes_down=bytes_down, resent=resent)
+
+    def _order(self, sent: _Sent) -> Outgoing:
+        core = sent.expected.core
+        order = Collect(to=sent.site, study_hash=core.study_hash, task_id=core.task_id())
+        return Outgoing(sent.site, seal("collect", order, self._key), ORDER_SECONDS_TO_LIVE)
 
     def _withdraw(self, sent: _Sent) -> None:
         core = sent.expected.core
@@ -219,7 +267,14 @@ class Caller:
         (message_id,) = self._grid.push_messages([Outgoing(sent.site, envelope, ORDER_SECONDS_TO_LIVE)])
         self._stale[message_id] = replace(sent, working=False)
 
-    def _note_receipt(self, sent: _Sent, envelope: Envelope, decision: Decision) -> None:
+    def recall(self, core: TaskCore, answers: Mapping[str, Answered], expected: Mapping[str, Expectation]) -> None:
+        """Take note of answers from before the conductor died: their hospitals still wait for the receipts."""
+        self._visits += 1
+        for site, answered in answers.items():
+            if answered.decision is not None:
+                self._note_receipt(_Sent(self._visits, replace(expected[site], core=core), 0), answered.decision)
+
+    def _note_receipt(self, sent: _Sent, decision: Decision) -> None:
         """Remember what to tell the hospital about its reply with the next task; a refusal of its own needs none.
 
         What comes late never takes the place of the receipt for a later visit.
@@ -231,7 +286,7 @@ class Caller:
         self._receipted[sent.site] = sent.number
         verdict = "counted" if isinstance(decision, Admitted) else decision.code
         self._receipts[sent.site] = Receipt.model_validate(
-            {"task_id": sent.expected.core.task_id(), "reply": sha256(envelope.message), "verdict": verdict}
+            {"task_id": sent.expected.core.task_id(), "reply": decision.digest, "verdict": verdict}
         )
 
     def forget(self, core: TaskCore) -> None:

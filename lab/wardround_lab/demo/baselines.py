@@ -151,7 +151,8 @@ def learn(bundle: Bundle, training: pl.DataFrame, validation: pl.DataFrame, enco
     study = bundle.study
     network = build_network(study.network, encoding.width)
     examples, judges = encode(training, encoding), encode(validation, encoding)
-    progress, weights = Progress(study.convergence), bundle.weights
+    progress: Progress[Vector] = Progress(study.convergence)
+    weights = bundle.weights
     rounds = 0
     while rounds < study.rounds.maximum and not progress.converged:
         write_weights(network, weights, bundle.manifest)

@@ -10,7 +10,7 @@ from wardround.messages.round import CentreCode, Purpose, SiloCode
 from wardround.metrics.pooled import Metrics
 from wardround.values import Count, Fraction, Sha256, Slug, Value
 
-ShortfallCode: TypeAlias = Literal["C-QUORUM", "C-REQUIRED", "C-STATISTICS"]
+ShortfallCode: TypeAlias = Literal["C-QUORUM", "C-REQUIRED", "C-SHARE", "C-RANGE", "C-STATISTICS"]
 Seconds: TypeAlias = Annotated[float, Field(ge=0)]
 EvaluationStatus: TypeAlias = Literal["shown", "withheld", "not used", "none"]
 
@@ -46,6 +46,7 @@ class RoundRecord(Value):
     """One visit to all hospitals: statistics, a round, the closing evaluation or the test.
 
     Attributes:
+        raised: how often the sum's exponents had been raised in this round (C-RANGE), without training anew.
         weights: SHA-256 of the weights that were sent and evaluated.
         stepped: SHA-256 of the weights after this round's step.
         pooled: metrics of the pooled counts of ``evaluated_by``.
@@ -55,6 +56,7 @@ class RoundRecord(Value):
     purpose: Purpose
     round: Count
     attempt: Count
+    raised: Count = 0
     outcome: Literal["closed", "failed"]
     shortfall: tuple[ShortfallCode, ...] = ()
     weights: Sha256 | None = None

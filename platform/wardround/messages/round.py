@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter, model_validator
 
 from wardround.canonical import digest, model_json
 from wardround.messages.data_report import DataReport
@@ -37,6 +37,7 @@ SiloCode: TypeAlias = Literal[
     "H-NONFINITE",
     "H-GATE",
     "H-WITHDRAWN",
+    "H-AGAIN",
     "H-FAILED",
 ]
 """Why a hospital refuses."""
@@ -60,6 +61,7 @@ CentreCode: TypeAlias = Literal[
 ExactInteger = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,38})$")]
 """A non-negative integer of any size in decimal digits (JSON numbers are exact below 2**53 only)."""
 
+Exponents: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=-300, le=300)], ...], Field(max_length=100_000)]
 Bodies: TypeAlias = Annotated[tuple[Sha256, ...], Field(max_length=2)]
 RecordCount: TypeAlias = Annotated[int, Field(ge=1, lt=2**33)]
 
@@ -80,6 +82,10 @@ class TaskCore(Value):
     def task_id(self) -> str:
         """Give the task's identity."""
         return digest("task", 1, model_json(self))
+
+    def work_id(self) -> str:
+        """Give the identity of what is done, whatever the exponents of the sum are: a raised plan asks for the same work."""
+        return digest("work", 1, model_json(self.model_copy(update={"plan": None})))
 
 
 class Receipt(Value):
@@ -207,7 +213,11 @@ class Reply(Value):
 
 
 class SiloRefusal(Value):
-    """A hospital does not do the task, and says why in codes; with the outgoing data report if the records are why."""
+    """A hospital does not do the task, and says why in codes; with the outgoing data report if the records are why.
+
+    Attributes:
+        exponents: with H-RANGE, the smallest exponent for each tensor that would hold the change.
+    """
 
     protocol: Literal[1] = 1
     kind: Literal["refusal"] = "refusal"
@@ -216,6 +226,14 @@ class SiloRefusal(Value):
     task_id: Sha256 | None
     code: SiloCode
     report: DataReport | None = None
+    exponents: Exponents | None = None
+
+    @model_validator(mode="after")
+    def _only_of_a_range(self) -> SiloRefusal:
+        if self.exponents is not None and self.code != "H-RANGE":
+            msg = "exponents belong to a change that the plan cannot hold"
+            raise ValueError(msg)
+        return self
 
 
 class Working(Value):

@@ -94,11 +94,17 @@ class Split(Value):
 
 
 class Rounds(Value):
-    """How many rounds at most, how long one may take, and how often a failed one is repeated."""
+    """How many rounds at most, how long one may take, and what becomes of one in which too few hospitals counted.
+
+    Attributes:
+        retries: how often such a round is repeated; then it has failed.
+        max_failed_rounds: how many rounds may fail, and be passed over with the weights as they were, before the study fails.
+    """
 
     maximum: Annotated[int, Setting(ge=1, le=100_000)]
     deadline_seconds: Annotated[float, Setting(gt=0, le=7 * 24 * 3600)] = 600.0
     retries: Annotated[int, Setting(ge=0, le=100)] = 2
+    max_failed_rounds: Annotated[int, Setting(ge=0, le=100_000)] = 0
 
 
 class Convergence(Value):
@@ -121,12 +127,14 @@ class Silos(Value):
         required: sites that must be among them.
         minimum_records: training records that those who answered must hold together.
         minimum_validation: validation records below which a hospital's metrics are not used.
+        max_weight_share: the largest share of a round's records that one hospital may have, else the round fails.
     """
 
     minimum: Annotated[int, Setting(ge=1, le=10_000)]
     required: tuple[Slug, ...] = ()
     minimum_records: PositiveCount = 1
     minimum_validation: PositiveCount = 1
+    max_weight_share: Annotated[float, Setting(gt=0, le=1)] = 1.0
 
     @model_validator(mode="after")
     def _distinct(self) -> Silos:

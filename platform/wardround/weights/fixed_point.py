@@ -13,6 +13,7 @@ refused, never clipped. Only ``+ - * / sqrt`` and ``rint`` touch shared numbers,
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from wardround.canonical import sha256
 from wardround.errors import Broken
 from wardround.values import Value
 from wardround.weights.packing import Manifest, Vector
@@ -32,14 +34,22 @@ BLOCK = 65_536
 """Elements handled at once: large enough for numpy, small enough for the cache."""
 HEADROOM_FLOOR = 30
 HEADROOM_LIMIT = 10
+MOST_RAISES = 2
+"""How often the exponents of one round may be raised."""
+HIGHEST_RAISE = 24
+"""How far above the plan from the broadcast weights: beyond it, a change is no step of training but an explosion."""
 ZERO_TENSOR_EXPONENT = 0
 """Exponent, before headroom, of a tensor whose broadcast weights are all zero (fresh biases)."""
 
 
 class SumPlan(Value):
-    """The fixed-point plan of one round: ``bits`` is ``b``, ``exponents`` has one ``e`` for each tensor."""
+    """The fixed-point plan of one round: ``bits`` is ``b``, ``exponents`` has one ``e`` for each tensor.
+
+    ``raised`` counts how often exponents were raised since a hospital's change was too large for the first plan.
+    """
 
     bits: Annotated[int, Field(ge=30, le=62)]
+    raised: Annotated[int, Field(ge=0, le=MOST_RAISES)] = 0
     exponents: tuple[Annotated[int, Field(ge=-300, le=300)], ...]
 
 
@@ -64,6 +74,31 @@ def plan_sum(weights: Vector, manifest: Manifest, total_records: int) -> SumPlan
     headroom = min(max(bits - HEADROOM_FLOOR, 0), HEADROOM_LIMIT)
     exponents = tuple(_exponent(weights[part]) + headroom for _, part in manifest.slices())
     return SumPlan(bits=bits, exponents=exponents)
+
+
+def raise_plan(plan: SumPlan, first: SumPlan, wanted: Iterable[Sequence[int]]) -> SumPlan | None:
+    """Give the plan that also holds changes which need these exponents, one for each tensor; ``first`` is the round's first.
+
+    ``wanted`` are the needs of those hospitals whose changes did not fit. A need that reaches too far above the first plan
+    is left out: its hospital stays refused. None when nothing is left to raise, or it was raised often enough.
+    """
+    highest = [exponent + HIGHEST_RAISE for exponent in first.exponents]
+    exponents = list(plan.exponents)
+    for needs in wanted:
+        if len(needs) == len(exponents) and all(need <= top for need, top in zip(needs, highest, strict=True)):
+            exponents = [max(pair) for pair in zip(exponents, needs, strict=True)]
+    if tuple(exponents) == plan.exponents or plan.raised == MOST_RAISES:
+        return None
+    return SumPlan(bits=plan.bits, exponents=tuple(exponents), raised=plan.raised + 1)
+
+
+def follows(plan: SumPlan, first: SumPlan) -> bool:
+    """Say whether a plan is the one from the broadcast weights, or that one with raised exponents."""
+    if plan.raised == 0:
+        return plan == first
+    if plan.bits != first.bits or len(plan.exponents) != len(first.exponents):
+        return False
+    return all(low <= high <= low + HIGHEST_RAISE for low, high in zip(first.exponents, plan.exponents, strict=True))
 
 
 def _exponent(values: Vector) -> int:
@@ -154,6 +189,10 @@ class ExactSum:
         if records < least or (self._records + records) >> (63 - self._plan.bits):
             msg = f"record counts that the plan cannot hold: {self._records} + {records}"
             raise Broken(msg)
+
+    def digest(self) -> str:
+        """Give the SHA-256 of the integers (int64, little-endian): the same for the same replies, in whatever order they came."""
+        return sha256(self._sum.astype("<i8", copy=False).data.cast("B"))
 
     def step(self, weights: Vector) -> Vector:
         """Give the new weights: the old ones plus the mean change, weighted by records; infinite where float32 ends."""

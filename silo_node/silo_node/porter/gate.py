@@ -59,7 +59,7 @@ class Gate:
         """Take the hospital's name, signing key, ledger and policy."""
         self._site = site
         self._key = key
-        self._ledger = ledger
+        self.ledger = ledger
         self._policy = policy
         self._told: dict[str, OfferState] = {}
 
@@ -77,6 +77,7 @@ class Gate:
         entry: dict[str, Json] = {
             "study": task.study_hash,
             "task": task.task_id,
+            "work": task.core.work_id(),
             "purpose": task.core.purpose,
             "round": task.core.round,
             "approval": approved.digest,
@@ -85,14 +86,14 @@ class Gate:
             "arrays": list(digests(arrays)),
             "bytes": sum(len(array) for array in arrays),
         }
-        if not self._ledger.allows(entry, approved.approval.releases):
+        if not self.ledger.allows(entry, approved.approval.releases):
             return self.refuse(NotDone("H-GATE"), task.study_hash, task.task_id)
         reply = Reply(
             site=self._site,
             study_hash=task.study_hash,
             task_id=task.task_id,
             approval=approved.digest,
-            ledger=self._ledger.write_release(entry),
+            ledger=self.ledger.write_release(entry),
             records=outcome.records,
             result=outcome.result,
             bodies=digests(arrays),
@@ -102,34 +103,41 @@ class Gate:
 
     def refuse(self, outcome: NotDone, study_hash: str | None, task_id: str | None) -> Release:
         """Let a refusal out: a code, and the outgoing data report if the records are why."""
-        refusal = SiloRefusal(site=self._site, study_hash=study_hash, task_id=task_id, code=outcome.code, report=outcome.report)
+        refusal = SiloRefusal(
+            site=self._site,
+            study_hash=study_hash,
+            task_id=task_id,
+            code=outcome.code,
+            report=outcome.report,
+            exponents=outcome.exponents,
+        )
         entry: dict[str, Json] = {
             "study": study_hash,
             "task": task_id,
             "code": outcome.code,
             "report": None if outcome.report is None else digest("result", 1, model_json(outcome.report)),
         }
-        self._ledger.write_refusal(entry)
+        self.ledger.write_refusal(entry)
         return Release(seal("reply", refusal, self._key))
 
     def answer_offer(self, study_hash: str, state: OfferState) -> Release:
         """Let out what was decided about an offered study; written down when it is news."""
         if self._told.get(study_hash) != state:
-            self._ledger.write_offer(study_hash, state)
+            self.ledger.write_offer(study_hash, state)
             self._told[study_hash] = state
         answer = OfferAnswer(site=self._site, study_hash=study_hash, state=state)
         return Release(seal("reply", answer, self._key))
 
     def working(self, task: Task, busy: Busy) -> Release:
         """Let out that a task goes on: its epoch, nothing else."""
-        self._ledger.write_working(task.study_hash, task.task_id, busy.epoch)
+        self.ledger.write_working(task.study_hash, task.task_id, busy.epoch)
         working = Working(site=self._site, study_hash=task.study_hash, task_id=task.task_id, epoch=busy.epoch, epochs=busy.epochs)
         return Release(seal("reply", working, self._key))
 
-    def repeat(self, release: Release, task: Task | Collect) -> Release:
+    def repeat(self, reply: Envelope, task: Task | Collect) -> Release:
         """Let the same bytes out again, for the same task."""
-        self._ledger.write_repeat(task.study_hash, task.task_id)
-        return release
+        self.ledger.write_repeat(task.study_hash, task.task_id)
+        return Release(reply)
 
     def _objection(self, task: Task, approved: Approved, done: Done) -> SiloCode | None:
         """Say why an outcome may not leave, if so."""

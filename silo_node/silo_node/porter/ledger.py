@@ -16,8 +16,8 @@ LEDGER_FILE = "ledger.jsonl"
 
 
 def _content(entry: dict[str, Json]) -> str:
-    """Give what a release is, wherever it stands in the ledger: the task, its result and its arrays."""
-    return digest("release", 1, [entry["task"], entry["result"], entry["arrays"]])
+    """Give what a release is, wherever it stands in the ledger: the work, its result and its arrays."""
+    return digest("release", 1, [entry["work"], entry["result"], entry["arrays"]])
 
 
 class Ledger:

@@ -8,7 +8,8 @@ number of tasks. Everything else is answered by a code, and nothing of it reache
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -16,7 +17,8 @@ import numpy as np
 from silo_node.porter.approvals import Approvals, Approved
 from silo_node.porter.gate import Gate, Release
 from silo_node.porter.inbox import Inbox
-from silo_node.porter.ledger import Ledger
+from silo_node.porter.memory import Order as Place
+from silo_node.porter.memory import StudyMemory
 from silo_node.work import Busy, NotDone, Work, Worker
 from wardround.canonical import sha256
 from wardround.contract.model import Contract
@@ -28,7 +30,7 @@ from wardround.messages.offer import OFFER
 from wardround.messages.round import ORDER, Collect, SiloCode, Task, Withdraw
 from wardround.study.encoding import SMALLEST_DEVIATION, Encoding, NumberColumn, bounds, input_width
 from wardround.study.model import Study
-from wardround.weights.fixed_point import plan_sum
+from wardround.weights.fixed_point import MOST_RAISES, follows, plan_sum
 from wardround.weights.packing import Vector, from_bytes, to_bytes
 
 PHASES = {"statistics": 0, "round": 1, "closing": 2, "test": 3}
@@ -42,19 +44,15 @@ class _Pending:
     """A task that takes longer than a visit, and its place in the order of tasks."""
 
     work: Work
-    order: tuple[int, int, int]
+    order: Place
 
 
 @dataclass
 class _Progress:
-    """How far a study has come here: the last task and the reply that is kept for it."""
+    """How far a study has come here: what outlives the porter, and the task that is under way in this life of it."""
 
-    last: tuple[int, int, int] = (-1, 0, 0)
-    task_id: str = ""
-    encoding: str | None = None
-    release: Release | None = None
+    memory: StudyMemory
     pending: _Pending | None = None
-    tasks: set[str] = field(default_factory=set)
 
 
 class Porter:
@@ -63,26 +61,29 @@ class Porter:
     def __init__(
         self,
         site: str,
+        folder: Path | None,
         encryption: EncryptionKey,
         approvals: Approvals,
         gate: Gate,
-        ledger: Ledger,
         worker: Worker,
         log: logging.Logger | None = None,
         inbox: Inbox | None = None,
     ) -> None:
-        """Take the hospital's site name, the key to which it is written, approvals, gate and ledger, whoever does the work,
-        its own log and its inbox.
+        """Take the hospital's site name and directory, the key to which it is written, approvals and gate (with the ledger),
+        whoever does the work, its own log and its inbox.
+
+        Without a directory (a simulation) nothing is remembered longer than the porter lives.
 
         Without an inbox (a simulation, where bundles are files) offers are refused.
         """
         self._log = log or logging.getLogger(__name__)
         self._inbox = inbox
         self._site = site
+        self._folder = folder
         self._encryption = encryption
         self._approvals = approvals
         self._gate = gate
-        self._ledger = ledger
+        self._ledger = gate.ledger
         self._worker = worker
         self._progress: dict[str, _Progress] = {}
 
@@ -122,7 +123,7 @@ class Porter:
         if objection is not None:
             self._log.warning("%s of task %s refused: %s", order.kind, order.task_id[:12], objection)
             return self._refuse(objection, order)
-        progress = self._progress.setdefault(order.study_hash, _Progress())
+        progress = self._progress_of(order.study_hash)
         if isinstance(order, Task):
             plain = decrypted(envelope, self._encryption)
             if plain is None or not bodies_hold(plain, order.bodies):
@@ -130,32 +131,63 @@ class Porter:
             return self._answer(plain, order, approved, progress)
         return self._follow_up(order, approved, progress)
 
+    def _progress_of(self, study_hash: str) -> _Progress:
+        """Give how far an approved study has come here, over every restart.
+
+        Raises:
+            Refused: L- and J- codes when its journal is damaged, of a newer version, or open elsewhere.
+        """
+        if study_hash not in self._progress:
+            self._progress[study_hash] = _Progress(StudyMemory(self._folder, study_hash))
+        return self._progress[study_hash]
+
+    def close(self) -> None:
+        """Close the studies' journals."""
+        for progress in self._progress.values():
+            progress.memory.close()
+        self._progress.clear()
+
     def _follow_up(self, order: Collect | Withdraw, approved: Approved, progress: _Progress) -> Release:
-        """Look after, or drop, the task that is under way; a finished one is answered again."""
-        if order.task_id == progress.task_id and progress.release is not None and isinstance(order, Collect):
-            return self._gate.repeat(progress.release, order)
-        pending = progress.pending
+        """Look after, or drop, the task that is under way; a finished one is answered again.
+
+        A task that was begun before this porter was started is asked for once more: its weights are not here.
+        """
+        known, pending = progress.memory.known, progress.pending
+        if order.task_id == known.task_id and known.reply is not None and isinstance(order, Collect):
+            return self._gate.repeat(known.reply, order)
+        if pending is None and order.task_id == known.begun_task and isinstance(order, Collect):
+            return self._refuse("H-AGAIN", order)
         if pending is None or pending.work.task.task_id != order.task_id:
             return self._refuse("H-ORDER", order)
         if isinstance(order, Collect):
             return self._perform(pending, approved, progress)
-        self._worker.withdraw(order.task_id)
-        progress.pending = None
+        self._drop(progress)
         return self._refuse("H-WITHDRAWN", order)
 
+    def _drop(self, progress: _Progress) -> None:
+        """Let the task end that is under way."""
+        if progress.pending is not None:
+            task_id = progress.pending.work.task.task_id
+            self._worker.withdraw(task_id)
+            progress.memory.drop(task_id)
+            progress.pending = None
+
     def _answer(self, envelope: Envelope, task: Task, approved: Approved, progress: _Progress) -> Release:
+        known = progress.memory.known
         self._take_receipt(task, progress)
-        if task.task_id == progress.task_id and progress.release is not None:
-            return self._gate.repeat(progress.release, task)
-        order = (PHASES[task.core.purpose], task.core.round, task.attempt)
+        if task.task_id == known.task_id and known.reply is not None:
+            return self._gate.repeat(known.reply, task)
+        raised = 0 if task.core.plan is None else task.core.plan.raised
+        order = (PHASES[task.core.purpose], task.core.round, raised, task.attempt)
         if not self._in_order(order, task, approved, progress):
             self._log.warning("task %s (%s %s) is out of order", task.task_id[:12], task.core.purpose, task.core.round)
             return self._refuse("H-ORDER", task)
         weights = _weights(envelope, approved)
-        if not _weights_fit(task, weights, approved) or progress.encoding not in (None, task.core.encoding):
+        if not _weights_fit(task, weights, approved) or known.encoding not in (None, task.core.encoding):
             return self._refuse("H-BODY", task)
         if progress.pending is not None and progress.pending.work.task.task_id != task.task_id:
-            self._worker.withdraw(progress.pending.work.task.task_id)  # the coordinator has gone on
+            self._drop(progress)  # the coordinator has gone on
+        progress.memory.begin(task.task_id, order)
         work = Work(bundle=approved.bundle, task=task, weights=weights)
         return self._perform(_Pending(work, order), approved, progress)
 
@@ -169,14 +201,19 @@ class Porter:
         progress.pending = None
         release = self._gate.release(task, approved, outcome)
         if not isinstance(outcome, NotDone):
-            progress.last, progress.task_id, progress.release = pending.order, task.task_id, release
-            progress.tasks.add(task.task_id)
-            progress.encoding = task.core.encoding
+            progress.memory.ready(task.task_id, pending.order, task.core.encoding, release.envelope)
         return release
 
-    def _in_order(self, order: tuple[int, int, int], task: Task, approved: Approved, progress: _Progress) -> bool:
-        """Say whether a task comes after the last one, and whether it is one of those that the approval allows."""
-        if progress.last[0] == PHASES["test"] or order <= progress.last or len(progress.tasks) >= approved.approval.releases:
+    def _in_order(self, order: Place, task: Task, approved: Approved, progress: _Progress) -> bool:
+        """Say whether a task comes after the last one, and whether it is one of those that the approval allows.
+
+        The same task may come again, in a later attempt or after its reply was lost here with the disk.
+        """
+        known = progress.memory.known
+        again = task.task_id == known.task_id and order >= known.last
+        if known.last[0] == PHASES["test"] and not again:
+            return False
+        if order < known.begun or (order <= known.last and not again) or len(known.tasks) >= _most_tasks(approved):
             return False
         pending = progress.pending
         other = pending is not None and pending.work.task.task_id != task.task_id
@@ -186,7 +223,7 @@ class Porter:
         return task.core.purpose != "test" or read in (None, task.task_id)
 
     def _take_receipt(self, task: Task, progress: _Progress) -> None:
-        if task.receipt is not None and task.receipt.task_id == progress.task_id:
+        if task.receipt is not None and progress.memory.receipt(task.receipt):
             self._ledger.write_receipt(task.study_hash, task.receipt)
 
     def _objection(self, envelope: Envelope, task: Order, approved: Approved) -> SiloCode | None:
@@ -206,6 +243,11 @@ class Porter:
     def _refuse(self, code: SiloCode, order: Order | None = None) -> Release:
         study_hash, task_id = (None, None) if order is None else (order.study_hash, order.task_id)
         return self._gate.refuse(NotDone(code), study_hash, task_id)
+
+
+def _most_tasks(approved: Approved) -> int:
+    """Give how many tasks may be answered: the approved releases, and each round once more for every raised plan."""
+    return approved.approval.releases * (1 + MOST_RAISES)
 
 
 def _in_study(task: Task, study: Study) -> bool:
@@ -263,7 +305,7 @@ def _weights_fit(task: Task, weights: Vector | None, approved: Approved) -> bool
         return task.core.purpose == "statistics" and weights is None
     plan = task.core.plan
     # any total of this many bits gives the same plan: the hospital need not know how many records the others have
-    return plan is None or plan == plan_sum(weights, approved.bundle.manifest, 1 << (62 - plan.bits))
+    return plan is None or follows(plan, plan_sum(weights, approved.bundle.manifest, 1 << (62 - plan.bits)))
 
 
 def _weights(envelope: Envelope, approved: Approved) -> Vector | None:

@@ -2,9 +2,11 @@
 
 import pytest
 
-from coordinator.rounds import conductor
+from coordinator.rounds import visit, visits
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
-    monkeypatch.setattr(conductor, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(visits, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(visit, "COMEBACK_SECONDS", -1.0)
+    monkeypatch.setattr(visit, "RESEND_SECONDS", 0.01)

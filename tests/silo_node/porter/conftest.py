@@ -143,11 +143,12 @@ class House:
     def reopen(self) -> None:
         """Open the door anew, as after a restart."""
         self.ledger.close()
+        self.porter.close()
         member = self.paper.parties[SITE].member
         self.ledger = Ledger(self.folder / "ledger")
         gate = Gate(SITE, self.paper.parties[SITE].key, self.ledger, self.policy)
         encryption = self.paper.parties[SITE].encryption
-        self.porter = Porter(SITE, encryption, Approvals(self.folder, member), gate, self.ledger, self.spy)
+        self.porter = Porter(SITE, self.folder, encryption, Approvals(self.folder, member), gate, self.spy)
 
 
 @pytest.fixture(autouse=True)
@@ -170,13 +171,14 @@ def open_house(tmp_path):
         policy = EgressPolicy(small_cell, metrics_minimum)
         spy, ledger = Spy(made), Ledger(folder / "ledger")
         gate = Gate(SITE, party.key, ledger, policy)
-        porter = Porter(SITE, party.encryption, Approvals(folder, party.member), gate, ledger, spy)
+        porter = Porter(SITE, folder, party.encryption, Approvals(folder, party.member), gate, spy)
         opened.append(House(made, folder, spy, porter, ledger, policy))
         return opened[-1]
 
     yield make
     for house in opened:
         house.ledger.close()
+        house.porter.close()
 
 
 @pytest.fixture

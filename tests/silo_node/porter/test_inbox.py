@@ -35,7 +35,7 @@ class Door:
         approvals = Approvals(folder, party.member)
         self.inbox = Inbox(folder, party.member, approvals, coordinator or study.key.public, party.encryption)
         gate = Gate(SITE, party.key, self.ledger, EgressPolicy(11, 11))
-        self.porter = Porter(SITE, party.encryption, approvals, gate, self.ledger, None, inbox=self.inbox)
+        self.porter = Porter(SITE, folder, party.encryption, approvals, gate, None, inbox=self.inbox)
 
     def ask(self, envelope: Envelope) -> str:
         """Give the state that is answered, or the code of a refusal."""
@@ -154,10 +154,10 @@ def test_a_hospital_that_joined_no_centre_takes_no_offer(tmp_path):
     door = Door(tmp_path)
     porter = Porter(
         SITE,
+        tmp_path,
         door.party.encryption,
         Approvals(tmp_path, door.party.member),
         Gate(SITE, door.party.key, door.ledger, EgressPolicy(1, 1)),
-        door.ledger,
         None,
     )
     refusal = read(porter.visit(offered()).envelope, ANSWER)

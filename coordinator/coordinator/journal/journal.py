@@ -1,0 +1,338 @@
+"""A study's journal: what a conductor writes down before it acts, and what the next one goes on from.
+
+    studies/<hash>/journal/journal.jsonl     hash-chained lines (``entries``); a torn last one is dropped on opening
+    studies/<hash>/journal/weights/          weights under way and the best so far, by digest
+    studies/<hash>/journal/spool/            changes of weights that were admitted, until the step is on disk
+
+A conductor takes a study through the same code whether it begins or goes on: each visit is looked up here first. What
+is closed is not done again, what was admitted is not asked for again; the rest follows from the same inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from coordinator.journal.entries import (
+    ENTRY,
+    JOURNAL_FORMAT,
+    AnyEntry,
+    ReplyAdmitted,
+    ReplyLate,
+    ReplyRefused,
+    StudyBegun,
+    StudyEnded,
+    SumClosed,
+    VisitClosed,
+    VisitOpened,
+    VisitResumed,
+)
+from coordinator.journal.shelf import DiskShelf, MemoryShelf, Shelf
+from wardround import __version__
+from wardround.canonical import Json, canonical_bytes, digest, model_json
+from wardround.chain import Chain, read_chain
+from wardround.errors import Refused, refuse
+from wardround.files import write_atomic
+from wardround.messages.envelope import Array
+from wardround.messages.record import RoundRecord
+from wardround.messages.round import Purpose, TaskCore
+from wardround.study.bundle import Bundle
+from wardround.weights.packing import Vector
+
+FOLDER = "journal"
+FILE = "journal.jsonl"
+WEIGHTS = "weights"
+SPOOL = "spool"
+
+
+@dataclass
+class Recalled:
+    """What is known of a visit that was opened: who answered what, and its record if it is closed."""
+
+    opened: VisitOpened
+    heard: dict[str, ReplyAdmitted | ReplyRefused] = field(default_factory=dict)
+    record: RoundRecord | None = None
+
+
+class Journal(Protocol):
+    """Where a conductor writes, and looks first."""
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where weights are kept."""
+        ...
+
+    def recall(self, task_id: str, attempt: int) -> Recalled | None:
+        """Give what is known of a visit; None when it was never opened."""
+        ...
+
+    def cores(self, purpose: Purpose, number: int) -> list[TaskCore]:
+        """Give what was asked before in the visits of a purpose and round, in their order."""
+        ...
+
+    def write(self, entry: AnyEntry) -> None:
+        """Write a fact down; it is on disk when this returns."""
+        ...
+
+    def spool(self, reply: str, change: Array) -> None:
+        """Keep the change of weights of a reply until its visit is closed."""
+        ...
+
+    def spooled(self, reply: str) -> bytes | None:
+        """Give a change of weights that was kept; None when it is not there any more."""
+        ...
+
+    def keep(self, weights: Vector) -> str:
+        """Keep weights on the shelf; gives their digest."""
+        ...
+
+    def load(self, digest: str) -> Vector:
+        """Give weights from the shelf."""
+        ...
+
+    def end(self, entry: StudyEnded) -> None:
+        """Write down what became of the study, once."""
+        ...
+
+    def clear_spool(self) -> None:
+        """Drop all changes of weights: the step that they led to is on disk."""
+        ...
+
+
+class Halted(Exception):
+    """The disk does not take the journal: nothing more is done until it does. The study has not failed."""
+
+    def __init__(self, refused: Refused) -> None:
+        """Take what the disk said."""
+        super().__init__()
+        self.refused = refused
+
+
+class Unwritten:
+    """A journal of a study that ends with its process, such as a simulation: nothing is written, nothing is recalled."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.shelf: Shelf = MemoryShelf()
+
+    def recall(self, _task_id: str, _attempt: int) -> Recalled | None:
+        """Know nothing."""
+        return None
+
+    def cores(self, _purpose: Purpose, _number: int) -> list[TaskCore]:
+        """Know nothing."""
+        return []
+
+    def write(self, entry: AnyEntry) -> None:
+        """Write nothing."""
+
+    def spool(self, reply: str, change: Array) -> None:
+        """Keep nothing."""
+
+    def spooled(self, _reply: str) -> bytes | None:
+        """Have nothing."""
+        return None
+
+    def keep(self, weights: Vector) -> str:
+        """Keep weights on the shelf."""
+        return self.shelf.put(weights)
+
+    def load(self, digest: str) -> Vector:
+        """Give weights from the shelf."""
+        return self.shelf.get(digest)
+
+    def end(self, entry: StudyEnded) -> None:
+        """Write nothing."""
+
+    def clear_spool(self) -> None:
+        """Have nothing to drop."""
+
+
+class DiskJournal:
+    """The journal of one study on disk, for one conductor at a time."""
+
+    def __init__(self, study_folder: Path, bundle: Bundle) -> None:
+        """Open or begin the journal of a study.
+
+        Raises:
+            Refused: L-BROKEN naming the line that does not hold; L-BUSY when another conductor has it open; J-FORMAT when a
+                newer version wrote it; J-STUDY when it is another study's; O-WRITE.
+        """
+        self._folder = study_folder / FOLDER
+        self._shelf = DiskShelf(self._folder / WEIGHTS)
+        self._chain = Chain(self._folder / FILE)
+        self._visits: dict[tuple[str, int], Recalled] = {}
+        self._ended: StudyEnded | None = None
+        try:
+            self._load(bundle)
+        except Refused:
+            self._chain.close()
+            raise
+
+    def _load(self, bundle: Bundle) -> None:
+        entries = read_entries(self._folder)
+        if not entries:
+            roster = digest("roster", 1, model_json(bundle.roster))
+            self.write(StudyBegun(written_by=__version__, study_hash=bundle.study_hash, roster=roster))
+            return
+        first = entries[0]
+        if not isinstance(first, StudyBegun) or first.study_hash != bundle.study_hash:
+            raise refuse(
+                "J-STUDY",
+                f"{FOLDER}/{FILE}",
+                "A journal belongs to the study of its folder",
+                "this one begins with another study",
+                "restore the study's folder from a backup",
+            )
+        for entry in entries[1:]:
+            self._index(entry)
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where weights are kept."""
+        return self._shelf
+
+    def _index(self, entry: AnyEntry) -> None:
+        match entry:
+            case VisitOpened():
+                self._visits[entry.task_id, entry.attempt] = Recalled(entry)
+            case ReplyAdmitted() | ReplyRefused():
+                self._visits[entry.task_id, entry.attempt].heard[entry.site] = entry
+            case VisitClosed():
+                self._visits[entry.task_id, entry.attempt].record = entry.record
+            case StudyEnded():
+                self._ended = entry
+            case StudyBegun() | VisitResumed() | ReplyLate() | SumClosed():
+                pass
+
+    def load(self, digest: str) -> Vector:
+        """Give weights from the shelf.
+
+        Raises:
+            Halted: J-WEIGHTS when they are missing or damaged: a person can restore them.
+        """
+        with _halting():
+            return self._shelf.get(digest)
+
+    def end(self, entry: StudyEnded) -> None:
+        """Write down what became of the study, unless a conductor before this one did.
+
+        Raises:
+            Halted: when the disk does not take it.
+        """
+        if self._ended is None:
+            self.write(entry)
+
+    def recall(self, task_id: str, attempt: int) -> Recalled | None:
+        """Give what is known of a visit; None when it was never opened."""
+        return self._visits.get((task_id, attempt))
+
+    def cores(self, purpose: Purpose, number: int) -> list[TaskCore]:
+        """Give what was asked before in the visits of a purpose and round, in their order."""
+        found = [each.opened.core for each in self._visits.values()]
+        return [core for core in found if (core.purpose, core.round) == (purpose, number)]
+
+    def write(self, entry: AnyEntry) -> None:
+        """Write a fact down; it is on disk when this returns.
+
+        Raises:
+            Halted: when the disk does not take it; nothing is half-written.
+        """
+        with _halting():
+            self._chain.append(model_json(entry))
+        self._index(entry)
+
+    def spool(self, reply: str, change: Array) -> None:
+        """Keep the change of weights of a reply until its visit is closed; for the owner only.
+
+        Raises:
+            Halted: when the disk does not take it.
+        """
+        with _halting():
+            write_atomic(self._spooled(reply), change, mode=0o600)
+
+    def keep(self, weights: Vector) -> str:
+        """Keep weights on the shelf; gives their digest, once they are on disk.
+
+        Raises:
+            Halted: when the disk does not take them.
+        """
+        with _halting():
+            return self._shelf.put(weights)
+
+    def spooled(self, reply: str) -> bytes | None:
+        """Give a change of weights that was kept; whether it is what the reply names, whoever reads the reply sees."""
+        try:
+            return self._spooled(reply).read_bytes()
+        except OSError:
+            return None
+
+    def clear_spool(self) -> None:
+        """Drop all changes of weights."""
+        for path in (self._folder / SPOOL).glob("*"):
+            path.unlink(missing_ok=True)
+
+    def _spooled(self, reply: str) -> Path:
+        return self._folder / SPOOL / f"{reply}.change"
+
+    def close(self) -> None:
+        """Close the file, so that another conductor may open it."""
+        self._chain.close()
+
+
+@contextmanager
+def _halting() -> Iterator[None]:
+    try:
+        yield
+    except Refused as error:
+        raise Halted(error) from None
+
+
+def read_entries(folder: Path) -> list[AnyEntry]:
+    """Read and verify a journal without opening it for writing; a torn last line is left out.
+
+    Raises:
+        Refused: L-BROKEN naming the line that does not hold; J-FORMAT when a newer version wrote it.
+    """
+    links = read_chain(folder / FILE)
+    if links:
+        _check_format(links[0].entry)
+    return [_entry(link.entry, number) for number, link in enumerate(links, start=1)]
+
+
+def _check_format(first: dict[str, Json]) -> None:
+    found = first.get("format")
+    if isinstance(found, int) and found > JOURNAL_FORMAT:
+        raise refuse(
+            "J-FORMAT",
+            f"{FOLDER}/{FILE}",
+            f"This software reads journals of format {JOURNAL_FORMAT}",
+            f"it is of format {found}, written by Wardround {first.get('written_by')}",
+            "go on with that version of Wardround, or a newer one",
+        )
+
+
+def _entry(entry: dict[str, Json], number: int) -> AnyEntry:
+    try:
+        return ENTRY.validate_json(canonical_bytes(entry))
+    except ValidationError:
+        raise refuse(
+            "J-FORMAT",
+            f"{FOLDER}/{FILE}, line {number}",
+            "Every line of a journal is one of those that this version knows",
+            "the line is whole, and not one of them",
+            "go on with the version of Wardround that wrote it",
+        ) from None
+
+
+def heard_text(message: bytes) -> str:
+    """Give a signed message as the journal holds it; empty when it is no text at all."""
+    try:
+        return message.decode()
+    except UnicodeDecodeError:
+        return ""

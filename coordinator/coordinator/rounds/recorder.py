@@ -1,0 +1,136 @@
+"""Between an answer and the sum: written down first, added then, told last. And back again, from what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from coordinator.journal.entries import ReplyAdmitted, ReplyLate, ReplyRefused
+from coordinator.journal.journal import Journal, Recalled, heard_text
+from coordinator.rounds.admission import Admitted, Decision, Expectation, NotAdmitted, admit
+from coordinator.rounds.visit import Answered
+from wardround.canonical import sha256
+from wardround.errors import Broken
+from wardround.messages.envelope import Envelope, read
+from wardround.messages.record import RoundRecord
+from wardround.messages.round import ANSWER, Reply, SiloRefusal, TaskCore
+from wardround.study.bundle import Bundle
+from wardround.weights.fixed_point import ExactSum
+
+
+class Listener(Protocol):
+    """Who is told of answers once they are written down."""
+
+    def answered(self, site: str, decision: Decision) -> None:
+        """A hospital's answer was admitted or refused."""
+        ...
+
+    def working(self, site: str, epoch: int, epochs: int) -> None:
+        """A hospital is still at its task."""
+        ...
+
+
+class Recorder:
+    """Takes the answers of one visit; ``total`` is their sum, None where nothing is added."""
+
+    def __init__(self, bundle: Bundle, journal: Journal, listener: Listener, core: TaskCore, attempt: int) -> None:
+        """Take the study, the journal, who is told, and which visit this is."""
+        self._bundle = bundle
+        self._journal = journal
+        self._listener = listener
+        self._core = core
+        self._task_id = core.task_id()
+        self._attempt = attempt
+        self.total: ExactSum | None = None
+
+    def decided(self, site: str, answered: Answered, envelope: Envelope) -> None:
+        """An answer was admitted or refused."""
+        decision = answered.decision
+        if decision is None:
+            msg = "silence was recorded as an answer"
+            raise Broken(msg)
+        heard = {
+            "task_id": self._task_id,
+            "attempt": self._attempt,
+            "site": site,
+            "reply": decision.digest,
+            "message": heard_text(envelope.message),
+            "signature": envelope.signature if len(envelope.signature) == len("0" * 128) else "0" * 128,
+            "seconds": answered.seconds or 0.0,
+            "bytes_down": answered.bytes_down,
+            "bytes_up": answered.bytes_up,
+        }
+        if isinstance(decision, Admitted):
+            if envelope.arrays:
+                self._journal.spool(decision.digest, envelope.arrays[0])
+            self._journal.write(ReplyAdmitted.model_validate({**heard, "records": decision.reply.records}))
+        else:
+            self._journal.write(ReplyRefused.model_validate({**heard, "code": decision.code}))
+        self._add(decision)
+        self._listener.answered(site, decision)
+
+    def _add(self, decision: Decision) -> None:
+        if isinstance(decision, Admitted) and decision.change is not None and self._core.plan is not None:
+            self.total = self.total or ExactSum(self._bundle.manifest, self._core.plan)
+            self.total.add(decision.change, decision.reply.records)
+
+    def late(self, site: str, task_id: str, envelope: Envelope) -> None:
+        """A reply came after its visit had closed."""
+        self._journal.write(ReplyLate(task_id=task_id, site=site, reply=sha256(envelope.message)))
+
+    def working(self, site: str, epoch: int, epochs: int) -> None:
+        """A hospital is still at its task."""
+        self._listener.working(site, epoch, epochs)
+
+    def take_up(self, recalled: Recalled, expected: Mapping[str, Expectation]) -> dict[str, Answered]:
+        """Give the answers to an open visit that were written down, and add the changes of those that were admitted.
+
+        Everything is verified again. A reply whose change is not whole in the spool any more is left out: its hospital,
+        which keeps it until the receipt, is asked again.
+        """
+        known: dict[str, Answered] = {}
+        for site, entry in recalled.heard.items():
+            decision: Decision | None = None
+            if isinstance(entry, ReplyRefused):
+                decision = NotAdmitted(entry.code, entry.reply, _refusal(entry))
+            elif site in expected:
+                found = admit(self._envelope(entry), expected[site], self._bundle)
+                decision = found if isinstance(found, Admitted) else None
+            if decision is not None:
+                self._add(decision)
+                known[site] = _answered(entry, decision)
+                self._listener.answered(site, decision)
+        return known
+
+    def _envelope(self, entry: ReplyAdmitted) -> Envelope:
+        change = None if self._core.plan is None else self._journal.spooled(entry.reply)
+        return Envelope(entry.message.encode(), entry.signature, () if change is None else (change,))
+
+
+def _answered(entry: ReplyAdmitted | ReplyRefused, decision: Decision) -> Answered:
+    kept = replace(decision, change=None) if isinstance(decision, Admitted) else decision
+    return Answered(kept, entry.seconds, entry.bytes_down, entry.bytes_up)
+
+
+def _refusal(entry: ReplyRefused) -> SiloRefusal | None:
+    answer = read(Envelope(entry.message.encode(), entry.signature), ANSWER)
+    return answer if isinstance(answer, SiloRefusal) and answer.code == entry.code else None
+
+
+def recalled_answers(recalled: Recalled, record: RoundRecord) -> dict[str, Answered]:
+    """Give the answers to a closed visit as they were decided; their changes of weights are in the step already."""
+    answers: dict[str, Answered] = {}
+    for silo in record.silos:
+        entry = recalled.heard.get(silo.site)
+        if silo.status == "counted" and isinstance(entry, ReplyAdmitted):
+            reply = read(Envelope(entry.message.encode(), entry.signature), ANSWER)
+            if not isinstance(reply, Reply):
+                msg = "a reply that counted cannot be read any more"
+                raise Broken(msg)
+            answers[silo.site] = _answered(entry, Admitted(reply, None, entry.reply))
+        elif silo.status == "refused" and isinstance(entry, ReplyRefused):
+            answers[silo.site] = _answered(entry, NotAdmitted(entry.code, entry.reply, _refusal(entry)))
+        elif silo.status == "silent":
+            answers[silo.site] = Answered(None, silo.seconds, silo.bytes_down, silo.bytes_up)
+    return answers

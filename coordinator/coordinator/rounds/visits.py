@@ -1,0 +1,265 @@
+"""Visits that count: repeated until enough hospitals answered, written down before they are acted on, resumed after a death.
+
+A visit that the journal knows as closed is not made again: its record is read. One that was open when the conductor died
+is gone on with: what was admitted is added again from the spool, and only the other hospitals are asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from coordinator.journal.entries import SumClosed, VisitClosed, VisitOpened, VisitResumed
+from coordinator.journal.journal import Journal, Recalled
+from coordinator.rounds.admission import Decision, Expectation, NotAdmitted, evaluation_of
+from coordinator.rounds.outcome import Outcome
+from coordinator.rounds.policy import shortfall
+from coordinator.rounds.recorder import Recorder, recalled_answers
+from coordinator.rounds.records import describe
+from coordinator.rounds.visit import Caller, Visit
+from wardround.errors import Problem, Refused, refuse
+from wardround.messages.record import RoundRecord, ShortfallCode
+from wardround.messages.round import CentreCode, Purpose, SiloCode, StatisticsResult, TaskCore
+from wardround.study.bundle import Bundle
+from wardround.study.encoding import Encoding
+from wardround.weights.fixed_point import ExactSum, SumPlan, raise_plan
+from wardround.weights.packing import as_wire
+
+AWAY_SECONDS = 5.0
+"""How long to wait, doubled each time, before a visit is repeated that failed since a hospital was away: it may come back."""
+
+
+class Watcher(Protocol):
+    """Somebody who looks on, such as a progress display."""
+
+    def opened(self, purpose: Purpose, round_number: int, attempt: int, sites: tuple[str, ...]) -> None:
+        """A visit to these hospitals begins."""
+        ...
+
+    def answered(self, site: str, decision: Decision) -> None:
+        """A hospital's answer was admitted or refused."""
+        ...
+
+    def working(self, site: str, epoch: int, epochs: int) -> None:
+        """A hospital is still at its task: this epoch of so many."""
+        ...
+
+    def closed(self, record: RoundRecord) -> None:
+        """A visit ended."""
+        ...
+
+
+class TooFew(Refused):
+    """A visit did not count, however often it was repeated (C-FAILED)."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A visit that is over. ``live``: it was made now, not read from the journal."""
+
+    visit: Visit
+    record: RoundRecord
+    live: bool
+
+
+class Visits:
+    """Makes a study's visits, and knows what they have shown of each hospital so far."""
+
+    def __init__(self, bundle: Bundle, caller: Caller, journal: Journal, watcher: Watcher, outcome: Outcome) -> None:
+        """Take the study, who calls, the journal, a watcher, and the outcome whose history is kept."""
+        self._bundle = bundle
+        self._caller = caller
+        self._journal = journal
+        self._watcher = watcher
+        self._outcome = outcome
+        self._evaluated: dict[tuple[str, Purpose], int] = {}
+        self._excluded: dict[str, SiloCode | CentreCode] = {}
+        self._present = bundle.roster.sites
+        self.records: dict[str, int] = {}
+
+    def make(self, core: TaskCore, encoding: Encoding | None) -> Closed:
+        """Visit until enough hospitals counted, as often as the study allows.
+
+        A change of weights that the sum's plan cannot hold raises the plan and repeats the visit; no hospital trains anew,
+        and it is no retry.
+
+        Raises:
+            TooFew: C-FAILED with the shortfalls, when the last repeat failed too.
+        """
+        rules, attempt, first = self._bundle.study.rounds, 0, core.plan
+        while True:
+            closed = self._attempt(core, attempt, encoding)
+            self._outcome.history.append(closed.record)
+            self._watcher.closed(closed.record)
+            if closed.record.outcome == "closed":
+                self._caller.dismiss(core)
+                self._outcome.count(closed.record.counted)
+                self._present = closed.record.counted
+                self._take_statistics(core, closed)
+                return closed
+            self._caller.forget(core)
+            raised = self._raised(core, first, closed)
+            if raised is not None:
+                core, attempt = core.model_copy(update={"plan": raised}), 0
+                continue
+            attempt += 1
+            if attempt > rules.retries:
+                break
+            if closed.visit.away:
+                time.sleep(max(0.0, min(AWAY_SECONDS * 2 ** (attempt - 1), rules.deadline_seconds - closed.visit.seconds)))
+        self._caller.dismiss(core)
+        raise TooFew([_too_few(self._bundle, closed.record)])
+
+    def _take_statistics(self, core: TaskCore, closed: Closed) -> None:
+        if core.purpose == "statistics":
+            self.records = {site: admitted.reply.records for site, admitted in sorted(closed.visit.admitted.items())}
+            self._excluded = {silo.site: silo.code for silo in closed.record.silos if silo.code is not None}
+
+    def _attempt(self, core: TaskCore, attempt: int, encoding: Encoding | None) -> Closed:
+        recalled, expected = self._journal.recall(core.task_id(), attempt), self._expected(core)
+        if recalled is not None and recalled.record is not None:
+            visit = Visit(recalled_answers(recalled, recalled.record), set(recalled.record.late), recalled.record.seconds)
+            self._caller.recall(core, {site: answer for site, answer in visit.answers.items() if site in expected}, expected)
+            closed = Closed(visit, recalled.record, live=False)
+        else:
+            closed = self._visit(core, attempt, encoding, expected, recalled)
+        self._remember(core, closed.visit)
+        return closed
+
+    def _visit(
+        self,
+        core: TaskCore,
+        attempt: int,
+        encoding: Encoding | None,
+        expected: Mapping[str, Expectation],
+        recalled: Recalled | None,
+    ) -> Closed:
+        """Make a visit, or go on with one that was open when the conductor died."""
+        rules, task_id = self._bundle.study, core.task_id()
+        recorder = Recorder(self._bundle, self._journal, self._watcher, core, attempt)
+        if recalled is None:
+            seconds = rules.rounds.deadline_seconds
+            asked = tuple(expected)
+            self._journal.write(VisitOpened(core=core, task_id=task_id, attempt=attempt, asked=asked, deadline_seconds=seconds))
+        else:
+            self._journal.write(VisitResumed(task_id=task_id, attempt=attempt))
+        self._watcher.opened(core.purpose, core.round, attempt, tuple(expected))
+        known = {} if recalled is None else recorder.take_up(recalled, expected)
+        self._caller.recall(core, known, expected)
+        weights = None if core.weights is None else self._journal.load(core.weights)
+        buffer = None if weights is None else as_wire(weights)
+        visit = self._caller.visit(core, expected, buffer, encoding, attempt, recorder, known, self._present)
+        missing = self._missing(core, visit)
+        stepped = None
+        if recorder.total is not None and core.weights is not None and not missing:
+            stepped = self._step(core, attempt, recorder.total)
+        record = describe(core, attempt, visit, rules.silos, missing, stepped, self._not_asked(core))
+        self._journal.write(VisitClosed(task_id=task_id, attempt=attempt, record=record))
+        self._journal.clear_spool()
+        return Closed(visit, record, live=True)
+
+    def _missing(self, core: TaskCore, visit: Visit) -> tuple[ShortfallCode, ...]:
+        """Say why a visit does not count, if so; one whose plan can be raised to hold every change does not count yet."""
+        counted = {site: admitted.reply.records for site, admitted in visit.admitted.items()}
+        short = shortfall(self._bundle.study.silos, counted)
+        if core.plan is not None and raise_plan(core.plan, self._first_plan(core), _wanted(visit)) is not None:
+            return (*short, "C-RANGE")
+        return short
+
+    def _first_plan(self, core: TaskCore) -> SumPlan:
+        """Give the plan that a round began with."""
+        if core.plan is None:
+            msg = "a visit without a plan was asked for its first one"
+            raise ValueError(msg)
+        known = [each.plan for each in self._journal.cores(core.purpose, core.round) if each.plan is not None]
+        return known[0] if known else core.plan
+
+    def _raised(self, core: TaskCore, first: SumPlan | None, closed: Closed) -> SumPlan | None:
+        if core.plan is None or first is None or "C-RANGE" not in closed.record.shortfall:
+            return None
+        return raise_plan(core.plan, first, _wanted(closed.visit))
+
+    def _step(self, core: TaskCore, attempt: int, total: ExactSum) -> str:
+        """Close the sum, take the step, and keep the new weights; gives their digest.
+
+        Raises:
+            Refused: C-FAILED when the step leads beyond what float32 can hold.
+        """
+        self._journal.write(SumClosed(task_id=core.task_id(), attempt=attempt, records=total.records, sum=total.digest()))
+        stepped = total.step(self._journal.load(core.weights or ""))
+        if not np.isfinite(stepped).all():
+            raise _diverged(self._bundle, core.round)
+        return self._journal.keep(stepped)
+
+    def _not_asked(self, core: TaskCore) -> Mapping[str, SiloCode | CentreCode]:
+        return {} if core.purpose == "statistics" else self._excluded
+
+    def _expected(self, core: TaskCore) -> dict[str, Expectation]:
+        """Ask everybody on the roster for statistics; later those with a signed count."""
+        return {
+            member.site: Expectation(
+                member, core, self.records.get(member.site), self._evaluated.get((member.site, _evaluation_kind(core)))
+            )
+            for member in self._bundle.roster.silos
+            if core.purpose == "statistics" or member.site in self.records
+        }
+
+    def _remember(self, core: TaskCore, visit: Visit) -> None:
+        """Keep the data reports, and how many records each hospital evaluates: a later evaluation must be of as many."""
+        for site, answered in visit.answers.items():
+            decision = answered.decision
+            if isinstance(decision, NotAdmitted) and decision.refusal is not None and decision.refusal.report is not None:
+                self._outcome.reports[site] = decision.refusal.report
+        for site, admitted in visit.admitted.items():
+            self._outcome.ledgers[site] = admitted.reply.ledger
+            if isinstance(admitted.reply.result, StatisticsResult):
+                self._outcome.reports[site] = admitted.reply.result.report
+                self._remember_sizes(site, admitted.reply.result)
+            counts = evaluation_of(admitted.reply)
+            if counts is not None:
+                self._evaluated.setdefault((site, _evaluation_kind(core)), counts.records)
+
+    def _remember_sizes(self, site: str, result: StatisticsResult) -> None:
+        sizes: tuple[tuple[Purpose, int | None], ...] = (("round", result.validation), ("test", result.test))
+        self._evaluated |= {(site, kind): size for kind, size in sizes if size is not None}
+
+
+def _evaluation_kind(core: TaskCore) -> Purpose:
+    """Rounds and the closing visit evaluate the same validation records; the test has its own."""
+    return "test" if core.purpose == "test" else "round"
+
+
+def _wanted(visit: Visit) -> list[tuple[int, ...]]:
+    """Give the exponents that hospitals need whose changes did not fit."""
+    refusals = [a.decision.refusal for a in visit.answers.values() if isinstance(a.decision, NotAdmitted)]
+    return [each.exponents for each in refusals if each is not None and each.exponents is not None]
+
+
+def _diverged(bundle: Bundle, number: int) -> Refused:
+    return refuse(
+        "C-FAILED",
+        f"{bundle.study.name}, round {number}",
+        "Weights are finite numbers",
+        "the step leads beyond what float32 can hold",
+        "lower the learning rate, and look at the hospitals' training losses in history.json",
+    )
+
+
+def _too_few(bundle: Bundle, record: RoundRecord) -> Problem:
+    absent = sorted({*bundle.roster.sites} - {*record.counted})
+    why = ", ".join(f"{silo.site}: {silo.code}" for silo in record.silos if silo.status != "counted")
+    rules = bundle.study.silos
+    share = "" if rules.max_weight_share == 1 else f", none with more than {rules.max_weight_share:.0%} of them"
+    return Problem(
+        "C-FAILED",
+        f"{bundle.study.name}, {record.purpose} {record.round}",
+        f"A visit needs {rules.minimum} hospitals ({', '.join(rules.required) or 'none'} required) with "
+        f"{rules.minimum_records} training records{share}, within {1 + bundle.study.rounds.retries} attempts",
+        f"{', '.join(record.shortfall)}: {len(record.counted)} counted; not: {', '.join(absent) or 'none'}"
+        f" ({why or 'not asked'})",
+        "look up the hospitals' codes in docs/reference/errors.md, mend them there, and run the study again",
+    )

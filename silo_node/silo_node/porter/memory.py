@@ -1,0 +1,184 @@
+"""What a porter knows of a study over every restart: the order of tasks, and the reply that waits for its receipt.
+
+    journal/<study_hash>/porter.jsonl    hash-chained lines: task begun, reply ready, task dropped, receipt taken
+    journal/<study_hash>/reply           the last reply, whole, as it was handed to the transport
+
+A reply is on disk before the transport has it. Asked again for the same task, a porter sends the same bytes, whoever was
+killed in between; an old task, however well signed, stays behind the last one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from wardround.canonical import canonical_bytes, model_json, sha256
+from wardround.chain import Chain, read_chain
+from wardround.errors import refuse
+from wardround.files import write_atomic
+from wardround.messages.envelope import Envelope
+from wardround.messages.round import Receipt
+from wardround.messages.stored import restore, store
+from wardround.values import Count, Sha256, Value
+
+JOURNAL = "journal"
+FILE = "porter.jsonl"
+REPLY = "reply"
+
+Order: TypeAlias = tuple[int, int, int, int]
+"""A task's place: purpose, round, how often its plan was raised, attempt."""
+NONE: Order = (-1, 0, 0, 0)
+
+
+class _TaskBegun(Value):
+    event: Literal["task"] = "task"
+    task: Sha256
+    order: tuple[Count, Count, Count, Count]
+
+
+class _ReplyReady(Value):
+    event: Literal["reply"] = "reply"
+    task: Sha256
+    order: tuple[Count, Count, Count, Count]
+    encoding: Sha256 | None
+    reply: Sha256
+    stored: Sha256
+
+
+class _TaskDropped(Value):
+    event: Literal["dropped"] = "dropped"
+    task: Sha256
+
+
+class _ReceiptTaken(Value):
+    event: Literal["receipt"] = "receipt"
+    receipt: Receipt
+
+
+_Entry: TypeAlias = Annotated[_TaskBegun | _ReplyReady | _TaskDropped | _ReceiptTaken, Field(discriminator="event")]
+_ENTRY: TypeAdapter[_TaskBegun | _ReplyReady | _TaskDropped | _ReceiptTaken] = TypeAdapter(_Entry)
+
+
+@dataclass
+class Known:
+    """How far a study has come here.
+
+    Attributes:
+        last, task_id: the place and identity of the last task that was answered.
+        encoding: the study's encoding, once a task has named one.
+        reply: the last reply, as it was sent.
+        begun: the place of the last task that was begun; it may be done, dropped or still under way.
+        begun_task: that task, unless it was dropped.
+        tasks: the tasks that were answered.
+        receipted: the last reply for which a receipt was written down.
+    """
+
+    last: Order = NONE
+    task_id: str = ""
+    encoding: str | None = None
+    reply: Envelope | None = None
+    begun: Order = NONE
+    begun_task: str = ""
+    tasks: set[str] = field(default_factory=set)
+    receipted: str = ""
+
+
+class StudyMemory:
+    """One study's memory in one hospital."""
+
+    def __init__(self, folder: Path | None, study_hash: str) -> None:
+        """Open or begin it; without a folder nothing is written, and it ends with this object.
+
+        Raises:
+            Refused: L-BROKEN when a line was changed, L-BUSY when another process has it open, J-FORMAT when a line is none
+                of those that this version knows, O-WRITE.
+        """
+        self.known = Known()
+        self._stored = ""
+        self._chain: Chain | None = None
+        if folder is not None:
+            self._folder = folder / JOURNAL / study_hash
+            self._chain = Chain(self._folder / FILE)
+            self._load(self._chain)
+
+    def _load(self, chain: Chain) -> None:
+        for link in read_chain(self._folder / FILE):
+            try:
+                self._take(_ENTRY.validate_json(canonical_bytes(link.entry)))
+            except ValidationError:
+                chain.close()
+                raise refuse(
+                    "J-FORMAT",
+                    f"{JOURNAL}/{FILE}, line {link.sequence + 1}",
+                    "Every line of a journal is one of those that this version knows",
+                    "the line is whole, and not one of them",
+                    "go on with the version of Wardround that wrote it",
+                ) from None
+        self.known.reply = self._read_reply()
+
+    def _read_reply(self) -> Envelope | None:
+        """Give the last reply; None when there is none or it is not whole: then the work is done, or looked up, again."""
+        try:
+            data = (self._folder / REPLY).read_bytes()
+        except OSError:
+            return None
+        return restore(data) if sha256(data) == self._stored else None
+
+    def _take(self, entry: _TaskBegun | _ReplyReady | _TaskDropped | _ReceiptTaken) -> None:
+        known = self.known
+        match entry:
+            case _TaskBegun():
+                known.begun, known.begun_task = entry.order, entry.task
+            case _ReplyReady():
+                known.last, known.task_id = entry.order, entry.task
+                known.encoding = entry.encoding or known.encoding
+                known.tasks.add(entry.task)
+                self._stored = entry.stored
+            case _TaskDropped():
+                known.begun_task = ""
+            case _ReceiptTaken():
+                known.receipted = entry.receipt.reply
+
+    def _write(self, entry: _TaskBegun | _ReplyReady | _TaskDropped | _ReceiptTaken) -> None:
+        if self._chain is not None:
+            self._chain.append(model_json(entry))
+        self._take(entry)
+
+    def begin(self, task_id: str, order: Order) -> None:
+        """Write down that a task is begun, unless that is what was written last."""
+        if (order, task_id) != (self.known.begun, self.known.begun_task):
+            self._write(_TaskBegun(task=task_id, order=order))
+
+    def drop(self, task_id: str) -> None:
+        """Write down that a task was withdrawn, or that the coordinator has gone on."""
+        self._write(_TaskDropped(task=task_id))
+
+    def ready(self, task_id: str, order: Order, encoding: str | None, reply: Envelope) -> None:
+        """Keep a reply; when this returns it is on disk, and may be handed to the transport.
+
+        Raises:
+            Refused: O-WRITE when the disk does not take it; then it may not be sent.
+        """
+        stored, message = "0" * 64, sha256(reply.message)
+        if self._chain is not None:
+            data = store(reply)
+            write_atomic(self._folder / REPLY, data, mode=0o600)
+            stored = sha256(data)
+        self._write(_ReplyReady(task=task_id, order=order, encoding=encoding, reply=message, stored=stored))
+        self.known.reply = reply
+
+    def receipt(self, receipt: Receipt) -> bool:
+        """Take a receipt for the last reply; says whether it is news."""
+        known = self.known
+        if receipt.task_id != known.task_id or receipt.reply == known.receipted:
+            return False
+        self._write(_ReceiptTaken(receipt=receipt))
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._chain is not None:
+            self._chain.close()

@@ -1,0 +1,212 @@
+"""Whatever kills the conductor, whenever: the next one goes on, asks nobody again who counted, and ends with the same bits."""
+
+import shutil
+
+import numpy as np
+import pytest
+from lives import live
+from paper_hospitals import PaperHospital, conduct
+from paper_visits import BRIEF, in_round, refusing
+from studies_on_paper import RECORDS, Paper, paper
+
+from coordinator.journal.journal import FILE, FOLDER, SPOOL, Halted, read_entries
+from coordinator.rounds.outcome import Outcome
+from wardround.errors import Refused
+from wardround.weights.packing import to_bytes
+
+STUDY = paper()
+REFUSED_ONCE = in_round(2, refusing)
+"""Beta refuses the second round; two of three are enough."""
+
+
+def hospitals(study: Paper = STUDY, **beta) -> list[PaperHospital]:
+    return [PaperHospital(study, site, RECORDS[site], **(beta if site == "beta" else {})) for site in study.parties]
+
+
+def bits(outcome: Outcome) -> tuple[object, ...]:
+    """Give everything of an outcome that a release holds, but for seconds and bytes on the way."""
+    history = [
+        record.model_dump(mode="json", exclude={"seconds": True, "silos": {"__all__": {"seconds", "bytes_down", "bytes_up"}}})
+        for record in outcome.history
+    ]
+    weights = [None if each is None else to_bytes(each) for each in (outcome.best, outcome.last)]
+    return (
+        outcome.status,
+        outcome.summary,
+        outcome.stopped,
+        outcome.rounds,
+        outcome.best_round,
+        history,
+        weights,
+        outcome.reports,
+    )
+
+
+REFERENCE = bits(conduct(STUDY, hospitals(spoil=REFUSED_ONCE)))
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_kill_at_every_act_changes_no_bit(tmp_path, before):
+    """Killed before or after each single write: the second life ends with the very outcome of an undisturbed one.
+
+    And no hospital is asked again for a task whose reply had been admitted and written down.
+    """
+    number = 0
+    while True:
+        number += 1
+        folder, asked = tmp_path / f"{number}", hospitals(spoil=REFUSED_ONCE)
+        first = live(folder, STUDY, asked, number, before=before)
+        if isinstance(first, Outcome):
+            break
+        counted = {
+            (entry.site, entry.task_id)
+            for entry in (read_entries(folder / FOLDER) if (folder / FOLDER).exists() else [])
+            if entry.event == "admitted"
+        }
+        for hospital in asked:
+            hospital.tasks.clear()
+        second = live(folder, STUDY, asked)
+        assert isinstance(second, Outcome)
+        assert bits(second) == REFERENCE, (number, first)
+        again = {(hospital.site, task.task_id) for hospital in asked for task in hospital.tasks}
+        assert not counted & again, (number, first)
+    assert number > 40, "the study was killed at each of its acts"
+
+
+def test_a_kill_in_every_life(tmp_path):
+    """A conductor that never survives more than a few acts still brings the study to its end, one life after the other."""
+    asked, lives = hospitals(spoil=REFUSED_ONCE), 0
+    while isinstance(found := live(tmp_path, STUDY, asked, 6), list):
+        lives += 1
+        assert lives < 100
+    assert bits(found) == REFERENCE
+    assert lives > 5
+
+
+def test_a_study_that_has_ended_is_read_not_conducted(tmp_path):
+    """After the end another life asks nobody and gives the same outcome: the release can be written again."""
+    asked = hospitals(spoil=REFUSED_ONCE)
+    assert isinstance(live(tmp_path, STUDY, asked), Outcome)
+    size = (tmp_path / FOLDER / FILE).stat().st_size
+    for hospital in asked:
+        hospital.tasks.clear()
+    again = live(tmp_path, STUDY, asked)
+    assert isinstance(again, Outcome)
+    assert bits(again) == REFERENCE
+    assert not any(hospital.tasks for hospital in asked)
+    assert (tmp_path / FOLDER / FILE).stat().st_size == size, "nothing was written twice"
+
+
+def test_a_torn_journal_resumes_and_never_lies(tmp_path):
+    """Cut at every byte of its last lines, the journal goes on from what is whole, to the same bits."""
+    whole = tmp_path / "whole"
+    live(whole, STUDY, hospitals(spoil=REFUSED_ONCE), 30)
+    data = (whole / FOLDER / FILE).read_bytes()
+    lines = data.splitlines(keepends=True)
+    begin = len(data) - sum(len(line) for line in lines[-2:])
+    for end in [*range(begin, len(data), 97), *range(len(data) - 5, len(data))]:
+        folder = tmp_path / f"cut{end}"
+        shutil.copytree(whole, folder)
+        (folder / FOLDER / FILE).write_bytes(data[:end])
+        outcome = live(folder, STUDY, hospitals(spoil=REFUSED_ONCE))
+        assert isinstance(outcome, Outcome)
+        assert bits(outcome) == REFERENCE, end
+
+
+def test_an_edited_journal_is_refused_by_line(tmp_path):
+    """One changed byte anywhere names its line, and nothing is conducted."""
+    live(tmp_path, STUDY, hospitals(), 30)
+    path = tmp_path / FOLDER / FILE
+    data = path.read_bytes()
+    for place in range(0, len(data) - 1, len(data) // 40):
+        line = data[: place + 1].count(b"\n") + (data[place : place + 1] != b"\n")
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(Refused, match=f"L-BROKEN {FILE}, line {line}"):
+            live(tmp_path, STUDY, hospitals())
+    path.write_bytes(data)
+    assert isinstance(live(tmp_path, STUDY, hospitals()), Outcome)
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut", "changed"])
+def test_a_damaged_spool_is_asked_for_again(tmp_path, damage):
+    """A change of weights that is not whole in the spool does not count: its hospital sends the same bytes again."""
+    asked = hospitals()
+    for number in range(8, 40):
+        folder = tmp_path / f"{number}"
+        done = live(folder, STUDY, asked, number)
+        if isinstance(done, list) and done[-2:] == ["spool", "admitted"]:
+            break
+    (path, *_) = (folder / FOLDER / SPOOL).iterdir()
+    if damage == "lost":
+        path.unlink()
+    else:
+        data = path.read_bytes()
+        path.write_bytes(data[:-4] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
+    for hospital in asked:
+        hospital.tasks.clear()
+    outcome = live(folder, STUDY, asked)
+    assert isinstance(outcome, Outcome)
+    assert bits(outcome) == bits(conduct(STUDY, hospitals()))
+    first = [hospital.tasks[0].core.round for hospital in asked]
+    assert first == [1, 1, 1]
+
+
+def test_failed_attempts_are_remembered(tmp_path):
+    """A repeated round is repeated as often as the study allows over all lives together, then it fails."""
+    study = paper(("alpha", "beta"), rounds={**BRIEF, "retries": 2})
+
+    def pair() -> list[PaperHospital]:
+        two = [PaperHospital(study, site, RECORDS[site]) for site in ("alpha", "beta")]
+        two[1].spoil = lambda task, reply, arrays: None if task.core.round == 2 else two[1].sealed(reply, arrays)
+        return two
+
+    asked, lives = pair(), 0
+    while isinstance(found := live(tmp_path, study, asked, 6), list):
+        lives += 1
+        assert lives < 100
+    assert bits(found) == bits(conduct(study, pair()))
+    assert [(r.round, r.attempt) for r in found.history if r.outcome == "failed"] == [(2, 0), (2, 1), (2, 2)]
+
+
+def test_the_spool_is_empty_when_a_round_is_over(tmp_path):
+    """No hospital's change of weights stays at the centre longer than its round; of the weights, the needed ones stay."""
+    outcome = live(tmp_path, STUDY, hospitals())
+    assert isinstance(outcome, Outcome)
+    assert list((tmp_path / FOLDER / SPOOL).iterdir()) == []
+    kept = {path.name.split(".")[0] for path in (tmp_path / FOLDER / "weights").iterdir()}
+    assert kept <= {record.stepped for record in outcome.history} | {outcome.history[-1].weights}
+    assert len(kept) <= 2
+    private = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+    assert private == []
+
+
+def test_receipts_reach_their_hospitals_after_a_death(tmp_path):
+    """What was counted before the conductor died is receipted in the first task of its next life."""
+    asked = hospitals()
+    for number in range(10, 60):
+        folder = tmp_path / f"{number}"
+        done = live(folder, STUDY, asked, number)
+        if isinstance(done, list) and done[-1] == "clear" and done.count("closed") == 2:
+            break
+    before = {hospital.site: hospital.tasks[-1].task_id for hospital in asked}
+    for hospital in asked:
+        hospital.tasks.clear()
+    live(folder, STUDY, asked)
+    for hospital in asked:
+        receipt = hospital.tasks[0].receipt
+        assert receipt is not None
+        assert (receipt.task_id, receipt.verdict) == (before[hospital.site], "counted")
+
+
+def test_lost_weights_are_named(tmp_path):
+    """Weights that the journal names and nobody can read any more are no reason to begin anew in silence."""
+    for number in range(10, 60):
+        folder = tmp_path / f"{number}"
+        done = live(folder, STUDY, hospitals(), number)
+        if isinstance(done, list) and done[-1] == "clear" and done.count("closed") == 2:
+            break
+    for path in (folder / FOLDER / "weights").iterdir():
+        path.write_bytes(np.zeros(3, dtype=np.float32).tobytes())
+    with pytest.raises(Halted) as halted:
+        live(folder, STUDY, hospitals())
+    assert halted.value.refused.codes == ("J-WEIGHTS",)
