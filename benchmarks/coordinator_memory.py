@@ -28,7 +28,7 @@ from pathlib import Path
 from parts.conducting import BUNDLE, KEY, SETTINGS, Centre, start_superlink
 from parts.fleet import StandIn
 from parts.paper import RECORDS, Paper, make_paper
-from parts.processes import ONE_THREAD, available_bytes, memory, processes
+from parts.processes import ONE_THREAD, available_bytes, cpu_seconds, memory, processes
 
 from wardround.canonical import sha256
 from wardround.messages.round import ORDER, Task
@@ -52,6 +52,7 @@ class Figures:
     Attributes:
         peaks: the conductor's, by step.
         superlink: the SuperLink's peak; ``kept`` what it still holds at the end.
+        cpu: the SuperLink's CPU seconds for the whole study.
         seconds: of each reply of a round, from its push to its admission.
     """
 
@@ -60,6 +61,7 @@ class Figures:
     peaks: dict[str, int] = field(default_factory=dict)
     superlink: int = 0
     kept: int = 0
+    cpu: float = 0.0
     seconds: list[float] = field(default_factory=list)
 
     @property
@@ -138,6 +140,7 @@ def conduct(folder: Path, silos: int, chosen: argparse.Namespace) -> Figures:
         assert running[1].wait(WAIT_SECONDS) == 0
         spent = memory(running[0].pid)
         figures.superlink, figures.kept = spent.peak - begun, spent.resident - begun
+        figures.cpu = cpu_seconds(running[0].pid)
         for stand_in in stand_ins.values():
             stand_in.close()
     return figures
@@ -158,11 +161,11 @@ def report(found: list[Figures]) -> bool:
     print(
         f"{'silos':>5} {'model MB':>8} "
         + " ".join(f"{step:>10}" for step in STEPS)
-        + f" {'SuperLink':>10} {'kept':>6} {'s/reply':>8}"
+        + f" {'SuperLink':>10} {'kept':>6} {'its CPU s':>9} {'s/reply':>8}"
     )
     for each in found:
         peaks = " ".join(f"{each.peaks[step] / each.model:10.2f}" for step in STEPS)
-        link = f"{each.superlink / each.model:10.2f} {each.kept / each.model:6.2f}"
+        link = f"{each.superlink / each.model:10.2f} {each.kept / each.model:6.2f} {each.cpu:9.1f}"
         pace = sum(each.seconds) / len(each.seconds)
         print(f"{each.silos:5} {each.model / MEGABYTE:8.0f} {peaks} {link} {pace:8.2f}")
     limit = TARGET_MODELS * found[0].model / MEGABYTE + TARGET_MEGABYTES

