@@ -109,11 +109,11 @@ def _split(ward: Ward, stamps: Path) -> dict[str, list[float]]:
             note("porter: push to the SuperNode", sent.end - sent.begin)
             handed.append(sent.end)
         for trainer in _read(stamps, TRAINER):
-            note("  of it the trainer's work", sum(s.end - s.begin for s in trainer if begin <= s.begin < end))
+            note("trainer: work, within the visit", sum(s.end - s.begin for s in trainer if begin <= s.begin < end))
         for arrived, left in zip(sorted(s.end for s in here if s.what == "confirm"), sorted(handed), strict=False):
             note("to the SuperLink, to the centre", arrived - left)
         pulls = [stamp.end - stamp.begin for stamp in here if stamp.what == "pull"]
-        note("  of it the centre's requests, all", sum(pulls))
+        note("centre: its requests for that, all", sum(pulls))
         note("admit, all replies", sum(s.end - s.begin for s in here if s.what == "admit"))
         note("add, all replies", sum(s.end - s.begin for s in here if s.what == "add"))
         added = max(stamp.end for stamp in here if stamp.what == "add")
