@@ -94,7 +94,7 @@ def contract_json() -> dict[str, Any]:
     }
 
 
-def study_of(rounds: int) -> Study:
+def study_of(rounds: int, hidden: tuple[int, ...] = (64, 32), batch: int = BATCH) -> Study:
     """Give the benchmark's study; it never converges early."""
     return Study.model_validate_json(
         json.dumps(
@@ -107,8 +107,8 @@ def study_of(rounds: int) -> Study:
                 "schema": {"id": SCHEMA, "version": "1.0.0"},
                 "target": {"field": "label", "positive": "yes"},
                 "features": FEATURES,
-                "network": {"name": "FullyConnectedNet", "arguments": {"hidden_channels": [64, 32], "act": "tanh"}},
-                "training": {"optimiser": {"learning_rate": RATE}, "batch_size": BATCH},
+                "network": {"name": "FullyConnectedNet", "arguments": {"hidden_channels": hidden, "act": "tanh"}},
+                "training": {"optimiser": {"learning_rate": RATE}, "batch_size": batch},
                 "seed": SEED,
                 "split": {"train": 0.8, "validation": 0.2, "test": 0},
                 "rounds": {"maximum": rounds},

@@ -1,5 +1,6 @@
 """Seam: create_app behind our filter. The outside sees the Fleet API and a health check, and nothing else."""
 
+import asyncio
 import socket
 import subprocess
 
@@ -7,7 +8,7 @@ import pytest
 from flower_processes import SuperLink, superlink_command
 from flwr.superlink.main import create_app
 
-from coordinator.flower.superlink import LARGEST_BODY_BYTES, SIGNED
+from coordinator.flower.superlink import LARGEST_BODY_BYTES, SIGNED, WholeBody
 from wardround.transport.environment import flower_environment
 
 
@@ -79,3 +80,31 @@ def test_the_private_listener_is_on_loopback_only(superlink: SuperLink, tmp_path
     command = superlink_command(superlink.folder, private="0.0.0.0:0")
     done = subprocess.run(command, env=flower_environment(tmp_path), capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, "loopback only" in done.stderr) == (2, True)
+
+
+def _through_whole_body(messages: list[dict]) -> list[dict]:
+    """Give what an application behind it receives, until the client is gone."""
+    seen = []
+
+    async def application(_scope, receive, _send):
+        while not seen or seen[-1]["type"] != "http.disconnect":
+            seen.append(await receive())
+
+    async def receive():
+        return messages.pop(0)
+
+    asyncio.run(WholeBody(application)({"type": "http"}, receive, None))
+    return seen
+
+
+def test_a_body_reaches_flower_in_one_piece():
+    """Whatever pieces a body came in, Flower's middlewares see one, the same bytes; then they hear that the client left."""
+    pieces = [{"type": "http.request", "body": bytes([index]) * index, "more_body": index < 4} for index in range(5)]
+    whole = {"type": "http.request", "body": b"".join(piece["body"] for piece in pieces), "more_body": False}
+    gone = {"type": "http.disconnect"}
+    assert _through_whole_body([*pieces, gone]) == [whole, gone]
+
+
+def test_half_a_body_reaches_nobody():
+    """A client that leaves within its body was never there: Flower would take the part for the whole."""
+    assert _through_whole_body([{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}]) == []

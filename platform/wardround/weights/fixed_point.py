@@ -13,7 +13,7 @@ refused, never clipped. Only ``+ - * / sqrt`` and ``rint`` touch shared numbers,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -30,14 +30,16 @@ RECORD_LIMIT = 2**33
 """Fewer records than this in a study keep the sum's error under 2**-30 of a tensor's largest weight."""
 STATISTICS_STEPS = 2**24
 """A numeric value is counted in statistics as an integer from 0 (low end of its range) to this (high end)."""
-BLOCK = 65_536
-"""Elements handled at once: large enough for numpy, small enough for the cache."""
+BLOCK = 262_144
+"""Elements handled at once: large enough for numpy, small enough for the cache (2 MiB of float64)."""
 HEADROOM_FLOOR = 30
 HEADROOM_LIMIT = 10
 MOST_RAISES = 2
 """How often the exponents of one round may be raised."""
 HIGHEST_RAISE = 24
 """How far above the plan from the broadcast weights: beyond it, a change is no step of training but an explosion."""
+MANTISSA_BITS = 52
+"""Of a float64, without the leading one."""
 ZERO_TENSOR_EXPONENT = 0
 """Exponent, before headroom, of a tensor whose broadcast weights are all zero (fresh biases)."""
 
@@ -103,7 +105,7 @@ def follows(plan: SumPlan, first: SumPlan) -> bool:
 
 def _exponent(values: Vector) -> int:
     """Give ceil(log2(max |w|)) without a logarithm: frexp is exact on every machine."""
-    largest = float(np.max(np.abs(values))) if values.size else 0.0
+    largest = _peak(values)
     if not math.isfinite(largest):
         msg = "weights that are not finite cannot be broadcast"
         raise Broken(msg)
@@ -113,27 +115,57 @@ def _exponent(values: Vector) -> int:
     return exponent - 1 if mantissa == 0.5 else exponent  # noqa: PLR2004  (frexp: an exact power of two)
 
 
+def _peak(values: Vector) -> float:
+    """Give the largest magnitude, without a copy of the values; NaN when there is one."""
+    if values.size == 0:
+        return 0.0
+    low, high = float(values.min()), float(values.max())
+    return max(-low, high) if low == low and high == high else math.nan  # noqa: PLR0124  (NaN is unlike itself)
+
+
 def check_range(change: Vector, manifest: Manifest, plan: SumPlan) -> None:
     """Refuse a change that the plan cannot hold, before anything of it is added.
 
     Raises:
         OutOfRange: naming the first tensor that is too large or not finite.
     """
+    _peaks(change, manifest, plan)
+
+
+def _peaks(change: Vector, manifest: Manifest, plan: SumPlan) -> list[float]:
+    """Give each tensor's largest magnitude, all of them within the plan's range."""
+    peaks = []
     for (tensor, part), exponent in zip(manifest.slices(), plan.exponents, strict=True):
-        values = change[part]
-        if values.size == 0:
-            continue
-        low, high, limit = float(values.min()), float(values.max()), math.ldexp(1.0, exponent)
-        if not (low >= -limit and high <= limit):  # written so that NaN is caught too
-            raise OutOfRange(tensor.name, finite=math.isfinite(low) and math.isfinite(high))
+        peak = _peak(change[part])
+        if not peak <= math.ldexp(1.0, exponent):  # written so that NaN is caught too
+            raise OutOfRange(tensor.name, finite=math.isfinite(peak))
+        peaks.append(peak)
+    return peaks
 
 
 def quantise(values: Vector, exponent: int, bits: int) -> NDArray[np.int64]:
     """Give the integers of some values within ``±2**exponent``."""
-    scaled = values.astype(np.float64)
-    scaled *= math.ldexp(1.0, bits - exponent)
-    np.rint(scaled, out=scaled)
-    return scaled.astype(np.int64)
+    return _integers(values, exponent, bits, _peak(values), np.empty(values.size))
+
+
+def _integers(values: Vector, exponent: int, bits: int, peak: float, scratch: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Give the integers of some values whose magnitudes are at most ``peak``; they may lie in ``scratch``.
+
+    Integers of up to ``2**51`` come from one addition: beside ``1.5 * 2**52`` steps of the plan a float64 holds whole
+    steps only, so that the addition rounds as rint does (ties to even), and the mantissa then is the integer. It is
+    what rint gives, without a pass for it and for the conversion.
+    """
+    reals = scratch[: values.size]
+    np.copyto(reals, values)
+    if math.ldexp(peak, bits - exponent) <= 2.0 ** (MANTISSA_BITS - 1):
+        anchor = np.float64(math.ldexp(1.5, MANTISSA_BITS + exponent - bits))
+        reals += anchor
+        mantissas = reals.view(np.int64)
+        mantissas -= anchor.view(np.int64)
+        return mantissas
+    reals *= math.ldexp(1.0, bits - exponent)
+    np.rint(reals, out=reals)
+    return reals.astype(np.int64)
 
 
 class ExactSum:
@@ -144,6 +176,7 @@ class ExactSum:
         self._manifest = manifest
         self._plan = plan
         self._sum = np.zeros(manifest.size, dtype=np.int64)
+        self._scratch = np.empty(min(BLOCK, manifest.size))
         self._records = 0
 
     @property
@@ -162,11 +195,10 @@ class ExactSum:
             msg = "a change of another size reached the sum"
             raise Broken(msg)
         self._check_records(records, least=1)
-        check_range(change, self._manifest, self._plan)
-        for (_, part), exponent in zip(self._manifest.slices(), self._plan.exponents, strict=True):
-            for start in range(part.start, part.stop, BLOCK):
-                block = slice(start, min(start + BLOCK, part.stop))
-                integers = quantise(change[block], exponent, self._plan.bits)
+        peaks = _peaks(change, self._manifest, self._plan)
+        for (_, part), exponent, peak in zip(self._manifest.slices(), self._plan.exponents, peaks, strict=True):
+            for block in _blocks(part):
+                integers = _integers(change[block], exponent, self._plan.bits, peak, self._scratch)
                 integers *= records
                 self._sum[block] += integers
         self._records += records
@@ -201,10 +233,19 @@ class ExactSum:
             raise Broken(msg)
         stepped = np.empty_like(weights)
         for (_, part), exponent in zip(self._manifest.slices(), self._plan.exponents, strict=True):
-            mean = self._sum[part].astype(np.float64)
-            mean /= float(self._records)
-            mean *= math.ldexp(1.0, exponent - self._plan.bits)
-            mean += weights[part]
-            with np.errstate(over="ignore"):
-                stepped[part] = mean.astype(np.float32)
+            unit = math.ldexp(1.0, exponent - self._plan.bits)
+            for block in _blocks(part):
+                mean = self._scratch[: block.stop - block.start]
+                np.copyto(mean, self._sum[block])
+                mean /= float(self._records)
+                mean *= unit
+                mean += weights[block]
+                with np.errstate(over="ignore"):
+                    stepped[block] = mean
         return stepped
+
+
+def _blocks(part: slice) -> Iterator[slice]:
+    """Cut a tensor's place into blocks."""
+    for start in range(part.start, part.stop, BLOCK):
+        yield slice(start, min(start + BLOCK, part.stop))

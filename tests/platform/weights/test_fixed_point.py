@@ -245,6 +245,22 @@ def test_halves_round_to_even():
     assert quantise(np.array([0.5, 1.5, 2.5, -0.5, -1.5], dtype=np.float32), 0, 0).tolist() == [0, 2, 2, 0, -2]
 
 
+@given(st.integers(-(2**24), 2**24), st.integers(0, 40), st.integers(30, 62), st.integers(-60, 60))
+def test_the_integers_are_those_of_rint(halves, shift, bits, exponent):
+    """Whichever way a value becomes an integer, it is the nearest one to it, and the even one of two that are as near."""
+    value = Fraction(halves, 2) * Fraction(2) ** (shift + exponent - bits)
+    steps = value / Fraction(2) ** (exponent - bits)
+    assert quantise(np.array([value, 0], dtype=np.float32), exponent, bits).tolist() == [round(steps), 0]
+
+
+def test_large_integers_are_exact_on_both_sides_of_the_seam():
+    """Up to 2**51 one addition makes the integers, above it rint and a conversion: nobody sees where one ends."""
+    around = [np.nextafter(np.float32(2.0**51), np.float32(end)) for end in (0, np.inf)]
+    values = [sign * each for each in (2.0**51, *map(float, around)) for sign in (1, -1)]
+    for value in values:
+        assert quantise(np.array([value, 1.5], dtype=np.float32), 0, 0).tolist() == [int(value), 2]
+
+
 def test_the_weights_are_records():
     """Twice the records pull twice as far: 3 records at +3 and 1 at -1 move the weight by 2."""
     total = summed([(np.full(7, 3.0, dtype=np.float32), 3), (np.full(7, -1.0, dtype=np.float32), 1)], planned(4))
