@@ -7,6 +7,7 @@
     coordinator.json                  the public identity, for study authors
     centre.yaml                       name and addresses
     silos/SITE.json                   who is enrolled
+    format                            how the directory is to be read (``wardround.directory``)
 
 A simulation's centre has ``coordinator.pem`` and ``coordinator.json`` only: it opens no connection.
 """
@@ -22,6 +23,7 @@ import yaml
 from pydantic import ValidationError
 
 from wardround.canonical import canonical_bytes, model_json
+from wardround.directory import check_format, write_format
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import new_private_folder, write_atomic, write_new
 from wardround.identity.address import Address, ListenAddress, split_address
@@ -85,13 +87,15 @@ def create_centre(folder: Path, name: str) -> Coordinator:
     """Make a centre's signing key and its ``coordinator.json`` (the public half only): all that a simulation needs.
 
     Raises:
-        Refused: K-EXISTS when there is a key already; Y-VALUE.
+        Refused: K-EXISTS when there is a key already; Y-VALUE; V-FORMAT.
     """
+    check_format(folder)
     key = SigningKey.generate()
     coordinator = make_coordinator(name, key)
     (folder / KEYS).mkdir(mode=0o700, parents=True, exist_ok=True)
     key.save(folder / KEYS / SIGNING)
     write_atomic(folder / PUBLIC, canonical_bytes(model_json(coordinator)))
+    write_format(folder)
     return coordinator
 
 
@@ -99,8 +103,9 @@ def init_centre(folder: Path, settings: CentreFile, also_named: Sequence[str] = 
     """Make a whole centre, all or nothing: keys, authority, server certificate, token, secret, and the public files.
 
     Raises:
-        Refused: K-EXISTS when there are keys already; O-WRITE.
+        Refused: K-EXISTS when there are keys already; O-WRITE; V-FORMAT.
     """
+    check_format(folder)
     if (folder / KEYS).is_dir() and any((folder / KEYS).iterdir()):
         raise _exist_already()
     key = SigningKey.generate()
@@ -122,6 +127,7 @@ def init_centre(folder: Path, settings: CentreFile, also_named: Sequence[str] = 
                 write_new(keys / name, data, mode=0o600)
             write_atomic(folder / SETTINGS, yaml.safe_dump(model_json(settings), sort_keys=False, allow_unicode=True).encode())
             write_atomic(folder / PUBLIC, canonical_bytes(model_json(coordinator)))
+            write_format(folder)
     except FileExistsError:
         raise _exist_already() from None
     return coordinator
@@ -141,8 +147,9 @@ def load_centre(folder: Path) -> tuple[Coordinator, SigningKey]:
     """Read the centre's identity and key, and check that they belong together.
 
     Raises:
-        Refused: K-MISSING, K-MODE, K-FORMAT.
+        Refused: V-FORMAT when a newer release made the directory; K-MISSING, K-MODE, K-FORMAT.
     """
+    check_format(folder)
     try:
         coordinator = Coordinator.model_validate_json((folder / PUBLIC).read_bytes())
     except OSError:
