@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import NoReturn
@@ -10,6 +12,7 @@ from typing import NoReturn
 from silo_node.configuration import load_site
 from silo_node.local_log import open_log
 from silo_node.training.bench import Bench
+from silo_node.training.memory import NO_ROOM_STATUS, NoRoom, counted_bytes, limit_memory
 from silo_node.training.trainer import Trainer, warm_up
 from silo_node.work import Work
 from silo_node.work_wire import LARGEST_FRAME, ORDER, WithdrawOrder, pack_outcome
@@ -26,6 +29,7 @@ def serve(site_path: Path, socket_path: Path, patience_seconds: float, cut: str)
     log = open_log(site.make_directory("logs"), f"{site.file.site}.trainer", TRAINER_LOG)
     warm_up()
     clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log), patience_seconds, log))
+    _limit(site.file.resources.memory_bytes, log)
     socket_path.unlink(missing_ok=True)
     previous = os.umask(0o177)
     listener = Listener(str(socket_path), family="AF_UNIX")
@@ -40,6 +44,15 @@ def serve(site_path: Path, socket_path: Path, patience_seconds: float, cut: str)
                 continue
             except Exception:
                 log.exception("an order could not be served")  # the porter sees the connection end, and a bare code leaves
+
+
+def _limit(limit_bytes: int | None, log: logging.Logger) -> None:
+    """Set the memory limit; a trainer that could do nothing under it ends here, and its supervisor says why."""
+    try:
+        limit_memory(limit_bytes)
+    except NoRoom:
+        log.error("the memory limit is too small: the libraries alone take %d MiB", counted_bytes() // 2**20)  # noqa: TRY400
+        sys.exit(NO_ROOM_STATUS)
 
 
 class Clerk:
