@@ -151,6 +151,7 @@ def watch(folder: Path, *, until_done: bool) -> int:
 
     With --until-done it ends with the exit status of the studies: 0 complete, 3 partial, 1 failed.
     """
+    check_format(folder)
     console = Console()
     with Live(console=console, refresh_per_second=FRAMES_PER_SECOND, transient=False) as live:
         while True:

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from wardround.errors import Refused, refuse
@@ -165,7 +166,8 @@ class Supervisor:
 
 def _say(run: Running, text: str) -> None:
     """Tell whoever reads what the supervisor prints (systemd's journal)."""
-    print(f"{run.child.name}: {text}", flush=True)  # noqa: T201  (a service's own line)
+    with suppress(OSError):  # nobody who reads, or a full disk, must not end the processes that work
+        print(f"{run.child.name}: {text}", flush=True)  # noqa: T201  (a service's own line)
 
 
 def _not_started(run: Running, finding: str) -> Refused:
