@@ -78,8 +78,9 @@ def test_a_killed_supervisor_leaves_no_frozen_orphan(ward: Ward) -> None:
     node.process.kill()
     node.process.wait()
     eventually(lambda: not [process for process in left if Path(f"/proc/{process}").exists()], 20.0, "no orphan is left")
-    ward.start_hospital(alpha).up()
-    second = ward.wardround("silo", "start", "--site", alpha.site)
-    assert second.status == 2
-    assert "V-RUNNING" in second.err
-    assert str(ward.services["alpha"].process.pid) in second.err
+    again = ward.start_hospital(alpha)
+    again.up()
+    second = ward.start("second", "silo", "start", "--site", alpha.site)
+    assert second.process.wait(SOON_SECONDS) == 2
+    assert "V-RUNNING" in second.said
+    assert f"process {again.process.pid} on " in second.said
