@@ -48,9 +48,14 @@ def limit_memory(limit_bytes: int | None) -> None:
     """
     if limit_bytes is None or sys.platform != "linux":
         return
-    if counted_bytes() + ROOM_BYTES > limit_bytes:
+    if not has_room(limit_bytes):
         raise NoRoom
     resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+
+
+def has_room(limit_bytes: int | None) -> bool:
+    """Say whether something of use still fits: what was dropped need not be given back, in pieces as it may be."""
+    return limit_bytes is None or counted_bytes() + ROOM_BYTES <= limit_bytes
 
 
 def is_out_of_memory(error: BaseException) -> bool:

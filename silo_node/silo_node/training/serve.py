@@ -12,9 +12,9 @@ from typing import NoReturn
 from silo_node.configuration import load_site
 from silo_node.local_log import open_log
 from silo_node.training.bench import Bench
-from silo_node.training.memory import NO_ROOM_STATUS, NoRoom, counted_bytes, limit_memory
+from silo_node.training.memory import NO_ROOM_STATUS, NoRoom, counted_bytes, has_room, limit_memory
 from silo_node.training.trainer import Trainer, warm_up
-from silo_node.work import Work
+from silo_node.work import NotDone, Work
 from silo_node.work_wire import LARGEST_FRAME, ORDER, WithdrawOrder, pack_outcome
 from wardround.errors import Broken
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
@@ -28,8 +28,9 @@ def serve(site_path: Path, socket_path: Path, patience_seconds: float, cut: str)
     site = load_site(site_path)
     log = open_log(site.make_directory("logs"), f"{site.file.site}.trainer", TRAINER_LOG)
     warm_up()
-    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log), patience_seconds, log))
-    _limit(site.file.resources.memory_bytes, log)
+    limit = site.file.resources.memory_bytes
+    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log), patience_seconds, log), limit)
+    _limit(limit, log)
     socket_path.unlink(missing_ok=True)
     previous = os.umask(0o177)
     listener = Listener(str(socket_path), family="AF_UNIX")
@@ -58,10 +59,11 @@ def _limit(limit_bytes: int | None, log: logging.Logger) -> None:
 class Clerk:
     """Reads orders, has the bench do them, and answers."""
 
-    def __init__(self, inbox: Path, bench: Bench) -> None:
-        """Take the folder of approved bundles and the bench."""
+    def __init__(self, inbox: Path, bench: Bench, limit_bytes: int | None = None) -> None:
+        """Take the folder of approved bundles, the bench, and this process's memory limit."""
         self._inbox = inbox
         self._bench = bench
+        self._limit = limit_bytes
         self._bundles: dict[str, Bundle] = {}
 
     def answer(self, connection: Connection) -> None:
@@ -77,8 +79,11 @@ class Clerk:
             return
         bundle = self._bundle(order.task.study_hash)
         vector = from_bytes(weights, bundle.manifest) if weights else None
-        for frame in pack_outcome(self._bench.perform(Work(bundle, order.task, vector))):
+        outcome = self._bench.perform(Work(bundle, order.task, vector))
+        for frame in pack_outcome(outcome):
             connection.send_bytes(frame)
+        if isinstance(outcome, NotDone) and outcome.code == "H-MEMORY" and not has_room(self._limit):
+            os._exit(0)  # the supervisor starts an empty one; nothing is lost that is not read again
 
     def _bundle(self, study_hash: str) -> Bundle:
         if study_hash not in self._bundles:

@@ -92,6 +92,30 @@ def test_a_limit_below_the_libraries_is_said_at_the_start(tmp_path):
     assert "the libraries alone take" in (tmp_path / "logs" / "trainer.log").read_text()
 
 
+LIBRARIES = "from silo_node.training import memory, serve; serve.warm_up(); print(memory.counted_bytes())"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel limits memory on Linux only")
+def test_records_that_do_not_fit_leave_no_trainer_that_can_do_nothing(tmp_path):
+    """Reading too many records is H-MEMORY; if the process cannot give the memory back, it ends after its answer."""
+    taken = int(subprocess.run([sys.executable, "-c", LIBRARIES], check=True, capture_output=True, text=True).stdout)
+    site = write_site(tmp_path, many_rows(300_000))
+    allow(site, f"{(taken + ROOM_BYTES) // 2**20 + 16} MiB")
+    made = real_paper()
+    with trainer_process(tmp_path, made) as (process, client):
+        assert client.perform(work(made, "statistics")) == NotDone("H-MEMORY")
+        assert process.wait(START_SECONDS) == 0
+        client._drop()
+
+
+def many_rows(count):
+    """Give the same thousand people again and again, under other names."""
+    head, *lines = rows(1000).splitlines()
+    people = [line.split(",", 2) for line in lines]
+    copies = (f"{record}x{at},{patient}x{at},{rest}" for at in range(count // 1000) for record, patient, rest in people)
+    return "\n".join([head, *copies]) + "\n"
+
+
 def test_a_limit_that_is_none_is_refused_before_it_is_set():
     """Nobody can work under less than what is in use by now and some room for records."""
     limit_memory(None)
