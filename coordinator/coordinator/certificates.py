@@ -11,7 +11,8 @@ from wardround.errors import Problem, raise_all, refuse
 from wardround.files import write_atomic
 from wardround.identity.address import split_address
 from wardround.identity.keys import read_private
-from wardround.identity.tls import KeyPair, authority_fault, expiry, issue_server, names_of, server_fault
+from wardround.identity.tls import KeyPair, authority_fault, ends_soon, expiry, issue_server, names_of, server_fault
+from wardround.values import instant
 
 AUTHORITY_KEY = "authority.key"
 
@@ -51,6 +52,19 @@ def expires(folder: Path) -> datetime:
     """Give the moment when the first of a centre's certificates expires."""
     files = centre_files(folder)
     return min(expiry(path.read_bytes()) for path in (files.authority, files.certificate))
+
+
+def ending(folder: Path, now: datetime | None = None) -> list[str]:
+    """Say, a line for each, which of a centre's certificates end within a month, and what to do."""
+    files, moment = centre_files(folder), now or datetime.now(UTC)
+    remedies = {
+        files.certificate: "run: wardround coordinator renew DIR, then stop and start the centre",
+        files.authority: "it cannot be renewed: make a centre in a new folder and invite the hospitals again",
+    }
+    ends = {path: expiry(path.read_bytes()) for path in remedies}
+    return [
+        f"{KEYS}/{path.name} expires {instant(end)}; {remedies[path]}" for path, end in ends.items() if ends_soon(end, moment)
+    ]
 
 
 def renew(folder: Path, also_named: Sequence[str] = ()) -> None:

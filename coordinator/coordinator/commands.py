@@ -14,6 +14,7 @@ from coordinator.identity import KEYS, PUBLIC, CentreFile, init_centre
 from coordinator.service_commands import start, status, stop, submit, watch
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
+from wardround.directory import check_format
 from wardround.errors import Problem, Refused
 from wardround.identity.address import check_host, split_address
 from wardround.values import instant
@@ -101,6 +102,7 @@ def renew(folder: Path, also_named: tuple[str, ...], form: str) -> None:
 
     Hospitals need do nothing. It names the address in centre.yaml, every name of the old certificate, and --also-named.
     """
+    check_format(folder)
     renew_certificate(folder, also_named)
     until = instant(expires(folder))
     if form == "json":

@@ -15,6 +15,7 @@ from pathlib import Path
 from coordinator.flower.control import Control
 from coordinator.flower.grid import FlowerGrid
 from coordinator.flower.run import Run, SuperLinkAddress, serve_run
+from coordinator.house import LOGS
 from coordinator.identity import centre_files, enrolled, load_centre
 from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys
 from coordinator.rounds.grid import Grid
@@ -22,8 +23,11 @@ from coordinator.scheduler import MakeGrid, Scheduler
 from wardround.errors import Refused
 from wardround.identity.encryption import EncryptionKey
 from wardround.identity.roster import Roster
+from wardround.json_log import private_log
+from wardround.supervision.pulse import begin_pulse
 from wardround.transport.channel import Secret, TransportFault
 
+CONDUCTOR_LOG = "conductor.log"
 log = logging.getLogger("conductor")
 
 
@@ -34,7 +38,8 @@ def main() -> int:
     parser.add_argument("--private", required=True, help="the SuperLink's private address, on loopback")
     parser.add_argument("--ready", required=True, type=Path, help="a file that is made when the conductor is ready")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    begin_pulse()
+    logging.basicConfig(level=logging.INFO, handlers=[private_log(arguments.dir / LOGS / CONDUCTOR_LOG)])
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request says nothing and fills the disk
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: _leave(stop))
@@ -42,9 +47,11 @@ def main() -> int:
         _serve(arguments.dir, arguments.private, arguments.ready, stop)
     except Refused as error:
         log.error("%s", error)  # noqa: TRY400  (a coded error, not a trace)
+        print(error, file=sys.stderr)  # noqa: T201  (where who started us looks first)
         return error.exit_status
     except TransportFault as fault:
         log.error("the SuperLink is gone: %s", fault)  # noqa: TRY400  (its text is ours)
+        print(f"the SuperLink is gone: {fault}", file=sys.stderr)  # noqa: T201  (as above)
         return 1
     return 0
 

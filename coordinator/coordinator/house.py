@@ -7,8 +7,9 @@ from pathlib import Path
 
 from coordinator.flower.superlink import bind
 from coordinator.identity import centre_files
+from wardround.supervision.child import Child
 from wardround.supervision.ports import free_port, listens
-from wardround.supervision.supervisor import Child
+from wardround.supervision.pulse import SILENCE_SECONDS, Pulse
 from wardround.transport.environment import flower_environment
 
 RUN = "run"
@@ -34,10 +35,11 @@ def check_port(listen: tuple[str, int]) -> None:
     bind(listen).close()
 
 
-def children(centre: Path, listen: str) -> list[Child]:
+def children(centre: Path, listen: str, *, silence_seconds: float = SILENCE_SECONDS) -> list[Child]:
     """Give the processes in the order of their start.
 
-    The SuperLink keeps its state in memory, so the conductor starts anew with it.
+    The SuperLink keeps its state in memory, so the conductor starts anew with it. One that gives no sign of life for
+    ``silence_seconds`` is held for frozen.
     """
     run, files, port = run_folder(centre), centre_files(centre), free_port()
     private, ready = f"127.0.0.1:{port}", run / READY
@@ -67,6 +69,7 @@ def children(centre: Path, listen: str) -> list[Child]:
             ready=lambda: listens(port),
             patience_seconds=START_SECONDS,
             group=GROUP,
+            pulse=Pulse(run / "superlink.pulse", silence_seconds),
         ),
         Child(
             name="conductor",
@@ -78,5 +81,6 @@ def children(centre: Path, listen: str) -> list[Child]:
             before=lambda: ready.unlink(missing_ok=True),
             patience_seconds=START_SECONDS,
             group=GROUP,
+            pulse=Pulse(run / "conductor.pulse", silence_seconds),
         ),
     ]

@@ -8,6 +8,7 @@
     coordinator.json                  the public identity, for study authors
     centre.yaml                       name and addresses
     silos/SITE.json                   who is enrolled
+    format                            how the directory is to be read (``wardround.directory``)
 
 A simulation's centre has the first two and ``coordinator.json`` only: it opens no connection.
 """
@@ -23,6 +24,7 @@ import yaml
 from pydantic import ValidationError
 
 from wardround.canonical import canonical_bytes, model_json
+from wardround.directory import check_format, write_format
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import new_private_folder, write_atomic, write_new
 from wardround.identity.address import Address, ListenAddress, split_address
@@ -99,13 +101,15 @@ def create_centre(folder: Path, name: str) -> Coordinator:
     """Make a centre's own two keys and its ``coordinator.json`` (the public halves only): all that a simulation needs.
 
     Raises:
-        Refused: K-EXISTS when there is a key already; Y-VALUE.
+        Refused: K-EXISTS when there is a key already; Y-VALUE; V-FORMAT.
     """
+    check_format(folder)
     made = make_centre(name)
     (folder / KEYS).mkdir(mode=0o700, parents=True, exist_ok=True)
     made.key.save(folder / KEYS / SIGNING)
     made.encryption.save(folder / KEYS / ENCRYPTION)
     write_atomic(folder / PUBLIC, canonical_bytes(model_json(made.coordinator)))
+    write_format(folder)
     return made.coordinator
 
 
@@ -113,8 +117,9 @@ def init_centre(folder: Path, settings: CentreFile, also_named: Sequence[str] = 
     """Make a whole centre, all or nothing: keys, authority, server certificate, token, secret, and the public files.
 
     Raises:
-        Refused: K-EXISTS when there are keys already; O-WRITE.
+        Refused: K-EXISTS when there are keys already; O-WRITE; V-FORMAT.
     """
+    check_format(folder)
     if (folder / KEYS).is_dir() and any((folder / KEYS).iterdir()):
         raise _exist_already()
     made = make_centre(settings.name)
@@ -136,6 +141,7 @@ def init_centre(folder: Path, settings: CentreFile, also_named: Sequence[str] = 
                 write_new(keys / name, data, mode=0o600)
             write_atomic(folder / SETTINGS, yaml.safe_dump(model_json(settings), sort_keys=False, allow_unicode=True).encode())
             write_atomic(folder / PUBLIC, canonical_bytes(model_json(made.coordinator)))
+            write_format(folder)
     except FileExistsError:
         raise _exist_already() from None
     return made.coordinator
@@ -155,8 +161,9 @@ def load_centre(folder: Path) -> Centre:
     """Read the centre's identity and keys, and check that they belong together.
 
     Raises:
-        Refused: K-MISSING, K-MODE, K-FORMAT.
+        Refused: V-FORMAT when a newer release made the directory; K-MISSING, K-MODE, K-FORMAT.
     """
+    check_format(folder)
     try:
         coordinator = Coordinator.model_validate_json((folder / PUBLIC).read_bytes())
     except OSError:

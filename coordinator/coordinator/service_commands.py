@@ -11,17 +11,20 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.certificates import check_certificates
+from coordinator.certificates import check_certificates, ending
 from coordinator.house import LOGS, check_port, children, run_folder
 from coordinator.identity import enrolled, load_centre, load_centre_file
 from coordinator.studies import HASH_SHOWN, OPEN, StudyState, folders
 from coordinator.studies import submit as submit_study
 from wardround.canonical import model_json
-from wardround.console import format_option, print_json, say, terminal
+from wardround.console import format_option, print_json, say, terminal, warn
+from wardround.directory import check_format
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, EXIT_PARTIAL, Problem, raise_all, refuse
 from wardround.identity.address import split_address
 from wardround.study.bundle import Bundle, read_bundle
+from wardround.supervision.ground import check_ground
 from wardround.supervision.house import read_state, run_house, stop_house
+from wardround.supervision.pulse import SILENCE_SECONDS
 
 FRAMES_PER_SECOND = 4
 
@@ -30,16 +33,26 @@ folder_argument = click.argument("folder", type=click.Path(path_type=Path, file_
 
 @click.command()
 @folder_argument
-def start(folder: Path) -> None:
+@click.option(
+    "--silence-seconds",
+    default=SILENCE_SECONDS,
+    hidden=True,
+    type=click.FloatRange(min=1.0),
+    help="How long a process may give no sign of life before it is killed and started again.",
+)
+def start(folder: Path, silence_seconds: float) -> None:
     """Run the centre of FOLDER in the foreground: SuperLink and conductor, until Ctrl-C or `coordinator stop`."""
     coordinator = load_centre(folder).coordinator
     settings = load_centre_file(folder)
     check_certificates(folder)
+    check_ground(folder)
+    for line in ending(folder):
+        warn(line)
     run_house(
         run_folder(folder),
         folder / LOGS,
         str(folder),
-        children(folder, settings.listen),
+        children(folder, settings.listen, silence_seconds=silence_seconds),
         f"{coordinator.name} is up: hospitals connect to {settings.address}. Stop it with Ctrl-C.",
         lambda: check_port(split_address(settings.listen)),
     )
@@ -103,6 +116,7 @@ def status(folder: Path, form: str) -> int:
 
     Exit status 0: it runs whole and no study failed or ended on part of its hospitals; 3: a study is partial; 1: else.
     """
+    check_format(folder)
     house = read_state(run_folder(folder))
     states = _states(folder)
     whole = house is not None and all(process.state == "ready" for process in house.processes)
@@ -116,8 +130,7 @@ def status(folder: Path, form: str) -> int:
             }
         )
     else:
-        processes = "" if house is None else ": " + ", ".join(f"{each.name} {each.state}" for each in house.processes)
-        say("The centre does not run." if house is None else f"The centre runs since {house.since}{processes}.")
+        say("The centre does not run." if house is None else f"The centre runs since {house.since}: {house}.")
         for state in states:
             terminal().print(_view(state))
     phases = {state.phase for state in states}
@@ -138,6 +151,7 @@ def watch(folder: Path, *, until_done: bool) -> int:
 
     With --until-done it ends with the exit status of the studies: 0 complete, 3 partial, 1 failed.
     """
+    check_format(folder)
     console = Console()
     with Live(console=console, refresh_per_second=FRAMES_PER_SECOND, transient=False) as live:
         while True:

@@ -50,6 +50,11 @@ def say(text: str) -> None:
     terminal().print(escape(text))
 
 
+def warn(text: str) -> None:
+    """Print a line that asks for attention on standard error; nothing is wrong yet."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold yellow]warning:[/] {escape(text)}")
+
+
 def print_json(value: Json) -> None:
     """Print one JSON object on standard output, for programs."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))

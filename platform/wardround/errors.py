@@ -134,6 +134,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "H-NONFINITE": _checked("training gave numbers that are not finite"),
     "H-GATE": _checked("the egress gate refused a release"),
     "H-AGAIN": _checked("a hospital was restarted and needs the task once more"),
+    "H-MEMORY": _checked("the work does not fit into the memory that the hospital allows"),
     "H-WITHDRAWN": _checked("the coordinator withdrew the task"),
     "H-FAILED": _checked("the work failed inside the hospital"),
     # Replies refused by the coordinator
@@ -170,9 +171,11 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "V-RUNNING": CatalogueEntry("it runs already"),
     "V-STOPPED": CatalogueEntry("it does not run"),
     "V-CHILD": CatalogueEntry("a process did not start or stop"),
+    "V-FORMAT": CatalogueEntry("the directory is of a format that this version cannot read"),
     # Files we write, and everything else
     "O-EXISTS": CatalogueEntry("the output exists already"),
     "O-WRITE": CatalogueEntry("an output cannot be written"),
+    "O-SPACE": CatalogueEntry("too little space is left on the disk"),
     "X-USAGE": CatalogueEntry("the command was used wrongly"),
     "X-EXTRA": CatalogueEntry("a package that this command needs is not installed"),
     "X-BUG": CatalogueEntry("an error of Wardround itself"),

@@ -37,6 +37,7 @@ def check(site_path: Path, study_path: Path | None, schema_name: str | None, sch
     from silo_node.validation.reports import as_json, write_local
     from silo_node.validation.result import CheckFailed
     from wardround.contract.library import find
+    from wardround.directory import check_format
 
     if (study_path is None) == (schema_name is None):
         raise refuse(
@@ -47,6 +48,7 @@ def check(site_path: Path, study_path: Path | None, schema_name: str | None, sch
             "give one of the two",
         )
     site = load_site(site_path)
+    check_format(site.folder)
     study_name = None
     if study_path is not None:
         study, contract, study_hash = _study_of(study_path, schema_path)

@@ -57,6 +57,29 @@ class Policy(Value):
         return self.small_cell if self.metrics_minimum is None else self.metrics_minimum
 
 
+_UNITS = {"MiB": 2**20, "GiB": 2**30}
+Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,6} (MiB|GiB)$")]
+"""An amount of memory: a whole number, a space, MiB (2**20 bytes) or GiB (2**30 bytes)."""
+
+
+class Resources(Value):
+    """What the work on the records may take of the machine.
+
+    Attributes:
+        memory: the most that the trainer's process may hold, its libraries (about 0.5 GiB) counted; no limit when not given.
+    """
+
+    memory: Memory | None = None
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The trainer's limit in bytes."""
+        if self.memory is None:
+            return None
+        number, unit = self.memory.split()
+        return int(number) * _UNITS[unit]
+
+
 class CsvSource(Value):
     """A text table with a header line, in the dialect that is declared here; nothing is guessed."""
 
@@ -154,6 +177,7 @@ class SiteFile(Value):
     site: Slug
     name: Words
     policy: Policy = Policy()
+    resources: Resources = Resources()
     sources: dict[Slug, Source]
     schemas: dict[SchemaId, SchemaMapping]
 

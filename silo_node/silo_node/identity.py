@@ -6,6 +6,7 @@ keys/approval.pem      signs approvals; only the approve command reads it
 keys/node.key          the SuperNode signs in at the centre with it
 keys/runtime.secret    what the hospital's own processes show each other; goes nowhere
 request.json           the public halves, for the centre and study authors
+format                 how the directory is to be read (``wardround.directory``)
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from wardround.canonical import canonical_bytes, model_json
+from wardround.directory import check_format, write_format
 from wardround.errors import Refused, refuse
 from wardround.files import new_private_folder, write_atomic, write_new
 from wardround.identity.encryption import EncryptionKey, load_encryption_key
@@ -37,8 +39,9 @@ def create_identity(folder: Path, site: str, name: str) -> Member:
     """Make the hospital's keys, all or none, and its ``request.json`` (public halves only).
 
     Raises:
-        Refused: K-EXISTS when there are keys already; Y-VALUE when the name cannot be shown safely.
+        Refused: K-EXISTS when there are keys already; Y-VALUE when the name cannot be shown safely; V-FORMAT.
     """
+    check_format(folder)
     if _holds_something(folder / KEYS):
         raise _exist_already(site)
     signing, approval, node = SigningKey.generate(), SigningKey.generate(), make_node_key()
@@ -68,6 +71,7 @@ def create_identity(folder: Path, site: str, name: str) -> Member:
             write_new(keys / NODE_KEY, node.private, mode=0o600)
             write_new(keys / RUNTIME_SECRET, secrets.token_bytes(SECRET_BYTES), mode=0o600)
             write_atomic(folder / REQUEST, canonical_bytes(model_json(member)))
+            write_format(folder)
     except FileExistsError:
         raise _exist_already(site) from None
     return member
@@ -91,8 +95,9 @@ def load_identity(folder: Path) -> Member:
     """Read the hospital's identity and check that its keys belong to it.
 
     Raises:
-        Refused: K-MISSING, K-MODE, K-FORMAT.
+        Refused: V-FORMAT when a newer release made the directory; K-MISSING, K-MODE, K-FORMAT.
     """
+    check_format(folder)
     try:
         member = Member.model_validate_json((folder / REQUEST).read_bytes())
     except OSError:

@@ -11,6 +11,7 @@ from silo_node.configuration import load_site
 from silo_node.porter.ledger import LEDGER_FILE
 from wardround.chain import GENESIS, Link, read_chain
 from wardround.console import format_option, print_json, say, terminal
+from wardround.directory import check_format
 
 HASH_SHOWN = 12
 
@@ -23,7 +24,9 @@ def ledger(site_path: Path, form: str) -> None:
 
     Exit status 1 when a line was changed (L-BROKEN names it).
     """
-    links = read_chain(load_site(site_path).directory("ledger") / LEDGER_FILE)
+    site = load_site(site_path)
+    check_format(site.folder)
+    links = read_chain(site.directory("ledger") / LEDGER_FILE)
     head = links[-1].hash if links else GENESIS
     if form == "json":
         print_json({"entries": [{"sequence": link.sequence, "hash": link.hash, **link.entry} for link in links], "head": head})

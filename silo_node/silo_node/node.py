@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from silo_node.configuration import Site
 from silo_node.identity import encryption_key, load_identity, signing_key
-from silo_node.local_log import close_log, open_log
+from silo_node.local_log import open_log
 from silo_node.porter.approvals import Approvals
 from silo_node.porter.gate import EgressPolicy, Gate, Release
 from silo_node.porter.inbox import Inbox
@@ -19,6 +19,7 @@ from silo_node.porter.ledger import Ledger
 from silo_node.porter.porter import Porter
 from silo_node.work import Worker
 from wardround.identity.keys import PublicKey
+from wardround.json_log import close_log
 from wardround.messages.envelope import Envelope
 
 MakeWorker = Callable[[Site, logging.Logger], Worker]

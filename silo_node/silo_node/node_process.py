@@ -19,6 +19,7 @@ from silo_node.joining import load_joined
 from silo_node.node import open_node
 from silo_node.porter.bench_client import BenchClient
 from wardround.errors import Refused
+from wardround.supervision.pulse import begin_pulse
 from wardround.transport.channel import Secret
 
 READY = "porter.ready"
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--patience", required=True, type=float, help="how long one visit may wait for the trainer, in seconds")
     parser.add_argument("--ready", required=True, type=Path, help="a file that is made when the porter is ready")
     arguments = parser.parse_args()
+    begin_pulse()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
+from silo_node.joining import Joined
 from wardround.errors import Refused, refuse
 from wardround.identity.address import split_address
+from wardround.identity.tls import ends_soon, expiry
+from wardround.values import instant
 
 CONNECT_SECONDS = 10.0
 AHEAD_SECONDS, BEHIND_SECONDS = 5.0, 300.0
@@ -19,8 +23,10 @@ AHEAD_SECONDS, BEHIND_SECONDS = 5.0, 300.0
 NOT_YET_VALID, EXPIRED, HOSTNAME_MISMATCH = 9, 10, 62
 
 
-def check_centre(address: str, authority: Path) -> None:
+def check_centre(address: str, authority: Path) -> datetime:
     """Connect to the centre's public address with the pinned authority, ask how it is, and compare the clocks.
+
+    Gives the moment when the server's certificate expires.
 
     Raises:
         Refused: N-UNREACHABLE, N-EXPIRED, N-CLOCK, N-NAME, N-CENTRE.
@@ -32,7 +38,7 @@ def check_centre(address: str, authority: Path) -> None:
             socket.create_connection((host, port), CONNECT_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=host) as secure,
         ):
-            told = _told_time(secure, host)
+            told, end = _told_time(secure, host), _end_of(secure)
     except ssl.SSLCertVerificationError as error:
         raise _certificate(address, error.verify_code) from None
     except ssl.SSLError:
@@ -48,6 +54,28 @@ def check_centre(address: str, authority: Path) -> None:
     except HTTPException:
         raise _refused("N-CENTRE", address, "it does not answer as the centre does") from None
     _compare_clocks(address, time.time() - told)
+    return end
+
+
+def ending(joined: Joined, server_end: datetime, now: datetime | None = None) -> list[str]:
+    """Say, a line for each, which of the centre's certificates end within a month, and what to do.
+
+    Args:
+        joined: the centre that the hospital joined, with its pinned authority.
+        server_end: when the certificate that the centre showed expires.
+        now: the time here; the clock's when not given.
+    """
+    moment, authority_end = now or datetime.now(UTC), expiry(joined.authority.read_bytes())
+    told = {
+        server_end: "the centre's certificate expires {}; ask its operator to renew it: nothing changes here",
+        authority_end: "the centre's authority expires {}; ask its operator: this hospital will have to join again",
+    }
+    return [text.format(instant(end)) for end, text in told.items() if ends_soon(end, moment)]
+
+
+def _end_of(secure: ssl.SSLSocket) -> datetime:
+    shown = secure.getpeercert() or {}
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)
 
 
 def _told_time(secure: ssl.SSLSocket, host: str) -> float:

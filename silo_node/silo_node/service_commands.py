@@ -14,12 +14,15 @@ from silo_node.identity import load_identity
 from silo_node.joining import load_joined
 from silo_node.porter.approvals import Approvals
 from silo_node.porter.inbox import Inbox, Reason
-from silo_node.preflight import check_centre
+from silo_node.preflight import check_centre, ending
 from wardround.canonical import Json, model_json
-from wardround.console import format_option, print_json, say, terminal
+from wardround.console import format_option, print_json, say, terminal, warn
+from wardround.directory import check_format
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER
 from wardround.study.bundle import read_bundle
+from wardround.supervision.ground import check_ground
 from wardround.supervision.house import read_state, run_house, stop_house
+from wardround.supervision.pulse import SILENCE_SECONDS
 
 site_option = click.option(
     "--site", "site_path", required=True, type=click.Path(path_type=Path), help="The hospital's site.yaml."
@@ -31,7 +34,14 @@ site_option = click.option(
 @click.option(
     "--visit-seconds", default=VISIT_SECONDS, hidden=True, type=float, help="How long a visit may wait for the trainer."
 )
-def start(site_path: Path, visit_seconds: float) -> None:
+@click.option(
+    "--silence-seconds",
+    default=SILENCE_SECONDS,
+    hidden=True,
+    type=click.FloatRange(min=1.0),
+    help="How long a process may give no sign of life before it is killed and started again.",
+)
+def start(site_path: Path, visit_seconds: float, silence_seconds: float) -> None:
     """Run this hospital's node in the foreground: SuperNode, porter and trainer, until Ctrl-C or `silo stop`.
 
     Nothing runs on the records but studies that a person approved; starting approves nothing.
@@ -39,12 +49,14 @@ def start(site_path: Path, visit_seconds: float) -> None:
     site = load_site(site_path)
     identity = load_identity(site.folder)
     joined = load_joined(site.folder)
-    check_centre(joined.address, joined.authority)
+    check_ground(site.folder)
+    for line in ending(joined, check_centre(joined.address, joined.authority)):
+        warn(line)
     run_house(
         run_folder(site),
         site.make_directory("logs"),
         f"site {identity.site}",
-        children(site, joined, visit_seconds=visit_seconds),
+        children(site, joined, visit_seconds=visit_seconds, silence_seconds=silence_seconds),
         f"{identity.name} is up and speaks to {joined.coordinator.name} at {joined.address}. Stop it with Ctrl-C.",
     )
 
@@ -64,6 +76,7 @@ def stop(site_path: Path) -> None:
 def status(site_path: Path, form: str) -> int:
     """Say whether this hospital's node runs, and how its processes are. Exit status 1 when it does not run whole."""
     site = load_site(site_path)
+    check_format(site.folder)
     state = read_state(run_folder(site))
     whole = state is not None and all(process.state == "ready" for process in state.processes)
     if form == "json":
@@ -78,7 +91,7 @@ def status(site_path: Path, form: str) -> int:
     elif state is None:
         say(f"{site.file.name} does not run.")
     else:
-        say(f"{site.file.name} runs since {state.since}: " + ", ".join(f"{each.name} {each.state}" for each in state.processes))
+        say(f"{site.file.name} runs since {state.since}: {state}")
     return EXIT_DONE if whole else EXIT_NOT_IN_ORDER
 
 

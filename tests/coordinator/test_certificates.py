@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coordinator.certificates import check_certificates, expires, renew
+from coordinator.certificates import check_certificates, ending, expires, renew
 from coordinator.identity import CentreFile, centre_files, init_centre
 from wardround.errors import Refused
-from wardround.identity.tls import issue_server, make_authority, names_of
+from wardround.identity.tls import expiry, issue_server, make_authority, names_of
 
 SETTINGS = CentreFile(name="The centre", address="centre.example:8443", listen="127.0.0.1:9443")
 
@@ -85,3 +85,15 @@ def test_without_its_authority_nothing_is_renewed(centre, name, content, code, p
     path.write_bytes(content) if content is not None else path.unlink()
     assert refused(lambda: renew(centre)) == [(code, place)]
     assert (centre / "keys" / "server.pem").read_bytes() == before
+
+
+def test_a_certificate_that_ends_within_a_month_is_told(centre):
+    """Neither too early nor too late; the authority, which cannot be renewed, is told with another way out."""
+    files = centre_files(centre)
+    server, authority = (expiry(path.read_bytes()) for path in (files.certificate, files.authority))
+    assert ending(centre) == []
+    assert ending(centre, server - timedelta(days=30)) == []
+    (line,) = ending(centre, server - timedelta(days=29))
+    assert line.startswith("keys/server.pem expires ")
+    assert "coordinator renew" in line
+    assert [each.split()[0] for each in ending(centre, authority)] == ["keys/server.pem", "keys/authority.pem"]

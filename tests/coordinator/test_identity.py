@@ -37,12 +37,12 @@ def made(tmp_path_factory):
 
 
 def test_a_whole_centre_has_its_files_for_its_owner_only(made):
-    """Every file of keys/ is 0600 in a folder of 0700, and beside it stand the two files that people read."""
+    """Every file of keys/ is 0600 in a folder of 0700, and beside it stand what people read, and the format."""
     keys = made / "keys"
     assert {path.name for path in keys.iterdir()} == PRIVATE
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys.iterdir()} == {0o600}
     assert stat.S_IMODE(keys.stat().st_mode) == 0o700
-    assert {path.name for path in made.iterdir()} == {"keys", "coordinator.json", "centre.yaml"}
+    assert {path.name for path in made.iterdir()} == {"keys", "coordinator.json", "centre.yaml", "format"}
 
 
 def test_a_whole_centre_is_read_back(made):

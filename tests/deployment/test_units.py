@@ -11,7 +11,10 @@ from pathlib import Path
 import click
 import pytest
 
+from coordinator import house as coordinator_house
+from silo_node import house as silo_house
 from wardround.console import cli
+from wardround.supervision.supervisor import GROUP_GRACE_SECONDS
 
 DEPLOYMENT = Path(__file__).resolve().parents[2] / "deployment"
 UNITS = ("wardround-centre.service", "wardround-silo.service")
@@ -96,8 +99,21 @@ def test_the_supervisor_has_time_to_stop(unit: str) -> None:
     from wardround.supervision.house import STOP_SECONDS
 
     service = settings(unit)
-    assert (service["KillMode"], service["Restart"], service["Type"]) == ("mixed", "always", "exec")
+    assert (service["KillMode"], service["Restart"]) == ("mixed", "always")
     assert float(service["TimeoutStopSec"]) > STOP_SECONDS
+
+
+def test_the_supervisor_speaks_to_systemd(unit: str) -> None:
+    """systemd waits until the supervisor says that all is ready, for longer than that may take, and sees when it hangs."""
+    service = settings(unit)
+    assert (service["Type"], service["NotifyAccess"]) == ("notify", "main")
+    patience = {
+        "wardround-centre.service": 2 * coordinator_house.START_SECONDS,
+        "wardround-silo.service": 2 * silo_house.START_SECONDS + silo_house.HELD_SECONDS,
+    }
+    assert float(service["TimeoutStartSec"]) > patience[unit]
+    longest_look = len(patience) * GROUP_GRACE_SECONDS  # the loop stops others of a group before it looks again
+    assert float(service["WatchdogSec"]) / 2 > longest_look
 
 
 def test_the_trainer_may_leave_the_network() -> None:

@@ -10,7 +10,7 @@ from flwr.supercore.inflatable.inflatable_utils import pull_objects
 from flwr.supernode import start_client_internal
 
 from silo_node.flower import supernode
-from silo_node.house import CONNECTED
+from silo_node.supernode_words import CONNECTED
 
 
 def copy_of_the_loop(source: str | None = None) -> types.ModuleType:

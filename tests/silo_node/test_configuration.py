@@ -100,3 +100,19 @@ def test_all_mistakes_of_meaning_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
         load_site(_write(tmp_path, text))
     assert refused.value.codes == ("M-SOURCE", "M-UNIT")
+
+
+@pytest.mark.parametrize(("text", "count"), [("6 GiB", 6 * 2**30), ("700 MiB", 700 * 2**20), ("1 MiB", 2**20)])
+def test_a_memory_limit_has_a_unit(tmp_path: Path, text: str, count: int) -> None:
+    """The limit counts in powers of two; without one there is none."""
+    resources = load_site(_write(tmp_path, f"{WHOLE}resources: {{memory: {text}}}\n")).file.resources
+    assert resources.memory_bytes == count
+    assert load_site(_write(tmp_path, WHOLE)).file.resources.memory_bytes is None
+
+
+@pytest.mark.parametrize("text", ["6", "6GiB", "6 GB", "6 gib", "0 GiB", "-1 GiB", "1.5 GiB", "06 GiB", "6 GiB of 8", "[6]"])
+def test_a_limit_that_could_be_misread_is_refused(tmp_path: Path, text: str) -> None:
+    """No unit is guessed."""
+    with pytest.raises(Refused) as refused:
+        load_site(_write(tmp_path, f"{WHOLE}resources: {{memory: {text}}}\n"))
+    assert set(refused.value.codes) == {"Y-VALUE"}

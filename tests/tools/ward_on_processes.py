@@ -30,6 +30,8 @@ class Service:
     name: str
     process: subprocess.Popen[str]
     log: Path
+    begun: int = 0
+    """Where in the log it begins to speak: an earlier start of the same name stands before it."""
 
     @property
     def said(self) -> str:
@@ -41,7 +43,7 @@ class Service:
 
         def look() -> bool:
             assert self.process.poll() is None, f"{self.name} ended: {self.said}"
-            return " is up" in self.said
+            return b" is up" in self.log.read_bytes()[self.begun :]
 
         eventually(look, UP_SECONDS, f"{self.name} is up")
 
@@ -120,6 +122,7 @@ class Ward:
         """Run a `start` command in a process of its own."""
         log = self.folder / f"{name}.out"
         with log.open("a") as output:
+            begun = output.tell()
             process = subprocess.Popen(
                 [sys.executable, "-m", "wardround", *(str(word) for word in words)],
                 stdin=subprocess.DEVNULL,
@@ -128,7 +131,7 @@ class Ward:
                 text=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
             )
-        service = Service(name, process, log)
+        service = Service(name, process, log, begun)
         self.services[name] = service
         return service
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from wardround.errors import Problem, Refused, raise_all, refuse
+from wardround.supervision.pulse import begin_pulse
 from wardround.transport.environment import SWITCHED_OFF
 
 os.environ.update(SWITCHED_OFF)  # before Flower is imported: it reads some of them then
@@ -335,6 +336,7 @@ def _key_file(path: Path) -> list[Problem]:
 
 def main() -> int:
     """Run the SuperLink; gives the exit status."""
+    begin_pulse()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         settings = parse(sys.argv[1:])

@@ -32,6 +32,8 @@ from wardround.values import instant
 AUTHORITY_DAYS = 3650
 SERVER_DAYS = 825
 """The longest that common TLS clients accept of a server certificate."""
+RENEW_WITHIN = timedelta(days=30)
+"""How long before the end of a certificate people are told."""
 CLOCK_ALLOWANCE = timedelta(hours=1)
 """Certificates begin this long ago: hospital clocks may be behind."""
 LOOPBACK = ("localhost", "127.0.0.1")
@@ -171,6 +173,11 @@ def names_of(certificate: bytes) -> list[str]:
 def expiry(certificate: bytes) -> datetime:
     """Give the moment when a certificate (PEM) of ours expires."""
     return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+
+
+def ends_soon(end: datetime, now: datetime) -> bool:
+    """Say whether what is valid until a moment should be renewed now."""
+    return end - now < RENEW_WITHIN
 
 
 def _on_the_curve(line: str) -> str:

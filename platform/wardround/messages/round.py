@@ -36,6 +36,7 @@ SiloCode: TypeAlias = Literal[
     "H-RANGE",
     "H-NONFINITE",
     "H-GATE",
+    "H-MEMORY",
     "H-WITHDRAWN",
     "H-AGAIN",
     "H-FAILED",

@@ -1,8 +1,7 @@
-"""One supervisor for one directory: the lock that says who runs there, what it says of itself, and how it is stopped."""
+"""One supervisor for one directory: what it says of itself to people, to programs and to systemd, and how it is stopped."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import time
@@ -11,17 +10,18 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Self
 
 from pydantic import ValidationError
 
-from wardround.canonical import canonical_bytes, model_json
+from wardround.canonical import model_bytes
 from wardround.errors import Refused, refuse
 from wardround.files import write_atomic
-from wardround.supervision.supervisor import Child, ChildState, Supervisor
-from wardround.values import Value
+from wardround.supervision.child import Child, ChildState
+from wardround.supervision.lock import Holder, Lock, holder
+from wardround.supervision.notify import Notifier
+from wardround.supervision.supervisor import Supervisor
+from wardround.values import Value, instant
 
-LOCK = "supervisor.lock"
 STATE = "supervisor.json"
 STOP_SECONDS = 30.0
 
@@ -39,67 +39,31 @@ class HouseState(Value):
     since: str
     processes: tuple[ProcessState, ...]
 
+    def __str__(self) -> str:
+        """Give how the processes are, in a line."""
+        return ", ".join(f"{each.name} {each.state}" for each in self.processes)
 
-LOCK_TRIES = 5
-LOCK_PAUSE_SECONDS = 0.05
 
+class _Sign:
+    """The door sign of a house: its state on disk, and what systemd is told."""
 
-def _taken(file: int) -> bool:
-    """Take a lock; somebody who only looks at who runs holds it for a moment, which is waited out."""
-    for _ in range(LOCK_TRIES):
+    def __init__(self, folder: Path, children: Sequence[Child]) -> None:
+        self._path = folder / STATE
+        self._since = instant(datetime.now(UTC))
+        self._states: dict[str, ChildState] = {child.name: "stopped" for child in children}
+        self.notifier = Notifier()
+
+    def report(self, name: str, state: ChildState) -> None:
+        self._states[name] = state
+        processes = tuple(ProcessState(name=each, state=now) for each, now in self._states.items())
+        house = HouseState(since=self._since, processes=processes)
+        with suppress(Refused):  # a full disk must not end the processes that work
+            write_atomic(self._path, model_bytes(house), mode=0o600)
+        self.notifier.tell(STATUS=str(house))
+
+    def remove(self) -> None:
         with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        time.sleep(LOCK_PAUSE_SECONDS)
-    return False
-
-
-class Lock:
-    """The right to run in a directory: held by a process, gone with it, however it ends."""
-
-    def __init__(self, folder: Path, place: str) -> None:
-        """Take it.
-
-        Raises:
-            Refused: V-RUNNING when somebody runs there.
-        """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        if not _taken(self._file):
-            os.close(self._file)
-            raise refuse(
-                "V-RUNNING",
-                place,
-                "One supervisor runs in a directory",
-                "there is one already",
-                "stop it first, or look at its status",
-            )
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, str(os.getpid()).encode(), 0)
-
-    def __enter__(self) -> Self:
-        """Hold it for a block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Give it back."""
-        os.close(self._file)
-
-
-def holder(folder: Path) -> int | None:
-    """Give the process id of who runs in a directory; None when nobody does, whatever an old file says."""
-    try:
-        file = os.open(folder / LOCK, os.O_RDWR)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        text = os.pread(file, 20, 0).decode(errors="replace")
-        return int(text) if text.isdigit() else None
-    finally:
-        os.close(file)
-    return None
+            self._path.unlink(missing_ok=True)
 
 
 def read_state(folder: Path) -> HouseState | None:
@@ -124,7 +88,7 @@ def run_house(
 
     Args:
         folder: for the lock and the state.
-        logs: for the processes' own output.
+        logs: for what the processes print.
         place: names the directory in messages.
         children: in the order of their start.
         announce: printed, as a line, when all are ready.
@@ -133,20 +97,12 @@ def run_house(
     Raises:
         Refused: V-RUNNING, V-CHILD, what the check says, or what a child explains; nothing is left running.
     """
-    with Lock(folder, place):
+    with Lock(folder, place) as lock:
+        if lock.left is not None:
+            _warn_of(lock.left, place)
         check()
-        since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        states: dict[str, ChildState] = {child.name: "stopped" for child in children}
-
-        def report(name: str, state: ChildState) -> None:
-            states[name] = state
-            processes = tuple(ProcessState(name=each, state=now) for each, now in states.items())
-            with suppress(Refused):  # a full disk must not end the processes that work
-                write_atomic(
-                    folder / STATE, canonical_bytes(model_json(HouseState(since=since, processes=processes))), mode=0o600
-                )
-
-        supervisor = Supervisor(children, logs, report)
+        sign = _Sign(folder, children)
+        supervisor = Supervisor(children, logs, sign.report)
 
         def stop(_number: int, _frame: FrameType | None) -> None:
             supervisor.ask_to_stop()
@@ -154,27 +110,47 @@ def run_house(
         previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             supervisor.start()
+            sign.notifier.tell(READY="1")
             print(announce, flush=True)  # noqa: T201  (the one line of a service that is up)
-            supervisor.watch()
+            supervisor.watch(sign.notifier.beat)
         finally:
+            sign.notifier.tell(STOPPING="1")
             supervisor.stop()
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            (folder / STATE).unlink(missing_ok=True)
+            sign.remove()
+
+
+def _warn_of(left: Holder, place: str) -> None:
+    print(  # noqa: T201  (for the person or the journal that started this)
+        f"warning: {place} was last held by {left}; if that still runs on a disk shared with this machine, stop one of the two",
+        flush=True,
+    )
 
 
 def stop_house(folder: Path, place: str) -> None:
     """Ask the supervisor of a directory to stop, and wait until it has.
 
     Raises:
-        Refused: V-STOPPED when nobody runs there; V-CHILD when it does not stop in time.
+        Refused: V-STOPPED when nobody runs there; V-RUNNING when it runs on another machine; V-CHILD when it does not
+            stop in time.
     """
-    process = holder(folder)
-    if process is None:
+    found = holder(folder)
+    if found is None:
         raise refuse("V-STOPPED", place, "Only what runs can be stopped", "nothing runs in this directory", "start it first")
-    os.kill(process, signal.SIGTERM)
+    if not found.here:
+        raise refuse(
+            "V-RUNNING", place, "A supervisor is stopped on its own machine", f"{found} runs here", f"stop it on {found.host}"
+        )
+    os.kill(found.process, signal.SIGTERM)
     end = time.monotonic() + STOP_SECONDS
     while holder(folder) is not None:
         if time.monotonic() > end:
-            raise refuse("V-CHILD", place, "A supervisor stops when it is asked to", "it still runs", "look into its logs")
+            raise refuse(
+                "V-CHILD",
+                place,
+                "A supervisor stops when it is asked to",
+                f"process {found.process} still runs",
+                "look into its logs",
+            )
         time.sleep(0.1)

@@ -1,122 +1,40 @@
-"""One supervisor for a centre or a hospital: starts its processes in order, restarts what dies, stops all of them.
+"""One supervisor for a centre or a hospital: starts its processes in order, restarts what dies or freezes, stops all.
 
 Every process is started in a session of its own (a Ctrl-C on the terminal reaches the supervisor alone), on a leash (it
-dies with the supervisor, whatever kills that), with its output in a log file of its own. Nothing is stopped by name or
+dies with the supervisor, whatever kills that), with what it prints in a file of its own. Nothing is stopped by name or
 pattern: only by the handle with which it was started.
 """
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 from wardround.errors import Refused, refuse
+from wardround.supervision.child import Child, ChildState
+from wardround.supervision.printed import SUFFIX, rotate
+from wardround.supervision.running import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Running
 
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 15.0
-STEADY_SECONDS = 60.0
-"""A process that ran this long has its pauses begin anew."""
 WATCH_SECONDS = 0.2
+ROTATE_SECONDS = 5.0
+"""How often the sizes of what the processes print are looked at."""
 GROUP_GRACE_SECONDS = 5.0
-
-ChildState = Literal["starting", "ready", "waiting", "stopped"]
-
-
-@dataclass(frozen=True)
-class Child:
-    """One process.
-
-    Attributes:
-        name: for people, and for its log file.
-        command: program and arguments.
-        environment: on top of the supervisor's own, or in its place if ``whole_environment``.
-        ready: says whether it does its work by now; asked until it does.
-        patience_seconds: how long it may take to become ready at the first start.
-        explain: turns an exit status at the first start (0: it runs, but is not ready) into an error for people, where it can.
-        group: processes of one group live and die together: when one ends, the others are stopped, and all start anew.
-        folder: where it runs (short relative paths, for sockets).
-        patient_note: told once when it ends during its patience and is started again; None: its end is an error at once.
-        patient: asked at such an end, with the seconds since its first start: whether it is worth starting again.
-        before: done before every start, such as removing a file by which the process says that it is ready.
-    """
-
-    name: str
-    command: Sequence[str]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    whole_environment: bool = False
-    ready: Callable[[], bool] = lambda: True
-    patience_seconds: float = 60.0
-    explain: Callable[[int], Refused | None] = lambda _status: None
-    group: str | None = None
-    folder: Path | None = None
-    patient_note: str | None = None
-    patient: Callable[[float], bool] = lambda _seconds: True
-    before: Callable[[], None] = lambda: None
-
-
-class _Run:
-    """A child and its process, if it has one."""
-
-    def __init__(self, child: Child, log: Path) -> None:
-        self.child = child
-        self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
-        self.state: ChildState = "stopped"
-        self.pause = FIRST_PAUSE_SECONDS
-        self.started = 0.0
-        self.next_start = 0.0
-        self.restarts = 0
-
-    def start(self) -> None:
-        self.child.before()
-        leash = [sys.executable, "-m", "wardround.supervision.leash", str(os.getpid()), "--"]
-        descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            self.process = subprocess.Popen(  # noqa: S603  (our own command lines)
-                [*leash, *self.child.command],
-                env=dict(self.child.environment) if self.child.whole_environment else {**os.environ, **self.child.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=descriptor,
-                cwd=self.child.folder,
-                start_new_session=True,
-            )
-        finally:
-            os.close(descriptor)
-        self.started, self.state = time.monotonic(), "starting"
-
-    def end(self, grace_seconds: float) -> None:
-        """SIGTERM, and SIGKILL after the grace time."""
-        self.signal(signal.SIGTERM)
-        if self.process is not None:
-            try:
-                self.process.wait(grace_seconds)
-            except subprocess.TimeoutExpired:
-                self.signal(signal.SIGKILL)
-                self.process.wait()
-
-    def signal(self, number: signal.Signals) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(number)
 
 
 class Supervisor:
     """Keeps some processes running until it is told to stop."""
 
     def __init__(self, children: Sequence[Child], logs: Path, report: Callable[[str, ChildState], None]) -> None:
-        """Take the processes in the order of their start, the folder of their logs, and who is told of changes."""
+        """Take the processes in the order of their start, the folder of what they print, and who is told of changes."""
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._runs = [_Run(child, logs / f"{child.name}.log") for child in children]
+        self._runs = [Running(child, logs / f"{child.name}{SUFFIX}") for child in children]
         self._report = report
         self._stop = threading.Event()
+        self._rotated = time.monotonic()
 
     def start(self) -> None:
         """Start all processes, each when the one before is ready.
@@ -134,12 +52,12 @@ class Supervisor:
             self.stop()
             raise
 
-    def _await_ready(self, run: _Run) -> None:
+    def _await_ready(self, run: Running) -> None:
         begun = time.monotonic()
         end = begun + run.child.patience_seconds
         self._report(run.child.name, run.state)
         while not self._stop.is_set():
-            status = run.process.poll() if run.process is not None else 1
+            status = run.ended()
             if status is not None:
                 self._try_again(run, status, begun)
                 continue
@@ -153,13 +71,13 @@ class Supervisor:
                 )
             time.sleep(0.05)
 
-    def _try_again(self, run: _Run, status: int, begun: float) -> None:
+    def _try_again(self, run: Running, status: int, begun: float) -> None:
         """Start a process again that ended before it was ready, as long as its patience allows."""
         child, passed = run.child, time.monotonic() - begun
         if child.patient_note is None or passed > child.patience_seconds or not child.patient(passed):
             raise run.child.explain(status) or _not_started(run, f"it ended with status {status}")
         if run.restarts == 0:
-            print(f"{run.child.name}: {run.child.patient_note}", flush=True)  # noqa: T201  (why it takes long)
+            _say(run, child.patient_note)
         run.restarts += 1
         run.state = "waiting"
         self._report(run.child.name, run.state)
@@ -168,43 +86,66 @@ class Supervisor:
         if not self._stop.is_set():
             run.start()
 
-    def watch(self) -> None:
-        """Restart what dies, with growing pauses, until ``ask_to_stop``."""
+    def watch(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Restart what dies or freezes, with growing pauses and without ever giving up, until ``ask_to_stop``.
+
+        Args:
+            beat: called again and again, as long as this loop runs.
+        """
         while not self._stop.wait(WATCH_SECONDS):
+            beat()
             for run in self._runs:
                 self._look_after(run)
+            if time.monotonic() - self._rotated > ROTATE_SECONDS:
+                self._rotated = time.monotonic()
+                for run in self._runs:
+                    rotate(run.printed)
 
-    def _look_after(self, run: _Run) -> None:
+    def _look_after(self, run: Running) -> None:
         now = time.monotonic()
         if run.state == "waiting":
             if now >= run.next_start and self._ready_before(run):
-                run.start()
-                self._report(run.child.name, run.state)
-        elif run.process is not None and run.process.poll() is not None:
-            self._rest(run, now)
-            for other in self._runs:
-                if run.child.group is not None and other is not run and other.child.group == run.child.group:
-                    other.end(GROUP_GRACE_SECONDS)
-                    self._rest(other, now)
+                self._start_again(run)
+            return
+        status = run.ended()
+        if status is not None:
+            self._rest(run, now, f"it ended with status {status}")
+            self._rest_group(run, now)
+        elif (silence := run.frozen()) is not None:
+            _say(run, f"it has given no sign of life for {silence:.0f} seconds; it is killed")
+            run.signal(signal.SIGKILL)  # its end is seen at the next look
         elif run.state == "starting" and run.child.ready():
             run.state = "ready"
             self._report(run.child.name, run.state)
 
-    def _rest(self, run: _Run, now: float) -> None:
-        """Let a process that ended wait for its next start; each pause is longer, until it ran steadily."""
-        if run.state == "waiting":
-            return
-        if now - run.started > STEADY_SECONDS:
-            run.pause = FIRST_PAUSE_SECONDS
-        run.state, run.next_start = "waiting", now + run.pause
-        run.pause = min(run.pause * 2, LONGEST_PAUSE_SECONDS)
-        run.restarts += 1
+    def _start_again(self, run: Running) -> None:
+        try:
+            run.start()
+        except OSError as error:  # no process, file or memory left on this machine: the others must not end for it
+            self._rest(run, time.monotonic(), f"it cannot be started ({type(error).__name__})")
+        else:
+            self._report(run.child.name, run.state)
+
+    def _rest(self, run: Running, now: float, why: str) -> None:
+        pause = run.rest(now)
+        _say(run, f"{why}; it starts again in {pause:.1f} seconds")
         self._report(run.child.name, run.state)
 
-    def _ready_before(self, run: _Run) -> bool:
+    def _rest_group(self, run: Running, now: float) -> None:
+        """Stop those who live and die with a process that ended."""
+        for other in self._members(run):
+            if other is not run:
+                other.end(GROUP_GRACE_SECONDS)
+                if other.state != "waiting":
+                    self._rest(other, now, f"it starts anew with {run.child.name}")
+
+    def _members(self, run: Running) -> list[Running]:
+        return [other for other in self._runs if run.child.group is not None and other.child.group == run.child.group]
+
+    def _ready_before(self, run: Running) -> bool:
         """Within a group, the order of the first start holds."""
-        members = [other for other in self._runs if run.child.group is not None and other.child.group == run.child.group]
-        return all(other.state == "ready" for other in members[: members.index(run)] if other is not run) if members else True
+        members = self._members(run)
+        return all(other.state == "ready" for other in members[: members.index(run)]) if members else True
 
     def ask_to_stop(self) -> None:
         """Let ``watch`` return; safe in a signal handler."""
@@ -223,11 +164,17 @@ class Supervisor:
             self._report(run.child.name, run.state)
 
 
-def _not_started(run: _Run, finding: str) -> Refused:
+def _say(run: Running, text: str) -> None:
+    """Tell whoever reads what the supervisor prints (systemd's journal)."""
+    with suppress(OSError):  # nobody who reads, or a full disk, must not end the processes that work
+        print(f"{run.child.name}: {text}", flush=True)  # noqa: T201  (a service's own line)
+
+
+def _not_started(run: Running, finding: str) -> Refused:
     return refuse(
         "V-CHILD",
         run.child.name,
         "Every process of a node starts",
         finding,
-        f"look into {run.log} for the reason, mend it, start again",
+        f"look into logs/{run.printed.name} for the reason, mend it, start again",
     )

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+from wardround.supervision.pulse import begin_pulse
 from wardround.transport.environment import SWITCHED_OFF, flower_environment
 from wardround.transport.pace import Pace
 
@@ -116,6 +117,7 @@ def _no_configuration(_bundle: bytes, _run: object) -> dict[str, object]:
 def main() -> None:
     """Start the SuperNode in this process; it reads the command line itself and never returns."""
     os.environ.update(SWITCHED_OFF)
+    begin_pulse()
     from flwr.supernode import start_client_internal as loop  # noqa: PLC0415  (the environment comes first)
     from flwr.supernode.cli.flower_supernode import flower_supernode  # noqa: PLC0415
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from silo_node.training.network import cut_network
+from wardround.supervision.pulse import begin_pulse
 
 
 def main() -> NoReturn:
@@ -22,7 +23,8 @@ def main() -> NoReturn:
     parser.add_argument("--socket", required=True, type=Path)
     parser.add_argument("--patience", required=True, type=float)
     arguments = parser.parse_args()
-    cut = cut_network()  # before torch starts its threads
+    cut = cut_network()  # before any thread starts: ours, torch's
+    begin_pulse()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # a result that is lost is asked for again
     _serve(arguments.site, arguments.socket, arguments.patience, cut)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import NoReturn
@@ -10,8 +12,9 @@ from typing import NoReturn
 from silo_node.configuration import load_site
 from silo_node.local_log import open_log
 from silo_node.training.bench import Bench
+from silo_node.training.memory import NO_ROOM_STATUS, NoRoom, counted_bytes, has_room, limit_memory
 from silo_node.training.trainer import Trainer, warm_up
-from silo_node.work import Work
+from silo_node.work import NotDone, Work
 from silo_node.work_wire import LARGEST_FRAME, ORDER, WithdrawOrder, pack_outcome
 from wardround.errors import Broken
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
@@ -25,7 +28,9 @@ def serve(site_path: Path, socket_path: Path, patience_seconds: float, cut: str)
     site = load_site(site_path)
     log = open_log(site.make_directory("logs"), f"{site.file.site}.trainer", TRAINER_LOG)
     warm_up()
-    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log), patience_seconds, log))
+    limit = site.file.resources.memory_bytes
+    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log), patience_seconds, log), limit)
+    _limit(limit, log)
     socket_path.unlink(missing_ok=True)
     previous = os.umask(0o177)
     listener = Listener(str(socket_path), family="AF_UNIX")
@@ -42,13 +47,23 @@ def serve(site_path: Path, socket_path: Path, patience_seconds: float, cut: str)
                 log.exception("an order could not be served")  # the porter sees the connection end, and a bare code leaves
 
 
+def _limit(limit_bytes: int | None, log: logging.Logger) -> None:
+    """Set the memory limit; a trainer that could do nothing under it ends here, and its supervisor says why."""
+    try:
+        limit_memory(limit_bytes)
+    except NoRoom:
+        log.error("the memory limit is too small: the libraries alone take %d MiB", counted_bytes() // 2**20)  # noqa: TRY400
+        sys.exit(NO_ROOM_STATUS)
+
+
 class Clerk:
     """Reads orders, has the bench do them, and answers."""
 
-    def __init__(self, inbox: Path, bench: Bench) -> None:
-        """Take the folder of approved bundles and the bench."""
+    def __init__(self, inbox: Path, bench: Bench, limit_bytes: int | None = None) -> None:
+        """Take the folder of approved bundles, the bench, and this process's memory limit."""
         self._inbox = inbox
         self._bench = bench
+        self._limit = limit_bytes
         self._bundles: dict[str, Bundle] = {}
 
     def answer(self, connection: Connection) -> None:
@@ -64,8 +79,11 @@ class Clerk:
             return
         bundle = self._bundle(order.task.study_hash)
         vector = from_bytes(weights, bundle.manifest) if weights else None
-        for frame in pack_outcome(self._bench.perform(Work(bundle, order.task, vector))):
+        outcome = self._bench.perform(Work(bundle, order.task, vector))
+        for frame in pack_outcome(outcome):
             connection.send_bytes(frame)
+        if isinstance(outcome, NotDone) and outcome.code == "H-MEMORY" and not has_room(self._limit):
+            os._exit(0)  # the supervisor starts an empty one; nothing is lost that is not read again
 
     def _bundle(self, study_hash: str) -> Bundle:
         if study_hash not in self._bundles:

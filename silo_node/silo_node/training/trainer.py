@@ -17,6 +17,7 @@ from silo_node.configuration import Site
 from silo_node.training.encode import Examples, encode
 from silo_node.training.field_sums import field_sums
 from silo_node.training.loop import NotFinite, Watch, Withdrawn, evaluate, train
+from silo_node.training.memory import is_out_of_memory, out_of_memory
 from silo_node.validation.check import CheckFailed
 from silo_node.work import Done, NotDone, Work
 from wardround.errors import Refused
@@ -55,6 +56,15 @@ class Trainer:
 
     def perform(self, work: Work, watch: Watch | None = None) -> Done | NotDone:
         """Do one task to its end. What the records or weights can cause leaves as a code; traces stay in the log."""
+        try:
+            return self._perform(work, watch)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        self._desks.pop(work.bundle.study_hash, None)
+        return out_of_memory(self._log, self._site.file.resources.memory_bytes)
+
+    def _perform(self, work: Work, watch: Watch | None) -> Done | NotDone:
         try:
             desk = self._desk(work.bundle)
         except CheckFailed as failure:

@@ -2,70 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
 
 import pytest
+from supervised import PATIENCE, alive, close, eventually, house, process_of, sleeper
 
 from wardround.errors import Refused, refuse
-from wardround.supervision.house import holder, read_state, run_house, stop_house
-from wardround.supervision.supervisor import Child, Supervisor
-
-PATIENCE = 20.0
-
-
-def eventually(holds, seconds=PATIENCE):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = holds()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
-
-
-def alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{process}/stat")
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
-
-
-def sleeper(folder: Path, name: str, **more) -> Child:
-    """A process that writes its id, says that it is ready, and sleeps."""
-    code = f"import os,pathlib,time; p=pathlib.Path({str(folder / name)!r}); p.write_text(str(os.getpid())); time.sleep(600)"
-    return Child(name, [sys.executable, "-c", code], ready=(folder / name).exists, patience_seconds=PATIENCE, **more)
-
-
-def process_of(folder: Path, name: str) -> int:
-    return int(eventually(lambda: (folder / name).exists() and (folder / name).read_text()))
-
-
-@pytest.fixture
-def supervise(tmp_path):
-    """Run a supervisor in a thread, and stop it at the end."""
-    running: list[tuple[Supervisor, threading.Thread]] = []
-    told: list[tuple[str, str]] = []
-
-    def begin(*children: Child) -> list[tuple[str, str]]:
-        supervisor = Supervisor(children, tmp_path / "logs", lambda name, state: told.append((name, state)))
-        supervisor.start()
-        thread = threading.Thread(target=supervisor.watch)
-        thread.start()
-        running.append((supervisor, thread))
-        return told
-
-    yield begin
-    for supervisor, thread in running:
-        supervisor.stop(5.0)
-        thread.join(PATIENCE)
+from wardround.supervision import running
+from wardround.supervision.child import Child
+from wardround.supervision.supervisor import Supervisor
 
 
 def test_they_start_in_order_and_all_end(tmp_path, supervise):
@@ -173,7 +123,8 @@ def test_patience_ends_when_waiting_is_not_worth_it(tmp_path):
 def test_nothing_outlives_a_killed_supervisor(tmp_path):
     """When the supervisor is killed, the kernel ends its processes."""
     code = (
-        "import sys; from pathlib import Path; from wardround.supervision.supervisor import Child, Supervisor\n"
+        "import sys; from pathlib import Path; from wardround.supervision.child import Child\n"
+        "from wardround.supervision.supervisor import Supervisor\n"
         f"mark=Path({str(tmp_path / 'one')!r})\n"
         "inner=f'import os,pathlib,time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid())); time.sleep(600)'\n"
         "child=Child('one',[sys.executable,'-c',inner],ready=mark.exists)\n"
@@ -188,46 +139,56 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path):
     eventually(lambda: not alive(child))
 
 
-def test_a_house_has_one_supervisor_and_is_stopped_from_outside(tmp_path):
-    """A second supervisor is refused; stop ends the first, and its state and lock are gone with it."""
-    code = (
-        "import sys; from pathlib import Path; from wardround.supervision.house import run_house\n"
-        "from wardround.supervision.supervisor import Child\n"
-        f"f=Path({str(tmp_path)!r})\n"
-        "run_house(f/'run', f/'logs', 'here', [Child('one',[sys.executable,'-c','import time; time.sleep(600)'])], 'up')\n"
-    )
-    first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert first.stdout is not None
-    assert first.stdout.readline() == "up\n"
-    assert holder(tmp_path / "run") == first.pid
-    state = read_state(tmp_path / "run")
-    assert state is not None
-    assert [(each.name, each.state) for each in state.processes] == [("one", "ready")]
-    with pytest.raises(Refused) as refused:
-        run_house(tmp_path / "run", tmp_path / "logs", "here", [], "up")
-    assert refused.value.codes == ("V-RUNNING",)
-    stop_house(tmp_path / "run", "here")
-    assert first.wait(PATIENCE) == 0
-    first.stdout.close()
-    assert holder(tmp_path / "run") is None
-    with pytest.raises(Refused) as refused:
-        stop_house(tmp_path / "run", "here")
-    assert refused.value.codes == ("V-STOPPED",)
+def test_a_frozen_process_does_not_outlive_a_killed_supervisor(tmp_path):
+    """A process that hears no signal but SIGKILL is no orphan either."""
+    first = house(tmp_path, "one")
+    child = process_of(tmp_path, "one")
+    os.kill(child, signal.SIGSTOP)
+    close(first)
+    eventually(lambda: not alive(child))
 
 
-def test_a_killed_supervisor_leaves_no_lock(tmp_path):
-    """After kill -9 the directory is free, whatever its files say."""
-    code = (
-        "import sys; from pathlib import Path; from wardround.supervision.house import run_house\n"
-        "from wardround.supervision.supervisor import Child\n"
-        f"f=Path({str(tmp_path)!r})\n"
-        "run_house(f/'run', f/'logs', 'here', [Child('one',[sys.executable,'-c','import time; time.sleep(600)'])], 'up')\n"
-    )
-    first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert first.stdout is not None
-    first.stdout.readline()
-    first.kill()
-    first.wait()
-    first.stdout.close()
-    assert holder(tmp_path / "run") is None
-    assert read_state(tmp_path / "run") is None
+def test_a_process_that_ignores_the_word_is_killed(tmp_path):
+    """Who does not end within the grace time after SIGTERM is killed."""
+    deaf = sleeper(tmp_path, "deaf", first="import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    supervisor = Supervisor([deaf], tmp_path / "logs", lambda *_: None)
+    supervisor.start()
+    begun = time.monotonic()
+    supervisor.stop(0.5)
+    assert 0.5 <= time.monotonic() - begun < PATIENCE
+    assert not alive(process_of(tmp_path, "deaf"))
+
+
+def test_a_later_start_is_tried_for_ever(tmp_path, supervise, monkeypatch):
+    """A process that cannot come back for a while, as Flower holds a killed node's place, waits and is never given up."""
+    monkeypatch.setattr(running, "LONGEST_PAUSE_SECONDS", 0.2)
+    barred = tmp_path / "barred"
+    child = sleeper(tmp_path, "one", first=f"if pathlib.Path({str(barred)!r}).exists(): raise SystemExit(1)")
+    told = supervise(dataclasses.replace(child, patience_seconds=0.1 + PATIENCE, before=lambda: (tmp_path / "one").unlink(True)))
+    barred.touch()
+    del told[:]
+    os.kill(process_of(tmp_path, "one"), signal.SIGKILL)
+    eventually(lambda: told.count(("one", "waiting")) >= 4)
+    assert ("one", "ready") not in told
+    barred.unlink()
+    eventually(lambda: told[-1:] == [("one", "ready")])
+
+
+def test_a_start_that_the_machine_refuses_ends_nobody(tmp_path, supervise):
+    """When a process cannot even be started again, the supervisor and the others go on, and it is tried again."""
+    failing = []
+
+    def before() -> None:
+        (tmp_path / "one").unlink(missing_ok=True)
+        if failing and failing.pop():
+            raise OSError
+
+    told = supervise(dataclasses.replace(sleeper(tmp_path, "one"), before=before), sleeper(tmp_path, "two"))
+    other = process_of(tmp_path, "two")
+    failing.append(True)
+    del told[:]
+    os.kill(process_of(tmp_path, "one"), signal.SIGKILL)
+    eventually(lambda: told[-1:] == [("one", "ready")])
+    assert told.count(("one", "waiting")) == 2
+    assert process_of(tmp_path, "two") == other
+    assert alive(other)

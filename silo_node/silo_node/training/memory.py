@@ -1,0 +1,71 @@
+"""The trainer's memory limit: what the kernel counts, and what running into it becomes.
+
+The limit is RLIMIT_DATA (setrlimit(2), Linux 4.7 and newer). The kernel counts this process's private writable memory:
+the heap, what torch, NumPy and polars ask for, and the stacks of threads, whether touched by now or not; not program
+code, not files that are mapped for reading, not memory that is shared. It is set when the libraries are warm and counts
+them, too. Elsewhere than on Linux nothing is limited.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import resource
+import sys
+from pathlib import Path
+
+from silo_node.work import NotDone
+
+NO_ROOM_STATUS = 70
+"""Exit status of a trainer whose libraries do not fit under its limit."""
+ROOM_BYTES = 128 * 2**20
+"""What a limit leaves for records and weights at least, or it is none that anybody can work under."""
+MIB = 2**20
+_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc", "could not create a memory")
+"""What torch's RuntimeErrors say where memory is missing (c10's allocators, oneDNN, C++)."""
+
+
+class NoRoom(Exception):
+    """The limit is smaller than what the libraries and the least of work take."""
+
+
+def counted_bytes() -> int:
+    """Give what the kernel counts for this process now; 0 where it does not say."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def limit_memory(limit_bytes: int | None) -> None:
+    """Set this process's limit, if there is one; it cannot be raised again.
+
+    Raises:
+        NoRoom: when nothing of use would fit under it.
+    """
+    if limit_bytes is None or sys.platform != "linux":
+        return
+    if not has_room(limit_bytes):
+        raise NoRoom
+    resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+
+
+def has_room(limit_bytes: int | None) -> bool:
+    """Say whether something of use still fits: what was dropped need not be given back, in pieces as it may be."""
+    return limit_bytes is None or counted_bytes() + ROOM_BYTES <= limit_bytes
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that memory is missing: Python's and NumPy's MemoryError, torch's RuntimeError."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS))
+
+
+def out_of_memory(log: logging.Logger, limit_bytes: int | None) -> NotDone:
+    """Give back what the failed work held, note it in the hospital's own log, and give the code that leaves."""
+    gc.collect()
+    limit = "there is no limit" if limit_bytes is None else f"the limit is {limit_bytes // MIB} MiB"
+    log.warning("a task did not fit into memory; %s, %d MiB are in use without it", limit, counted_bytes() // MIB)
+    return NotDone("H-MEMORY")

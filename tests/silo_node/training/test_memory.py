@@ -1,0 +1,169 @@
+"""What does not fit into the memory that a hospital allows: a code leaves, the trainer stays, other studies go on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from paper_records import done, real_paper, rows, work, write_site
+from supervised import eventually
+
+from silo_node.porter.bench_client import BenchClient
+from silo_node.training.memory import NO_ROOM_STATUS, ROOM_BYTES, NoRoom, counted_bytes, is_out_of_memory, limit_memory
+from silo_node.training.trainer import Trainer
+from silo_node.work import NotDone
+from wardround.study.bundle import SUFFIX, bundle_bytes
+
+WIDE = {"name": "FullyConnectedNet", "arguments": {"hidden_channels": [60_000]}}
+RECORDS = 3000
+"""Times 60,000 units of four bytes: 0.7 GB for one layer of one pass over all of them."""
+START_SECONDS = 90.0
+PATIENCE_SECONDS = 30.0
+
+
+def allow(site, memory):
+    """Write a memory limit into a site file."""
+    content = json.loads(site.path.read_text())
+    site.path.write_text(json.dumps({**content, "resources": {"memory": memory}}))
+
+
+@contextmanager
+def trainer_process(folder, *papers):
+    """A trainer's process over a folder, with some studies in its inbox; gives its handle and the porter's side."""
+    (folder / "inbox").mkdir()
+    for each in papers:
+        (folder / "inbox" / f"{each.bundle.study_hash}{SUFFIX}").write_bytes(bundle_bytes(each.bundle))
+    words = ("--site", folder / "site.yaml", "--socket", "trainer.sock", "--patience", PATIENCE_SECONDS)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "silo_node.training.process", *(str(word) for word in words)],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        eventually(lambda: (folder / "trainer.sock").exists() or process.poll() is not None, START_SECONDS)
+        yield process, BenchClient(folder / "trainer.sock", PATIENCE_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel limits memory on Linux only")
+def test_too_wide_a_network_ends_as_a_code_and_other_studies_go_on(tmp_path):
+    """Within one process: a round that does not fit is H-MEMORY, every time it is asked; a small study then trains as ever."""
+    allow(write_site(tmp_path, rows(RECORDS)), "700 MiB")
+    wide, small = real_paper(network=WIDE), real_paper()
+    with trainer_process(tmp_path, wide, small) as (process, client):
+        records = done(client.perform(work(wide, "statistics"))).records
+        for number in (1, 2):
+            assert client.perform(work(wide, "round", number, records=records, total=RECORDS)) == NotDone("H-MEMORY")
+        records = done(client.perform(work(small, "statistics"))).records
+        trained = done(client.perform(work(small, "round", records=records, total=RECORDS)))
+        assert trained.change is not None
+        assert process.poll() is None
+        client._drop()
+    told = [json.loads(line) for line in (tmp_path / "logs" / "trainer.log").read_text().splitlines()]
+    assert [each["message"].startswith("a task did not fit into memory; the limit is 700 MiB") for each in told].count(True) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel limits memory on Linux only")
+def test_without_a_limit_the_same_work_is_done(tmp_path):
+    """It was the limit, and nothing else."""
+    write_site(tmp_path, rows(RECORDS))
+    wide = real_paper(network=WIDE)
+    with trainer_process(tmp_path, wide) as (_, client):
+        records = done(client.perform(work(wide, "statistics"))).records
+        done(client.perform(work(wide, "round", records=records, total=RECORDS)))
+        client._drop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel limits memory on Linux only")
+def test_a_limit_below_the_libraries_is_said_at_the_start(tmp_path):
+    """A trainer that could do nothing ends with a status of its own, and its log says how much the libraries take."""
+    allow(write_site(tmp_path, rows(20)), "128 MiB")
+    with trainer_process(tmp_path) as (process, _):
+        assert process.wait(START_SECONDS) == NO_ROOM_STATUS
+    assert "the libraries alone take" in (tmp_path / "logs" / "trainer.log").read_text()
+
+
+LIBRARIES = "from silo_node.training import memory, serve; serve.warm_up(); print(memory.counted_bytes())"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel limits memory on Linux only")
+def test_records_that_do_not_fit_leave_no_trainer_that_can_do_nothing(tmp_path):
+    """Reading too many records is H-MEMORY; if the process cannot give the memory back, it ends after its answer."""
+    taken = int(subprocess.run([sys.executable, "-c", LIBRARIES], check=True, capture_output=True, text=True).stdout)
+    site = write_site(tmp_path, many_rows(300_000))
+    allow(site, f"{(taken + ROOM_BYTES) // 2**20 + 16} MiB")
+    made = real_paper()
+    with trainer_process(tmp_path, made) as (process, client):
+        assert client.perform(work(made, "statistics")) == NotDone("H-MEMORY")
+        assert process.wait(START_SECONDS) == 0
+        client._drop()
+
+
+def many_rows(count):
+    """Give the same thousand people again and again, under other names."""
+    head, *lines = rows(1000).splitlines()
+    people = [line.split(",", 2) for line in lines]
+    copies = (f"{record}x{at},{patient}x{at},{rest}" for at in range(count // 1000) for record, patient, rest in people)
+    return "\n".join([head, *copies]) + "\n"
+
+
+def test_a_limit_that_is_none_is_refused_before_it_is_set():
+    """Nobody can work under less than what is in use by now and some room for records."""
+    limit_memory(None)
+    if sys.platform == "linux":
+        with pytest.raises(NoRoom):
+            limit_memory(counted_bytes() + ROOM_BYTES // 2)
+
+
+def too_much_for_torch():
+    torch.empty(2**60)
+
+
+def too_much_for_numpy():
+    np.empty(2**58)
+
+
+def too_much_for_python():
+    bytearray(2**62)
+
+
+@pytest.mark.parametrize("asking", [too_much_for_torch, too_much_for_numpy, too_much_for_python])
+def test_each_librarys_own_word_is_understood(asking):
+    """Torch, NumPy and Python say it each in their own way."""
+    with pytest.raises((MemoryError, RuntimeError)) as caught:
+        asking()
+    assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("out of memory"), OSError()]
+)
+def test_other_errors_are_not_taken_for_it(error):
+    """A bug must not look like a full machine."""
+    assert not is_out_of_memory(error)
+
+
+def test_what_a_study_held_is_dropped(tmp_path, monkeypatch):
+    """After a task that did not fit, the trainer holds nothing of its study; the next task reads the records again."""
+    made = real_paper()
+    trainer = Trainer(write_site(tmp_path, rows(200)), logging.getLogger("test.memory"))
+    records = done(trainer.perform(work(made, "statistics"))).records
+    assert trainer._desks
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("silo_node.training.trainer.encode", full)
+        assert trainer.perform(work(made, "round", records=records)) == NotDone("H-MEMORY")
+    assert not trainer._desks
+    done(trainer.perform(work(made, "round", records=records)))
