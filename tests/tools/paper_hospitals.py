@@ -191,9 +191,9 @@ class Onlooker:
         """Take note."""
         self.events.append(("answered", site, type(decision).__name__))
 
-    def working(self, site: str, epoch: int, epochs: int) -> None:
+    def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """Take note."""
-        self.events.append(("working", site, epoch, epochs))
+        self.events.append(("working", site, epoch, epochs, percent))
 
     def closed(self, record: RoundRecord) -> None:
         """Take note."""

@@ -45,8 +45,8 @@ class Watcher(Protocol):
         """A hospital's answer was admitted or refused."""
         ...
 
-    def working(self, site: str, epoch: int, epochs: int) -> None:
-        """A hospital is still at its task: this epoch of so many."""
+    def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
+        """A hospital is still at its task: this epoch of so many, this part of them all."""
         ...
 
     def closed(self, record: RoundRecord) -> None:
@@ -75,8 +75,8 @@ class _Adder:
             self._total.add(decision.change, decision.reply.records)
         self._watcher.answered(site, decision)
 
-    def working(self, site: str, epoch: int, epochs: int) -> None:
-        self._watcher.working(site, epoch, epochs)
+    def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
+        self._watcher.working(site, epoch, epochs, percent)
 
 
 class Conductor:

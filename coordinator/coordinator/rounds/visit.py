@@ -75,7 +75,7 @@ class Onlooker(Protocol):
         """An answer was admitted or refused."""
         ...
 
-    def working(self, site: str, epoch: int, epochs: int) -> None:
+    def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """A hospital is still at its task."""
         ...
 
@@ -182,7 +182,7 @@ class Caller:
         sent = replace(sent, bytes_up=sent.bytes_up + incoming.envelope.byte_count)
         decision = admit(incoming.envelope, sent.expected, self._bundle)
         if isinstance(decision, StillWorking):
-            opened.onlooker.working(sent.site, decision.epoch, decision.epochs)
+            opened.onlooker.working(sent.site, decision.epoch, decision.epochs, decision.percent)
             opened.due.append((time.monotonic() + COLLECT_PAUSE_SECONDS, sent))
             return
         self._note_receipt(sent, incoming.envelope, decision)

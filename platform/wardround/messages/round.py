@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter, model_validator
 
 from wardround.canonical import digest, model_json
 from wardround.messages.data_report import DataReport
@@ -62,6 +62,14 @@ ExactInteger = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,38})$
 
 Bodies: TypeAlias = Annotated[tuple[Sha256, ...], Field(max_length=2)]
 RecordCount: TypeAlias = Annotated[int, Field(ge=1, lt=2**33)]
+Percent: TypeAlias = Annotated[int, Field(ge=0, le=100)]
+
+LARGEST_EXPONENT = 200
+"""float32 ends at 2**128 and begins at 2**-149: no change needs an exponent beyond this, in either direction."""
+Exponents: TypeAlias = Annotated[
+    tuple[Annotated[int, Field(ge=-LARGEST_EXPONENT, le=LARGEST_EXPONENT)], ...], Field(max_length=100_000)
+]
+"""One exponent of the exact sum for each tensor of the network."""
 
 
 class TaskCore(Value):
@@ -80,6 +88,10 @@ class TaskCore(Value):
     def task_id(self) -> str:
         """Give the task's identity."""
         return digest("task", 1, model_json(self))
+
+    def work_id(self) -> str:
+        """Give the identity of the work itself: the same for tasks that differ in nothing but the plan of the sum."""
+        return digest("work", 1, {key: value for key, value in model_json(self).items() if key != "plan"})
 
 
 class Receipt(Value):
@@ -207,7 +219,11 @@ class Reply(Value):
 
 
 class SiloRefusal(Value):
-    """A hospital does not do the task, and says why in codes; with the outgoing data report if the records are why."""
+    """A hospital does not do the task, and says why in codes; with the outgoing data report if the records are why.
+
+    Attributes:
+        exponents: with H-RANGE, the smallest exponents under which this change could be summed; else None.
+    """
 
     protocol: Literal[1] = 1
     kind: Literal["refusal"] = "refusal"
@@ -216,10 +232,18 @@ class SiloRefusal(Value):
     task_id: Sha256 | None
     code: SiloCode
     report: DataReport | None = None
+    exponents: Exponents | None = None
+
+    @model_validator(mode="after")
+    def _exponents_fit(self) -> SiloRefusal:
+        if self.exponents is not None and self.code != "H-RANGE":
+            msg = "exponents stand with H-RANGE alone"
+            raise ValueError(msg)
+        return self
 
 
 class Working(Value):
-    """A hospital is still at a task: ``epoch`` of ``epochs`` local epochs (0 before the first)."""
+    """A hospital is still at a task: ``epoch`` of ``epochs`` local epochs (0 before the first), ``percent`` of them all."""
 
     protocol: Literal[1] = 1
     kind: Literal["working"] = "working"
@@ -228,6 +252,7 @@ class Working(Value):
     task_id: Sha256
     epoch: Annotated[int, Field(ge=0, le=1000)]
     epochs: Annotated[int, Field(ge=1, le=1000)]
+    percent: Percent = 0
 
 
 Order: TypeAlias = Annotated[Task | Collect | Withdraw, Field(discriminator="kind")]

@@ -67,10 +67,14 @@ def plan_sum(weights: Vector, manifest: Manifest, total_records: int) -> SumPlan
 
 
 def _exponent(values: Vector) -> int:
-    """Give ceil(log2(max |w|)) without a logarithm: frexp is exact on every machine."""
+    """Give ceil(log2(max |w|)) without a logarithm: frexp is exact on every machine.
+
+    Raises:
+        Broken: when a value is not finite.
+    """
     largest = float(np.max(np.abs(values))) if values.size else 0.0
     if not math.isfinite(largest):
-        msg = "weights that are not finite cannot be broadcast"
+        msg = "numbers that are not finite have no exponent"
         raise Broken(msg)
     if largest == 0.0:
         return ZERO_TENSOR_EXPONENT
@@ -91,6 +95,16 @@ def check_range(change: Vector, manifest: Manifest, plan: SumPlan) -> None:
         low, high, limit = float(values.min()), float(values.max()), math.ldexp(1.0, exponent)
         if not (low >= -limit and high <= limit):  # written so that NaN is caught too
             raise OutOfRange(tensor.name, finite=math.isfinite(low) and math.isfinite(high))
+
+
+def needed_exponents(change: Vector, manifest: Manifest, plan: SumPlan) -> tuple[int, ...]:
+    """Give the smallest exponent of each tensor under which the plan would hold this change, never below the plan's own.
+
+    Raises:
+        Broken: when the change is not finite: no exponent holds it.
+    """
+    parts = zip(manifest.slices(), plan.exponents, strict=True)
+    return tuple(max(exponent, _exponent(change[part])) if change[part].any() else exponent for (_, part), exponent in parts)
 
 
 def quantise(values: Vector, exponent: int, bits: int) -> NDArray[np.int64]:

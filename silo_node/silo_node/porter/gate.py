@@ -100,7 +100,14 @@ class Gate:
 
     def refuse(self, outcome: NotDone, study_hash: str | None, task_id: str | None) -> Release:
         """Let a refusal out: a code, and the outgoing data report if the records are why."""
-        refusal = SiloRefusal(site=self._site, study_hash=study_hash, task_id=task_id, code=outcome.code, report=outcome.report)
+        refusal = SiloRefusal(
+            site=self._site,
+            study_hash=study_hash,
+            task_id=task_id,
+            code=outcome.code,
+            report=outcome.report,
+            exponents=outcome.exponents,
+        )
         entry: dict[str, Json] = {
             "study": study_hash,
             "task": task_id,
@@ -119,9 +126,16 @@ class Gate:
         return Release(seal("reply", answer, self._key))
 
     def working(self, task: Task, busy: Busy) -> Release:
-        """Let out that a task goes on: its epoch, nothing else."""
+        """Let out that a task goes on: how far it is, nothing else."""
         self._ledger.write_working(task.study_hash, task.task_id, busy.epoch)
-        working = Working(site=self._site, study_hash=task.study_hash, task_id=task.task_id, epoch=busy.epoch, epochs=busy.epochs)
+        working = Working(
+            site=self._site,
+            study_hash=task.study_hash,
+            task_id=task.task_id,
+            epoch=busy.epoch,
+            epochs=busy.epochs,
+            percent=busy.percent,
+        )
         return Release(seal("reply", working, self._key))
 
     def repeat(self, release: Release, task: Task | Collect) -> Release:

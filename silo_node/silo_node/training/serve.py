@@ -10,7 +10,9 @@ from typing import NoReturn
 from silo_node.configuration import load_site
 from silo_node.local_log import open_log
 from silo_node.training.bench import Bench
-from silo_node.training.trainer import Trainer, warm_up
+from silo_node.training.durable import Durable
+from silo_node.training.trainer import Trainer
+from silo_node.training.warm_up import warm_up
 from silo_node.work import Work
 from silo_node.work_wire import LARGEST_FRAME, ORDER, WithdrawOrder, pack_outcome
 from wardround.errors import Broken
@@ -25,7 +27,8 @@ def serve(site_path: Path, socket_path: Path, patience_seconds: float, cut: str)
     site = load_site(site_path)
     log = open_log(site.make_directory("logs"), f"{site.file.site}.trainer", TRAINER_LOG)
     warm_up()
-    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log), patience_seconds, log))
+    durable = Durable(site.make_directory("journal"), socket_path.parent)
+    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log, durable), patience_seconds, log))
     socket_path.unlink(missing_ok=True)
     previous = os.umask(0o177)
     listener = Listener(str(socket_path), family="AF_UNIX")
@@ -52,7 +55,7 @@ class Clerk:
         self._bundles: dict[str, Bundle] = {}
 
     def answer(self, connection: Connection) -> None:
-        """Serve one order.
+        """Serve one order. A porter that is gone before its answer is there is not worked for.
 
         Raises:
             EOFError: when the porter is gone.
@@ -62,9 +65,12 @@ class Clerk:
         if isinstance(order, WithdrawOrder):
             self._bench.withdraw(order.task_id)
             return
+        if not _awaited(connection):  # it waited for us too long, and will ask again
+            raise EOFError
         bundle = self._bundle(order.task.study_hash)
         vector = from_bytes(weights, bundle.manifest) if weights else None
-        for frame in pack_outcome(self._bench.perform(Work(bundle, order.task, vector))):
+        work = Work(bundle, order.task, vector)
+        for frame in pack_outcome(self._bench.perform(work, lambda: _awaited(connection))):
             connection.send_bytes(frame)
 
     def _bundle(self, study_hash: str) -> Bundle:
@@ -75,3 +81,8 @@ class Clerk:
                 raise Broken(msg)
             self._bundles[study_hash] = bundle
         return self._bundles[study_hash]
+
+
+def _awaited(connection: Connection) -> bool:
+    """Say whether the porter waits for its answer: until then it sends nothing, so what can be read is its end."""
+    return not connection.poll()
