@@ -15,6 +15,7 @@ from silo_node.joining import load_joined
 from silo_node.porter.approvals import Approvals
 from silo_node.porter.inbox import Inbox, Reason
 from silo_node.preflight import check_centre
+from silo_node.training_state import read_training_state
 from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, say, terminal
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER
@@ -62,9 +63,12 @@ def stop(site_path: Path) -> None:
 @site_option
 @format_option
 def status(site_path: Path, form: str) -> int:
-    """Say whether this hospital's node runs, and how its processes are. Exit status 1 when it does not run whole."""
+    """Say whether this hospital's node runs, how its processes are, and how its last training stands.
+
+    Exit status 1 when it does not run whole.
+    """
     site = load_site(site_path)
-    state = read_state(run_folder(site))
+    state, training = read_state(run_folder(site)), read_training_state(run_folder(site))
     whole = state is not None and all(process.state == "ready" for process in state.processes)
     if form == "json":
         print_json(
@@ -73,12 +77,16 @@ def status(site_path: Path, form: str) -> int:
                 "running": state is not None,
                 "whole": whole,
                 "house": None if state is None else model_json(state),
+                "training": None if training is None else model_json(training),
             }
         )
-    elif state is None:
+        return EXIT_DONE if whole else EXIT_NOT_IN_ORDER
+    if state is None:
         say(f"{site.file.name} does not run.")
     else:
         say(f"{site.file.name} runs since {state.since}: " + ", ".join(f"{each.name} {each.state}" for each in state.processes))
+    if training is not None:
+        say(f"Last training: {training.words()}.")
     return EXIT_DONE if whole else EXIT_NOT_IN_ORDER
 
 

@@ -22,12 +22,12 @@ from wardround.weights.packing import from_bytes
 TRAINER_LOG = "trainer.log"
 
 
-def serve(site_path: Path, socket_path: Path, patience_seconds: float, cut: str) -> NoReturn:
+def serve(site_path: Path, socket_path: Path, patience_seconds: float, checkpoint_seconds: float, cut: str) -> NoReturn:
     """Warm up, open the socket for its owner only, and serve one porter after another."""
     site = load_site(site_path)
     log = open_log(site.make_directory("logs"), f"{site.file.site}.trainer", TRAINER_LOG)
     warm_up()
-    durable = Durable(site.make_directory("journal"), socket_path.parent)
+    durable = Durable(site.make_directory("journal"), socket_path.parent, checkpoint_seconds)
     clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log, durable), patience_seconds, log))
     socket_path.unlink(missing_ok=True)
     previous = os.umask(0o177)

@@ -109,7 +109,7 @@ def test_deaths_are_counted_by_the_work(trainer):
 
 def test_a_death_between_two_visits_is_a_death_over_the_work(trainer):
     """A trainer that died after it said that it was busy died over that work."""
-    _, client = trainer(Busy(1, 2, 50), "dies idle", "dies", NotDone("H-DATA"))
+    _, client = trainer(Busy(1, 2, 50), "dies idle", "dies")
     assert client.perform(ROUND) == Busy(1, 2, 50)
     time.sleep(0.2)
     assert client.perform(ROUND) == Busy(1, 2, 50)

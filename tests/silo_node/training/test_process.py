@@ -20,11 +20,12 @@ from wardround.study.bundle import SUFFIX
 from wardround.weights.packing import to_bytes
 
 STUDY = real_paper(
-    training={"optimiser": {"learning_rate": 0.001, "name": "adam"}, "batch_size": 1, "local_epochs": 1000},
+    training={"optimiser": {"learning_rate": 0.001, "name": "adam"}, "batch_size": 1, "local_epochs": 250},
     network={"name": "FullyConnectedNet", "arguments": {"hidden_channels": (8,), "dropout": 0.2}},
 )
 """Much longer than the time between two checkpoints."""
-PATIENCE = 0.5
+PATIENCE = 0.2
+CHECKPOINT_SECONDS = 0.3
 
 
 @contextmanager
@@ -34,6 +35,7 @@ def trainer_process(site):
     run.mkdir(exist_ok=True)
     (run / "trainer.sock").unlink(missing_ok=True)
     words = ["--site", str(site.path.absolute()), "--socket", "trainer.sock", "--patience", str(PATIENCE)]
+    words += ["--checkpoint-seconds", str(CHECKPOINT_SECONDS)]
     process = subprocess.Popen(
         [sys.executable, "-m", "silo_node.training.process", *words], cwd=run, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
@@ -49,8 +51,7 @@ def test_killed_in_training_and_after_it(tmp_path):
     """Killed in mid-training it goes on after its checkpoint to the very bytes of a training that nobody disturbed; killed
     after the result, it gives the same bytes at once, under another plan too."""
     site = write_site(tmp_path, rows(30))
-    (site.make_directory("inbox") / f"{STUDY.bundle.study_hash}{SUFFIX}").write_bytes(b"")
-    STUDY.bundle.write(site.directory("inbox") / f"{STUDY.bundle.study_hash}{SUFFIX}")
+    STUDY.bundle.write(site.make_directory("inbox") / f"{STUDY.bundle.study_hash}{SUFFIX}")
     count = done(Trainer(site).perform(work(STUDY, "statistics"))).records
     asked = work(STUDY, "round", records=count)
     client = BenchClient(tmp_path / "run" / "trainer.sock", PATIENCE)
