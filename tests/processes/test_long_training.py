@@ -77,19 +77,22 @@ def steps_in(seconds: float) -> int:
     return round(seconds * MEASURED_STEPS / (time.process_time() - begun))
 
 
-def test_one_epoch_of_more_than_a_minute(tmp_path, wardround) -> None:
+def test_one_epoch_of_more_than_a_minute(tmp_path, wardround, capsys) -> None:
     """With stock visits, one local epoch of real work beyond 60 s shows rising percentages, keeps its node connected, and
     counts; a second one is withdrawn in mid-epoch, and the node serves the next study at once."""
     size = round(steps_in(EPOCH_SECONDS) / 0.6)
     ward = make_ward(tmp_path, wardround, (size, size))
     try:
-        one_long_epoch(ward)
+        figures = one_long_epoch(ward)
     finally:
         ward.stop()
+    with capsys.disabled():
+        print(*figures, sep="\n")
 
 
-def one_long_epoch(ward: Ward) -> None:
-    """The long study, the withdrawn one, and a short one after them."""
+def one_long_epoch(ward: Ward) -> list[str]:
+    """The long study, the withdrawn one, and a short one after them; gives what is worth a line on the terminal."""
+    figures: list[str] = []
     ward.start_all()
     services = [ward.services[hospital.folder.name] for hospital in ward.hospitals]
     nodes = [service.processes() for service in services]
@@ -112,7 +115,7 @@ def one_long_epoch(ward: Ward) -> None:
     (visit,) = rounds_of(ward, state)
     for at, silo in enumerate(visit["silos"]):
         shown = [found[at] for found in seen]
-        print(f"{silo['site']}: one local epoch in {silo['seconds']:.1f} s, shown at {shown} %")
+        figures.append(f"{silo['site']}: one local epoch in {silo['seconds']:.1f} s, shown at {shown} %")
         assert silo["status"] == "counted"
         assert silo["seconds"] > 60.0, "a local epoch of a minute at least"
         assert shown == sorted(shown)
@@ -130,10 +133,11 @@ def one_long_epoch(ward: Ward) -> None:
             lambda each=hospital: [entry["code"] for entry in entries(each, "refusal")], STOCK_WITHDRAWN_SECONDS, "the withdrawal"
         )
         assert codes == ["H-WITHDRAWN"]
-    print(f"withdrawn in mid-epoch within {time.monotonic() - closed:.1f} s of the study's end")
+    figures.append(f"withdrawn in mid-epoch within {time.monotonic() - closed:.1f} s of the study's end")
     begin(ward, "next", ward.hospitals, 60.0)
     assert ward.ended("next").phase == "complete"
     assert [service.processes() for service in services] == nodes
+    return figures
 
 
 def test_progress_withdrawal_and_a_node_that_stays(ward: Ward) -> None:

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -82,7 +83,11 @@ class Keeper:
         self._seconds = seconds
         self._told = told
         self._last = time.monotonic()
-        self._fingerprint = take_fingerprint()
+
+    @cached_property
+    def _fingerprint(self) -> Fingerprint:
+        """Taken when it is needed first: a short training needs none."""
+        return take_fingerprint()
 
     def begin(self) -> Start:
         """Find out how to start."""
