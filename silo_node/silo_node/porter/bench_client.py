@@ -117,7 +117,7 @@ class BenchClient:
     def _died(self, care: _Care) -> NotDone | Busy:
         care.deaths += 1
         care.ordered = False
-        self._log.warning("the trainer was lost over work %s, for the %s. time", care.work[:12], care.deaths)
+        self._log.warning("the trainer was lost over work %s (%s so far)", care.work[:12], care.deaths)
         if care.deaths < MOST_DEATHS:
             return care.last
         return self._give_up(f"{care.deaths} trainers were lost over the same work")
