@@ -65,9 +65,9 @@ class StateKeeper:
         self._silos({site: "answered" if isinstance(decision, Admitted) else decision.code})
         self._update({})
 
-    def working(self, site: str, epoch: int, epochs: int) -> None:
+    def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """A hospital is still at its task."""
-        self._silos({site: f"epoch {epoch} of {epochs}"})
+        self._silos({site: f"epoch {epoch} of {epochs}, {percent} %"})
         self._update({}, at_once=True)
 
     def closed(self, record: RoundRecord) -> None:

@@ -35,7 +35,7 @@ class SiloState(Value):
 
     Attributes:
         offer: what it decided, as far as it said; None before it answered at all.
-        activity: ``invited``, ``asked``, ``answered``, a code, or ``epoch 3 of 10``.
+        activity: ``invited``, ``asked``, ``answered``, a code, or ``epoch 3 of 10, 27 %``.
     """
 
     site: Slug

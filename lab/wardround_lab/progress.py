@@ -73,9 +73,9 @@ class Display(AbstractContextManager["Display"]):
         self._states[site] = "✓" if isinstance(decision, Admitted) else decision.code
         self._refresh()
 
-    def working(self, site: str, epoch: int, epochs: int) -> None:
+    def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """Show how far a hospital is."""
-        self._states[site] = f"epoch {epoch} of {epochs}"
+        self._states[site] = f"epoch {epoch} of {epochs}, {percent} %"
         self._refresh()
 
     def closed(self, record: RoundRecord) -> None:

@@ -1,7 +1,7 @@
 """The hospital's own file, ``site.yaml``: who it is, what it never lets out, where its records are and what they mean.
 
     site.yaml
-    keys/ approvals/ ledger/ reports/ inbox/ logs/      beside it; see ``Site.directory``
+    keys/ approvals/ journal/ ledger/ reports/ inbox/ logs/      beside it; see ``Site.directory``
 
 The file is strict: unknown keys are refused with the line and the nearest known key. What can be judged without a
 schema is judged here; what needs one, in ``silo_node.mapping.resolve``.
@@ -22,8 +22,8 @@ from wardround.errors import Problem, raise_all
 from wardround.strict_yaml import Document, load, nearest, parse
 from wardround.values import SchemaId, Slug, Value
 
-DirectoryName = Literal["keys", "approvals", "ledger", "reports", "inbox", "logs"]
-DIRECTORIES: tuple[DirectoryName, ...] = ("keys", "approvals", "ledger", "reports", "inbox", "logs")
+DirectoryName = Literal["keys", "approvals", "journal", "ledger", "reports", "inbox", "logs"]
+DIRECTORIES: tuple[DirectoryName, ...] = ("keys", "approvals", "journal", "ledger", "reports", "inbox", "logs")
 """What lies beside ``site.yaml``."""
 
 PRIVATE_DIRECTORY_MODE = 0o700

@@ -42,7 +42,7 @@ def main() -> int:
         joined = load_joined(site.folder)
         secret = Secret((site.folder / KEYS / RUNTIME_SECRET).read_bytes())
         node = open_node(
-            site, lambda _site, _log: BenchClient(arguments.socket, arguments.patience), joined.coordinator.signing_key
+            site, lambda _site, log: BenchClient(arguments.socket, arguments.patience, log), joined.coordinator.signing_key
         )
     except Refused as error:
         print(error, file=sys.stderr)  # noqa: T201  (into the supervisor's log)

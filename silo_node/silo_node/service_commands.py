@@ -15,6 +15,7 @@ from silo_node.joining import load_joined
 from silo_node.porter.approvals import Approvals
 from silo_node.porter.inbox import Inbox, Reason
 from silo_node.preflight import check_centre, ending
+from silo_node.training_state import read_training_state
 from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, say, terminal, warn
 from wardround.directory import check_format
@@ -74,10 +75,13 @@ def stop(site_path: Path) -> None:
 @site_option
 @format_option
 def status(site_path: Path, form: str) -> int:
-    """Say whether this hospital's node runs, and how its processes are. Exit status 1 when it does not run whole."""
+    """Say whether this hospital's node runs, how its processes are, and how its last training stands.
+
+    Exit status 1 when it does not run whole.
+    """
     site = load_site(site_path)
     check_format(site.folder)
-    state = read_state(run_folder(site))
+    state, training = read_state(run_folder(site)), read_training_state(run_folder(site))
     whole = state is not None and all(process.state == "ready" for process in state.processes)
     if form == "json":
         print_json(
@@ -86,12 +90,16 @@ def status(site_path: Path, form: str) -> int:
                 "running": state is not None,
                 "whole": whole,
                 "house": None if state is None else model_json(state),
+                "training": None if training is None else model_json(training),
             }
         )
-    elif state is None:
+        return EXIT_DONE if whole else EXIT_NOT_IN_ORDER
+    if state is None:
         say(f"{site.file.name} does not run.")
     else:
         say(f"{site.file.name} runs since {state.since}: {state}")
+    if training is not None:
+        say(f"Last training: {training.words()}.")
     return EXIT_DONE if whole else EXIT_NOT_IN_ORDER
 
 

@@ -52,17 +52,20 @@ class NotDone:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """The work goes on: ``epoch`` of ``epochs`` local epochs (0 before the first)."""
+    """The work goes on: ``epoch`` of ``epochs`` local epochs (0 before the first), ``percent`` of all of them."""
 
     epoch: int
     epochs: int
+    percent: int = 0
 
 
 class Worker(Protocol):
     """Whoever holds the records and does the work, one task at a time."""
 
     def perform(self, work: Work) -> Done | NotDone | Busy:
-        """Begin a task, or look after one that was begun, for a short while; never begins the same task twice.
+        """Begin a task, or look after one that was begun, for a short while; never does the same work twice.
+
+        Tasks that differ in the plan of their sum alone (``TaskCore.work_id``) are the same work.
 
         Gives ``Busy`` when the task takes longer than a visit may; then the same work is asked for again. Never raises
         for anything that records or weights can cause.

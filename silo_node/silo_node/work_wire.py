@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter
 
 from silo_node.work import Busy, Done, NotDone
 from wardround.messages.data_report import DataReport
-from wardround.messages.round import RecordCount, Result, SiloCode, Task
+from wardround.messages.round import Exponents, Percent, RecordCount, Result, SiloCode, Task
 from wardround.values import Count, Sha256, Value
 from wardround.weights.packing import Manifest, Vector, from_bytes, to_bytes
 
@@ -47,6 +47,7 @@ class NotDoneAnswer(Value):
     kind: Literal["not done"] = "not done"
     code: SiloCode
     report: DataReport | None = None
+    exponents: Exponents | None = None
 
 
 class BusyAnswer(Value):
@@ -55,6 +56,7 @@ class BusyAnswer(Value):
     kind: Literal["busy"] = "busy"
     epoch: Count
     epochs: Count
+    percent: Percent
 
 
 Answer: TypeAlias = Annotated[DoneAnswer | NotDoneAnswer | BusyAnswer, Field(discriminator="kind")]
@@ -71,9 +73,9 @@ def pack_outcome(outcome: Done | NotDone | Busy) -> tuple[bytes, bytes]:
         answer = DoneAnswer(records=outcome.records, result=outcome.result)
         change = b"" if outcome.change is None else to_bytes(outcome.change)
     elif isinstance(outcome, NotDone):
-        answer = NotDoneAnswer(code=outcome.code, report=outcome.report)
+        answer = NotDoneAnswer(code=outcome.code, report=outcome.report, exponents=outcome.exponents)
     else:
-        answer = BusyAnswer(epoch=outcome.epoch, epochs=outcome.epochs)
+        answer = BusyAnswer(epoch=outcome.epoch, epochs=outcome.epochs, percent=outcome.percent)
     return answer.model_dump_json(by_alias=True).encode(), change
 
 
@@ -81,8 +83,8 @@ def unpack_outcome(answer: bytes, change: bytes, manifest: Manifest) -> Done | N
     """Read an outcome from its two frames; ``ValidationError`` when they are not one."""
     value = ANSWER.validate_json(answer)
     if isinstance(value, NotDoneAnswer):
-        return NotDone(value.code, value.report)
+        return NotDone(value.code, value.report, value.exponents)
     if isinstance(value, BusyAnswer):
-        return Busy(value.epoch, value.epochs)
+        return Busy(value.epoch, value.epochs, value.percent)
     vector: Vector | None = from_bytes(change, manifest) if change else None
     return Done(value.records, value.result, vector)

@@ -12,7 +12,7 @@ from studies_on_paper import RECORDS, SITES, Paper, paper, signing_key
 from coordinator import scheduler as module
 from coordinator.journal.journal import DiskJournal, read_entries
 from coordinator.rounds.grid import Incoming
-from coordinator.scheduler import Scheduler
+from coordinator.scheduler import Scheduler, StateKeeper
 from coordinator.studies import StudyState, folders, release_folder, submit
 from wardround.chain import Chain
 from wardround.errors import Refused, refuse
@@ -257,3 +257,13 @@ def test_transport_errors_are_no_decision(tmp_path):
     for _ in range(5):
         scheduler.tick()
     assert {silo.offer for silo in state_of(tmp_path).silos} == {None}
+
+
+def test_the_state_shows_how_far_a_hospital_is(tmp_path):
+    """While a hospital works, its epoch and the percentage of its whole training stand in the study's state."""
+    submit(tmp_path, paper().bundle)
+    (folder,) = folders(tmp_path)
+    keeper = StateKeeper(folder, state_of(tmp_path))
+    keeper.working("beta", 3, 10, 27)
+    shown = {silo.site: silo.activity for silo in state_of(tmp_path).silos}
+    assert shown["beta"] == "epoch 3 of 10, 27 %"

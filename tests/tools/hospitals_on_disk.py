@@ -16,6 +16,7 @@ from sklearn.datasets import load_breast_cancer
 from wardround.contract.library import find
 
 SCHEMA = "breast.cytology"
+RECORDS = 569
 FEATURES = ("radius_mean", "texture_mean", "perimeter_mean", "area_mean", "smoothness_mean", "concavity_mean")
 
 
@@ -55,7 +56,10 @@ Command = Callable[..., Answer]
 
 
 def write_hospital(folder: Path, name: str, rows: Sequence[int], *, prefix: str = "p") -> Hospital:
-    """Write some of the 569 Wisconsin records as a hospital's CSV and site.yaml, in shared form."""
+    """Write some of the 569 Wisconsin records as a hospital's CSV and site.yaml, in shared form.
+
+    Rows from 569 on have the values of the first ones again, as other patients.
+    """
     data = load_breast_cancer()
     contract = find(SCHEMA)
     numbers = [field.name for field in contract.fields if field.type == "number"]
@@ -65,8 +69,8 @@ def write_hospital(folder: Path, name: str, rows: Sequence[int], *, prefix: str 
         writer = csv.writer(file)
         writer.writerow(["sample_id", "patient_key", *numbers, "diagnosis"])
         for row in rows:
-            values = [repr(float(value)) for value in data.data[row]]
-            diagnosis = "benign" if data.target[row] else "malignant"
+            values = [repr(float(value)) for value in data.data[row % RECORDS]]
+            diagnosis = "benign" if data.target[row % RECORDS] else "malignant"
             writer.writerow([f"{prefix}{row:05d}", f"{row:016x}", *values, diagnosis])
     columns = {field: field for field in ("sample_id", "patient_key", *numbers, "diagnosis")}
     site = {
@@ -81,7 +85,7 @@ def write_hospital(folder: Path, name: str, rows: Sequence[int], *, prefix: str 
 
 def deal(folder: Path, sizes: Sequence[int], seed: int = 0) -> list[Hospital]:
     """Deal records to hospitals of these sizes."""
-    order = np.random.default_rng(seed).permutation(569)
+    order = np.random.default_rng(seed).permutation(max(RECORDS, sum(sizes)))
     starts = np.cumsum([0, *sizes])
     names = ["alpha", "beta", "gamma", "delta"][: len(sizes)]
     parts = [order[start:end].tolist() for start, end in itertools.pairwise(starts)]

@@ -83,9 +83,8 @@ class PaperHospital:
         assert order.task_id == self._begun.task_id
         if self.busy(self._begun):
             self.epoch = min(self.epoch + 1, 1000)
-            return self._signed(
-                Working(site=self.site, study_hash=order.study_hash, task_id=order.task_id, epoch=self.epoch, epochs=1000)
-            )
+            shown = {"epoch": self.epoch, "epochs": 1000, "percent": min(2 * self.epoch, 100)}
+            return self._signed(Working(site=self.site, study_hash=order.study_hash, task_id=order.task_id, **shown))
         if order.task_id not in self.kept:
             self.kept[order.task_id] = self._answer(self._begun)
         return self.kept[order.task_id]
@@ -191,9 +190,9 @@ class Onlooker:
         """Take note."""
         self.events.append(("answered", site, type(decision).__name__))
 
-    def working(self, site: str, epoch: int, epochs: int) -> None:
+    def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """Take note."""
-        self.events.append(("working", site, epoch, epochs))
+        self.events.append(("working", site, epoch, epochs, percent))
 
     def closed(self, record: RoundRecord) -> None:
         """Take note."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,13 @@ def work(
         deadline_seconds=9.0,
     )
     return Work(made.bundle, task, sent)
+
+
+def planned(asked: Work, exponents: tuple[int, ...]) -> Work:
+    """Give the same work as a task with other exponents of the sum."""
+    core = asked.task.core
+    other = core.model_copy(update={"plan": core.plan.model_copy(update={"exponents": exponents})})
+    return replace(asked, task=asked.task.model_copy(update={"core": other, "task_id": other.task_id()}))
 
 
 def done(outcome: Done | NotDone) -> Done:

@@ -14,12 +14,14 @@ import numpy as np
 
 from silo_node import house, node_process
 from silo_node.configuration import Site, load_site
-from silo_node.identity import signing_key
+from silo_node.identity import encryption_key, signing_key
 from silo_node.joining import load_joined
 from silo_node.node import MakeWorker, Node, open_node
 from silo_node.porter.gate import Release
 from silo_node.porter.porter import Porter
+from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import PublicKey, SigningKey
+from wardround.messages.confidential import decrypted, encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal
 from wardround.messages.round import ANSWER, Reply, RoundResult
 from wardround.supervision.house import run_house
@@ -31,28 +33,38 @@ class Liar:
 
     porter: Porter
     key: SigningKey
+    encryption: EncryptionKey
+    centre: PublicKey
     lies: int = 0
 
     def visit(self, envelope: Envelope) -> Release:
         """Answer as the porter does, but for the changes of weights."""
         release = self.porter.visit(envelope)
-        reply = read(release.envelope, ANSWER)
-        if not isinstance(reply, Reply) or not isinstance(reply.result, RoundResult):
+        reply, asked = read(release.envelope, ANSWER), decrypted(envelope, self.encryption)
+        if not isinstance(reply, Reply) or not isinstance(reply.result, RoundResult) or asked is None or not asked.arrays:
             return release
         self.lies += 1
-        (honest,) = release.envelope.arrays
+        weights = bytes(asked.arrays[0])  # as many numbers as a change has
         if self.lies % 3 == 0:
-            return Release(Envelope(message=b"\x93\x00rubbish", signature="0" * 128, arrays=(honest,)))
-        change = np.frombuffer(honest, dtype="<f4").copy()
+            rubbish = Envelope(message=b"\x93\x00rubbish", signature="0" * 128, arrays=(weights,))
+            return Release(encrypted_for(rubbish, self.centre))
+        change = np.frombuffer(weights, dtype="<f4").copy()
         change[0] = np.nan
-        arrays = (change.tobytes(),) if self.lies % 3 == 1 else (honest[:-4],)
-        return Release(seal("reply", reply.model_copy(update={"bodies": digests(arrays)}), self.key, arrays))
+        arrays = (change.tobytes(),) if self.lies % 3 == 1 else (weights[:-4],)
+        lie = seal("reply", reply.model_copy(update={"bodies": digests(arrays)}), self.key, arrays)
+        return Release(encrypted_for(lie, self.centre))
+
+    def close(self) -> None:
+        """Close the porter."""
+        self.porter.close()
 
 
 def open_rogue(site: Site, make_worker: MakeWorker, coordinator: PublicKey | None = None) -> Node:
     """Open the node with the liar in its porter's place."""
     node = open_node(site, make_worker, coordinator)
-    return dataclasses.replace(node, porter=Liar(node.porter, signing_key(site.folder)))  # type: ignore[arg-type]
+    centre = load_joined(site.folder).coordinator.encryption_key
+    liar = Liar(node.porter, signing_key(site.folder), encryption_key(site.folder), centre)
+    return dataclasses.replace(node, porter=liar)  # type: ignore[arg-type]
 
 
 def start(site_file: Path) -> None:

@@ -65,10 +65,11 @@ class NotAdmitted:
 
 @dataclass(frozen=True)
 class StillWorking:
-    """A hospital that is still at the task: ``epoch`` of ``epochs``."""
+    """A hospital that is still at the task: ``epoch`` of ``epochs``, ``percent`` of them all."""
 
     epoch: int
     epochs: int
+    percent: int
 
 
 Decision: TypeAlias = Admitted | NotAdmitted
@@ -86,7 +87,8 @@ def admit(envelope: Envelope, expected: Expectation, bundle: Bundle) -> Decision
         return NotAdmitted("R-SENDER", digest)
     if isinstance(answer, Working):
         same = (answer.study_hash, answer.task_id) == (expected.core.study_hash, expected.core.task_id())
-        return StillWorking(answer.epoch, answer.epochs) if same and not envelope.arrays else NotAdmitted("R-TASK", digest)
+        still = StillWorking(answer.epoch, answer.epochs, answer.percent)
+        return still if same and not envelope.arrays else NotAdmitted("R-TASK", digest)
     if isinstance(answer, SiloRefusal):
         code = _objection_to_refusal(answer, expected.core, bundle)
         return NotAdmitted(answer.code, digest, answer) if code is None else NotAdmitted(code, digest)

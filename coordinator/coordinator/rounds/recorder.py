@@ -26,7 +26,7 @@ class Listener(Protocol):
         """A hospital's answer was admitted or refused."""
         ...
 
-    def working(self, site: str, epoch: int, epochs: int) -> None:
+    def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """A hospital is still at its task."""
         ...
 
@@ -79,9 +79,9 @@ class Recorder:
         """A reply came after its visit had closed."""
         self._journal.write(ReplyLate(task_id=task_id, site=site, reply=sha256(envelope.message)))
 
-    def working(self, site: str, epoch: int, epochs: int) -> None:
+    def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """A hospital is still at its task."""
-        self._listener.working(site, epoch, epochs)
+        self._listener.working(site, epoch, epochs, percent)
 
     def take_up(self, recalled: Recalled, expected: Mapping[str, Expectation]) -> dict[str, Answered]:
         """Give the answers to an open visit that were written down, and add the changes of those that were admitted.

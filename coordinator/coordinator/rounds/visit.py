@@ -94,7 +94,7 @@ class Onlooker(Protocol):
         """A reply came after its visit had closed, and is refused."""
         ...
 
-    def working(self, site: str, epoch: int, epochs: int) -> None:
+    def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """A hospital is still at its task."""
         ...
 
@@ -211,7 +211,7 @@ class Caller:
         sent = replace(sent, bytes_up=sent.bytes_up + incoming.envelope.byte_count, away=None)
         decision = admit(incoming.envelope, sent.expected, self._bundle)
         if isinstance(decision, StillWorking):
-            opened.onlooker.working(sent.site, decision.epoch, decision.epochs)
+            opened.onlooker.working(sent.site, decision.epoch, decision.epochs, decision.percent)
             opened.due.append((time.monotonic() + COLLECT_PAUSE_SECONDS, replace(sent, working=True)))
             return
         if isinstance(decision, NotAdmitted) and decision.code == "H-AGAIN" and sent.resent < MOST_RESENDS:

@@ -44,8 +44,8 @@ class Watcher(Protocol):
         """A hospital's answer was admitted or refused."""
         ...
 
-    def working(self, site: str, epoch: int, epochs: int) -> None:
-        """A hospital is still at its task: this epoch of so many."""
+    def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
+        """A hospital is still at its task: this epoch of so many, this part of them all."""
         ...
 
     def closed(self, record: RoundRecord) -> None:

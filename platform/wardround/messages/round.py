@@ -62,9 +62,16 @@ CentreCode: TypeAlias = Literal[
 ExactInteger = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,38})$")]
 """A non-negative integer of any size in decimal digits (JSON numbers are exact below 2**53 only)."""
 
-Exponents: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=-300, le=300)], ...], Field(max_length=100_000)]
 Bodies: TypeAlias = Annotated[tuple[Sha256, ...], Field(max_length=2)]
 RecordCount: TypeAlias = Annotated[int, Field(ge=1, lt=2**33)]
+Percent: TypeAlias = Annotated[int, Field(ge=0, le=100)]
+
+LARGEST_EXPONENT = 200
+"""float32 ends at 2**128 and begins at 2**-149: no change needs an exponent beyond this, in either direction."""
+Exponents: TypeAlias = Annotated[
+    tuple[Annotated[int, Field(ge=-LARGEST_EXPONENT, le=LARGEST_EXPONENT)], ...], Field(max_length=100_000)
+]
+"""One exponent of the exact sum for each tensor of the network."""
 
 
 class TaskCore(Value):
@@ -217,7 +224,7 @@ class SiloRefusal(Value):
     """A hospital does not do the task, and says why in codes; with the outgoing data report if the records are why.
 
     Attributes:
-        exponents: with H-RANGE, the smallest exponent for each tensor that would hold the change.
+        exponents: with H-RANGE, the smallest exponents under which this change could be summed; else None.
     """
 
     protocol: Literal[1] = 1
@@ -230,15 +237,15 @@ class SiloRefusal(Value):
     exponents: Exponents | None = None
 
     @model_validator(mode="after")
-    def _only_of_a_range(self) -> SiloRefusal:
+    def _exponents_fit(self) -> SiloRefusal:
         if self.exponents is not None and self.code != "H-RANGE":
-            msg = "exponents belong to a change that the plan cannot hold"
+            msg = "exponents stand with H-RANGE alone"
             raise ValueError(msg)
         return self
 
 
 class Working(Value):
-    """A hospital is still at a task: ``epoch`` of ``epochs`` local epochs (0 before the first)."""
+    """A hospital is still at a task: ``epoch`` of ``epochs`` local epochs (0 before the first), ``percent`` of them all."""
 
     protocol: Literal[1] = 1
     kind: Literal["working"] = "working"
@@ -247,6 +254,7 @@ class Working(Value):
     task_id: Sha256
     epoch: Annotated[int, Field(ge=0, le=1000)]
     epochs: Annotated[int, Field(ge=1, le=1000)]
+    percent: Percent = 0
 
 
 Order: TypeAlias = Annotated[Task | Collect | Withdraw, Field(discriminator="kind")]

@@ -104,10 +104,14 @@ def follows(plan: SumPlan, first: SumPlan) -> bool:
 
 
 def _exponent(values: Vector) -> int:
-    """Give ceil(log2(max |w|)) without a logarithm: frexp is exact on every machine."""
+    """Give ceil(log2(max |w|)) without a logarithm: frexp is exact on every machine.
+
+    Raises:
+        Broken: when a value is not finite.
+    """
     largest = _peak(values)
     if not math.isfinite(largest):
-        msg = "weights that are not finite cannot be broadcast"
+        msg = "numbers that are not finite have no exponent"
         raise Broken(msg)
     if largest == 0.0:
         return ZERO_TENSOR_EXPONENT
@@ -141,6 +145,16 @@ def _peaks(change: Vector, manifest: Manifest, plan: SumPlan) -> list[float]:
             raise OutOfRange(tensor.name, finite=math.isfinite(peak))
         peaks.append(peak)
     return peaks
+
+
+def needed_exponents(change: Vector, manifest: Manifest, plan: SumPlan) -> tuple[int, ...]:
+    """Give the smallest exponent of each tensor under which the plan would hold this change, never below the plan's own.
+
+    Raises:
+        Broken: when the change is not finite: no exponent holds it.
+    """
+    parts = zip(manifest.slices(), plan.exponents, strict=True)
+    return tuple(max(exponent, _exponent(change[part])) if change[part].any() else exponent for (_, part), exponent in parts)
 
 
 def quantise(values: Vector, exponent: int, bits: int) -> NDArray[np.int64]:

@@ -1,9 +1,19 @@
-"""The porter's side of the private socket: a worker that is another process."""
+"""The porter's side of the private socket: a worker that is another process, which may die, freeze and come back.
+
+A trainer that is away is no reason to refuse: the supervisor starts it anew, the work is ordered again, and goes on
+from its checkpoint. Meanwhile the answer is how far it was. That has two ends: work over which trainers die, and a
+trainer that says nothing for too long.
+"""
 
 from __future__ import annotations
 
+import logging
+import socket
+import struct
 import time
-from multiprocessing.connection import Client, Connection
+from contextlib import closing
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from silo_node.work import Busy, Done, NotDone, Work
@@ -12,64 +22,145 @@ from wardround.values import Value
 from wardround.weights.packing import to_bytes
 
 RETRY_SECONDS = 0.2
-GRACE_SECONDS = 15.0
-"""How much longer than a visit's patience the trainer may be silent before it is held for frozen."""
+GRACE_SECONDS = 5.0
+"""How much longer than the trainer's own patience a visit may take: to reach it, and until it counts as silent."""
+REACH_SECONDS = 3.0
+"""Of these, how long a visit waits for a trainer that is not there to come back."""
+MOST_DEATHS = 2
+"""So many trainers may die over the same work before it is given up."""
+MOST_SILENT_SECONDS = 180.0
+"""How long a trainer may be silent or away before its work is given up; its supervisor has started it anew before."""
+
+
+@dataclass
+class _Care:
+    """The work that is looked after.
+
+    Attributes:
+        ordered: whether a trainer took the order; if it dies then, it died over this work.
+        silent_since: since when nothing was heard, monotonic; None when the last order was answered.
+    """
+
+    work: str
+    last: Busy
+    deaths: int = 0
+    ordered: bool = False
+    silent_since: float | None = None
 
 
 class BenchClient:
-    """Has work done by the trainer process; a trainer that died is waited for within the patience of a visit."""
+    """Has work done by the trainer process, in visits that end in time whatever becomes of it."""
 
-    def __init__(self, socket_path: Path, patience_seconds: float) -> None:
-        """Take the trainer's socket and how long a visit may wait for it to come back."""
+    def __init__(self, socket_path: Path, patience_seconds: float, log: logging.Logger | None = None) -> None:
+        """Take the trainer's socket, how long the trainer itself waits in one visit, and the hospital's own log."""
         self._path = socket_path
         self._patience = patience_seconds
+        self._log = log or logging.getLogger(__name__)
         self._connection: Connection | None = None
+        self._care: _Care | None = None
 
     def perform(self, work: Work) -> Done | NotDone | Busy:
-        """Have a task begun or looked after; ``H-FAILED`` when the trainer dies over it, or says nothing for too long."""
-        order = PerformOrder(task=work.task)
-        weights = b"" if work.weights is None else to_bytes(work.weights)
+        """Have work begun or looked after.
+
+        ``Busy``, as it was last known, while the trainer is dead, away or silent; ``H-FAILED`` when ``MOST_DEATHS``
+        trainers died over the same work, or none was heard for ``MOST_SILENT_SECONDS``. Asked again, all begins anew.
+        """
+        care = self._take_care(work)
         try:
-            connection = self._send(order, weights)
-            answer, change = self._receive(connection), self._receive(connection)
+            outcome = self._order(work, care)
+        except TimeoutError:
+            self._drop()
+            return self._silent(care)
         except (EOFError, OSError):
             self._drop()
-            return NotDone("H-FAILED")
-        return unpack_outcome(answer, change, work.bundle.manifest)
+            return self._died(care)
+        if isinstance(outcome, Busy):
+            care.last, care.silent_since = outcome, None
+        else:
+            self._care = None
+        return outcome
 
     def withdraw(self, task_id: str) -> None:
         """Tell the trainer that a task is not wanted any more; a dead trainer does not work on it anyway."""
+        self._care = None
         try:
-            self._send(WithdrawOrder(task_id=task_id), b"")
-        except (EOFError, OSError):
+            self._send(self._connect(RETRY_SECONDS), WithdrawOrder(task_id=task_id), b"")
+        except OSError:
             self._drop()
 
-    def _send(self, order: Value, weights: bytes) -> Connection:
-        message = order.model_dump_json(by_alias=True).encode()
-        try:
-            return self._deliver(self._connect(), message, weights)
-        except OSError:  # the connection was of a trainer that is gone: once more, to the new one
-            self._drop()
-            return self._deliver(self._connect(), message, weights)
+    def _take_care(self, work: Work) -> _Care:
+        identity = work.task.core.work_id()
+        if self._care is None or self._care.work != identity:
+            self._care = _Care(identity, Busy(0, work.bundle.study.training.local_epochs))
+        return self._care
 
-    def _deliver(self, connection: Connection, message: bytes, weights: bytes) -> Connection:
-        connection.send_bytes(message)
-        connection.send_bytes(weights)
+    def _order(self, work: Work, care: _Care) -> Done | NotDone | Busy:
+        """Give the order to the trainer and wait for its answer.
+
+        Raises:
+            TimeoutError: when it cannot be reached, or says nothing.
+            EOFError, OSError: when it died.
+        """
+        end = time.monotonic() + self._patience + GRACE_SECONDS
+        order, weights = PerformOrder(task=work.task), b"" if work.weights is None else to_bytes(work.weights)
+        try:
+            connection = self._send(self._connect(REACH_SECONDS), order, weights)
+        except (BrokenPipeError, ConnectionResetError):  # the connection was of a trainer that is gone
+            self._drop()
+            if care.ordered:
+                raise
+            connection = self._send(self._connect(REACH_SECONDS), order, weights)
+        care.ordered = True
+        answer, change = self._receive(connection, end), self._receive(connection, end)
+        return unpack_outcome(answer, change, work.bundle.manifest)
+
+    def _died(self, care: _Care) -> NotDone | Busy:
+        care.deaths += 1
+        care.ordered = False
+        self._log.warning("the trainer was lost over work %s (%s so far)", care.work[:12], care.deaths)
+        if care.deaths < MOST_DEATHS:
+            return care.last
+        return self._give_up(f"{care.deaths} trainers were lost over the same work")
+
+    def _silent(self, care: _Care) -> NotDone | Busy:
+        now = time.monotonic()
+        if care.silent_since is None:
+            care.silent_since = now
+            self._log.warning("the trainer is away or silent; work %s waits for it", care.work[:12])
+        if now - care.silent_since < MOST_SILENT_SECONDS:
+            return care.last
+        return self._give_up(f"the trainer said nothing for {MOST_SILENT_SECONDS:.0f} seconds")
+
+    def _give_up(self, why: str) -> NotDone:
+        self._log.error("the work is given up: %s", why)
+        self._care = None
+        return NotDone("H-FAILED")
+
+    def _send(self, connection: Connection, order: Value, weights: bytes) -> Connection:
+        try:
+            connection.send_bytes(order.model_dump_json(by_alias=True).encode())
+            connection.send_bytes(weights)
+        except BlockingIOError:
+            raise TimeoutError from None
         return connection
 
-    def _receive(self, connection: Connection) -> bytes:
-        if not connection.poll(self._patience + GRACE_SECONDS):
+    def _receive(self, connection: Connection, end: float) -> bytes:
+        if not connection.poll(max(end - time.monotonic(), 0.0)):
             raise TimeoutError
-        return connection.recv_bytes(LARGEST_FRAME)
+        try:
+            return connection.recv_bytes(LARGEST_FRAME)
+        except BlockingIOError:
+            raise TimeoutError from None
 
-    def _connect(self) -> Connection:
-        end = time.monotonic() + self._patience
+    def _connect(self, seconds: float) -> Connection:
+        """Give the connection to the trainer; ``TimeoutError`` when it cannot be had in this time."""
+        end = time.monotonic() + seconds
         while self._connection is None:
             try:
-                self._connection = Client(str(self._path), family="AF_UNIX")
+                self._connection = _open(self._path)
             except OSError:
                 if time.monotonic() > end:
-                    raise
+                    raise TimeoutError from None
                 time.sleep(RETRY_SECONDS)
         return self._connection
 
@@ -77,3 +168,13 @@ class BenchClient:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _open(path: Path) -> Connection:
+    """Connect to the trainer; a frozen one blocks neither connecting nor sending for longer than the grace time."""
+    limit = struct.pack("ll", int(GRACE_SECONDS), int(GRACE_SECONDS % 1 * 1e6))
+    with closing(socket.socket(socket.AF_UNIX)) as line:
+        for direction in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            line.setsockopt(socket.SOL_SOCKET, direction, limit)
+        line.connect(str(path))
+        return Connection(line.detach())

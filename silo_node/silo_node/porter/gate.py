@@ -129,9 +129,16 @@ class Gate:
         return Release(seal("reply", answer, self._key))
 
     def working(self, task: Task, busy: Busy) -> Release:
-        """Let out that a task goes on: its epoch, nothing else."""
+        """Let out that a task goes on: how far it is, nothing else."""
         self.ledger.write_working(task.study_hash, task.task_id, busy.epoch)
-        working = Working(site=self._site, study_hash=task.study_hash, task_id=task.task_id, epoch=busy.epoch, epochs=busy.epochs)
+        working = Working(
+            site=self._site,
+            study_hash=task.study_hash,
+            task_id=task.task_id,
+            epoch=busy.epoch,
+            epochs=busy.epochs,
+            percent=busy.percent,
+        )
         return Release(seal("reply", working, self._key))
 
     def repeat(self, reply: Envelope, task: Task | Collect) -> Release:

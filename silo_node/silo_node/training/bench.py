@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as StillRunning
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from silo_node.training.loop import Watch
 from silo_node.training.trainer import Trainer
 from silo_node.work import Busy, Done, NotDone, Work
+
+SLICE_SECONDS = 0.25
+"""How often a visit looks whether the porter is still there to be answered."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +35,41 @@ class Bench:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trainer")
         self._task: _Task | None = None
 
-    def perform(self, work: Work) -> Done | NotDone | Busy:
-        """Begin a task, or look after the one that was begun; another task withdraws the one before."""
-        task = self._task
-        if task is None or task.work.task.task_id != work.task.task_id:
-            if task is not None:
-                task.watch.withdraw()
-            watch = Watch()
-            task = _Task(work, watch, self._thread.submit(self._trainer.perform, work, watch))
-            self._task = task
+    def perform(self, work: Work, awaited: Callable[[], bool] = lambda: True) -> Done | NotDone | Busy:
+        """Begin some work, or look after what was begun; other work withdraws it. No longer than it is awaited.
+
+        Another plan of the sum is no other work: what is under way goes on, and is held against the newest plan.
+        """
+        task = self._take_up(work)
         try:
-            outcome = task.future.result(timeout=self._patience)
+            self._wait(task, awaited)
+            outcome = self._trainer.answer(work, task.future.result(timeout=0))
         except StillRunning:
-            return Busy(task.watch.epoch, work.bundle.study.training.local_epochs)
+            task.watch.looked_after()
+            return Busy(task.watch.epoch, work.bundle.study.training.local_epochs, task.watch.percent)
         except Exception:  # noqa: BLE001  (a choke point: only a code leaves)
             self._log.exception("a task failed")  # to the hospital's own log only
             outcome = NotDone("H-FAILED")
         self._task = None
         return outcome
+
+    def _take_up(self, work: Work) -> _Task:
+        task = self._task
+        if task is not None and task.work.task.core.work_id() == work.task.core.work_id():
+            self._task = replace(task, work=work)
+        else:
+            if task is not None:
+                task.watch.withdraw()
+            watch = Watch()
+            self._task = _Task(work, watch, self._thread.submit(self._trainer.produce, work, watch))
+        return self._task
+
+    def _wait(self, task: _Task, awaited: Callable[[], bool]) -> None:
+        """Wait for the end of a task, within the patience of a visit."""
+        end = time.monotonic() + self._patience
+        while (left := end - time.monotonic()) > 0 and awaited():
+            if wait([task.future], timeout=min(left, SLICE_SECONDS)).done:
+                return
 
     def withdraw(self, task_id: str) -> None:
         """Let a task end at its next batch; its result is dropped."""

@@ -22,18 +22,21 @@ def main() -> NoReturn:
     parser.add_argument("--site", required=True, type=Path)
     parser.add_argument("--socket", required=True, type=Path)
     parser.add_argument("--patience", required=True, type=float)
+    parser.add_argument("--checkpoint-seconds", type=float, help="how long a training lasts at least before its state is kept")
     arguments = parser.parse_args()
     cut = cut_network()  # before any thread starts: ours, torch's
     begin_pulse()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # a result that is lost is asked for again
-    _serve(arguments.site, arguments.socket, arguments.patience, cut)
+    _serve(arguments, cut)
 
 
-def _serve(site_path: Path, socket_path: Path, patience: float, cut: str) -> NoReturn:
+def _serve(arguments: argparse.Namespace, cut: str) -> NoReturn:
     # Heavy, with threads of their own: only after the network is cut.
+    from silo_node.training.checkpoint import CHECKPOINT_SECONDS  # noqa: PLC0415
     from silo_node.training.serve import serve  # noqa: PLC0415
 
-    serve(site_path, socket_path, patience, cut)
+    seconds = CHECKPOINT_SECONDS if arguments.checkpoint_seconds is None else arguments.checkpoint_seconds
+    serve(arguments.site, arguments.socket, arguments.patience, seconds, cut)
 
 
 if __name__ == "__main__":

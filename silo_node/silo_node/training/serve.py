@@ -12,8 +12,10 @@ from typing import NoReturn
 from silo_node.configuration import load_site
 from silo_node.local_log import open_log
 from silo_node.training.bench import Bench
+from silo_node.training.durable import Durable
 from silo_node.training.memory import NO_ROOM_STATUS, NoRoom, counted_bytes, has_room, limit_memory
-from silo_node.training.trainer import Trainer, warm_up
+from silo_node.training.trainer import Trainer
+from silo_node.training.warm_up import warm_up
 from silo_node.work import NotDone, Work
 from silo_node.work_wire import LARGEST_FRAME, ORDER, WithdrawOrder, pack_outcome
 from wardround.errors import Broken
@@ -23,13 +25,14 @@ from wardround.weights.packing import from_bytes
 TRAINER_LOG = "trainer.log"
 
 
-def serve(site_path: Path, socket_path: Path, patience_seconds: float, cut: str) -> NoReturn:
+def serve(site_path: Path, socket_path: Path, patience_seconds: float, checkpoint_seconds: float, cut: str) -> NoReturn:
     """Warm up, open the socket for its owner only, and serve one porter after another."""
     site = load_site(site_path)
     log = open_log(site.make_directory("logs"), f"{site.file.site}.trainer", TRAINER_LOG)
     warm_up()
     limit = site.file.resources.memory_bytes
-    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log), patience_seconds, log), limit)
+    durable = Durable(site.make_directory("journal"), socket_path.parent, checkpoint_seconds)
+    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log, durable), patience_seconds, log), limit)
     _limit(limit, log)
     socket_path.unlink(missing_ok=True)
     previous = os.umask(0o177)
@@ -67,7 +70,7 @@ class Clerk:
         self._bundles: dict[str, Bundle] = {}
 
     def answer(self, connection: Connection) -> None:
-        """Serve one order.
+        """Serve one order. A porter that is gone before its answer is there is not worked for.
 
         Raises:
             EOFError: when the porter is gone.
@@ -77,9 +80,11 @@ class Clerk:
         if isinstance(order, WithdrawOrder):
             self._bench.withdraw(order.task_id)
             return
+        if not _awaited(connection):  # it waited for us too long, and will ask again
+            raise EOFError
         bundle = self._bundle(order.task.study_hash)
         vector = from_bytes(weights, bundle.manifest) if weights else None
-        outcome = self._bench.perform(Work(bundle, order.task, vector))
+        outcome = self._bench.perform(Work(bundle, order.task, vector), lambda: _awaited(connection))
         for frame in pack_outcome(outcome):
             connection.send_bytes(frame)
         if isinstance(outcome, NotDone) and outcome.code == "H-MEMORY" and not has_room(self._limit):
@@ -93,3 +98,8 @@ class Clerk:
                 raise Broken(msg)
             self._bundles[study_hash] = bundle
         return self._bundles[study_hash]
+
+
+def _awaited(connection: Connection) -> bool:
+    """Say whether the porter waits for its answer: until then it sends nothing, so what can be read is its end."""
+    return not connection.poll()

@@ -1,7 +1,8 @@
 """The trainer: does the porter's work on the hospital's records, and keeps what rounds share.
 
 Records are read, checked, split and encoded once for a study; the network and the tensors stay warm between rounds.
-Nothing else outlives a round: no optimiser state, no random state.
+Of a round outlives only its result, so that it can be given again; no optimiser state, no random state. Where there is
+a place for it (``Durable``), results and unfinished trainings outlive the process too.
 """
 
 from __future__ import annotations
@@ -9,26 +10,31 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
 from silo_node.cohort import Cohort, assemble
 from silo_node.configuration import Site
+from silo_node.training.checkpoint import Training
+from silo_node.training.durable import Durable, Notes
 from silo_node.training.encode import Examples, encode
 from silo_node.training.field_sums import field_sums
 from silo_node.training.loop import NotFinite, Watch, Withdrawn, evaluate, train
 from silo_node.training.memory import is_out_of_memory, out_of_memory
+from silo_node.training.results import Shelf
+from silo_node.training.snapshot import Unfit
 from silo_node.validation.check import CheckFailed
 from silo_node.work import Done, NotDone, Work
 from wardround.errors import Refused
 from wardround.messages.data_report import DataReport, without_counts
-from wardround.messages.round import Evaluation, EvaluationResult, RoundResult, StatisticsResult
+from wardround.messages.round import LARGEST_EXPONENT, Evaluation, EvaluationResult, RoundResult, StatisticsResult
 from wardround.metrics.pooled import LOSS_LIMIT, LOSS_UNIT
 from wardround.models.build import build_network, read_weights, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.study.randomness import derive_seed
-from wardround.weights.fixed_point import OutOfRange, check_range
+from wardround.weights.fixed_point import OutOfRange, check_range, needed_exponents
 
 
 @dataclass
@@ -42,20 +48,50 @@ class _Desk:
     train: Examples | None = None
     validation: Examples | None = None
     test: Examples | None = None
+    records: str = ""
 
 
 class Trainer:
     """One hospital's trainer; one task at a time."""
 
-    def __init__(self, site: Site, log: logging.Logger | None = None) -> None:
-        """Take the hospital's site file and log. Torch works on one thread: sums in threads depend on their number."""
+    def __init__(self, site: Site, log: logging.Logger | None = None, durable: Durable | None = None) -> None:
+        """Take the hospital's site file and log, and where work survives this process (a simulation needs no such place).
+
+        Torch works on one thread: sums in threads depend on their number.
+        """
         self._log = log or logging.getLogger(__name__)
         torch.set_num_threads(1)
         self._site = site
+        self._durable = durable
+        self._shelf = Shelf(site.file.site, None if durable is None else durable.journal, self._log)
         self._desks: dict[str, _Desk] = {}
 
     def perform(self, work: Work, watch: Watch | None = None) -> Done | NotDone:
         """Do one task to its end. What the records or weights can cause leaves as a code; traces stay in the log."""
+        return self.answer(work, self.produce(work, watch))
+
+    def answer(self, work: Work, outcome: Done | NotDone) -> Done | NotDone:
+        """Hold the outcome of some work against the task that asks for it now: its records, its plan of the sum."""
+        if not isinstance(outcome, Done) or outcome.change is None:
+            return outcome
+        plan, manifest = work.task.core.plan, work.bundle.manifest
+        if plan is None:
+            return NotDone("H-BODY")
+        if work.task.records != outcome.records:
+            return NotDone("H-CHANGED")
+        try:
+            check_range(outcome.change, manifest, plan)
+        except OutOfRange:  # finite: nothing else is kept
+            needed = needed_exponents(outcome.change, manifest, plan)
+            return NotDone("H-RANGE", exponents=needed if max(map(abs, needed)) <= LARGEST_EXPONENT else None)
+        return outcome
+
+    def produce(self, work: Work, watch: Watch | None = None) -> Done | NotDone:
+        """Do some work to its end, whatever the plan of the sum; work that was done is not done again."""
+        done = self._shelf.find(work) if work.task.core.purpose == "round" else None
+        if done is not None:
+            self._log.info("round %s was trained before; its result is given again", work.task.core.round)
+            return done
         try:
             return self._perform(work, watch)
         except (MemoryError, RuntimeError) as error:
@@ -83,8 +119,6 @@ class Trainer:
             return NotDone("H-WITHDRAWN")
         except NotFinite:
             return NotDone("H-NONFINITE")
-        except OutOfRange as finding:
-            return NotDone("H-RANGE" if finding.finite else "H-NONFINITE")
 
     def withdraw(self, task_id: str) -> None:
         """Do nothing: called in one thread, a task is always done by the time that it could be withdrawn."""
@@ -129,6 +163,7 @@ class Trainer:
             desk.train = encode(desk.cohort.train, encoding)
             desk.validation = encode(desk.cohort.validation, encoding)
             desk.test = encode(desk.cohort.test, encoding)
+            desk.records = desk.train.digest()
             desk.encoding = digest
         return desk.network
 
@@ -143,19 +178,25 @@ class Trainer:
         if desk.train is None or core.plan is None or before is None:
             return NotDone("H-BODY")
         seed = derive_seed(study.seed, self._site.file.site, core.round, "local training")
-        loss = train(network, desk.train, study.training, seed, watch)
-        change = read_weights(network)[0] - before
-        check_range(change, desk.bundle.manifest, core.plan)
+        training = Training(self._site.file.site, core.study_hash, core.work_id(), desk.records)
+        notes = Notes(self._durable, training, work, watch, self._log)
+        try:
+            loss = train(network, desk.train, study.training, seed, watch, notes.keeper)
+        except Unfit:
+            notes.unfit()
+            raise
+        except (Withdrawn, NotFinite):
+            notes.ended()
+            raise
+        with np.errstate(invalid="ignore", over="ignore"):
+            change = read_weights(network)[0] - before
+        if not np.isfinite(change).all():
+            raise NotFinite
         units = round(min(loss, LOSS_LIMIT) / LOSS_UNIT)
-        return Done(desk.train.size, RoundResult(evaluation=evaluation, training_loss_units=units), change)
-
-
-def warm_up() -> None:
-    """Pay for torch's first optimiser step now (it imports a second of machinery), not in a round."""
-    layer = nn.Linear(1, 1)
-    optimiser = torch.optim.SGD(layer.parameters(), lr=0.0)
-    layer(torch.zeros(1, 1)).sum().backward()
-    optimiser.step()
+        done = Done(desk.train.size, RoundResult(evaluation=evaluation, training_loss_units=units), change)
+        self._shelf.keep(work, done)  # durable before anybody hears of it
+        notes.done()
+        return done
 
 
 def _report(cohort: Cohort, small_cell: int) -> DataReport:

@@ -133,7 +133,7 @@ def test_long_work_is_asked_after_and_counts():
     onlooker = Onlooker()
     outcome = Conductor(STUDY.bundle, STUDY.key, PaperGrid(asked), onlooker).run()
     assert outcome.status == "complete"
-    assert [event[2] for event in onlooker.events if event[0] == "working"] == [1, 2, 3, 4, 5]
+    assert [event[2:] for event in onlooker.events if event[0] == "working"] == [(n, 1000, 2 * n) for n in range(1, 6)]
     assert to_bytes(outcome.last) == to_bytes(conduct(STUDY, hospitals()).last)
     assert asked[1].withdrawn == []
     alpha, beta, _ = outcome.history[2].silos

@@ -10,6 +10,7 @@ from wardround.errors import CATALOGUE
 from wardround.messages.record import ShortfallCode
 from wardround.messages.round import (
     ANSWER,
+    LARGEST_EXPONENT,
     CentreCode,
     Evaluation,
     EvaluationResult,
@@ -18,7 +19,9 @@ from wardround.messages.round import (
     RoundResult,
     SiloCode,
     SiloRefusal,
+    Working,
 )
+from wardround.weights.fixed_point import SumPlan
 
 SCHEMA = ANSWER.json_schema()
 
@@ -65,11 +68,12 @@ def test_every_outgoing_object_is_closed(node):
 
 @pytest.mark.parametrize("node", [node for node in TYPED if node["type"] in ("integer", "array")])
 def test_outgoing_numbers_and_lists_are_bounded(node):
-    """Counts are integers from zero below 2**53; lists have an end."""
+    """Counts are integers from zero below 2**53, exponents those of float32; lists have an end."""
     if node["type"] == "array":
         assert node["maxItems"] <= 100_000
     elif "const" not in node:
-        assert node["minimum"] >= 0
+        exponent = (node["minimum"], node.get("maximum")) == (-LARGEST_EXPONENT, LARGEST_EXPONENT)
+        assert exponent or node["minimum"] >= 0
         assert node.get("maximum", node.get("exclusiveMaximum")) <= 2**53
 
 
@@ -154,3 +158,34 @@ def test_a_task_is_what_it_asks():
     assert len({base.task_id(), *(other.task_id() for other in others)}) == len(others) + 1
     assert study.core("closing", 2).task_id() == base.task_id()
     assert set(type(base).model_fields) == {"study_hash", "purpose", "round", "weights", "encoding", "plan"}
+
+
+def test_work_is_the_same_under_another_plan():
+    """Only the plan of the sum is left out of the work's identity: a re-planned round is another task for the same work."""
+    study = paper()
+    base = study.core("round", 2, plan=SumPlan(bits=40, exponents=(1, 2)))
+    planned = base.model_copy(update={"plan": SumPlan(bits=40, exponents=(1, 9))})
+    assert planned.task_id() != base.task_id()
+    assert planned.work_id() == base.work_id() != base.task_id()
+    changes = ({"round": 3}, {"purpose": "closing"}, {"weights": "0" * 64}, {"encoding": "0" * 64}, {"study_hash": "0" * 64})
+    assert len({base.work_id(), *(base.model_copy(update=change).work_id() for change in changes)}) == len(changes) + 1
+
+
+def test_exponents_stand_with_their_code_alone():
+    """A refusal for the range of the sum says which exponents would do; no other refusal carries numbers, nor absurd ones."""
+    fields = {"site": "alpha", "study_hash": "0" * 64, "task_id": "1" * 64}
+    refusal = SiloRefusal(**fields, code="H-RANGE", exponents=(-149, 0, 128))
+    assert ANSWER.validate_json(refusal.model_dump_json()) == refusal
+    assert SiloRefusal(**fields, code="H-RANGE").exponents is None
+    for code, exponents in (("H-FAILED", (1,)), ("H-RANGE", (201,)), ("H-RANGE", (-201,)), ("H-RANGE", (0,) * 100_001)):
+        with pytest.raises(ValidationError):
+            SiloRefusal(**fields, code=code, exponents=exponents)
+
+
+@pytest.mark.parametrize("percent", [-1, 101, 27.5])
+def test_progress_is_a_whole_percentage(percent):
+    """How far a hospital is stands between 0 and 100."""
+    fields = {"site": "alpha", "study_hash": "0" * 64, "task_id": "1" * 64, "epoch": 3, "epochs": 10}
+    assert Working(**fields, percent=27).percent == 27
+    with pytest.raises(ValidationError):
+        Working(**fields, percent=percent)

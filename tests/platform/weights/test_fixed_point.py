@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from wardround.errors import Broken
 from wardround.weights import fixed_point
-from wardround.weights.fixed_point import RECORD_LIMIT, ExactSum, OutOfRange, SumPlan, check_range, plan_sum, quantise
+from wardround.weights.fixed_point import (
+    RECORD_LIMIT,
+    ExactSum,
+    OutOfRange,
+    SumPlan,
+    check_range,
+    needed_exponents,
+    plan_sum,
+    quantise,
+)
 from wardround.weights.packing import Manifest, Tensor, to_bytes
 
 MANIFEST = Manifest(
@@ -130,6 +139,49 @@ def test_the_limit_itself_is_in_range():
     change[3] = np.nextafter(limit, np.float32(np.inf))
     with pytest.raises(OutOfRange):
         check_range(change, MANIFEST, plan)
+
+
+any_change = st.lists(
+    st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=MANIFEST.size, max_size=MANIFEST.size
+).map(lambda values: np.array(values, dtype=np.float32))
+
+
+@given(any_change, st.integers(1, RECORD_LIMIT - 1))
+def test_needed_exponents_hold_the_change_and_none_smaller_does(change, total):
+    """The plan with the needed exponents takes the change; each is the plan's own, or one less would refuse it."""
+    plan = planned(total)
+    needed = needed_exponents(change, MANIFEST, plan)
+    check_range(change, MANIFEST, SumPlan(bits=plan.bits, exponents=needed))
+    for index, (exponent, own) in enumerate(zip(needed, plan.exponents, strict=True)):
+        assert exponent >= own
+        if exponent > own:
+            smaller = SumPlan(bits=plan.bits, exponents=(*needed[:index], exponent - 1, *needed[index + 1 :]))
+            with pytest.raises(OutOfRange):
+                check_range(change, MANIFEST, smaller)
+
+
+@pytest.mark.parametrize("power", [-149, -126, -1, 0, 1, 20, 127])
+def test_needed_exponents_are_exact_at_powers_of_two(power):
+    """Exactly ±2**e needs e, the next float32 above needs e + 1; a tensor that did not change keeps the plan's."""
+    manifest = Manifest(tensors=(Tensor(name="a", shape=(2,)), Tensor(name="b", shape=(2,))))
+    plan = SumPlan(bits=40, exponents=(-160, -160))
+    at = np.float32(2.0**power)
+    assert needed_exponents(np.array([at, 0, 0, 0], dtype=np.float32), manifest, plan) == (power, -160)
+    assert needed_exponents(np.array([0, 0, -at, at], dtype=np.float32), manifest, plan) == (-160, power)
+    above = np.nextafter(at, np.float32(np.inf))
+    assert needed_exponents(np.array([above, 0, 0, 0], dtype=np.float32), manifest, plan) == (
+        math.frexp(float(above))[1] if power > -149 else -148,
+        -160,
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_no_exponent_holds_what_is_not_finite(bad):
+    """A change that is not finite needs no exponent: it is a mistake to ask."""
+    change = np.zeros(7, dtype=np.float32)
+    change[5] = bad
+    with pytest.raises(Broken):
+        needed_exponents(change, MANIFEST, planned(10))
 
 
 def test_a_refused_change_passes_through_context_managers():

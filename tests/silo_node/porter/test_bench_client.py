@@ -1,38 +1,188 @@
-"""The porter and a trainer's process that does not do what it should."""
+"""The porter and a trainer's process that dies, freezes, or is away: visits end in time, and no refusal comes too early."""
 
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from multiprocessing.connection import Listener
 
 import pytest
-from paper_records import work
+from paper_records import planned, real_paper, work
 from studies_on_paper import paper
 
 from silo_node.porter import bench_client
-from silo_node.porter.bench_client import BenchClient
-from silo_node.work import NotDone
+from silo_node.porter.bench_client import MOST_DEATHS, BenchClient
+from silo_node.work import Busy, NotDone, Work
+from silo_node.work_wire import ORDER, pack_outcome
 
 PATIENCE = 0.2
+GRACE = 0.4
+PAPER = paper()
+ROUND = work(PAPER, "round", records=60)
+UNKNOWN = Busy(0, PAPER.bundle.study.training.local_epochs)
 
 
 @pytest.fixture(autouse=True)
 def _short_grace(monkeypatch):
-    monkeypatch.setattr(bench_client, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(bench_client, "GRACE_SECONDS", GRACE)
+    monkeypatch.setattr(bench_client, "REACH_SECONDS", GRACE)
+    monkeypatch.setattr(bench_client, "MOST_SILENT_SECONDS", 2.0)
 
 
-def test_a_frozen_trainer_is_not_waited_for_without_end(tmp_path):
-    """A trainer that takes an order and says nothing costs a visit its patience, then the answer is a code."""
-    with socket.socket(socket.AF_UNIX) as frozen:
-        frozen.bind(str(tmp_path / "trainer.sock"))
-        frozen.listen()
-        begun = time.monotonic()
-        assert BenchClient(tmp_path / "trainer.sock", PATIENCE).perform(work(paper(), "statistics")) == NotDone("H-FAILED")
-    assert PATIENCE <= time.monotonic() - begun < 5.0
+class Scripted:
+    """A trainer at a real socket that answers each order with the next word of a script, and dies at the word "dies"."""
+
+    def __init__(self, path, script):
+        self.orders = []
+        self.listener = Listener(str(path), family="AF_UNIX")
+        self._script = list(script)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        while self._script:
+            with self.listener.accept() as connection:
+                try:
+                    while self._script:
+                        order = ORDER.validate_json(connection.recv_bytes())
+                        connection.recv_bytes()
+                        self.orders.append(order)
+                        if order.kind == "withdraw":
+                            continue
+                        word = self._script.pop(0)
+                        if word == "dies":
+                            break
+                        for frame in pack_outcome(word):
+                            connection.send_bytes(frame)
+                        if self._script[:1] == ["dies idle"]:
+                            self._script.pop(0)
+                            break
+                except EOFError:
+                    continue
+
+    def close(self):
+        self._thread.join(5)
+        self.listener.close()
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    """Give a function that starts a scripted trainer, and the client to it."""
+    started = []
+
+    def start(*script):
+        started.append(Scripted(tmp_path / "trainer.sock", script))
+        return started[-1], BenchClient(tmp_path / "trainer.sock", PATIENCE)
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def test_the_first_death_is_no_refusal(trainer):
+    """A trainer that dies over a task leaves the answer as it was last known; the work is ordered again and ends."""
+    there, client = trainer(Busy(3, 10, 27), "dies", NotDone("H-DATA"))
+    assert client.perform(ROUND) == Busy(3, 10, 27)
+    assert client.perform(ROUND) == Busy(3, 10, 27)
+    assert client.perform(ROUND) == NotDone("H-DATA")
+    assert [order.task for order in there.orders] == [ROUND.task] * 3
+
+
+def test_work_over_which_trainers_die_is_given_up(trainer, caplog):
+    """After so many deaths over the same work it is H-FAILED, and the log says why; asked again, the count begins anew."""
+    _, client = trainer(*["dies"] * (2 * MOST_DEATHS))
+    for _ in range(2):
+        assert [client.perform(ROUND) for _ in range(MOST_DEATHS)] == [UNKNOWN] * (MOST_DEATHS - 1) + [NotDone("H-FAILED")]
+    assert "were lost over the same work" in caplog.text
+
+
+def test_deaths_are_counted_by_the_work(trainer):
+    """Another plan of the sum is the same work; another round is not."""
+    _, client = trainer("dies", "dies", "dies", Busy(1, 2, 50))
+    other = planned(ROUND, tuple(exponent + 1 for exponent in ROUND.task.core.plan.exponents))
+    assert client.perform(ROUND) == UNKNOWN
+    assert client.perform(other) == NotDone("H-FAILED")
+    assert client.perform(work(PAPER, "round", 2, records=60)) == UNKNOWN
+    assert client.perform(work(PAPER, "round", 3, records=60)) == Busy(1, 2, 50)
+
+
+def test_a_death_between_two_visits_is_a_death_over_the_work(trainer):
+    """A trainer that died after it said that it was busy died over that work."""
+    _, client = trainer(Busy(1, 2, 50), "dies idle", "dies")
+    assert client.perform(ROUND) == Busy(1, 2, 50)
+    time.sleep(0.2)
+    assert client.perform(ROUND) == Busy(1, 2, 50)
+    assert client.perform(ROUND) == NotDone("H-FAILED")
+
+
+def test_an_idle_death_costs_nothing(trainer):
+    """A trainer that died between two tasks is found anew, and the order is given once more within the visit."""
+    _, client = trainer(NotDone("H-DATA"), "dies idle", Busy(1, 2, 50))
+    assert client.perform(ROUND) == NotDone("H-DATA")
+    time.sleep(0.2)
+    assert client.perform(work(PAPER, "round", 2, records=60)) == Busy(1, 2, 50)
+
+
+def frozen(path) -> socket.socket:
+    """Give the door of a trainer that takes nothing and says nothing."""
+    door = socket.socket(socket.AF_UNIX)
+    door.bind(str(path))
+    door.listen(1)
+    return door
+
+
+def large() -> Work:
+    """Give work with more weights than a socket takes at once."""
+    made = real_paper(network={"name": "FullyConnectedNet", "arguments": {"hidden_channels": (700, 700)}})
+    assert made.bundle.weights.nbytes > 1_000_000
+    return work(made, "round", records=60)
+
+
+@pytest.mark.parametrize("asked", [ROUND, large()], ids=["small", "more than the socket takes"])
+def test_a_frozen_trainer_is_waited_for_in_short_visits(tmp_path, asked):
+    """A frozen trainer costs each visit its patience and grace, however much is to be sent; in the end it is H-FAILED."""
+    with frozen(tmp_path / "trainer.sock"):
+        client = BenchClient(tmp_path / "trainer.sock", PATIENCE)
+        begun, answers = time.monotonic(), []
+        while not answers or isinstance(answers[-1], Busy):
+            visit = time.monotonic()
+            answers.append(client.perform(asked))
+            assert time.monotonic() - visit < PATIENCE + 3 * GRACE + 1.0
+        assert answers[-1] == NotDone("H-FAILED")
+        assert len(answers) > 2
+        assert 2.0 <= time.monotonic() - begun < 10.0
+
+
+def test_a_trainer_that_thaws_is_heard(tmp_path):
+    """A trainer that comes back from silence is asked again, and its answer counts."""
+    door = frozen(tmp_path / "trainer.sock")
+    client = BenchClient(tmp_path / "trainer.sock", PATIENCE)
+    assert client.perform(ROUND) == UNKNOWN
+    door.close()
+    (tmp_path / "trainer.sock").unlink()
+    there = Scripted(tmp_path / "trainer.sock", [Busy(1, 2, 10), NotDone("H-DATA")])
+    assert client.perform(ROUND) == Busy(1, 2, 10)
+    assert client.perform(ROUND) == NotDone("H-DATA")
+    there.close()
 
 
 def test_a_trainer_that_is_gone(tmp_path):
-    """Without a trainer the answer is the same code, after the patience of a visit."""
+    """Without a trainer a visit waits for it for a moment; for so long as that may last, the answer is no refusal."""
     client = BenchClient(tmp_path / "trainer.sock", PATIENCE)
-    assert client.perform(work(paper(), "statistics")) == NotDone("H-FAILED")
+    begun = time.monotonic()
+    assert client.perform(work(paper(), "statistics")) == UNKNOWN
+    assert GRACE <= time.monotonic() - begun < 3.0
     client.withdraw("0" * 64)
+    answer: object = UNKNOWN
+    while isinstance(answer, Busy):
+        answer = client.perform(ROUND)
+    assert answer == NotDone("H-FAILED")
+    assert 2.0 <= time.monotonic() - begun < 10.0
+
+
+def test_exponents_and_progress_cross_the_wire(trainer):
+    """What a refused range needs, and how far a training is, arrive as they were sent."""
+    _, client = trainer(Busy(3, 10, 27), NotDone("H-RANGE", exponents=(-149, 0, 128)))
+    assert client.perform(ROUND) == Busy(3, 10, 27)
+    assert client.perform(ROUND) == NotDone("H-RANGE", exponents=(-149, 0, 128))

@@ -90,6 +90,20 @@ def test_what_may_not_leave_leaves_as_a_bare_code(house, case):
     assert house.entries()[-1]["event"] == "refusal"
 
 
+def test_a_refused_range_leaves_with_the_exponents_that_it_needs(house):
+    """What the trainer says that its change would need goes out with the code; no other code can carry such numbers."""
+    needed = tuple(range(len(house.paper.bundle.manifest.tensors)))
+    house.visit("statistics")
+    house.spy.outcome = lambda _work: NotDone("H-RANGE", exponents=needed)
+    found = house.visit("round")
+    assert isinstance(found, SiloRefusal)
+    assert (found.code, found.exponents) == ("H-RANGE", needed)
+    house.spy.outcome = lambda _work: NotDone("H-FEW", exponents=needed)
+    found = house.visit("round")
+    assert isinstance(found, SiloRefusal)
+    assert (found.code, found.exponents) == ("H-FAILED", None)
+
+
 def named(**names) -> FindingSummary:
     return FindingSummary(code="T-NULL", severity="error", **names)
 

@@ -22,11 +22,11 @@ def busy(house):
 def test_a_long_task_says_how_far_it_is(busy):
     """While the work goes on the answer is the epoch, bound to the task; no result is released."""
     house, task = busy
-    house.spy.outcome = lambda _work: Busy(3, 5)
+    house.spy.outcome = lambda _work: Busy(3, 5, 47)
     answer = house.read(house.porter.visit(house.follow_up("collect", task)))
     assert isinstance(answer, Working)
     assert (answer.site, answer.task_id, answer.study_hash) == ("beta", task.task_id, task.study_hash)
-    assert (answer.epoch, answer.epochs) == (3, 5)
+    assert (answer.epoch, answer.epochs, answer.percent) == (3, 5, 47)
     assert [entry["event"] for entry in house.entries()].count("release") == 1
 
 

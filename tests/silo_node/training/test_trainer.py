@@ -7,13 +7,14 @@ import sys
 import numpy as np
 import pytest
 import torch
-from paper_records import done, real_paper, rows, work, write_site
+from paper_records import done, planned, real_paper, rows, work, write_site
 
 from silo_node.training.trainer import Trainer
 from silo_node.work import NotDone
 from wardround.canonical import sha256
 from wardround.messages.data_report import ShownCell
 from wardround.messages.round import EvaluationResult, RoundResult, StatisticsResult
+from wardround.weights.fixed_point import needed_exponents
 from wardround.weights.packing import to_bytes
 
 PAPER = real_paper()
@@ -187,10 +188,16 @@ def test_nothing_small_follows_from_what_leaves(trainer, small_cell, count, with
 
 
 def test_an_exploding_round_is_a_code(trainer):
-    """A change that leaves the plan's range is H-RANGE, one that leaves the numbers H-NONFINITE; nothing is clipped."""
+    """A change that leaves the plan's range is H-RANGE with what would hold it, one that leaves the numbers H-NONFINITE."""
     study = real_paper(training={"optimiser": {"learning_rate": 10.0}, "batch_size": None})
     one = trainer()
     count = done(one.perform(work(study, "statistics"))).records
     tiny, huge = study.bundle.weights * np.float32(2.0**-20), study.bundle.weights * np.float32(1e38)
-    assert one.perform(work(study, "round", 2, tiny, records=count, total=2**33 - 1)) == NotDone("H-RANGE")
+    narrow = work(study, "round", 2, tiny, records=count, total=2**33 - 1)
+    refused = one.perform(narrow)
+    assert isinstance(refused, NotDone)
+    assert (refused.code, refused.report) == ("H-RANGE", None)
+    assert refused.exponents != narrow.task.core.plan.exponents
+    given = done(one.perform(planned(narrow, refused.exponents)))
+    assert needed_exponents(given.change, study.bundle.manifest, narrow.task.core.plan) == refused.exponents
     assert one.perform(work(study, "round", 2, huge, records=count)) == NotDone("H-NONFINITE")
