@@ -13,10 +13,10 @@ one_thread := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test faults pytest lint types walls docs benchmarks clean
+.PHONY: help install demo test test-faults pytest lint types walls docs benchmarks clean
 
 help:  ## print this
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## install everything into .venv (nothing to do when it is there)
 
@@ -38,7 +38,7 @@ test: $(INSTALLED) lint types walls pytest  ## lint, types, import contracts, an
 pytest: $(INSTALLED)
 	$(one_thread) $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-faults: $(INSTALLED)  ## kill, freeze and starve real processes, and see what they say (about 10 minutes)
+test-faults: $(INSTALLED)  ## kill, freeze and starve real processes in every phase of a study (about an hour)
 	$(one_thread) $(BIN)/python -m pytest -m faults tests/processes
 
 lint: $(INSTALLED)  ## ruff: rules and format

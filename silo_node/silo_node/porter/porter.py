@@ -185,7 +185,7 @@ class Porter:
         weights = _weights(envelope, approved)
         if not _weights_fit(task, weights, approved) or known.encoding not in (None, task.core.encoding):
             return self._refuse("H-BODY", task)
-        if progress.pending is not None and progress.pending.work.task.task_id != task.task_id:
+        if progress.pending is not None and progress.pending.work.task.core.work_id() != task.core.work_id():
             self._drop(progress)  # the coordinator has gone on
         progress.memory.begin(task.task_id, order)
         work = Work(bundle=approved.bundle, task=task, weights=weights)

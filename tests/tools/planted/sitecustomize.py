@@ -6,6 +6,7 @@ What it does is said by the environment; each test says what it wants. The insta
     PLANTED_TRAINING      a text: the second training raises an error with it, and it is printed and logged
     PLANTED_PORTER        a text: the porter's third order raises an error with it, and it is printed
     PLANTED_LEAK          a text: rides out in the group of every answer, as a leak would
+    PLANTED_FAULT         a file: which process is killed when a study is inside which phase (``faults``)
 """
 
 from __future__ import annotations
@@ -156,19 +157,41 @@ def leak(module: ModuleType) -> None:
     module._reply_to = reply_to
 
 
-PLANTED: dict[str, dict[str, tuple[str, Patch]]] = {
+def imported(name: str) -> Patch:
+    """Plant what ``faults`` has for a module: it is imported only where a fault is wanted."""
+
+    def patch(module: ModuleType) -> None:
+        import faults
+
+        getattr(faults, name)(module)
+
+    return patch
+
+
+PLANTED: dict[str, dict[str, dict[str, Patch]]] = {
+    "coordinator.conductor_process": {
+        "coordinator.journal.journal": {"PLANTED_FAULT": imported("in_journal")},
+        "coordinator.flower.grid": {"PLANTED_FAULT": imported("in_grid")},
+        "wardround.files": {"PLANTED_FAULT": imported("in_files")},
+    },
     "silo_node.training.process": {
-        "silo_node.training.serve": ("PLANTED_HEARD", listen),
-        "silo_node.training.trainer": ("PLANTED_TRAINING", fail_in_training),
+        "silo_node.training.serve": {"PLANTED_HEARD": listen},
+        "silo_node.training.trainer": {"PLANTED_TRAINING": fail_in_training, "PLANTED_FAULT": imported("in_training")},
+        "silo_node.training.results": {"PLANTED_FAULT": imported("in_results")},
     },
     "silo_node.node_process": {
-        "silo_node.porter.bench_client": ("PLANTED_PORTER", fail_in_porter),
-        "silo_node.flower.node": ("PLANTED_LEAK", leak),
+        "silo_node.porter.bench_client": {"PLANTED_PORTER": fail_in_porter},
+        "silo_node.flower.node": {"PLANTED_LEAK": leak},
     },
 }
+"""By process and module: what is changed when which variable is there."""
 
 if sys.orig_argv[1:2] == ["-m"]:
     wanted = PLANTED.get(sys.orig_argv[2], {})
-    chosen = {module: patch for module, (name, patch) in wanted.items() if name in os.environ}
+    chosen = {
+        module: next(patch for name, patch in patches.items() if name in os.environ)
+        for module, patches in wanted.items()
+        if any(name in os.environ for name in patches)
+    }
     if chosen:
         sys.meta_path.insert(0, Patcher(chosen))
