@@ -108,6 +108,45 @@ def test_one_lies_one_freezes_one_dies(ward: Ward) -> None:
         assert no_trace(service.said)
 
 
+def test_a_freeze_costs_no_more_than_the_deadline(ward: Ward) -> None:
+    """Frozen past the deadline: the round is over within a tenth of it more, without that hospital, which is back in the next."""
+    pair = ward.hospitals[:2]
+    ward.start_centre().up()
+    services = [ward.start_hospital(hospital) for hospital in pair]
+    for service in services:
+        service.up()
+    deadline = 12.0
+    begin(
+        ward,
+        "thawed",
+        pair,
+        silos={"minimum": 1},
+        rounds={"maximum": 4, "deadline_seconds": deadline, "retries": 0},
+        training={**SLOW_TRAINING, "batch_size": 8, "local_epochs": 300},
+        convergence={"patience": 10},
+    )
+    in_round(ward, "thawed")
+    processes = [services[1].running(module) for module in ("silo_node.node_process", "silo_node.training.process")]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    frozen_in = ward.until(lambda state: state.purpose == "round", "thawed").round
+    ward.until(lambda state: state.round > frozen_in, "thawed")
+    for process in processes:
+        os.kill(process, signal.SIGCONT)
+    state = ward.ended("thawed")
+    assert state.phase == "partial", state
+    assert f"1 of {len(pair)} hospitals" in state.summary
+    visits = json.loads((ward.centre / str(state.release) / "history.json").read_text())["visits"]
+    rounds = {visit["round"]: visit for visit in visits if visit["purpose"] == "round"}
+    counted = {
+        number: [silo["site"] for silo in visit["silos"] if silo["status"] == "counted"] for number, visit in rounds.items()
+    }
+    assert counted[frozen_in] == ["alpha"]
+    assert deadline <= rounds[frozen_in]["seconds"] <= 1.1 * deadline
+    assert counted[4] == ["alpha", "beta"], "it is back"
+    agree(ward, state, 3)
+
+
 def test_what_is_killed_comes_back(ward: Ward) -> None:
     """Trainer, porter, conductor's SuperLink, killed in a study: the supervisors start them anew, and studies end as they say."""
     beta = ward.hospitals[1]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 from paper_hospitals import PaperHospital, Spoil
 from studies_on_paper import RECORDS, Paper, paper
 
@@ -40,3 +41,28 @@ def refusing(reply: Reply, _arrays: tuple[bytes, ...]) -> Envelope:
     """Give beta's own refusal in the place of its reply."""
     refusal = SiloRefusal(site=reply.site, study_hash=reply.study_hash, task_id=reply.task_id, code="H-FAILED")
     return seal("reply", refusal, STUDY.parties["beta"].key)
+
+
+class Large(PaperHospital):
+    """A hospital whose change of weights in round 2 is larger than the first plan holds."""
+
+    factor = 2.0**6
+    trained = 0
+
+    def change(self, number):
+        change = super().change(number)
+        return change * np.float32(self.factor) if number == 2 else change
+
+    def _answer(self, task):
+        change, manifest, plan = self.change(task.core.round), self.paper.bundle.manifest, task.core.plan
+        if task.core.purpose == "round" and plan is not None:
+            needed = tuple(
+                max(exponent, int(np.ceil(np.log2(np.abs(change[part]).max()))))
+                for (_, part), exponent in zip(manifest.slices(), plan.exponents, strict=True)
+            )
+            if needed != plan.exponents:
+                refusal = SiloRefusal(
+                    site=self.site, study_hash=task.study_hash, task_id=task.task_id, code="H-RANGE", exponents=needed
+                )
+                return seal("reply", refusal, self.paper.parties[self.site].key)
+        return super()._answer(task)

@@ -42,6 +42,7 @@ from wardround.messages.envelope import Array
 from wardround.messages.record import RoundRecord
 from wardround.messages.round import Purpose, TaskCore
 from wardround.study.bundle import Bundle
+from wardround.supervision.ground import require_space
 from wardround.weights.packing import Vector
 
 FOLDER = "journal"
@@ -77,6 +78,10 @@ class Journal(Protocol):
 
     def write(self, entry: AnyEntry) -> None:
         """Write a fact down; it is on disk when this returns."""
+        ...
+
+    def make_room(self, needed: int) -> None:
+        """See whether so many bytes can be written, before anything begins that needs them."""
         ...
 
     def spool(self, reply: str, change: Array) -> None:
@@ -130,6 +135,9 @@ class Unwritten:
 
     def write(self, entry: AnyEntry) -> None:
         """Write nothing."""
+
+    def make_room(self, needed: int) -> None:
+        """Need no room."""
 
     def spool(self, reply: str, change: Array) -> None:
         """Keep nothing."""
@@ -246,6 +254,15 @@ class DiskJournal:
         with _halting():
             self._chain.append(model_json(entry))
         self._index(entry)
+
+    def make_room(self, needed: int) -> None:
+        """See whether so many bytes can be written, and some besides, before anything begins that needs them.
+
+        Raises:
+            Halted: O-SPACE when there is not so much; nothing was begun.
+        """
+        with _halting():
+            require_space(self._folder, needed)
 
     def spool(self, reply: str, change: Array) -> None:
         """Keep the change of weights of a reply until its visit is closed; for the owner only.

@@ -33,6 +33,10 @@ AWAY_SECONDS = 5.0
 """How long to wait, doubled each time, before a visit is repeated that failed since a hospital was away: it may come back."""
 
 
+MODELS_BESIDE = 2
+"""Models that a round writes besides the changes of the hospitals: the stepped weights, and once more while it is renamed."""
+
+
 class Watcher(Protocol):
     """Somebody who looks on, such as a progress display."""
 
@@ -79,6 +83,7 @@ class Visits:
         self._evaluated: dict[tuple[str, Purpose], int] = {}
         self._excluded: dict[str, SiloCode | CentreCode] = {}
         self._present = bundle.roster.sites
+        self._first: SumPlan | None = None
         self.records: dict[str, int] = {}
 
     def make(self, core: TaskCore, encoding: Encoding | None) -> Closed:
@@ -90,7 +95,8 @@ class Visits:
         Raises:
             TooFew: C-FAILED with the shortfalls, when the last repeat failed too.
         """
-        rules, attempt, first = self._bundle.study.rounds, 0, core.plan
+        rules, attempt = self._bundle.study.rounds, 0
+        self._first = core.plan
         while True:
             closed = self._attempt(core, attempt, encoding)
             self._outcome.history.append(closed.record)
@@ -102,7 +108,7 @@ class Visits:
                 self._take_statistics(core, closed)
                 return closed
             self._caller.forget(core)
-            raised = self._raised(core, first, closed)
+            raised = self._raised(core, closed.visit)
             if raised is not None:
                 core, attempt = core.model_copy(update={"plan": raised}), 0
                 continue
@@ -141,6 +147,8 @@ class Visits:
         """Make a visit, or go on with one that was open when the conductor died."""
         rules, task_id = self._bundle.study, core.task_id()
         recorder = Recorder(self._bundle, self._journal, self._watcher, core, attempt)
+        models = len(expected) + MODELS_BESIDE if core.plan is not None else 0
+        self._journal.make_room(models * self._bundle.manifest.byte_count)
         if recalled is None:
             seconds = rules.rounds.deadline_seconds
             asked = tuple(expected)
@@ -166,22 +174,13 @@ class Visits:
         """Say why a visit does not count, if so; one whose plan can be raised to hold every change does not count yet."""
         counted = {site: admitted.reply.records for site, admitted in visit.admitted.items()}
         short = shortfall(self._bundle.study.silos, counted)
-        if core.plan is not None and raise_plan(core.plan, self._first_plan(core), _wanted(visit)) is not None:
-            return (*short, "C-RANGE")
-        return short
+        return short if self._raised(core, visit) is None else (*short, "C-RANGE")
 
-    def _first_plan(self, core: TaskCore) -> SumPlan:
-        """Give the plan that a round began with."""
-        if core.plan is None:
-            msg = "a visit without a plan was asked for its first one"
-            raise ValueError(msg)
-        known = [each.plan for each in self._journal.cores(core.purpose, core.round) if each.plan is not None]
-        return known[0] if known else core.plan
-
-    def _raised(self, core: TaskCore, first: SumPlan | None, closed: Closed) -> SumPlan | None:
-        if core.plan is None or first is None or "C-RANGE" not in closed.record.shortfall:
+    def _raised(self, core: TaskCore, visit: Visit) -> SumPlan | None:
+        """Give the plan that also holds the changes that did not fit, if there are such and the round's first plan allows it."""
+        if core.plan is None or self._first is None:
             return None
-        return raise_plan(core.plan, first, _wanted(closed.visit))
+        return raise_plan(core.plan, self._first, _wanted(visit))
 
     def _step(self, core: TaskCore, attempt: int, total: ExactSum) -> str:
         """Close the sum, take the step, and keep the new weights; gives their digest.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from lives import live
 from paper_hospitals import PaperHospital, conduct
-from paper_visits import BRIEF, in_round, refusing
+from paper_visits import BRIEF, Large, in_round, refusing
 from studies_on_paper import RECORDS, Paper, paper
 
 from coordinator.journal.journal import FILE, FOLDER, SPOOL, Halted, read_entries
@@ -210,3 +210,35 @@ def test_lost_weights_are_named(tmp_path):
     with pytest.raises(Halted) as halted:
         live(folder, STUDY, hospitals())
     assert halted.value.refused.codes == ("J-WEIGHTS",)
+
+
+def test_without_room_no_round_begins(tmp_path, monkeypatch):
+    """A disk without room for a round's changes halts the study before anybody is asked."""
+    asked = hospitals()
+    monkeypatch.setattr("wardround.supervision.ground.free_bytes", lambda _folder: 100)
+    with pytest.raises(Halted) as halted:
+        live(tmp_path, STUDY, asked)
+    assert halted.value.refused.codes == ("O-SPACE",)
+    assert {task.core.purpose for hospital in asked for task in hospital.tasks} <= {"statistics"}
+    monkeypatch.undo()
+    assert isinstance(live(tmp_path, STUDY, asked), Outcome)
+
+
+def test_raised_plans_are_remembered(tmp_path):
+    """A round whose plan was raised, killed at any act: the raised plan, the same bits, and no second raise."""
+
+    def large() -> list[PaperHospital]:
+        made = hospitals()
+        made[1] = Large(STUDY, "beta", RECORDS["beta"])
+        made[1].factor = 2.0**16
+        return made
+
+    reference = bits(conduct(STUDY, large()))
+    assert [record["raised"] for record in reference[5] if record["round"] == 2] == [0, 1]
+    for number in range(18, 40, 3):
+        folder, asked = tmp_path / f"{number}", large()
+        if isinstance(live(folder, STUDY, asked, number), Outcome):
+            break
+        outcome = live(folder, STUDY, asked)
+        assert isinstance(outcome, Outcome)
+        assert bits(outcome) == reference, number

@@ -1,16 +1,15 @@
 """Who must count for a round to count, how many rounds may fail, and what becomes of a change that is too large."""
 
-import numpy as np
 import pytest
 from paper_hospitals import PaperHospital, conduct
-from paper_visits import BRIEF, STUDY, codes, hospitals
+from paper_visits import BRIEF, STUDY, Large, codes, hospitals
 from studies_on_paper import RECORDS, paper
 
 from coordinator.rounds.policy import shortfall
 from wardround.messages.envelope import seal
 from wardround.messages.round import SiloRefusal
 from wardround.study.model import Silos
-from wardround.weights.fixed_point import HIGHEST_RAISE, MOST_RAISES, plan_sum
+from wardround.weights.fixed_point import HIGHEST_RAISE, MOST_RAISES, ExactSum, plan_sum
 from wardround.weights.packing import to_bytes
 
 
@@ -75,31 +74,6 @@ def test_nothing_but_failed_rounds_is_a_failed_study():
     assert [problem.code for problem in outcome.problems] == ["C-FAILED"]
 
 
-class Large(PaperHospital):
-    """A hospital whose change of weights in round 2 is larger than the first plan holds."""
-
-    factor = 2.0**6
-    trained = 0
-
-    def change(self, number):
-        change = super().change(number)
-        return change * np.float32(self.factor) if number == 2 else change
-
-    def _answer(self, task):
-        change, manifest, plan = self.change(task.core.round), self.paper.bundle.manifest, task.core.plan
-        if task.core.purpose == "round" and plan is not None:
-            needed = tuple(
-                max(exponent, int(np.ceil(np.log2(np.abs(change[part]).max()))))
-                for (_, part), exponent in zip(manifest.slices(), plan.exponents, strict=True)
-            )
-            if needed != plan.exponents:
-                refusal = SiloRefusal(
-                    site=self.site, study_hash=task.study_hash, task_id=task.task_id, code="H-RANGE", exponents=needed
-                )
-                return seal("reply", refusal, self.paper.parties[self.site].key)
-        return super()._answer(task)
-
-
 def large(factor: float) -> list[PaperHospital]:
     asked: list[PaperHospital] = [
         (Large if site == "beta" else PaperHospital)(STUDY, site, RECORDS[site]) for site in STUDY.parties
@@ -129,8 +103,6 @@ def test_a_change_that_is_too_large_raises_the_plan():
 
 def _after(weights, outcome, number):
     """Rebuild the weights after a round from the hospitals' changes."""
-    from wardround.weights.fixed_point import ExactSum
-
     for each in range(1, number + 1):
         total = ExactSum(STUDY.bundle.manifest, plan_sum(weights, STUDY.bundle.manifest, 225))
         for hospital in large(2.0**16):
