@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coordinator.journal.journal import DiskJournal, Halted
-from coordinator.release.release import write_release
+from coordinator.release.release import check_release, write_release
 from coordinator.rounds.admission import Admitted, Decision
 from coordinator.rounds.conductor import Conductor
 from coordinator.rounds.grid import Grid, Outgoing
@@ -86,7 +86,8 @@ class StateKeeper:
     def _update(self, changes: Mapping[str, object], *, at_once: bool = False) -> None:
         self.state = self.state.model_copy(update=dict(changes))
         if at_once or time.monotonic() - self._written > STATE_SECONDS:
-            self._folder.write(self.state)
+            with suppress(Refused):  # it only shows: what counts is in the journal
+                self._folder.write(self.state)
             self._written = time.monotonic()
 
 
@@ -128,7 +129,7 @@ class Scheduler:
 
     def tick(self) -> None:
         """Go on with what a conductor before this one left open; else offer, listen for a moment, and conduct what is ready."""
-        known = [(folder, state) for folder in folders(self._centre) if (state := folder.read()) is not None]
+        known = [(folder, state) for folder in folders(self._centre) if (state := folder.read_or_restore()) is not None]
         now = time.monotonic()
         running = [(folder, state) for folder, state in known if state.phase == "running"]
         interrupted = [each for each in running if self._halted.get(each[1].study_hash, 0.0) <= now]
@@ -145,7 +146,10 @@ class Scheduler:
         for folder, _ in waiting:
             fresh = folder.read()
             if fresh is not None and all(silo.offer in FINAL for silo in fresh.silos):
-                self._begin(folder, fresh)
+                try:
+                    self._begin(folder, fresh)
+                except Refused as error:  # its state cannot be written now; it stays submitted
+                    log.error("%s cannot begin: %s", fresh.name, error)  # noqa: TRY400  (a coded error, not a trace)
                 return
 
     def _offer(self, folder: StudyFolder, state: StudyState) -> None:
@@ -197,7 +201,8 @@ class Scheduler:
                 silo.model_copy(update={"offer": offer, "activity": offer}) if silo.site == site else silo for silo in state.silos
             )
             if silos != state.silos:
-                folder.write(state.model_copy(update={"silos": silos}))
+                with suppress(Refused):  # it is asked again
+                    folder.write(state.model_copy(update={"silos": silos}))
 
     def _begin(self, folder: StudyFolder, state: StudyState) -> None:
         """Begin a study that every hospital has decided about."""
@@ -219,7 +224,9 @@ class Scheduler:
             with closing(DiskJournal(folder.path, bundle)) as journal:
                 outcome = Conductor(bundle, self._key, self._grid(bundle), keeper, journal).run()
             release = release_folder(self._centre, bundle)
-            if not release.exists():  # whole, if it is there: written in a life before this one
+            if release.exists():  # whole, if it is there: written in a life before this one
+                check_release(release, outcome)
+            else:
                 write_release(release, bundle, outcome)
             folder.write(ended(keeper.state, outcome, release))
         except Halted as halted:
@@ -249,7 +256,8 @@ class Scheduler:
 
 def _fail(folder: StudyFolder, state: StudyState, error: Refused) -> None:
     problems = tuple(str(problem) for problem in error.problems)
-    folder.write(state.model_copy(update={"phase": "failed", "summary": "failed", "problems": problems}))
+    with suppress(Refused):  # it is found again
+        folder.write(state.model_copy(update={"phase": "failed", "summary": "failed", "problems": problems}))
 
 
 def _declined(state: StudyState) -> Problem:

@@ -17,7 +17,7 @@ from coordinator.identity import enrolled, load_centre, load_centre_file
 from coordinator.studies import HASH_SHOWN, OPEN, StudyState, folders
 from coordinator.studies import submit as submit_study
 from wardround.canonical import model_json
-from wardround.console import format_option, print_json, say, terminal, warn
+from wardround.console import format_option, print_json, print_problems, say, terminal, warn
 from wardround.directory import check_format
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, EXIT_PARTIAL, Problem, raise_all, refuse
 from wardround.identity.address import split_address
@@ -134,9 +134,27 @@ def status(folder: Path, form: str) -> int:
         for state in states:
             terminal().print(_view(state))
     phases = {state.phase for state in states}
-    if not whole or "failed" in phases:
+    unread = _unread(folder)
+    print_problems(unread)
+    waiting = any(state.problems for state in states if state.phase in OPEN)
+    if not whole or "failed" in phases or unread or waiting:
         return EXIT_NOT_IN_ORDER
     return EXIT_PARTIAL if "partial" in phases else EXIT_DONE
+
+
+def _unread(folder: Path) -> list[Problem]:
+    """Say which studies are there whose state cannot be read: none is left out in silence."""
+    return [
+        Problem(
+            "O-STATE",
+            f"study {each.path.name[:HASH_SHOWN]}",
+            "Every study has a state that can be read",
+            "the file is missing, damaged or of another version",
+            "start the centre: it makes the state anew from the study's bundle and journal",
+        )
+        for each in folders(folder)
+        if each.read() is None
+    ]
 
 
 def _states(folder: Path) -> list[StudyState]:
@@ -160,8 +178,9 @@ def watch(folder: Path, *, until_done: bool) -> int:
             if until_done and not any(state.phase in OPEN for state in states):
                 break
             time.sleep(1 / FRAMES_PER_SECOND)
-    phases = {state.phase for state in states}
-    if "failed" in phases:
+    phases, unread = {state.phase for state in states}, _unread(folder)
+    print_problems(unread)
+    if "failed" in phases or unread:
         return EXIT_NOT_IN_ORDER
     return EXIT_PARTIAL if "partial" in phases else EXIT_DONE
 

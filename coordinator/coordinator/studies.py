@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from coordinator.rounds.outcome import Outcome
 from wardround.canonical import canonical_bytes, model_json
-from wardround.errors import refuse
-from wardround.files import write_atomic
+from wardround.errors import Refused, refuse
+from wardround.files import new_private_folder, write_atomic
 from wardround.messages.offer import OfferState
 from wardround.messages.round import Purpose
 from wardround.metrics.pooled import Metrics
@@ -24,6 +24,7 @@ STUDIES = "studies"
 RELEASES = "releases"
 BUNDLE = f"bundle{SUFFIX}"
 STATE = "state.json"
+JOURNAL = "journal"
 HASH_SHOWN = 12
 
 Phase: TypeAlias = Literal["submitted", "running", "complete", "partial", "failed"]
@@ -79,6 +80,20 @@ class StudyFolder:
         except (OSError, ValidationError):
             return None
 
+    def read_or_restore(self) -> StudyState | None:
+        """Read its state; one that cannot be read is made anew from the bundle. None when that cannot be read either."""
+        state = self.read()
+        if state is not None:
+            return state
+        try:
+            made = _submitted(self.bundle())
+            begun = (self.path / JOURNAL).is_dir()
+            restored = made.model_copy(update={"phase": "running"}) if begun else made
+            self.write(restored)
+        except Refused:
+            return None
+        return restored
+
     def write(self, state: StudyState) -> None:
         """Write its state whole, with the time."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -101,29 +116,40 @@ def submit(centre: Path, bundle: Bundle) -> StudyFolder:
     """
     folder = StudyFolder(centre / STUDIES / bundle.study_hash)
     if folder.path.exists():
-        raise refuse(
-            "O-EXISTS",
-            f"study {bundle.study_hash[:HASH_SHOWN]}",
-            "A study is conducted once",
-            "exactly this study was submitted before",
-            "see: wardround coordinator status; to conduct it anew, build it with another version",
-        )
-    folder.path.mkdir(parents=True)
-    study = bundle.study
-    folder.write(
-        StudyState(
-            study_hash=bundle.study_hash,
-            name=study.name,
-            version=study.version,
-            title=study.title,
-            phase="submitted",
-            maximum=study.rounds.maximum,
-            silos=tuple(SiloState(site=site) for site in bundle.roster.sites),
-            updated_at="",
-        )
-    )
-    write_atomic(folder.path / BUNDLE, bundle_bytes(bundle))
+        raise _submitted_before(bundle)
+    try:
+        with new_private_folder(folder.path) as beside:
+            StudyFolder(beside).write(_submitted(bundle))
+            write_atomic(beside / BUNDLE, bundle_bytes(bundle))
+    except FileExistsError:
+        raise _submitted_before(bundle) from None
+    folder.path.chmod(0o755)
     return folder
+
+
+def _submitted_before(bundle: Bundle) -> Refused:
+    return refuse(
+        "O-EXISTS",
+        f"study {bundle.study_hash[:HASH_SHOWN]}",
+        "A study is conducted once",
+        "exactly this study was submitted before",
+        "see: wardround coordinator status; to conduct it anew, build it with another version",
+    )
+
+
+def _submitted(bundle: Bundle) -> StudyState:
+    """Give the state of a study that was just submitted."""
+    study = bundle.study
+    return StudyState(
+        study_hash=bundle.study_hash,
+        name=study.name,
+        version=study.version,
+        title=study.title,
+        phase="submitted",
+        maximum=study.rounds.maximum,
+        silos=tuple(SiloState(site=site) for site in bundle.roster.sites),
+        updated_at="",
+    )
 
 
 def release_folder(centre: Path, bundle: Bundle) -> Path:

@@ -42,21 +42,32 @@ class Chain:
         """Open or begin a chain, verify it whole and drop a torn last line.
 
         Raises:
-            Refused: L-BROKEN naming the first line that does not hold; L-BUSY when another process writes the chain.
+            Refused: L-BROKEN naming the first line that does not hold; L-BUSY when another process writes the chain; O-WRITE
+                when the file cannot be opened or written.
         """
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._length, self._head, self._size = 0, GENESIS, 0
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        self._file = -1
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
             self._lock()
             for link, end in _read(path):
                 self._length, self._head, self._size = link.sequence + 1, link.hash, end
-        except Refused:
-            os.close(self._file)
+            os.ftruncate(self._file, self._size)
+            sync_folder(path.parent)  # the file's own name must survive a power cut too
+        except OSError as error:
+            self.close()
+            raise refuse(
+                "O-WRITE",
+                path.name,
+                "A journal or ledger can be opened and written",
+                f"it cannot ({type(error).__name__})",
+                "check the folder's rights, whether its disk is read-only, and the free space",
+            ) from None
+        except BaseException:
+            self.close()
             raise
-        os.ftruncate(self._file, self._size)
-        sync_folder(path.parent)  # the file's own name must survive a power cut too
 
     def _lock(self) -> None:
         """Take the file for this process alone; the lock goes with the process, however it ends."""

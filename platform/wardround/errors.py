@@ -173,6 +173,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "V-CHILD": CatalogueEntry("a process did not start or stop"),
     "V-FORMAT": CatalogueEntry("the directory is of a format that this version cannot read"),
     # Files we write, and everything else
+    "O-STATE": _checked("a study's state cannot be read"),
     "O-EXISTS": CatalogueEntry("the output exists already"),
     "O-WRITE": CatalogueEntry("an output cannot be written"),
     "O-SPACE": CatalogueEntry("too little space is left on the disk"),

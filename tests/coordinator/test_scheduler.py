@@ -13,7 +13,7 @@ from coordinator import scheduler as module
 from coordinator.journal.journal import DiskJournal, read_entries
 from coordinator.rounds.grid import Incoming
 from coordinator.scheduler import Scheduler, StateKeeper
-from coordinator.studies import StudyState, folders, release_folder, submit
+from coordinator.studies import StudyFolder, StudyState, folders, release_folder, submit
 from wardround.chain import Chain
 from wardround.errors import Refused, refuse
 from wardround.messages.envelope import Envelope, bodies_hold, read, seal, signed_by
@@ -267,3 +267,66 @@ def test_the_state_shows_how_far_a_hospital_is(tmp_path):
     keeper.working("beta", 3, 10, 27)
     shown = {silo.site: silo.activity for silo in state_of(tmp_path).silos}
     assert shown["beta"] == "epoch 3 of 10, 27 %"
+
+
+def test_a_state_that_cannot_be_written_fails_no_study(tmp_path, monkeypatch):
+    """The state only shows. While it cannot be written the study goes on, and its end is written when there is room."""
+    monkeypatch.setattr(module, "HALTED_SECONDS", 0.05)
+    study = paper()
+    invited = [Invited(study, site, RECORDS[site], has=True) for site in SITES]
+    scheduler = centre_of(study, tmp_path, invited)
+    honest, room = StudyFolder.write, [True]
+
+    def write(folder, state):
+        if not room[0]:
+            raise refuse("O-WRITE", "state.json", "It is written", "the disk is full", "free space")
+        honest(folder, state)
+        room[0] = state.phase != "running"
+
+    monkeypatch.setattr(StudyFolder, "write", write)
+    for _ in range(8):
+        scheduler.tick()
+    room[0] = True
+    monkeypatch.setattr(StudyFolder, "write", honest)
+    state = ticks(scheduler, tmp_path, lambda state: state.phase != "running")
+    assert state.phase == "complete"
+    assert (tmp_path / str(state.release) / "model.safetensors").exists()
+
+
+def test_a_release_of_another_end_is_not_taken_for_ones_own(tmp_path, monkeypatch):
+    """A release that is there and says another status halts the study: no state says complete over a release without a model."""
+    study = paper()
+    invited = [Invited(study, site, RECORDS[site], has=True) for site in SITES]
+    release = release_folder(tmp_path, study.bundle)
+    release.mkdir(parents=True)
+    (release / "history.json").write_text('{"status": "failed"}')
+    scheduler = centre_of(study, tmp_path, invited)
+    state = ticks(scheduler, tmp_path, lambda state: bool(state.problems))
+    assert state.phase == "running"
+    assert "O-EXISTS" in state.problems[0]
+
+
+def test_a_lost_state_is_made_anew(tmp_path):
+    """A state that cannot be read is made from bundle and journal; the study goes on where it was."""
+    study = paper()
+    invited = [Invited(study, site, RECORDS[site], has=True) for site in SITES]
+    scheduler = centre_of(study, tmp_path, invited)
+    (folder,) = folders(tmp_path)
+    (folder.path / "state.json").write_text("damaged")
+    assert ticks(scheduler, tmp_path, lambda state: state.phase not in ("submitted", "running")).phase == "complete"
+
+
+def test_a_submission_is_whole_or_not_there(tmp_path, monkeypatch):
+    """Killed before the bundle is written: nothing is there, and the study can be submitted."""
+    study = paper()
+
+    def dying(*_arguments, **_more):
+        raise Death
+
+    monkeypatch.setattr("coordinator.studies.bundle_bytes", dying)
+    with pytest.raises(Death):
+        submit(tmp_path, study.bundle)
+    monkeypatch.undo()
+    assert list(folders(tmp_path)) == []
+    submit(tmp_path, study.bundle)
+    assert len(list(folders(tmp_path))) == 1

@@ -18,7 +18,7 @@ from flwr.proto.message_pb2 import Message, Metadata, ObjectTree
 
 from coordinator.rounds.grid import Incoming, Outgoing
 from wardround.messages.envelope import Envelope
-from wardround.transport.channel import Rejected, RuntimeChannel
+from wardround.transport.channel import Rejected, RuntimeChannel, TransportFault
 from wardround.transport.pace import Pace
 from wardround.transport.parcel import LARGEST_BYTES, Malformed, Packer, Steps, announcement, unpack
 
@@ -130,6 +130,8 @@ class FlowerGrid:
         if end is None:
             return
         if message.HasField("error"):
+            with suppress(TransportFault):  # else the SuperLink keeps what the hospital never fetched, for as long as it runs
+                self._channel.confirm(self._run_id, message_id)
             if time.monotonic() < end:  # after its time, Flower only says that the message is gone
                 self._arrived[message_id] = Incoming(message_id, None)
             return
@@ -153,6 +155,8 @@ class FlowerGrid:
                 self._end(message_id, None)
             except Malformed:
                 self._end(message_id, _garbage())
+            except OSError:  # there is no room to put the parts together: as if it had broken off
+                self._end(message_id, None)
             except StopIteration as done:
                 self._end(message_id, done.value)
             moved += 1

@@ -11,7 +11,7 @@ is closed is not done again, what was admitted is not asked for again; the rest 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -49,6 +49,8 @@ FOLDER = "journal"
 FILE = "journal.jsonl"
 WEIGHTS = "weights"
 SPOOL = "spool"
+SPARE_BYTES = 64 * 2**20
+"""What a disk has free besides what a visit writes: journal, state and logs go on."""
 
 
 @dataclass
@@ -178,7 +180,7 @@ class DiskJournal:
         self._ended: StudyEnded | None = None
         try:
             self._load(bundle)
-        except Refused:
+        except BaseException:  # the file and its lock are this object's alone
             self._chain.close()
             raise
 
@@ -252,6 +254,14 @@ class DiskJournal:
             Halted: when the disk does not take it; nothing is half-written.
         """
         with _halting():
+            if self._ended is not None:
+                raise refuse(
+                    "J-STUDY",
+                    f"{FOLDER}/{FILE}",
+                    "A study that has ended is not conducted any further",
+                    f"it ended as {self._ended.status}, and now something else would follow from the same journal",
+                    "keep the study's folder as it is, and report it: this is a fault of Wardround",
+                )
             self._chain.append(model_json(entry))
         self._index(entry)
 
@@ -262,7 +272,7 @@ class DiskJournal:
             Halted: O-SPACE when there is not so much; nothing was begun.
         """
         with _halting():
-            require_space(self._folder, needed)
+            require_space(self._folder, needed + SPARE_BYTES)
 
     def spool(self, reply: str, change: Array) -> None:
         """Keep the change of weights of a reply until its visit is closed; for the owner only.
@@ -292,7 +302,8 @@ class DiskJournal:
     def clear_spool(self) -> None:
         """Drop all changes of weights."""
         for path in (self._folder / SPOOL).glob("*"):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # another time
+                path.unlink()
 
     def _spooled(self, reply: str) -> Path:
         return self._folder / SPOOL / f"{reply}.change"

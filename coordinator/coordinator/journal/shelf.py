@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from wardround.canonical import sha256
-from wardround.errors import refuse
+from wardround.errors import Refused, refuse
 from wardround.files import write_atomic
 from wardround.weights.packing import WIRE, Vector, as_wire
 
@@ -69,7 +70,7 @@ class DiskShelf:
         """
         data = as_wire(weights)
         digest = sha256(data)
-        if not self._path(digest).exists():
+        if not self._holds(digest):
             write_atomic(self._path(digest), data, mode=0o600)
         return digest
 
@@ -95,10 +96,19 @@ class DiskShelf:
         return weights
 
     def keep_only(self, digests: Collection[str]) -> None:
-        """Drop all others; what cannot be dropped now is dropped another time."""
-        for path in self._folder.glob(f"*{SUFFIX}"):
-            if path.name.removesuffix(SUFFIX) not in digests:
-                path.unlink(missing_ok=True)
+        """Drop all others, and what a write left that was killed; what cannot be dropped now is dropped another time."""
+        wanted = {f"{digest}{SUFFIX}" for digest in digests}
+        for path in self._folder.glob("*"):
+            if path.name not in wanted:
+                with suppress(OSError):
+                    path.unlink()
+
+    def _holds(self, digest: str) -> bool:
+        try:
+            self.get(digest)
+        except Refused:
+            return False
+        return True
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}{SUFFIX}"

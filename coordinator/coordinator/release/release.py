@@ -123,6 +123,26 @@ def write_release(folder: Path, bundle: Bundle, outcome: Outcome, *, comparison:
         raise _unwritable(folder, error) from None
 
 
+def check_release(folder: Path, outcome: Outcome) -> None:
+    """See whether a release that is there is the one of this outcome.
+
+    Raises:
+        Refused: O-EXISTS when it says another status, or nothing that can be read.
+    """
+    try:
+        status = json.loads((folder / "history.json").read_text())["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        status = None
+    if status != outcome.status:
+        raise refuse(
+            "O-EXISTS",
+            folder.name,
+            "A study has one release",
+            f"there is one that is not {outcome.status}, as the study's journal says",
+            "move that folder away: the release is then written from the journal",
+        )
+
+
 def _unwritable(folder: Path, error: OSError) -> Refused:
     return refuse(
         "O-WRITE",

@@ -8,7 +8,7 @@ torch: it only adds numbers. With a journal on disk it goes on where another con
 from __future__ import annotations
 
 from coordinator.journal.entries import StudyEnded
-from coordinator.journal.journal import Journal, Unwritten
+from coordinator.journal.journal import Halted, Journal, Unwritten
 from coordinator.rounds.grid import Grid
 from coordinator.rounds.normalisation import make_encoding
 from coordinator.rounds.outcome import Outcome
@@ -21,6 +21,9 @@ from wardround.messages.round import Purpose, StatisticsResult, TaskCore
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.weights.fixed_point import RECORD_LIMIT, SumPlan, plan_sum
+
+OUR_CODES = "C-"
+"""What a study itself can end with; every other code is of the centre's disk and files."""
 
 
 class Conductor:
@@ -59,6 +62,8 @@ class Conductor:
             self._test(encoding, best)
             outcome.last, outcome.best = self._journal.load(last), self._journal.load(best)
         except Refused as error:
+            if not all(code.startswith(OUR_CODES) for code in error.codes):
+                raise Halted(error) from None  # the disk, or a file: nothing that the study decided
             outcome.fail(error.problems)
         else:
             outcome.succeed()
@@ -144,7 +149,7 @@ class Conductor:
             core = self._core("test", self._outcome.best_round, best, encoding)
             try:
                 self._outcome.test = self._visits.make(core, encoding).record
-            except Refused as error:  # the model is there, its test figures are not: partial, and it says so
+            except TooFew as error:  # the model is there, its test figures are not: partial, and it says so
                 self._outcome.problems = error.problems
 
     def _core(self, purpose: Purpose, number: int, weights: str, encoding: Encoding, plan: SumPlan | None = None) -> TaskCore:

@@ -18,6 +18,9 @@ from wardround.messages.round import ANSWER, Reply, SiloRefusal, TaskCore
 from wardround.study.bundle import Bundle
 from wardround.weights.fixed_point import ExactSum
 
+UNREAD = "0" * 128
+"""In the place of a signature that does not hold."""
+
 
 class Listener(Protocol):
     """Who is told of answers once they are written down."""
@@ -50,13 +53,15 @@ class Recorder:
         if decision is None:
             msg = "silence was recorded as an answer"
             raise Broken(msg)
+        # what was not read and found to be signed is kept as a digest: it may be anything, of any size
+        read = isinstance(decision, Admitted) or decision.refusal is not None
         heard = {
             "task_id": self._task_id,
             "attempt": self._attempt,
             "site": site,
             "reply": decision.digest,
-            "message": heard_text(envelope.message),
-            "signature": envelope.signature if len(envelope.signature) == len("0" * 128) else "0" * 128,
+            "message": heard_text(envelope.message) if read else "",
+            "signature": envelope.signature if read else UNREAD,
             "seconds": answered.seconds or 0.0,
             "bytes_down": answered.bytes_down,
             "bytes_up": answered.bytes_up,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ from wardround.messages.envelope import Array, Envelope, digests, seal
 from wardround.messages.round import Collect, Receipt, Task, TaskCore, Withdraw
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
+
+log = logging.getLogger("conductor")
 
 LONGEST_WAIT_SECONDS = 1.0
 """How long one pull may wait, so that the deadline is looked at often enough."""
@@ -209,7 +212,7 @@ class Caller:
                 opened.visit.answers[sent.site] = Answered(None, seconds, sent.bytes_down, sent.bytes_up)
             return
         sent = replace(sent, bytes_up=sent.bytes_up + incoming.envelope.byte_count, away=None)
-        decision = admit(incoming.envelope, sent.expected, self._bundle)
+        decision = _judge(incoming.envelope, sent.expected, self._bundle)
         if isinstance(decision, StillWorking):
             opened.onlooker.working(sent.site, decision.epoch, decision.epochs, decision.percent)
             opened.due.append((time.monotonic() + COLLECT_PAUSE_SECONDS, replace(sent, working=True)))
@@ -228,21 +231,23 @@ class Caller:
         """Say whether a hospital that cannot be reached is waited for; then its task is sent again."""
         now = time.monotonic()
         away = now if sent.away is None else sent.away
-        if sent.site not in opened.awaited or now - away > COMEBACK_SECONDS:
+        here = sent.site in opened.awaited or sent.bytes_up > 0  # it has answered in this visit
+        if not here or now - away > COMEBACK_SECONDS:
             return False
         opened.due.append((now + RESEND_SECONDS, replace(sent, working=False, away=away)))
         return True
 
     def _take_stale(self, stale: _Sent, envelope: Envelope | None, opened: _Open) -> None:
         """Deal with an answer to an earlier visit: a late reply is refused, work still under way is withdrawn."""
-        decision = None if envelope is None else admit(envelope, stale.expected, self._bundle)
+        decision = None if envelope is None else _judge(envelope, stale.expected, self._bundle)
         if isinstance(decision, StillWorking):
             if stale.expected.core != opened.core:
                 self._withdraw(stale)
-        elif envelope is not None and not (isinstance(decision, NotAdmitted) and decision.code == "H-WITHDRAWN"):
+        elif envelope is not None and not (isinstance(decision, NotAdmitted) and decision.refusal is not None):
             opened.visit.late.add(stale.site)
             opened.onlooker.late(stale.site, stale.expected.core.task_id(), envelope)
-            self._note_receipt(stale, NotAdmitted("R-LATE", sha256(envelope.message)))
+            if stale.expected.core != opened.core:  # else it is asked for again, and its receipt is still to come
+                self._note_receipt(stale, NotAdmitted("R-LATE", sha256(envelope.message)))
 
     def _collect(self, opened: _Open) -> None:
         """Ask those whose pause is over: after the task that they work at, or with the task itself once more."""
@@ -293,3 +298,12 @@ class Caller:
         """Forget the receipts of a failed attempt: its replies did not count after all, and will be asked for again."""
         task_id = core.task_id()
         self._receipts = {site: receipt for site, receipt in self._receipts.items() if receipt.task_id != task_id}
+
+
+def _judge(envelope: Envelope, expected: Expectation, bundle: Bundle) -> Decision | StillWorking:
+    """Admit or refuse an answer; one that nobody thought of is refused, and stops no conductor."""
+    try:
+        return admit(envelope, expected, bundle)
+    except Exception:
+        log.exception("an answer of %s could not be judged", expected.member.site)
+        return NotAdmitted("R-PROTOCOL", sha256(envelope.message))

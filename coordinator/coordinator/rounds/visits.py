@@ -94,6 +94,7 @@ class Visits:
 
         Raises:
             TooFew: C-FAILED with the shortfalls, when the last repeat failed too.
+            Refused: C-FAILED when the step leads beyond what float32 can hold.
         """
         rules, attempt = self._bundle.study.rounds, 0
         self._first = core.plan
@@ -108,6 +109,9 @@ class Visits:
                 self._take_statistics(core, closed)
                 return closed
             self._caller.forget(core)
+            if "C-FAILED" in closed.record.shortfall:
+                self._caller.dismiss(core)
+                raise _diverged(self._bundle, core.round)
             raised = self._raised(core, closed.visit)
             if raised is not None:
                 core, attempt = core.model_copy(update={"plan": raised}), 0
@@ -115,7 +119,7 @@ class Visits:
             attempt += 1
             if attempt > rules.retries:
                 break
-            if closed.visit.away:
+            if closed.live and closed.visit.away:
                 time.sleep(max(0.0, min(AWAY_SECONDS * 2 ** (attempt - 1), rules.deadline_seconds - closed.visit.seconds)))
         self._caller.dismiss(core)
         raise TooFew([_too_few(self._bundle, closed.record)])
@@ -156,15 +160,17 @@ class Visits:
         else:
             self._journal.write(VisitResumed(task_id=task_id, attempt=attempt))
         self._watcher.opened(core.purpose, core.round, attempt, tuple(expected))
+        awaited = self._present if recalled is None else tuple(expected)  # a new SuperLink: everybody signs in anew
         known = {} if recalled is None else recorder.take_up(recalled, expected)
         self._caller.recall(core, known, expected)
         weights = None if core.weights is None else self._journal.load(core.weights)
         buffer = None if weights is None else as_wire(weights)
-        visit = self._caller.visit(core, expected, buffer, encoding, attempt, recorder, known, self._present)
+        visit = self._caller.visit(core, expected, buffer, encoding, attempt, recorder, known, awaited)
         missing = self._missing(core, visit)
         stepped = None
         if recorder.total is not None and core.weights is not None and not missing:
             stepped = self._step(core, attempt, recorder.total)
+            missing = () if stepped is not None else ("C-FAILED",)
         record = describe(core, attempt, visit, rules.silos, missing, stepped, self._not_asked(core))
         self._journal.write(VisitClosed(task_id=task_id, attempt=attempt, record=record))
         self._journal.clear_spool()
@@ -182,17 +188,11 @@ class Visits:
             return None
         return raise_plan(core.plan, self._first, _wanted(visit))
 
-    def _step(self, core: TaskCore, attempt: int, total: ExactSum) -> str:
-        """Close the sum, take the step, and keep the new weights; gives their digest.
-
-        Raises:
-            Refused: C-FAILED when the step leads beyond what float32 can hold.
-        """
+    def _step(self, core: TaskCore, attempt: int, total: ExactSum) -> str | None:
+        """Close the sum, take the step, and keep the new weights; gives their digest, or None where float32 cannot hold them."""
         self._journal.write(SumClosed(task_id=core.task_id(), attempt=attempt, records=total.records, sum=total.digest()))
         stepped = total.step(self._journal.load(core.weights or ""))
-        if not np.isfinite(stepped).all():
-            raise _diverged(self._bundle, core.round)
-        return self._journal.keep(stepped)
+        return self._journal.keep(stepped) if np.isfinite(stepped).all() else None
 
     def _not_asked(self, core: TaskCore) -> Mapping[str, SiloCode | CentreCode]:
         return {} if core.purpose == "statistics" else self._excluded

@@ -10,7 +10,7 @@ from wardround.messages.round import CentreCode, Purpose, SiloCode
 from wardround.metrics.pooled import Metrics
 from wardround.values import Count, Fraction, Sha256, Slug, Value
 
-ShortfallCode: TypeAlias = Literal["C-QUORUM", "C-REQUIRED", "C-SHARE", "C-RANGE", "C-STATISTICS"]
+ShortfallCode: TypeAlias = Literal["C-QUORUM", "C-REQUIRED", "C-SHARE", "C-RANGE", "C-FAILED", "C-STATISTICS"]
 Seconds: TypeAlias = Annotated[float, Field(ge=0)]
 EvaluationStatus: TypeAlias = Literal["shown", "withheld", "not used", "none"]
 

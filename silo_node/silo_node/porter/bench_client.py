@@ -75,6 +75,8 @@ class BenchClient:
             self._drop()
             return self._died(care)
         if isinstance(outcome, Busy):
+            if (outcome.epoch, outcome.percent) > (care.last.epoch, care.last.percent):
+                care.deaths = 0  # it got on: whatever killed the last one, it is not this work
             care.last, care.silent_since = outcome, None
         else:
             self._care = None

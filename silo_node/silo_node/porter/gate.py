@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Bytes that may leave; made by the gate alone."""
+    """Bytes that may leave; made by the gate alone. ``result``: they are a result, not a refusal or news."""
 
     envelope: Envelope
+    result: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Gate:
             bodies=digests(arrays),
         )
         envelope = seal("reply", reply, self._key, arrays)
-        return Release(encrypted_for(envelope, approved.bundle.roster.coordinator.encryption_key))
+        return Release(encrypted_for(envelope, approved.bundle.roster.coordinator.encryption_key), result=True)
 
     def refuse(self, outcome: NotDone, study_hash: str | None, task_id: str | None) -> Release:
         """Let a refusal out: a code, and the outgoing data report if the records are why."""

@@ -33,19 +33,18 @@ class Ledger:
                 self._remember(link.entry)
 
     def _remember(self, entry: dict[str, Json]) -> None:
-        approval = str(entry["approval"])
-        self._releases.setdefault(approval, set()).add(_content(entry))
+        self._releases.setdefault(str(entry["approval"]), set()).add(_content(entry))
         if entry["purpose"] == "test":
-            self._tests[approval] = str(entry["task"])
+            self._tests[str(entry["study"])] = str(entry["task"])
 
     def allows(self, entry: dict[str, Json], most: int) -> bool:
         """Say whether a result may leave, if ``most`` may under its approval; the same bytes again are the same result."""
         known = self._releases.get(str(entry["approval"]), set())
         return _content(entry) in known or len(known) < most
 
-    def test_task(self, approval: str) -> str | None:
-        """Give the task for which the test records were read under an approval, over every restart."""
-        return self._tests.get(approval)
+    def test_task(self, study_hash: str) -> str | None:
+        """Give the task for which a study's test records were read, over every restart and approval."""
+        return self._tests.get(study_hash)
 
     @property
     def head(self) -> str:

@@ -31,11 +31,14 @@ REPLY = "reply"
 Order: TypeAlias = tuple[int, int, int, int]
 """A task's place: purpose, round, how often its plan was raised, attempt."""
 NONE: Order = (-1, 0, 0, 0)
+TEST = 3
+"""The place of the purpose ``test``, the last one."""
 
 
 class _TaskBegun(Value):
     event: Literal["task"] = "task"
     task: Sha256
+    work: Sha256
     order: tuple[Count, Count, Count, Count]
 
 
@@ -71,9 +74,11 @@ class Known:
         encoding: the study's encoding, once a task has named one.
         reply: the last reply, as it was sent.
         begun: the place of the last task that was begun; it may be done, dropped or still under way.
-        begun_task: that task, unless it was dropped.
+        begun_task: that task, unless it was answered or dropped; ``begun_work``: what it asks to be done.
+        test_task: the task for which the test records were read first; no other is ever begun.
         tasks: the tasks that were answered.
-        receipted: the last reply for which a receipt was written down.
+        receipted: the last receipt that was written down.
+        message: the digest of the last reply's signed message, which a receipt for it names.
     """
 
     last: Order = NONE
@@ -82,8 +87,11 @@ class Known:
     reply: Envelope | None = None
     begun: Order = NONE
     begun_task: str = ""
+    begun_work: str = ""
+    test_task: str | None = None
     tasks: set[str] = field(default_factory=set)
-    receipted: str = ""
+    receipted: Receipt | None = None
+    message: str = ""
 
 
 class StudyMemory:
@@ -102,14 +110,17 @@ class StudyMemory:
         if folder is not None:
             self._folder = folder / JOURNAL / study_hash
             self._chain = Chain(self._folder / FILE)
-            self._load(self._chain)
+            try:
+                self._load()
+            except BaseException:
+                self._chain.close()
+                raise
 
-    def _load(self, chain: Chain) -> None:
+    def _load(self) -> None:
         for link in read_chain(self._folder / FILE):
             try:
                 self._take(_ENTRY.validate_json(canonical_bytes(link.entry)))
             except ValidationError:
-                chain.close()
                 raise refuse(
                     "J-FORMAT",
                     f"{JOURNAL}/{FILE}, line {link.sequence + 1}",
@@ -131,26 +142,29 @@ class StudyMemory:
         known = self.known
         match entry:
             case _TaskBegun():
-                known.begun, known.begun_task = entry.order, entry.task
+                known.begun, known.begun_task, known.begun_work = entry.order, entry.task, entry.work
+                if entry.order[0] == TEST and known.test_task is None:
+                    known.test_task = entry.task
             case _ReplyReady():
                 known.last, known.task_id = entry.order, entry.task
                 known.encoding = entry.encoding or known.encoding
                 known.tasks.add(entry.task)
-                self._stored = entry.stored
+                known.begun_task = ""
+                known.message, self._stored = entry.reply, entry.stored
             case _TaskDropped():
                 known.begun_task = ""
             case _ReceiptTaken():
-                known.receipted = entry.receipt.reply
+                known.receipted = entry.receipt
 
     def _write(self, entry: _TaskBegun | _ReplyReady | _TaskDropped | _ReceiptTaken) -> None:
         if self._chain is not None:
             self._chain.append(model_json(entry))
         self._take(entry)
 
-    def begin(self, task_id: str, order: Order) -> None:
+    def begin(self, task_id: str, work: str, order: Order) -> None:
         """Write down that a task is begun, unless that is what was written last."""
         if (order, task_id) != (self.known.begun, self.known.begun_task):
-            self._write(_TaskBegun(task=task_id, order=order))
+            self._write(_TaskBegun(task=task_id, work=work, order=order))
 
     def drop(self, task_id: str) -> None:
         """Write down that a task was withdrawn, or that the coordinator has gone on."""
@@ -171,9 +185,9 @@ class StudyMemory:
         self.known.reply = reply
 
     def receipt(self, receipt: Receipt) -> bool:
-        """Take a receipt for the last reply; says whether it is news."""
+        """Take a receipt for exactly the last reply; says whether it is news."""
         known = self.known
-        if receipt.task_id != known.task_id or receipt.reply == known.receipted:
+        if (receipt.task_id, receipt.reply) != (known.task_id, known.message) or receipt == known.receipted:
             return False
         self._write(_ReceiptTaken(receipt=receipt))
         return True

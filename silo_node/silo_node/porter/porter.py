@@ -118,6 +118,8 @@ class Porter:
             approved = self._approvals.require(order.study_hash)
         except Refused as error:
             self._log.warning("study %s refused: %s", order.study_hash[:12], ", ".join(error.codes))
+            if order.study_hash in self._progress:
+                self._drop(self._progress[order.study_hash])  # nothing goes on that is not approved any more
             return self._refuse("H-STUDY", order)
         objection = self._objection(envelope, order, approved)
         if objection is not None:
@@ -155,8 +157,13 @@ class Porter:
         known, pending = progress.memory.known, progress.pending
         if order.task_id == known.task_id and known.reply is not None and isinstance(order, Collect):
             return self._gate.repeat(known.reply, order)
-        if pending is None and order.task_id == known.begun_task and isinstance(order, Collect):
+        lost = known.task_id if known.reply is None else known.begun_task  # with the porter before this one
+        if pending is None and order.task_id in {lost, known.begun_task} and isinstance(order, Collect):
             return self._refuse("H-AGAIN", order)
+        if pending is None and order.task_id == known.begun_task:
+            self._worker.withdraw(order.task_id)
+            progress.memory.drop(order.task_id)
+            return self._refuse("H-WITHDRAWN", order)
         if pending is None or pending.work.task.task_id != order.task_id:
             return self._refuse("H-ORDER", order)
         if isinstance(order, Collect):
@@ -187,7 +194,7 @@ class Porter:
             return self._refuse("H-BODY", task)
         if progress.pending is not None and progress.pending.work.task.core.work_id() != task.core.work_id():
             self._drop(progress)  # the coordinator has gone on
-        progress.memory.begin(task.task_id, order)
+        progress.memory.begin(task.task_id, task.core.work_id(), order)
         work = Work(bundle=approved.bundle, task=task, weights=weights)
         return self._perform(_Pending(work, order), approved, progress)
 
@@ -200,7 +207,7 @@ class Porter:
             return self._gate.working(task, outcome)
         progress.pending = None
         release = self._gate.release(task, approved, outcome)
-        if not isinstance(outcome, NotDone):
+        if release.result:
             progress.memory.ready(task.task_id, pending.order, task.core.encoding, release.envelope)
         return release
 
@@ -219,8 +226,12 @@ class Porter:
         other = pending is not None and pending.work.task.task_id != task.task_id
         if pending is not None and other and (order <= pending.order or pending.order[0] == PHASES["test"]):
             return False
-        read = self._ledger.test_task(approved.digest)  # the test records are read for one set of weights
-        return task.core.purpose != "test" or read in (None, task.task_id)
+        if order[2] > 0 and order[:2] == known.begun[:2] and task.core.work_id() != known.begun_work:
+            return False  # a raised plan asks for the same work
+        if task.core.purpose != "test":
+            return True
+        # the test records are read for one set of weights, over every restart and approval
+        return {self._ledger.test_task(task.study_hash), known.test_task} <= {None, task.task_id}
 
     def _take_receipt(self, task: Task, progress: _Progress) -> None:
         if task.receipt is not None and progress.memory.receipt(task.receipt):

@@ -1,6 +1,7 @@
 """Whatever kills the conductor, whenever: the next one goes on, asks nobody again who counted, and ends with the same bits."""
 
 import shutil
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -9,9 +10,12 @@ from paper_hospitals import PaperHospital, conduct
 from paper_visits import BRIEF, Large, in_round, refusing
 from studies_on_paper import RECORDS, Paper, paper
 
-from coordinator.journal.journal import FILE, FOLDER, SPOOL, Halted, read_entries
+from coordinator.journal.entries import VisitResumed
+from coordinator.journal.journal import FILE, FOLDER, SPOOL, DiskJournal, Halted, read_entries
 from coordinator.rounds.outcome import Outcome
-from wardround.errors import Refused
+from wardround.chain import Chain
+from wardround.errors import Refused, refuse
+from wardround.weights.fixed_point import ExactSum
 from wardround.weights.packing import to_bytes
 
 STUDY = paper()
@@ -242,3 +246,84 @@ def test_raised_plans_are_remembered(tmp_path):
         outcome = live(folder, STUDY, asked)
         assert isinstance(outcome, Outcome)
         assert bits(outcome) == reference, number
+
+
+def test_a_full_disk_at_the_first_line_locks_nobody_out(tmp_path, monkeypatch):
+    """The journal's file and lock are given back when its first line cannot be written: with room it begins."""
+    honest = Chain.append
+
+    def full(*_arguments):
+        raise refuse("O-WRITE", FILE, "It is written", "the disk is full", "free space")
+
+    monkeypatch.setattr(Chain, "append", full)
+    with pytest.raises(Halted):
+        DiskJournal(tmp_path, STUDY.bundle)
+    monkeypatch.setattr(Chain, "append", honest)
+    DiskJournal(tmp_path, STUDY.bundle).close()
+
+
+def test_a_journal_that_cannot_be_opened_is_a_coded_error(tmp_path):
+    """A file in the place of its folder: O-WRITE, no other exception."""
+    (tmp_path / FOLDER).write_text("in the way")
+    with pytest.raises(Refused, match="O-WRITE"):
+        DiskJournal(tmp_path, STUDY.bundle)
+
+
+def test_a_study_that_ended_is_not_conducted_further(tmp_path):
+    """Nothing is written behind the end, and nothing else ever follows from the same journal."""
+    outcome = live(tmp_path, STUDY, hospitals())
+    assert isinstance(outcome, Outcome)
+    with closing(DiskJournal(tmp_path, STUDY.bundle)) as journal, pytest.raises(Halted) as halted:
+        journal.write(VisitResumed(task_id="0" * 64, attempt=0))
+    assert halted.value.refused.codes == ("J-STUDY",)
+
+
+@pytest.mark.parametrize("dies_at", [0, 22, 25, 26, 27, 28])
+def test_a_divergence_is_remembered(tmp_path, dies_at, monkeypatch):
+    """A step beyond float32 fails the study once and for all, whatever is killed around it."""
+    honest = ExactSum.step
+    initial = STUDY.bundle.weights
+
+    def step(total, weights):
+        stepped = honest(total, weights)
+        return stepped if np.array_equal(weights, initial) else np.full_like(stepped, np.inf)
+
+    monkeypatch.setattr(ExactSum, "step", step)
+    found = live(tmp_path, STUDY, hospitals(), dies_at)
+    first = found if isinstance(found, Outcome) else live(tmp_path, STUDY, hospitals())
+    assert isinstance(first, Outcome)
+    assert (first.status, first.problems[0].code) == ("failed", "C-FAILED")
+    assert first.history[-1].shortfall == ("C-FAILED",)
+    again = live(tmp_path, STUDY, hospitals())
+    assert isinstance(again, Outcome)
+    assert bits(again) == bits(first)
+
+
+def test_pauses_are_not_slept_again(tmp_path, monkeypatch):
+    """Reading the journal takes no pauses: those for hospitals that were away are over."""
+    study = paper(("alpha", "beta"), rounds={**BRIEF, "retries": 2})
+
+    def pair() -> list[PaperHospital]:
+        two = [PaperHospital(study, site, RECORDS[site]) for site in ("alpha", "beta")]
+        two[1].spoil = lambda task, reply, arrays: None if task.core.round == 2 else two[1].sealed(reply, arrays)
+        return two
+
+    live(tmp_path, study, pair())
+
+    def asleep(_seconds):
+        raise AssertionError
+
+    monkeypatch.setattr("coordinator.rounds.visits.time.sleep", asleep)
+    assert isinstance(live(tmp_path, study, pair()), Outcome)
+
+
+def test_damaged_initial_weights_are_written_anew(tmp_path):
+    """The bundle has them: a damaged file of the initial weights stops nobody."""
+    live(tmp_path, STUDY, hospitals(), 10)
+    (path,) = (tmp_path / FOLDER / "weights").iterdir()
+    path.write_bytes(b"damaged")
+    (path.parent / ".left.by.a.killed.write").write_bytes(b"half")
+    outcome = live(tmp_path, STUDY, hospitals())
+    assert isinstance(outcome, Outcome)
+    assert outcome.status == "complete"
+    assert not [each for each in path.parent.iterdir() if each.name.startswith(".")]

@@ -121,3 +121,30 @@ def test_who_loses_every_task_is_refused(monkeypatch):
     outcome = conduct(STUDY, asked)
     assert codes(outcome)[0] == "H-AGAIN"
     assert len(asked[1].tasks) == 5
+
+
+def test_who_has_answered_in_this_visit_is_waited_for(monkeypatch):
+    """A hospital that was absent before, is at work now and falls out for a moment is sent its task again."""
+    monkeypatch.setattr(visit, "COMEBACK_SECONDS", 0.3)
+    study = paper(rounds={"maximum": 3, "deadline_seconds": 30.0, "retries": 0})
+    asked = [PaperHospital(study, site, RECORDS[site]) for site in study.parties]
+    working, away = iter([True]), iter([True])
+    asked[1].busy = lambda task: task.core.round == 2 and task.core.purpose == "round" and next(working, False)
+
+    class Blip(PaperGrid):
+        def pull_messages(self, message_ids, wait_seconds):
+            found = super().pull_messages(message_ids, wait_seconds)
+            return [self._lost(each) for each in found]
+
+        def _lost(self, incoming):
+            beta = self.hospitals["beta"]
+            mine = incoming.envelope is not None and b'"site":"beta"' in incoming.envelope.message
+            if mine and beta.tasks[-1].core.purpose == "round" and beta.tasks[-1].core.round == 1:
+                return Incoming(incoming.reply_to, None)
+            reply = mine and b'"kind":"reply"' in incoming.envelope.message and beta.tasks[-1].core.round == 2
+            if reply and beta.tasks[-1].core.purpose == "round" and next(away, False):
+                return Incoming(incoming.reply_to, None)
+            return incoming
+
+    outcome = conduct(study, asked, Blip(asked))
+    assert codes(outcome)[1:3] == ["R-SILENT", None]

@@ -56,6 +56,7 @@ SPOILT = {
     "another study": ("R-TASK", lambda r, a: sealed(r, a, study_hash="0" * 64)),
     "another task": ("R-TASK", lambda r, a: sealed(r, a, task_id="0" * 64)),
     "not canonical": ("R-PROTOCOL", lambda r, a: Envelope(b" " + sealed(r, a).message, sealed(r, a).signature, a)),
+    "a strange signature": ("R-SIGNATURE", lambda r, a: Envelope(sealed(r, a).message, "Z" * 128, a)),
     "not JSON": ("R-PROTOCOL", lambda _r, a: Envelope(b"\xff", "0" * 128, a)),
     "other evaluation": ("R-METRICS", with_counts(scores([1] * 15, [2] * 16))),
     "no records evaluated": ("R-METRICS", with_counts(scores([], []))),

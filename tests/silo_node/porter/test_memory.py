@@ -149,7 +149,7 @@ def test_a_simulation_forgets(tmp_path):
     """Without a directory nothing is written, and another memory knows nothing."""
     study = paper().bundle.study_hash
     one = StudyMemory(None, study)
-    one.begin("a" * 64, (0, 0, 0, 0))
+    one.begin("a" * 64, "b" * 64, (0, 0, 0, 0))
     assert StudyMemory(None, study).known.begun == (-1, 0, 0, 0)
     assert list(tmp_path.iterdir()) == []
 
@@ -173,3 +173,78 @@ def test_a_raised_plan_is_the_same_work_after_it(house):
     works = {entry["work"] for entry in house.entries() if entry["event"] == "release"}
     assert len(works) == 2, "statistics, and one round"
     assert house.code(house.sealed(house.task("round", 1, core_plan=first))) == "H-ORDER"
+
+
+def test_what_the_gate_refused_is_asked_for_again(house):
+    """A result that the gate did not let out is no reply that is kept: once the reason is mended, the work leaves."""
+    house.visit("statistics")
+    task = house.task("round", 1)
+    house.spy.outcome = lambda work: house.spy.honest(work).__class__(5, house.spy.honest(work).result, None)
+    assert house.read(house.porter.visit(house.sealed(task))).code == "H-GATE"
+    house.spy.outcome = None
+    house.reopen()
+    again = house.task("round", 1, attempt=1)
+    assert isinstance(house.read(house.porter.visit(house.sealed(again))), Reply)
+
+
+def test_the_test_records_are_read_for_one_set_of_weights(house):
+    """A test task that was begun and withdrawn, or lost with the porter, leaves no room for other weights."""
+    house.visit("statistics")
+    house.visit("round", 1)
+    house.spy.outcome = lambda _work: Busy(1, 2)
+    first = house.task("test", 1)
+    house.porter.visit(house.sealed(first))
+    house.porter.visit(house.follow_up("withdraw", first))
+    moved = house.paper.bundle.weights + 1
+    other = house.task("test", 1, weights=moved, attempt=1)
+    assert house.code(house.sealed(other, moved)) == "H-ORDER"
+    house.reopen()
+    assert house.code(house.sealed(other, moved)) == "H-ORDER"
+    house.spy.outcome = None
+    assert isinstance(house.read(house.porter.visit(house.sealed(house.task("test", 1, attempt=1)))), Reply)
+
+
+def test_work_ends_with_its_approval(house):
+    """When a person withdraws the approval, the work under way is withdrawn from the trainer at the next message."""
+    house.visit("statistics")
+    house.spy.outcome = lambda _work: Busy(1, 2)
+    task = house.task("round", 1)
+    house.porter.visit(house.sealed(task))
+    (house.folder / "approvals" / f"{house.paper.bundle.study_hash}.json").unlink()
+    assert house.code(house.follow_up("collect", task)) == "H-STUDY"
+    assert house.spy.withdrawn == [task.task_id]
+
+
+def test_a_withdrawal_reaches_the_trainer_after_a_restart(house):
+    """The porter was restarted meanwhile: the task is withdrawn all the same, and is not to be collected any more."""
+    house.visit("statistics")
+    house.spy.outcome = lambda _work: Busy(1, 2)
+    task = house.task("round", 1)
+    house.porter.visit(house.sealed(task))
+    house.reopen()
+    assert house.code(house.follow_up("withdraw", task)) == "H-WITHDRAWN"
+    assert house.spy.withdrawn == [task.task_id]
+    assert house.code(house.follow_up("collect", task)) == "H-ORDER"
+
+
+def test_a_raised_plan_is_for_the_work_that_was_begun(house):
+    """A raised plan with other weights in the same round is out of order."""
+    house.visit("statistics")
+    weights, manifest = house.paper.bundle.weights, house.paper.bundle.manifest
+    house.visit("round", 1)
+    moved = weights + 1
+    house.visit("round", 2)
+    first = plan_sum(moved, manifest, 225)
+    raised = first.model_copy(update={"exponents": tuple(each + 3 for each in first.exponents), "raised": 1})
+    assert house.code(house.sealed(house.task("round", 2, weights=moved, core_plan=raised), moved)) == "H-ORDER"
+
+
+def test_counted_is_not_hidden_by_late(house):
+    """A receipt that says late, and then one that says counted, of the same reply: both stand in the ledger, in this order."""
+    house.visit("statistics")
+    reply = house.porter.visit(house.sealed(house.task("round", 1))).envelope
+    house.spy.outcome = lambda _work: Busy(1, 2)
+    for verdict in ("R-LATE", "counted"):
+        receipt = Receipt(task_id=house.task("round", 1).task_id, reply=sha256(reply.message), verdict=verdict)
+        house.visit("round", 2, receipt=receipt)
+    assert [entry["verdict"] for entry in house.entries() if entry["event"] == "receipt"] == ["R-LATE", "counted"]

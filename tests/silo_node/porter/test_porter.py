@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from studies_on_paper import encoding
 
 from silo_node.porter.approvals import Approver, approve
-from silo_node.work import NotDone
-from wardround.canonical import canonical_bytes
+from silo_node.work import Busy, NotDone
+from wardround.canonical import canonical_bytes, sha256
 from wardround.errors import Refused
 from wardround.identity.keys import SigningKey
 from wardround.messages.confidential import encrypted_for
@@ -298,11 +298,13 @@ def test_no_more_results_leave_than_were_approved(open_house):
 
 def test_receipts_are_written_down(house):
     """What the coordinator did with the last reply stands in the ledger; a receipt for another task does not."""
-    reply = house.visit("statistics")
-    receipt = Receipt(task_id=reply.task_id, reply="0" * 64, verdict="counted")
-    other = Receipt(task_id="0" * 64, reply="0" * 64, verdict="counted")
+    release = house.porter.visit(house.sealed(house.task("statistics")))
+    reply = house.read(release)
+    receipt = Receipt(task_id=reply.task_id, reply=sha256(release.envelope.message), verdict="counted")
+    for other in ({"task_id": "0" * 64}, {"reply": "0" * 64}):
+        house.spy.outcome = lambda _work: Busy(1, 2)
+        house.visit("round", 1, receipt=receipt.model_copy(update=other))
     house.visit("round", 1, receipt=receipt)
-    house.visit("round", 2, receipt=other)
     receipts = [entry for entry in house.entries() if entry["event"] == "receipt"]
     assert [(entry["task_id"], entry["verdict"]) for entry in receipts] == [(reply.task_id, "counted")]
 
