@@ -1,0 +1,63 @@
+"""Two steps of a study's optimiser on made-up records: how long one takes, and how much memory."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from silo_node.training.loop import make_optimiser
+from silo_node.training.memory import available_bytes, begin_peak, peak_bytes
+from silo_node.work import Stepped
+from wardround.messages.canary import MIB, MOST_ROWS
+from wardround.models.build import build_network, write_weights
+from wardround.study.bundle import Bundle
+from wardround.study.encoding import input_width
+
+SEED = 0
+STEPS = 2
+"""The first pays for what is done once; the last is measured."""
+
+
+def try_steps(bundle: Bundle, rows: int, limit_bytes: int | None) -> Stepped:
+    """Build the study's network, and train it for two batches of numbers that are drawn from a fixed seed.
+
+    Everything is built here and dropped at the end; torch's global generator is left as it was.
+
+    Args:
+        bundle: the study.
+        rows: records in a batch, where the study does not say.
+        limit_bytes: the process's memory limit.
+
+    Raises:
+        MemoryError, RuntimeError: when it does not fit into memory.
+    """
+    rows = min(bundle.study.training.batch_size or rows, MOST_ROWS)
+    available = available_bytes(limit_bytes)
+    before = begin_peak()
+    microseconds = _last_step(bundle, rows)
+    needed = max(peak_bytes() - before, 0)
+    return Stepped(rows, microseconds, -(-needed // MIB), None if available is None else available // MIB)
+
+
+def _last_step(bundle: Bundle, rows: int) -> int:
+    """Train for ``STEPS`` batches; gives the microseconds of the last."""
+    study, width = bundle.study, input_width(bundle.contract, bundle.study.features)
+    inputs = torch.from_numpy(np.random.default_rng(SEED).standard_normal((rows, width), dtype=np.float32))
+    labels = torch.from_numpy((np.arange(rows) % 2).astype(np.float32))
+    begun = 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        network = build_network(study.network, width)
+        write_weights(network, bundle.weights, bundle.manifest)
+        network.train()
+        optimiser = make_optimiser(network, study.training.optimiser)
+        for _ in range(STEPS):
+            begun = time.perf_counter_ns()
+            optimiser.zero_grad(set_to_none=True)
+            loss = binary_cross_entropy_with_logits(network(inputs).reshape(-1), labels)
+            loss.backward()
+            optimiser.step()
+    return (time.perf_counter_ns() - begun) // 1000
