@@ -61,12 +61,12 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """Two steps of the study's optimiser on made-up records were done.
+    """A few steps of the study's optimiser on made-up records were done.
 
     Attributes:
         rows: records in each step.
-        step_us: microseconds of the second.
-        needed_mib: growth of the process's memory at its peak.
+        step_us: microseconds of one, their median without the first.
+        needed_mib: growth of the process's resident memory at its peak.
         available_mib: what it could still take before; None where nobody can tell.
     """
 

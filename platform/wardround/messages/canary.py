@@ -58,7 +58,7 @@ class CanaryFigures(Value):
         available_mib: what the trainer could still take before; None where nobody can tell.
         disk_mib: free in the hospital's directory; None where nobody can tell.
         rows: records in the step.
-        step_us: the second step of the optimiser (the first pays for what is done once).
+        step_us: one step of the optimiser, the median of a few after the first, which pays for what is done once.
     """
 
     same_version: bool

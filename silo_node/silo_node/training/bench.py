@@ -91,7 +91,7 @@ class Bench:
         try:
             return self._trial.result(timeout=self._patience)
         except StillRunning:
-            self._log.warning("two steps on made-up records take longer than a visit")
+            self._log.warning("a few steps on made-up records take longer than a visit")
         except Exception:  # noqa: BLE001  (a choke point: only a code leaves)
             self._log.exception("a canary failed")
         return NotDone("H-FAILED")

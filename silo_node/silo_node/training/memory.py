@@ -8,6 +8,7 @@ them, too. Elsewhere than on Linux nothing is limited.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import resource
@@ -40,6 +41,16 @@ def available_bytes(limit_bytes: int | None) -> int | None:
     found = [] if limit_bytes is None or sys.platform != "linux" else [max(limit_bytes - counted_bytes(), 0)]
     machine = _figure(Path("/proc/meminfo"), "MemAvailable:")
     return min([*found, *([] if machine is None else [machine])], default=None)
+
+
+def give_back() -> None:
+    """Give memory that was freed back to the machine, as far as the C library can (malloc_trim(3), glibc).
+
+    Else a process that once held much seems to need nothing for the next piece of work.
+    """
+    gc.collect()
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def begin_peak() -> int:

@@ -125,7 +125,7 @@ class Trainer:
         """Do nothing: called in one thread, a task is always done by the time that it could be withdrawn."""
 
     def try_out(self, bundle: Bundle, rows: int) -> Stepped | NotDone:
-        """Do two steps of a study's optimiser on made-up records: no record is opened, no desk is made or touched."""
+        """Do a few steps of a study's optimiser on made-up records: no record is opened, no desk is made or touched."""
         limit = self._site.file.resources.memory_bytes
         try:
             return try_steps(bundle, rows, limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 
@@ -69,8 +70,25 @@ def test_memory_is_what_the_network_takes():
     weights_mib = wide.bundle.manifest.size * 4 / 2**20
     found = try_steps(wide.bundle, 1, None)
     assert 3 * weights_mib < found.needed_mib < 12 * weights_mib
-    try_steps(PAPER.bundle, 1, None)
+    again = try_steps(wide.bundle, 1, None)
+    assert 3 * weights_mib < again.needed_mib < 12 * weights_mib, "what the first freed is not what the second needs less"
     assert try_steps(PAPER.bundle, 1, None).needed_mib < 32
+
+
+def test_slow_steps_are_few():
+    """A step that takes a second is not done five times: the canary ends within its visit."""
+    taken: list[int] = []
+    ticks = itertools.count()
+
+    def clock() -> int:
+        taken.append(next(ticks) * 700_000_000)
+        return taken[-1]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("silo_node.training.trial.time.perf_counter_ns", clock)
+        found = try_steps(PAPER.bundle, 1, None)
+    assert found.step_us == 700_000
+    assert len(taken) == 4, "two steps, a look at the clock before and after each"
 
 
 def test_what_is_left_of_the_limit_is_said():
@@ -82,7 +100,7 @@ def test_what_is_left_of_the_limit_is_said():
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
 def test_what_does_not_fit_is_a_code(tmp_path, monkeypatch, error):
-    """Too little memory for two steps is H-MEMORY, and the trainer stays."""
+    """Too little memory for a few steps is H-MEMORY, and the trainer stays."""
     one = Trainer(write_site(tmp_path, rows(20)))
 
     def full(*_words):
