@@ -54,7 +54,7 @@ class CanaryFigures(Value):
         other_packages: how many of the packages that the bundle names have another version here, or are absent.
         clock_ms: the porter's clock in the middle of its work, milliseconds since 1970 (UTC).
         inside_us: from the whole order to the answer, in the porter: the round trip less this is transport.
-        needed_mib: growth of the trainer's memory at its peak, for network, optimiser and one batch.
+        needed_mib: growth of the trainer's memory at its peak, for network, optimiser and one batch; at least their tensors.
         available_mib: what the trainer could still take before; None where nobody can tell.
         disk_mib: free in the hospital's directory; None where nobody can tell.
         rows: records in the step.

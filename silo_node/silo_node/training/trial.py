@@ -7,6 +7,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from silo_node.training.loop import make_optimiser
@@ -42,14 +43,15 @@ def try_steps(bundle: Bundle, rows: int, limit_bytes: int | None) -> Stepped:
     give_back()
     available = available_bytes(limit_bytes)
     before = begin_peak()
-    microseconds = round(median(_steps(bundle, rows)) / 1000)
-    needed = max(peak_bytes() - before, 0)
+    took, held = _steps(bundle, rows)
+    # allocators keep what was freed: the growth alone would be less in a process that did the same before
+    needed = max(peak_bytes() - before, held)
     give_back()
-    return Stepped(rows, microseconds, -(-needed // MIB), None if available is None else available // MIB)
+    return Stepped(rows, round(median(took) / 1000), -(-needed // MIB), None if available is None else available // MIB)
 
 
-def _steps(bundle: Bundle, rows: int) -> list[int]:
-    """Train for a few batches; gives the nanoseconds of each step after the first."""
+def _steps(bundle: Bundle, rows: int) -> tuple[list[int], int]:
+    """Train for a few batches; gives the nanoseconds of each step after the first, and the bytes of all tensors at the end."""
     study, width = bundle.study, input_width(bundle.contract, bundle.study.features)
     inputs = torch.from_numpy(np.random.default_rng(SEED).standard_normal((rows, width), dtype=np.float32))
     labels = torch.from_numpy((np.arange(rows) % 2).astype(np.float32))
@@ -67,4 +69,12 @@ def _steps(bundle: Bundle, rows: int) -> list[int]:
             loss.backward()
             optimiser.step()
             took.append(time.perf_counter_ns() - begun)
-    return took[1:]
+    return took[1:], inputs.nbytes + _held(network, optimiser)
+
+
+def _held(network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Count the bytes of weights, gradients and the optimiser's state."""
+    weights = list(network.parameters())
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    state = [each for of_one in optimiser.state.values() for each in of_one.values() if isinstance(each, torch.Tensor)]
+    return sum(tensor.nbytes for tensor in (*weights, *network.buffers(), *gradients, *state))

@@ -75,6 +75,20 @@ def test_memory_is_what_the_network_takes():
     assert try_steps(PAPER.bundle, 1, None).needed_mib < 32
 
 
+def test_memory_that_the_allocator_kept_is_counted_all_the_same(tmp_path):
+    """In a thread's arena freed tensors stay: each canary after the first still says at least weights, gradients, momenta."""
+    middle = real_paper(
+        network={"name": "FullyConnectedNet", "arguments": {"hidden_channels": (2000, 2000)}},
+        training={"optimiser": {"learning_rate": 0.01, "name": "adam"}, "batch_size": 16},
+    )
+    bench = Bench(Trainer(write_site(tmp_path, rows(20))), 30.0, LOG)
+    try:
+        needed = [bench.try_out(middle.bundle, 1).needed_mib for _ in range(3)]
+    finally:
+        bench.close()
+    assert min(needed) >= 4 * middle.bundle.manifest.size * 4 / 2**20
+
+
 def test_slow_steps_are_few():
     """A step that takes a second is not done five times: the canary ends within its visit."""
     taken: list[int] = []
