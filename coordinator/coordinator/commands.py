@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
+from coordinator.canary_command import begin, canary
 from coordinator.certificates import expires
 from coordinator.certificates import renew as renew_certificate
 from coordinator.enrol_command import enrol
@@ -115,5 +116,5 @@ def renew(folder: Path, also_named: tuple[str, ...], form: str) -> None:
 coordinator.add_command(enrol)
 
 
-for _service in (start, stop, submit, status, watch):
+for _service in (start, stop, submit, canary, begin, status, watch):
     coordinator.add_command(_service)

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from coordinator.canary.files import pending_request, withdraw_request, write_result
+from coordinator.canary.visit import fly
 from coordinator.journal.journal import DiskJournal, Halted
 from coordinator.release.release import check_release, write_release
 from coordinator.rounds.admission import Admitted, Decision
 from coordinator.rounds.conductor import Conductor
 from coordinator.rounds.grid import Grid, Outgoing
 from coordinator.rounds.policy import shortfall
-from coordinator.studies import StudyFolder, StudyState, ended, folders, release_folder
+from coordinator.studies import HELD, WAITING, StudyFolder, StudyState, ended, folders, release_folder
 from wardround.errors import Problem, Refused
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Roster
@@ -37,7 +39,6 @@ WAIT_SECONDS = 0.5
 FINAL: tuple[OfferState, ...] = ("approved", "rejected", "refused")
 HALTED_SECONDS = 10.0
 """How long to wait before a study is tried again whose journal cannot be read, or that the disk did not take."""
-WAITING = "waiting for the operator"
 STATE_SECONDS = 0.25
 """How often the state of a running study is written at most."""
 
@@ -136,6 +137,7 @@ class Scheduler:
         if interrupted:
             self._conduct(*interrupted[0])
             return
+        self._answer_canaries(known)
         waiting = [(folder, state) for folder, state in known if state.phase == "submitted"]
         for folder, state in waiting:
             try:
@@ -145,12 +147,26 @@ class Scheduler:
         self._listen()
         for folder, _ in waiting:
             fresh = folder.read()
-            if fresh is not None and all(silo.offer in FINAL for silo in fresh.silos):
+            if fresh is not None and not _held(folder, fresh) and all(silo.offer in FINAL for silo in fresh.silos):
                 try:
                     self._begin(folder, fresh)
                 except Refused as error:  # its state cannot be written now; it stays submitted
                     log.error("%s cannot begin: %s", fresh.name, error)  # noqa: TRY400  (a coded error, not a trace)
                 return
+
+    def _answer_canaries(self, known: list[tuple[StudyFolder, StudyState]]) -> None:
+        """Visit the hospitals of studies for which a canary is asked; between studies only, since a round goes first."""
+        for folder, state in known:
+            request = pending_request(folder.path)
+            if request is None:
+                continue
+            try:
+                bundle = self._bundle(folder, state.study_hash)
+                write_result(folder.path, fly(bundle, self._key, self._grid(bundle), request))
+            except Refused as error:
+                log.error("a canary of %s was not answered: %s", state.name, error)  # noqa: TRY400  (a coded error, no trace)
+                with suppress(OSError):
+                    withdraw_request(folder.path, request)
 
     def _offer(self, folder: StudyFolder, state: StudyState) -> None:
         """Ask every hospital that has not decided, unless it is being asked."""
@@ -212,7 +228,7 @@ class Scheduler:
         if shortfall(rules, approved):
             folder.write(state.model_copy(update={"phase": "failed", "summary": "failed", "problems": (str(_declined(state)),)}))
             return
-        running = state.model_copy(update={"phase": "running"})
+        running = state.model_copy(update={"phase": "running", "summary": ""})
         folder.write(running)
         self._conduct(folder, running)
 
@@ -252,6 +268,15 @@ class Scheduler:
         if bundle.study_hash not in self._grids:
             self._grids[bundle.study_hash] = self._make_grid(bundle.roster)
         return self._grids[bundle.study_hash]
+
+
+def _held(folder: StudyFolder, state: StudyState) -> bool:
+    """Say whether a study is held, and show it in its state when that is over."""
+    held = folder.held
+    if not held and state.summary == HELD:
+        with suppress(Refused):  # it only shows
+            folder.write(state.model_copy(update={"summary": ""}))
+    return held
 
 
 def _fail(folder: StudyFolder, state: StudyState, error: Refused) -> None:

@@ -69,18 +69,20 @@ def stop(folder: Path) -> None:
 @click.command()
 @click.argument("bundle_path", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.option("--dir", "folder", required=True, type=click.Path(path_type=Path, file_okay=False), help="The centre's directory.")
+@click.option("--hold", is_flag=True, help="Do not begin before `coordinator begin`, so that a canary can go first.")
 @format_option
-def submit(bundle_path: Path, folder: Path, form: str) -> None:
+def submit(bundle_path: Path, folder: Path, form: str, *, hold: bool) -> None:
     """Submit the study in BUNDLE: its hospitals are offered it, and it begins when all of them have decided."""
     bundle = read_bundle(bundle_path)
     raise_all(_strangers(bundle, folder))
-    submit_study(folder, bundle)
+    submit_study(folder, bundle, hold=hold)
     if form == "json":
-        print_json({"study_hash": bundle.study_hash, "phase": "submitted"})
+        print_json({"study_hash": bundle.study_hash, "phase": "submitted", "held": hold})
         return
     study, sites = bundle.study, ", ".join(bundle.roster.sites)
     say(f"Submitted {study.name} {study.version} ({bundle.study_hash[:HASH_SHOWN]}) for {sites}.")
-    say(f"Next: wardround coordinator watch {folder}")
+    following = f"canary {study.name} --dir" if hold else "watch"
+    say(f"Next: wardround coordinator {following} {folder}")
 
 
 def _strangers(bundle: Bundle, folder: Path) -> list[Problem]:

@@ -25,7 +25,12 @@ RELEASES = "releases"
 BUNDLE = f"bundle{SUFFIX}"
 STATE = "state.json"
 JOURNAL = "journal"
+HOLD = "hold"
 HASH_SHOWN = 12
+WAITING = "waiting for the operator"
+"""The summary of a study whose journal cannot be read or written: tried again after a while."""
+HELD = "held"
+"""The summary of a study that was submitted with --hold, and does not begin before somebody says so."""
 
 Phase: TypeAlias = Literal["submitted", "running", "complete", "partial", "failed"]
 OPEN: tuple[Phase, ...] = ("submitted", "running")
@@ -69,6 +74,11 @@ class StudyFolder:
 
     path: Path
 
+    @property
+    def held(self) -> bool:
+        """Whether it waits for `coordinator begin`, whatever its hospitals have decided."""
+        return (self.path / HOLD).exists()
+
     def bundle(self) -> Bundle:
         """Read its bundle."""
         return read_bundle(self.path / BUNDLE)
@@ -108,8 +118,28 @@ def folders(centre: Path) -> Iterator[StudyFolder]:
         yield StudyFolder(path)
 
 
-def submit(centre: Path, bundle: Bundle) -> StudyFolder:
-    """Take a study in.
+def find(centre: Path, named: str) -> tuple[StudyFolder, StudyState]:
+    """Give the study of a name, or whose hash begins so.
+
+    Raises:
+        Refused: X-USAGE when there is none, or more than one.
+    """
+    known = [(folder, state) for folder in folders(centre) if (state := folder.read()) is not None]
+    found = [each for each in known if named == each[1].name or (named and each[1].study_hash.startswith(named))]
+    if len(found) == 1:
+        return found[0]
+    shown = ", ".join(f"{state.name} {state.version} ({state.study_hash[:HASH_SHOWN]})" for _, state in found or known)
+    raise refuse(
+        "X-USAGE",
+        "STUDY",
+        "A study is named by its name or the first digits of its hash",
+        "several are named so" if found else "no study that was submitted here is",
+        f"name one of: {shown}" if shown else "submit it first: wardround coordinator submit",
+    )
+
+
+def submit(centre: Path, bundle: Bundle, *, hold: bool = False) -> StudyFolder:
+    """Take a study in; with ``hold`` it is offered, but does not begin before ``StudyFolder.held`` ends.
 
     Raises:
         Refused: O-EXISTS when it was submitted before.
@@ -119,7 +149,9 @@ def submit(centre: Path, bundle: Bundle) -> StudyFolder:
         raise _submitted_before(bundle)
     try:
         with new_private_folder(folder.path) as beside:
-            StudyFolder(beside).write(_submitted(bundle))
+            StudyFolder(beside).write(_submitted(bundle, HELD if hold else ""))
+            if hold:
+                write_atomic(beside / HOLD, b"")
             write_atomic(beside / BUNDLE, bundle_bytes(bundle))
     except FileExistsError:
         raise _submitted_before(bundle) from None
@@ -137,7 +169,7 @@ def _submitted_before(bundle: Bundle) -> Refused:
     )
 
 
-def _submitted(bundle: Bundle) -> StudyState:
+def _submitted(bundle: Bundle, summary: str = "") -> StudyState:
     """Give the state of a study that was just submitted."""
     study = bundle.study
     return StudyState(
@@ -148,6 +180,7 @@ def _submitted(bundle: Bundle) -> StudyState:
         phase="submitted",
         maximum=study.rounds.maximum,
         silos=tuple(SiloState(site=site) for site in bundle.roster.sites),
+        summary=summary,
         updated_at="",
     )
 

@@ -170,6 +170,8 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "N-REFUSED": CatalogueEntry("the centre does not let the node in"),
     "V-RUNNING": CatalogueEntry("it runs already"),
     "V-STOPPED": CatalogueEntry("it does not run"),
+    "V-BUSY": CatalogueEntry("the conductor is at work for a study"),
+    "V-VERSION": _checked("a hospital runs another version of Wardround"),
     "V-CHILD": CatalogueEntry("a process did not start or stop"),
     "V-FORMAT": CatalogueEntry("the directory is of a format that this version cannot read"),
     # Files we write, and everything else

@@ -14,11 +14,10 @@ from silo_node.joining import Joined
 from wardround.errors import Refused, refuse
 from wardround.identity.address import split_address
 from wardround.identity.tls import ends_soon, expiry
+from wardround.transport.clocks import AHEAD_SECONDS, BEHIND_SECONDS
 from wardround.values import instant
 
 CONNECT_SECONDS = 10.0
-AHEAD_SECONDS, BEHIND_SECONDS = 5.0, 300.0
-"""How far a node's clock may be from the centre's: Flower refuses signatures that are older, or from the future."""
 # OpenSSL's verification codes (openssl-verification-options(1), X509_V_ERR_*)
 NOT_YET_VALID, EXPIRED, HOSTNAME_MISMATCH = 9, 10, 62
 

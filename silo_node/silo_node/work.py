@@ -59,6 +59,23 @@ class Busy:
     percent: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A few steps of the study's optimiser on made-up records were done.
+
+    Attributes:
+        rows: records in each step.
+        step_us: microseconds of one, their median without the first.
+        needed_mib: growth of the process's resident memory at its peak.
+        available_mib: what it could still take before; None where nobody can tell.
+    """
+
+    rows: int
+    step_us: int
+    needed_mib: int
+    available_mib: int | None
+
+
 class Worker(Protocol):
     """Whoever holds the records and does the work, one task at a time."""
 
@@ -74,4 +91,11 @@ class Worker(Protocol):
 
     def withdraw(self, task_id: str) -> None:
         """Let a task that is not wanted any more end as soon as it can; its result is dropped."""
+        ...
+
+    def try_out(self, bundle: Bundle, rows: int) -> Stepped | NotDone:
+        """Try the study's network on made-up records: none of the hospital's is opened, and nothing is kept of it.
+
+        ``rows`` counts where the study has no batch size. ``H-ORDER`` while a task is under way: a canary disturbs none.
+        """
         ...

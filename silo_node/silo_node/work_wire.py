@@ -6,7 +6,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
-from silo_node.work import Busy, Done, NotDone
+from silo_node.work import Busy, Done, NotDone, Stepped
+from wardround.messages.canary import Mebibytes, Microseconds, Rows
 from wardround.messages.data_report import DataReport
 from wardround.messages.round import Exponents, Percent, RecordCount, Result, SiloCode, Task
 from wardround.values import Count, Sha256, Value
@@ -30,7 +31,15 @@ class WithdrawOrder(Value):
     task_id: Sha256
 
 
-Order: TypeAlias = Annotated[PerformOrder | WithdrawOrder, Field(discriminator="kind")]
+class TryOrder(Value):
+    """Try a study's network on made-up records; an empty frame follows."""
+
+    kind: Literal["try"] = "try"
+    study_hash: Sha256
+    rows: Rows
+
+
+Order: TypeAlias = Annotated[PerformOrder | WithdrawOrder | TryOrder, Field(discriminator="kind")]
 
 
 class DoneAnswer(Value):
@@ -59,10 +68,23 @@ class BusyAnswer(Value):
     percent: Percent
 
 
+class SteppedAnswer(Value):
+    """What a step took; an empty frame follows."""
+
+    kind: Literal["stepped"] = "stepped"
+    rows: Rows
+    step_us: Microseconds
+    needed_mib: Mebibytes
+    available_mib: Mebibytes | None
+
+
 Answer: TypeAlias = Annotated[DoneAnswer | NotDoneAnswer | BusyAnswer, Field(discriminator="kind")]
 
-ORDER: TypeAdapter[PerformOrder | WithdrawOrder] = TypeAdapter(Order)
+ORDER: TypeAdapter[PerformOrder | WithdrawOrder | TryOrder] = TypeAdapter(Order)
 ANSWER: TypeAdapter[DoneAnswer | NotDoneAnswer | BusyAnswer] = TypeAdapter(Answer)
+TRIED: TypeAdapter[SteppedAnswer | NotDoneAnswer] = TypeAdapter(
+    Annotated[SteppedAnswer | NotDoneAnswer, Field(discriminator="kind")]
+)
 
 
 def pack_outcome(outcome: Done | NotDone | Busy) -> tuple[bytes, bytes]:
@@ -88,3 +110,21 @@ def unpack_outcome(answer: bytes, change: bytes, manifest: Manifest) -> Done | N
         return Busy(value.epoch, value.epochs, value.percent)
     vector: Vector | None = from_bytes(change, manifest) if change else None
     return Done(value.records, value.result, vector)
+
+
+def pack_tried(outcome: Stepped | NotDone) -> tuple[bytes, bytes]:
+    """Give a trial's two frames."""
+    if isinstance(outcome, NotDone):
+        return pack_outcome(outcome)
+    answer = SteppedAnswer(
+        rows=outcome.rows, step_us=outcome.step_us, needed_mib=outcome.needed_mib, available_mib=outcome.available_mib
+    )
+    return answer.model_dump_json(by_alias=True).encode(), b""
+
+
+def unpack_tried(answer: bytes) -> Stepped | NotDone:
+    """Read a trial's outcome; ``ValidationError`` when it is none."""
+    value = TRIED.validate_json(answer)
+    if isinstance(value, NotDoneAnswer):
+        return NotDone(value.code, value.report, value.exponents)
+    return Stepped(value.rows, value.step_us, value.needed_mib, value.available_mib)

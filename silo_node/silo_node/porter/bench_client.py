@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from silo_node.work import Busy, Done, NotDone, Work
-from silo_node.work_wire import LARGEST_FRAME, PerformOrder, WithdrawOrder, unpack_outcome
+from silo_node.work import Busy, Done, NotDone, Stepped, Work
+from silo_node.work_wire import LARGEST_FRAME, PerformOrder, TryOrder, WithdrawOrder, unpack_outcome, unpack_tried
+from wardround.study.bundle import Bundle
 from wardround.values import Value
 from wardround.weights.packing import to_bytes
 
@@ -89,6 +90,29 @@ class BenchClient:
             self._send(self._connect(RETRY_SECONDS), WithdrawOrder(task_id=task_id), b"")
         except OSError:
             self._drop()
+
+    def try_out(self, bundle: Bundle, rows: int) -> Stepped | NotDone:
+        """Have a study's network tried on made-up records; ``H-FAILED`` when the trainer is away, dies or is silent."""
+        if self._care is not None:
+            return NotDone("H-ORDER")
+        end = time.monotonic() + self._patience + GRACE_SECONDS
+        order = TryOrder(study_hash=bundle.study_hash, rows=rows)
+        try:
+            connection = self._ask(order)
+            answer, _ = self._receive(connection, end), self._receive(connection, end)
+        except (EOFError, OSError):
+            self._drop()
+            self._log.warning("the trainer was lost or silent over a canary")
+            return NotDone("H-FAILED")
+        return unpack_tried(answer)
+
+    def _ask(self, order: TryOrder) -> Connection:
+        """Send a trial's order, once more where the connection was of a trainer that is gone."""
+        try:
+            return self._send(self._connect(REACH_SECONDS), order, b"")
+        except (BrokenPipeError, ConnectionResetError):
+            self._drop()
+            return self._send(self._connect(REACH_SECONDS), order, b"")
 
     def _take_care(self, work: Work) -> _Care:
         identity = work.task.core.work_id()

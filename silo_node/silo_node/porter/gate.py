@@ -10,10 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from pydantic import ValidationError
+
 from silo_node.porter.ledger import Ledger
 from silo_node.work import Busy, Done, NotDone
 from wardround.canonical import digest, model_json
 from wardround.identity.keys import SigningKey
+from wardround.messages.canary import Canary, CanaryFigures, CanaryReport
 from wardround.messages.confidential import encrypted_for
 from wardround.messages.data_report import DataReport, ShownCell, foreign_names
 from wardround.messages.envelope import Envelope, digests, seal
@@ -142,6 +146,35 @@ class Gate:
         )
         return Release(seal("reply", working, self._key))
 
+    def answer_canary(self, canary: Canary, approved: Approved, figures: CanaryFigures) -> Release:
+        """Let out figures of machine and network, with a body of zeros that is as large as the study's weights.
+
+        The body is made here: nothing that the trainer holds can be in it.
+        """
+        checked = _exact(figures)
+        if checked is None:
+            return self.refuse(NotDone("H-GATE"), canary.study_hash, canary.nonce)
+        arrays = (to_bytes(np.zeros(approved.bundle.manifest.size, np.float32)),)
+        entry: dict[str, Json] = {
+            "study": canary.study_hash,
+            "canary": canary.nonce,
+            "approval": approved.digest,
+            "result": digest("result", 1, model_json(checked)),
+            "arrays": list(digests(arrays)),
+            "bytes": sum(len(array) for array in arrays),
+        }
+        report = CanaryReport(
+            site=self._site,
+            study_hash=canary.study_hash,
+            nonce=canary.nonce,
+            approval=approved.digest,
+            ledger=self.ledger.write_canary(entry),
+            figures=checked,
+            bodies=digests(arrays),
+        )
+        envelope = seal("reply", report, self._key, arrays)
+        return Release(encrypted_for(envelope, approved.bundle.roster.coordinator.encryption_key))
+
     def repeat(self, reply: Envelope, task: Task | Collect) -> Release:
         """Let the same bytes out again, for the same task."""
         self.ledger.write_repeat(task.study_hash, task.task_id)
@@ -181,6 +214,16 @@ class Gate:
 
     def _may_leave(self, evaluation: Evaluation) -> bool:
         return evaluation.counts is None or evaluation.counts.records >= self._policy.metrics_minimum
+
+
+def _exact(figures: CanaryFigures) -> CanaryFigures | None:
+    """Give the figures anew, each of exactly its type and within its bounds; None when one is not."""
+    if type(figures) is not CanaryFigures:
+        return None
+    try:
+        return CanaryFigures.model_validate(figures.__dict__)
+    except ValidationError:
+        return None
 
 
 def _left_out(records: int, result: StatisticsResult) -> list[int]:

@@ -69,6 +69,10 @@ class Ledger:
         """Write down that the coordinator is told how far a task is."""
         self._chain.append({"event": "working", "study": study_hash, "task": task_id, "epoch": epoch})
 
+    def write_canary(self, entry: dict[str, Json]) -> str:
+        """Write down that figures of machine and network go, before they do; counts as no release. Gives the new head."""
+        return self._chain.append({"event": "canary", **entry})
+
     def write_repeat(self, study_hash: str, task_id: str) -> None:
         """Write down that the same bytes go again."""
         self._chain.append({"event": "repeat", "study": study_hash, "task": task_id})

@@ -8,6 +8,7 @@ number of tasks. Everything else is answered by a code, and nothing of it reache
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from silo_node.porter.approvals import Approvals, Approved
+from silo_node.porter.canaries import Canaries
 from silo_node.porter.gate import Gate, Release
 from silo_node.porter.inbox import Inbox
 from silo_node.porter.memory import Order as Place
@@ -24,6 +26,7 @@ from wardround.canonical import sha256
 from wardround.contract.model import Contract
 from wardround.errors import Refused
 from wardround.identity.encryption import EncryptionKey
+from wardround.messages.canary import CANARY, Canary
 from wardround.messages.confidential import decrypted
 from wardround.messages.envelope import Envelope, bodies_hold, read, signed_by
 from wardround.messages.offer import OFFER
@@ -86,12 +89,15 @@ class Porter:
         self._ledger = gate.ledger
         self._worker = worker
         self._progress: dict[str, _Progress] = {}
+        self._canaries = Canaries(site, folder, encryption, gate, worker)
 
     def visit(self, envelope: Envelope) -> Release:
         """Take one message and answer it; what goes wrong inside leaves as a bare code, and its trace stays here."""
+        begun = time.monotonic_ns()
         order = read(envelope, ORDER)
         if order is None:
-            return self._offered(envelope)
+            canary = read(envelope, CANARY)
+            return self._offered(envelope) if canary is None else self._tried(envelope, canary, begun)
         try:
             return self._admit(envelope, order)
         except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
@@ -112,6 +118,19 @@ class Porter:
             return self._refuse("H-SIGNATURE")
         self._log.info("study %s offered: %s", offer.study_hash[:12], state)
         return self._gate.answer_offer(offer.study_hash, state)
+
+    def _tried(self, envelope: Envelope, canary: Canary, begun: int) -> Release:
+        """Answer a canary, of a study that is approved here and now, while no task is under way."""
+        try:
+            approved = self._approvals.require(canary.study_hash)
+            idle = all(progress.pending is None for progress in self._progress.values())
+            return self._canaries.answer(envelope, canary, approved, begun, idle=idle)
+        except Refused as error:
+            self._log.warning("a canary of study %s refused: %s", canary.study_hash[:12], ", ".join(error.codes))
+            return self._gate.refuse(NotDone("H-STUDY"), canary.study_hash, canary.nonce)
+        except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
+            self._log.exception("a canary failed")
+            return self._gate.refuse(NotDone("H-FAILED"), canary.study_hash, canary.nonce)
 
     def _admit(self, envelope: Envelope, order: Order) -> Release:
         try:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from silo_node.training.loop import Watch
 from silo_node.training.trainer import Trainer
-from silo_node.work import Busy, Done, NotDone, Work
+from silo_node.work import Busy, Done, NotDone, Stepped, Work
+from wardround.study.bundle import Bundle
 
 SLICE_SECONDS = 0.25
 """How often a visit looks whether the porter is still there to be answered."""
@@ -34,6 +35,7 @@ class Bench:
         self._log = log
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trainer")
         self._task: _Task | None = None
+        self._trial: Future[Stepped | NotDone] | None = None
 
     def perform(self, work: Work, awaited: Callable[[], bool] = lambda: True) -> Done | NotDone | Busy:
         """Begin some work, or look after what was begun; other work withdraws it. No longer than it is awaited.
@@ -77,6 +79,22 @@ class Bench:
         if task is not None and task.work.task.task_id == task_id:
             task.watch.withdraw()
             self._task = None
+
+    def try_out(self, bundle: Bundle, rows: int) -> Stepped | NotDone:
+        """Try a study's network, in the thread of the tasks: torch's state is one for the whole process.
+
+        A trial that takes longer than a visit ends as ``H-FAILED``; while it or a task is under way, another is ``H-ORDER``.
+        """
+        if self._task is not None or (self._trial is not None and not self._trial.done()):
+            return NotDone("H-ORDER")
+        self._trial = self._thread.submit(self._trainer.try_out, bundle, rows)
+        try:
+            return self._trial.result(timeout=self._patience)
+        except StillRunning:
+            self._log.warning("a few steps on made-up records take longer than a visit")
+        except Exception:  # noqa: BLE001  (a choke point: only a code leaves)
+            self._log.exception("a canary failed")
+        return NotDone("H-FAILED")
 
     def close(self) -> None:
         """Withdraw what is under way and end the thread."""

@@ -8,10 +8,12 @@ them, too. Elsewhere than on Linux nothing is limited.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from silo_node.work import NotDone
@@ -31,13 +33,49 @@ class NoRoom(Exception):
 
 def counted_bytes() -> int:
     """Give what the kernel counts for this process now; 0 where it does not say."""
+    return _figure(Path("/proc/self/status"), "VmData:") or 0
+
+
+def available_bytes(limit_bytes: int | None) -> int | None:
+    """Give what this process could still take: up to its limit, and what the machine has; None where nobody can tell."""
+    found = [] if limit_bytes is None or sys.platform != "linux" else [max(limit_bytes - counted_bytes(), 0)]
+    machine = _figure(Path("/proc/meminfo"), "MemAvailable:")
+    return min([*found, *([] if machine is None else [machine])], default=None)
+
+
+def give_back() -> None:
+    """Give memory that was freed back to the machine, as far as the C library can (malloc_trim(3), glibc).
+
+    Else a process that once held much seems to need nothing for the next piece of work.
+    """
+    gc.collect()
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def begin_peak() -> int:
+    """Have the kernel begin anew with the peak of what this process holds in memory; gives what it holds now, in bytes.
+
+    Where the kernel does not let it, the peak is that of the whole life of the process: what it held before it needs no
+    more than that.
+    """
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak resident set size
+    return _figure(Path("/proc/self/status"), "VmHWM:") or 0
+
+
+def peak_bytes() -> int:
+    """Give the most that this process held since ``begin_peak``; 0 where the kernel does not say."""
+    return _figure(Path("/proc/self/status"), "VmHWM:") or 0
+
+
+def _figure(file: Path, name: str) -> int | None:
+    """Read a line of kB from one of the kernel's tables, in bytes."""
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmData:"):
-                return int(line.split()[1]) * 1024
+        lines = file.read_text().splitlines()
     except OSError:
-        pass
-    return 0
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)
 
 
 def limit_memory(limit_bytes: int | None) -> None:

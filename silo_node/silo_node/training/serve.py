@@ -16,8 +16,8 @@ from silo_node.training.durable import Durable
 from silo_node.training.memory import NO_ROOM_STATUS, NoRoom, counted_bytes, has_room, limit_memory
 from silo_node.training.trainer import Trainer
 from silo_node.training.warm_up import warm_up
-from silo_node.work import NotDone, Work
-from silo_node.work_wire import LARGEST_FRAME, ORDER, WithdrawOrder, pack_outcome
+from silo_node.work import Busy, Done, NotDone, Stepped, Work
+from silo_node.work_wire import LARGEST_FRAME, ORDER, TryOrder, WithdrawOrder, pack_outcome, pack_tried
 from wardround.errors import Broken
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.weights.packing import from_bytes
@@ -82,10 +82,16 @@ class Clerk:
             return
         if not _awaited(connection):  # it waited for us too long, and will ask again
             raise EOFError
-        bundle = self._bundle(order.task.study_hash)
-        vector = from_bytes(weights, bundle.manifest) if weights else None
-        outcome = self._bench.perform(Work(bundle, order.task, vector), lambda: _awaited(connection))
-        for frame in pack_outcome(outcome):
+        outcome: Done | NotDone | Busy | Stepped
+        if isinstance(order, TryOrder):
+            outcome = tried = self._bench.try_out(self._bundle(order.study_hash), order.rows)
+            frames = pack_tried(tried)
+        else:
+            bundle = self._bundle(order.task.study_hash)
+            vector = from_bytes(weights, bundle.manifest) if weights else None
+            outcome = performed = self._bench.perform(Work(bundle, order.task, vector), lambda: _awaited(connection))
+            frames = pack_outcome(performed)
+        for frame in frames:
             connection.send_bytes(frame)
         if isinstance(outcome, NotDone) and outcome.code == "H-MEMORY" and not has_room(self._limit):
             os._exit(0)  # the supervisor starts an empty one; nothing is lost that is not read again

@@ -24,8 +24,9 @@ from silo_node.training.loop import NotFinite, Watch, Withdrawn, evaluate, train
 from silo_node.training.memory import is_out_of_memory, out_of_memory
 from silo_node.training.results import Shelf
 from silo_node.training.snapshot import Unfit
+from silo_node.training.trial import try_steps
 from silo_node.validation.check import CheckFailed
-from silo_node.work import Done, NotDone, Work
+from silo_node.work import Done, NotDone, Stepped, Work
 from wardround.errors import Refused
 from wardround.messages.data_report import DataReport, without_counts
 from wardround.messages.round import LARGEST_EXPONENT, Evaluation, EvaluationResult, RoundResult, StatisticsResult
@@ -122,6 +123,16 @@ class Trainer:
 
     def withdraw(self, task_id: str) -> None:
         """Do nothing: called in one thread, a task is always done by the time that it could be withdrawn."""
+
+    def try_out(self, bundle: Bundle, rows: int) -> Stepped | NotDone:
+        """Do a few steps of a study's optimiser on made-up records: no record is opened, no desk is made or touched."""
+        limit = self._site.file.resources.memory_bytes
+        try:
+            return try_steps(bundle, rows, limit)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        return out_of_memory(self._log, limit)
 
     def _desk(self, bundle: Bundle) -> _Desk:
         key = bundle.study_hash

@@ -18,17 +18,19 @@ from silo_node.porter.approvals import Approvals, Approver, approve
 from silo_node.porter.gate import EgressPolicy, Gate, Release
 from silo_node.porter.ledger import LEDGER_FILE, Ledger
 from silo_node.porter.porter import Porter
-from silo_node.work import Busy, Done, NotDone, Work
+from silo_node.work import Busy, Done, NotDone, Stepped, Work
 from wardround.chain import read_chain
 from wardround.identity.keys import SigningKey
 from wardround.messages.confidential import decrypted, encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
 from wardround.messages.round import ANSWER, Collect, Purpose, Reply, SiloRefusal, StatisticsResult, Task, Withdraw, Working
+from wardround.study.bundle import Bundle
 from wardround.weights.fixed_point import plan_sum
 from wardround.weights.packing import to_bytes
 
 SITE = "beta"
 RECORDS = 60
+TRIED = Stepped(rows=32, step_us=1500, needed_mib=3, available_mib=4000)
 PERSON = Approver(name="Dr A", role="data protection officer")
 
 
@@ -40,6 +42,14 @@ class Spy:
     asked: list[Work] = field(default_factory=list)
     outcome: Callable[[Work], Done | NotDone | Busy] | None = None
     withdrawn: list[str] = field(default_factory=list)
+    tried: list[int] = field(default_factory=list)
+    trial: Stepped | NotDone = TRIED
+
+    def try_out(self, bundle: Bundle, rows: int) -> Stepped | NotDone:
+        """Take note, and give what was set."""
+        assert bundle.study_hash == self.paper.bundle.study_hash
+        self.tried.append(rows)
+        return self.trial
 
     def withdraw(self, task_id: str) -> None:
         """Take note."""

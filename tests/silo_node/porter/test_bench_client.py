@@ -13,8 +13,8 @@ from studies_on_paper import paper
 
 from silo_node.porter import bench_client
 from silo_node.porter.bench_client import MOST_DEATHS, BenchClient
-from silo_node.work import Busy, NotDone, Work
-from silo_node.work_wire import ORDER, pack_outcome
+from silo_node.work import Busy, NotDone, Stepped, Work
+from silo_node.work_wire import ORDER, pack_outcome, pack_tried
 
 PATIENCE = 0.2
 GRACE = 0.4
@@ -186,3 +186,64 @@ def test_exponents_and_progress_cross_the_wire(trainer):
     _, client = trainer(Busy(3, 10, 27), NotDone("H-RANGE", exponents=(-149, 0, 128)))
     assert client.perform(ROUND) == Busy(3, 10, 27)
     assert client.perform(ROUND) == NotDone("H-RANGE", exponents=(-149, 0, 128))
+
+
+class TrialTrainer:
+    """A trainer at a real socket that answers one order after another with a word, or dies."""
+
+    def __init__(self, path, *words):
+        self.listener = Listener(str(path), family="AF_UNIX")
+        self.orders = []
+        self._words = list(words)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        for word in self._words:
+            with self.listener.accept() as connection:
+                self.orders.append(ORDER.validate_json(connection.recv_bytes()))
+                connection.recv_bytes()
+                if word == "dies":
+                    continue
+                if word == "says nothing":
+                    time.sleep(PATIENCE + GRACE + 0.2)
+                    continue
+                for frame in pack_tried(word):
+                    connection.send_bytes(frame)
+
+    def close(self):
+        self._thread.join(5)
+        self.listener.close()
+
+
+@pytest.mark.parametrize("word", [Stepped(16, 900, 2, None), NotDone("H-MEMORY")])
+def test_a_trial_is_ordered_and_answered(tmp_path, word):
+    """The trainer is told study and rows, and its figures or its code come back."""
+    one = TrialTrainer(tmp_path / "trainer.sock", word)
+    client = BenchClient(tmp_path / "trainer.sock", PATIENCE)
+    assert client.try_out(PAPER.bundle, 16) == word
+    one.close()
+    assert [(order.kind, order.study_hash, order.rows) for order in one.orders] == [("try", PAPER.bundle.study_hash, 16)]
+    client._drop()
+
+
+@pytest.mark.parametrize("word", ["dies", "says nothing"])
+def test_a_trial_without_a_trainer_is_a_code_in_time(tmp_path, word):
+    """A trainer that dies or says nothing over a canary is H-FAILED within a visit; the next canary finds the next trainer."""
+    one = TrialTrainer(tmp_path / "trainer.sock", word, Stepped(16, 900, 2, None))
+    client = BenchClient(tmp_path / "trainer.sock", PATIENCE)
+    begun = time.monotonic()
+    assert client.try_out(PAPER.bundle, 16) == NotDone("H-FAILED")
+    assert time.monotonic() - begun < PATIENCE + 2 * GRACE + 1.0
+    assert isinstance(client.try_out(PAPER.bundle, 16), Stepped)
+    one.close()
+    client._drop()
+
+
+def test_a_trial_waits_for_no_work(trainer):
+    """While the trainer is at a task, a canary is H-ORDER and the trainer hears nothing of it."""
+    one, client = trainer(Busy(1, 2, 30))
+    assert client.perform(ROUND) == Busy(1, 2, 30)
+    assert client.try_out(PAPER.bundle, 16) == NotDone("H-ORDER")
+    assert len(one.orders) == 1
+    client._drop()

@@ -9,8 +9,8 @@ import pytest
 from paper_records import real_paper, work
 
 from silo_node.training.serve import Clerk
-from silo_node.work import Busy, NotDone
-from silo_node.work_wire import PerformOrder, WithdrawOrder, unpack_outcome
+from silo_node.work import Busy, NotDone, Stepped
+from silo_node.work_wire import PerformOrder, TryOrder, WithdrawOrder, unpack_outcome, unpack_tried
 from wardround.study.bundle import SUFFIX
 from wardround.weights.packing import to_bytes
 
@@ -33,6 +33,10 @@ class Spy:
             self.before()
         self.awaited.append(awaited())
         return Busy(1, 2, 30)
+
+    def try_out(self, bundle, rows):
+        self.asked.append((bundle.study_hash, rows))
+        return Stepped(rows, 1200, 5, None)
 
     def withdraw(self, task_id):
         self.withdrawn.append(task_id)
@@ -95,6 +99,17 @@ def test_a_withdrawal_needs_no_answer(door):
     clerk.answer(ours)
     assert spy.withdrawn == ["a" * 64]
     assert len(spy.asked) == 1
+
+
+def test_a_trial_is_answered(door):
+    """A canary's order names a study of the inbox; its answer is one frame of figures and an empty one."""
+    clerk, spy, ours, theirs = door
+    theirs.send_bytes(TryOrder(study_hash=PAPER.bundle.study_hash, rows=32).model_dump_json().encode())
+    theirs.send_bytes(b"")
+    clerk.answer(ours)
+    assert unpack_tried(theirs.recv_bytes()) == Stepped(32, 1200, 5, None)
+    assert theirs.recv_bytes() == b""
+    assert spy.asked == [(PAPER.bundle.study_hash, 32)]
 
 
 def test_refusals_say_what_they_need():

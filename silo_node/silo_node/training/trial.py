@@ -1,0 +1,80 @@
+"""A few steps of a study's optimiser on made-up records: how long one takes, and how much memory."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from silo_node.training.loop import make_optimiser
+from silo_node.training.memory import available_bytes, begin_peak, give_back, peak_bytes
+from silo_node.work import Stepped
+from wardround.messages.canary import MIB, MOST_ROWS
+from wardround.models.build import build_network, write_weights
+from wardround.study.bundle import Bundle
+from wardround.study.encoding import input_width
+
+SEED = 0
+MOST_STEPS = 5
+"""So many are measured at most; the first, which pays for what is done once, is not among them."""
+LEAST_STEPS = 2
+ENOUGH_NANOSECONDS = 10**9
+"""When they take longer than this together, no further one is begun."""
+
+
+def try_steps(bundle: Bundle, rows: int, limit_bytes: int | None) -> Stepped:
+    """Build the study's network, and train it for a few batches of numbers that are drawn from a fixed seed.
+
+    Everything is built here and dropped at the end; torch's global generator is left as it was.
+
+    Args:
+        bundle: the study.
+        rows: records in a batch, where the study does not say.
+        limit_bytes: the process's memory limit.
+
+    Raises:
+        MemoryError, RuntimeError: when it does not fit into memory.
+    """
+    rows = min(bundle.study.training.batch_size or rows, MOST_ROWS)
+    give_back()
+    available = available_bytes(limit_bytes)
+    before = begin_peak()
+    took, held = _steps(bundle, rows)
+    # allocators keep what was freed: the growth alone would be less in a process that did the same before
+    needed = max(peak_bytes() - before, held)
+    give_back()
+    return Stepped(rows, round(median(took) / 1000), -(-needed // MIB), None if available is None else available // MIB)
+
+
+def _steps(bundle: Bundle, rows: int) -> tuple[list[int], int]:
+    """Train for a few batches; gives the nanoseconds of each step after the first, and the bytes of all tensors at the end."""
+    study, width = bundle.study, input_width(bundle.contract, bundle.study.features)
+    inputs = torch.from_numpy(np.random.default_rng(SEED).standard_normal((rows, width), dtype=np.float32))
+    labels = torch.from_numpy((np.arange(rows) % 2).astype(np.float32))
+    took: list[int] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        network = build_network(study.network, width)
+        write_weights(network, bundle.weights, bundle.manifest)
+        network.train()
+        optimiser = make_optimiser(network, study.training.optimiser)
+        while len(took) <= MOST_STEPS and (len(took) < LEAST_STEPS or sum(took) < ENOUGH_NANOSECONDS):
+            begun = time.perf_counter_ns()
+            optimiser.zero_grad(set_to_none=True)
+            loss = binary_cross_entropy_with_logits(network(inputs).reshape(-1), labels)
+            loss.backward()
+            optimiser.step()
+            took.append(time.perf_counter_ns() - begun)
+    return took[1:], inputs.nbytes + _held(network, optimiser)
+
+
+def _held(network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Count the bytes of weights, gradients and the optimiser's state."""
+    weights = list(network.parameters())
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    state = [each for of_one in optimiser.state.values() for each in of_one.values() if isinstance(each, torch.Tensor)]
+    return sum(tensor.nbytes for tensor in (*weights, *network.buffers(), *gradients, *state))
