@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from coordinator.certificates import expires
 from coordinator.certificates import renew as renew_certificate
 from coordinator.enrol_command import enrol
+from coordinator.history_command import history
 from coordinator.identity import KEYS, PUBLIC, CentreFile, init_centre
 from coordinator.service_commands import start, status, stop, submit, watch
 from wardround.canonical import model_json
@@ -113,6 +114,7 @@ def renew(folder: Path, also_named: tuple[str, ...], form: str) -> None:
 
 
 coordinator.add_command(enrol)
+coordinator.add_command(history)
 
 
 for _service in (start, stop, submit, status, watch):

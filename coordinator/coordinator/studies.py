@@ -17,6 +17,7 @@ from wardround.files import write_atomic
 from wardround.messages.offer import OfferState
 from wardround.messages.round import Purpose
 from wardround.metrics.pooled import Metrics
+from wardround.strict_yaml import nearest
 from wardround.study.bundle import SUFFIX, Bundle, bundle_bytes, read_bundle
 from wardround.values import Count, Sha256, Slug, Value, Version
 
@@ -91,6 +92,26 @@ def folders(centre: Path) -> Iterator[StudyFolder]:
     paths = [path for path in (centre / STUDIES).glob("*") if (path / BUNDLE).exists()]
     for path in sorted(paths, key=lambda each: ((each / BUNDLE).stat().st_mtime_ns, each.name)):
         yield StudyFolder(path)
+
+
+def find_study(centre: Path, name: str) -> tuple[StudyFolder, StudyState]:
+    """Give the one study that goes by a name, ``NAME-VERSION``, or the beginning of a study hash.
+
+    Raises:
+        Refused: X-STUDY when there is none, with the nearest name, or more than one.
+    """
+    known = [(folder, state) for folder in folders(centre) if (state := folder.read()) is not None]
+    named = [each for each in known if name in (each[1].name, f"{each[1].name}-{each[1].version}")]
+    found = named or [each for each in known if name and each[1].study_hash.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    rule = "A study goes by its name, NAME-VERSION, or the beginning of its hash"
+    if found:
+        several = ", ".join(f"{state.name}-{state.version} ({state.study_hash[:HASH_SHOWN]})" for _, state in found)
+        raise refuse("X-STUDY", name, rule, f"{len(found)} studies go by it: {several}", "name one of them by its hash")
+    guess = nearest(name, {word for _, state in known for word in (state.name, f"{state.name}-{state.version}")})
+    step = "see: wardround coordinator status" if guess is None else f"did you mean {guess}?"
+    raise refuse("X-STUDY", name, rule, "the centre has no such study", step)
 
 
 def submit(centre: Path, bundle: Bundle) -> StudyFolder:

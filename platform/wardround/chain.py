@@ -115,7 +115,17 @@ def _write_whole(file: int, data: bytes, position: int) -> None:
 
 def read_chain(path: Path) -> list[Link]:
     """Read and verify a chain without opening it for writing; a torn last line is left out."""
-    return [link for link, _ in _read(path)]
+    return read_whole_lines(path)[0]
+
+
+def read_whole_lines(path: Path) -> tuple[list[Link], bool]:
+    """Read and verify a chain as ``read_chain``, and say whether something follows its last whole line.
+
+    That is a line that was torn, or, while another process has the chain open, one that is being written.
+    """
+    data = path.read_bytes() if path.exists() else b""
+    links = [link for link, _ in _verified(path, data)]
+    return links, data.rfind(b"\n") + 1 < len(data)
 
 
 def _broken(path: Path, number: int, finding: str) -> Refused:
@@ -129,9 +139,11 @@ def _broken(path: Path, number: int, finding: str) -> Refused:
 
 
 def _read(path: Path) -> Iterator[tuple[Link, int]]:
-    if not path.exists():
-        return
-    data = path.read_bytes()
+    if path.exists():
+        yield from _verified(path, path.read_bytes())
+
+
+def _verified(path: Path, data: bytes) -> Iterator[tuple[Link, int]]:
     previous, start, number = GENESIS, 0, 0
     while (end := data.find(b"\n", start)) >= 0:
         link = _link(path, data[start:end], number, previous)

@@ -35,7 +35,7 @@ from coordinator.journal.entries import (
 from coordinator.journal.shelf import DiskShelf, MemoryShelf, Shelf
 from wardround import __version__
 from wardround.canonical import Json, canonical_bytes, digest, model_json
-from wardround.chain import Chain, read_chain
+from wardround.chain import Chain, read_whole_lines
 from wardround.errors import Refused, refuse
 from wardround.files import write_atomic
 from wardround.messages.envelope import Array
@@ -180,15 +180,7 @@ class DiskJournal:
             roster = digest("roster", 1, model_json(bundle.roster))
             self.write(StudyBegun(written_by=__version__, study_hash=bundle.study_hash, roster=roster))
             return
-        first = entries[0]
-        if not isinstance(first, StudyBegun) or first.study_hash != bundle.study_hash:
-            raise refuse(
-                "J-STUDY",
-                f"{FOLDER}/{FILE}",
-                "A journal belongs to the study of its folder",
-                "this one begins with another study",
-                "restore the study's folder from a backup",
-            )
+        check_study(entries, bundle.study_hash)
         for entry in entries[1:]:
             self._index(entry)
 
@@ -299,10 +291,37 @@ def read_entries(folder: Path) -> list[AnyEntry]:
     Raises:
         Refused: L-BROKEN naming the line that does not hold; J-FORMAT when a newer version wrote it.
     """
-    links = read_chain(folder / FILE)
+    return read_journal(folder)[0]
+
+
+def read_journal(folder: Path) -> tuple[list[AnyEntry], bool]:
+    """Read and verify a journal, also beside the conductor that writes it, and say whether its last line is torn.
+
+    Raises:
+        Refused: L-BROKEN naming the line that does not hold; J-FORMAT when a newer version wrote it.
+    """
+    links, torn = read_whole_lines(folder / FILE)
     if links:
         _check_format(links[0].entry)
-    return [_entry(link.entry, number) for number, link in enumerate(links, start=1)]
+    return [_entry(link.entry, number) for number, link in enumerate(links, start=1)], torn
+
+
+def check_study(entries: list[AnyEntry], study_hash: str) -> StudyBegun:
+    """Give the first line of a journal, which says whose it is.
+
+    Raises:
+        Refused: J-STUDY when it is another study's.
+    """
+    first = entries[0]
+    if isinstance(first, StudyBegun) and first.study_hash == study_hash:
+        return first
+    raise refuse(
+        "J-STUDY",
+        f"{FOLDER}/{FILE}",
+        "A journal belongs to the study of its folder",
+        "this one begins with another study",
+        "restore the study's folder from a backup",
+    )
 
 
 def _check_format(first: dict[str, Json]) -> None:
