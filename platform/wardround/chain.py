@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from wardround.canonical import Json, canonical_bytes, digest
+from wardround.canonical import Json, canonical_bytes, digest, read_json
 from wardround.errors import Broken, Refused, refuse
 from wardround.files import sync_folder
 
@@ -153,11 +153,11 @@ def _verified(path: Path, data: bytes) -> Iterator[tuple[Link, int]]:
 
 def _link(path: Path, line: bytes, sequence: int, previous: str) -> Link:
     try:
-        value = json.loads(line)
+        value: Any = read_json(line)
         entry, found = value["entry"], value["hash"]
         known = {"sequence": sequence, "previous": previous, "hash": _hash(sequence, previous, entry), "entry": entry}
         whole = canonical_bytes(known) == line
-    except (ValueError, KeyError, TypeError, RecursionError, Broken):
+    except (ValueError, OverflowError, KeyError, TypeError, RecursionError, Broken):
         raise _broken(path, sequence + 1, "the line cannot be read") from None
     if not whole:
         raise _broken(path, sequence + 1, "the line, or one before it, was changed")

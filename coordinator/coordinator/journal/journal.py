@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from coordinator.journal.entries import (
     ENTRY,
@@ -41,13 +41,14 @@ from wardround.files import write_atomic
 from wardround.messages.envelope import Array
 from wardround.messages.record import RoundRecord
 from wardround.messages.round import Purpose, TaskCore
-from wardround.study.bundle import Bundle
+from wardround.study.bundle import Bundle, PackageVersion
 from wardround.weights.packing import Vector
 
 FOLDER = "journal"
 FILE = "journal.jsonl"
 WEIGHTS = "weights"
 SPOOL = "spool"
+VERSION: TypeAdapter[str] = TypeAdapter(PackageVersion)
 
 
 @dataclass
@@ -301,9 +302,11 @@ def read_journal(folder: Path) -> tuple[list[AnyEntry], bool]:
         Refused: L-BROKEN naming the line that does not hold; J-FORMAT when a newer version wrote it.
     """
     links, torn = read_whole_lines(folder / FILE)
-    if links:
-        _check_format(links[0].entry)
-    return [_entry(link.entry, number) for number, link in enumerate(links, start=1)], torn
+    if not links:
+        return [], torn
+    _check_format(links[0].entry)
+    version = _written_by(links[0].entry)
+    return [_entry(link.entry, number, version) for number, link in enumerate(links, start=1)], torn
 
 
 def check_study(entries: list[AnyEntry], study_hash: str) -> StudyBegun:
@@ -331,12 +334,20 @@ def _check_format(first: dict[str, Json]) -> None:
             "J-FORMAT",
             f"{FOLDER}/{FILE}",
             f"This software reads journals of format {JOURNAL_FORMAT}",
-            f"it is of format {found}, written by Wardround {first.get('written_by')}",
+            f"it is of format {found}, written by Wardround {_written_by(first)}",
             "go on with that version of Wardround, or a newer one",
         )
 
 
-def _entry(entry: dict[str, Json], number: int) -> AnyEntry:
+def _written_by(first: dict[str, Json]) -> str:
+    """Give the version that began a journal, as its first line names it."""
+    try:
+        return VERSION.validate_python(first.get("written_by"))
+    except ValidationError:
+        return "of an unknown version"
+
+
+def _entry(entry: dict[str, Json], number: int, version: str) -> AnyEntry:
     try:
         return ENTRY.validate_json(canonical_bytes(entry))
     except ValidationError:
@@ -344,8 +355,8 @@ def _entry(entry: dict[str, Json], number: int) -> AnyEntry:
             "J-FORMAT",
             f"{FOLDER}/{FILE}, line {number}",
             "Every line of a journal is one of those that this version knows",
-            "the line is whole, and not one of them",
-            "go on with the version of Wardround that wrote it",
+            f"the line is whole, and not one of them; the journal was begun by Wardround {version}",
+            "go on with the version of Wardround that wrote the line: that one, or a newer one",
         ) from None
 
 
