@@ -38,7 +38,7 @@ from wardround.canonical import Json, canonical_bytes, digest, model_json
 from wardround.chain import Chain, read_whole_lines
 from wardround.errors import Refused, refuse
 from wardround.files import write_atomic
-from wardround.messages.envelope import Array
+from wardround.messages.envelope import Array, in_memory
 from wardround.messages.record import RoundRecord
 from wardround.messages.round import Purpose, TaskCore
 from wardround.study.bundle import Bundle, PackageVersion
@@ -96,6 +96,14 @@ class Journal(Protocol):
         """Give weights from the shelf."""
         ...
 
+    def take(self, digest: str) -> Vector:
+        """Give weights from the shelf, as a copy of the caller's own."""
+        ...
+
+    def body(self, digest: str) -> Array:
+        """Give weights from the shelf as the bytes that travel."""
+        ...
+
     def end(self, entry: StudyEnded) -> None:
         """Write down what became of the study, once."""
         ...
@@ -146,6 +154,14 @@ class Unwritten:
     def load(self, digest: str) -> Vector:
         """Give weights from the shelf."""
         return self.shelf.get(digest)
+
+    def take(self, digest: str) -> Vector:
+        """Give a copy of weights from the shelf."""
+        return self.shelf.take(digest)
+
+    def body(self, digest: str) -> Array:
+        """Give weights from the shelf as the bytes that travel."""
+        return self.shelf.body(digest)
 
     def end(self, entry: StudyEnded) -> None:
         """Write nothing."""
@@ -212,6 +228,16 @@ class DiskJournal:
         with _halting():
             return self._shelf.get(digest)
 
+    def take(self, digest: str) -> Vector:
+        """Give a copy of weights from the shelf, which the caller may write to; raises as ``load``."""
+        with _halting():
+            return self._shelf.take(digest)
+
+    def body(self, digest: str) -> Array:
+        """Give weights from the shelf as the bytes that travel, read from the disk where they are needed; raises as ``load``."""
+        with _halting():
+            return self._shelf.body(digest)
+
     def end(self, entry: StudyEnded) -> None:
         """Write down what became of the study, unless a conductor before this one did.
 
@@ -247,7 +273,7 @@ class DiskJournal:
             Halted: when the disk does not take it.
         """
         with _halting():
-            write_atomic(self._spooled(reply), change, mode=0o600)
+            write_atomic(self._spooled(reply), in_memory(change), mode=0o600)
 
     def keep(self, weights: Vector) -> str:
         """Keep weights on the shelf; gives their digest, once they are on disk.

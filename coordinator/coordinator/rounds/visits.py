@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from coordinator.journal.entries import SumClosed, VisitClosed, VisitOpened, VisitResumed
 from coordinator.journal.journal import Journal, Recalled
 from coordinator.rounds.admission import Decision, Expectation, NotAdmitted, evaluation_of
@@ -27,7 +25,7 @@ from wardround.messages.round import CentreCode, Purpose, SiloCode, StatisticsRe
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.weights.fixed_point import ExactSum, SumPlan, raise_plan
-from wardround.weights.packing import as_wire
+from wardround.weights.packing import all_finite
 
 AWAY_SECONDS = 5.0
 """How long to wait, doubled each time, before a visit is repeated that failed since a hospital was away: it may come back."""
@@ -150,9 +148,8 @@ class Visits:
         self._watcher.opened(core.purpose, core.round, attempt, tuple(expected))
         known = {} if recalled is None else recorder.take_up(recalled, expected)
         self._caller.recall(core, known, expected)
-        weights = None if core.weights is None else self._journal.load(core.weights)
-        buffer = None if weights is None else as_wire(weights)
-        visit = self._caller.visit(core, expected, buffer, encoding, attempt, recorder, known, self._present)
+        weights = None if core.weights is None else self._journal.body(core.weights)
+        visit = self._caller.visit(core, expected, weights, encoding, attempt, recorder, known, self._present)
         missing = self._missing(core, visit)
         stepped = None
         if recorder.total is not None and core.weights is not None and not missing:
@@ -190,8 +187,9 @@ class Visits:
             Refused: C-FAILED when the step leads beyond what float32 can hold.
         """
         self._journal.write(SumClosed(task_id=core.task_id(), attempt=attempt, records=total.records, sum=total.digest()))
-        stepped = total.step(self._journal.load(core.weights or ""))
-        if not np.isfinite(stepped).all():
+        weights = self._journal.take(core.weights or "")
+        stepped = total.step(weights, out=weights)
+        if not all_finite(stepped):
             raise _diverged(self._bundle, core.round)
         return self._journal.keep(stepped)
 

@@ -41,7 +41,7 @@ def test_each_hospital_reads_its_own():
     wire = Wire()
     over(wire).push_messages([outgoing(site, site.encode()) for site in STUDY.parties])
     assert len({id(each.envelope.arrays[0]) for each in wire.sent}) == 1
-    assert WEIGHTS not in wire.sent[0].envelope.arrays[0]
+    assert WEIGHTS not in bytes(wire.sent[0].envelope.arrays[0])
     for each in wire.sent:
         opened = {site: decrypted(each.envelope, party.encryption) for site, party in STUDY.parties.items()}
         assert [site for site, envelope in opened.items() if envelope is not None] == [each.site]
