@@ -20,7 +20,6 @@ from coordinator.rounds.policy import shortfall
 from coordinator.studies import StudyFolder, StudyState, ended, folders, release_folder
 from wardround.errors import Problem, Refused
 from wardround.identity.keys import SigningKey
-from wardround.identity.roster import Roster
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
 from wardround.messages.offer import OFFER_ANSWER, Offer, OfferState
 from wardround.messages.record import RoundRecord, SiloRecord
@@ -41,8 +40,8 @@ WAITING = "waiting for the operator"
 STATE_SECONDS = 0.25
 """How often the state of a running study is written at most."""
 
-MakeGrid = Callable[[Roster], Grid]
-"""Makes a grid to exactly the hospitals of a roster."""
+MakeGrid = Callable[[Bundle], Grid]
+"""Makes a grid to exactly the hospitals of a study's roster, which takes no larger answer than the study can have."""
 
 
 class StateKeeper:
@@ -243,7 +242,7 @@ class Scheduler:
     def _grid(self, bundle: Bundle) -> Grid:
         """Give the grid to exactly the hospitals of a study's roster: nobody else ever gets anything of it."""
         if bundle.study_hash not in self._grids:
-            self._grids[bundle.study_hash] = self._make_grid(bundle.roster)
+            self._grids[bundle.study_hash] = self._make_grid(bundle)
         return self._grids[bundle.study_hash]
 
 

@@ -50,7 +50,7 @@ def encrypt_arrays(arrays: tuple[Array, ...]) -> EncryptedArrays:
 
 def _encrypt(cipher: AESGCM, index: int, array: Array) -> memoryview:
     """Encrypt an array into one copy; the result cannot be written to."""
-    view, end = memoryview(bytearray(len(array) + _blocks_of(len(array), BLOCK_BYTES) * TAG_BYTES)), 0
+    view, end = memoryview(bytearray(encrypted_size(len(array)))), 0
     for nonce, block in _blocks(index, sliceable(array), BLOCK_BYTES):
         end += cipher.encrypt_into(nonce, block, None, view[end : end + len(block) + TAG_BYTES])
     return view.toreadonly()
@@ -66,6 +66,11 @@ def _blocks(index: int, data: memoryview | FiledArray, size: int) -> Iterator[tu
     for position in range(number):
         last = position == number - 1
         yield bytes((index, last)) + position.to_bytes(10), data[position * size : (position + 1) * size]
+
+
+def encrypted_size(length: int) -> int:
+    """Give the bytes of an array of some length once it is encrypted."""
+    return length + _blocks_of(length, BLOCK_BYTES) * TAG_BYTES
 
 
 def addressed(envelope: Envelope, encrypted: EncryptedArrays, receiver: PublicKey) -> Envelope:
