@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from coordinator.rounds.outcome import Outcome
 from wardround.canonical import canonical_bytes, model_json
 from wardround.errors import refuse
 from wardround.files import write_atomic
 from wardround.messages.offer import OfferState
-from wardround.messages.round import Purpose
+from wardround.messages.round import CentreCode, Percent, Purpose, SiloCode
 from wardround.metrics.pooled import Metrics
 from wardround.strict_yaml import nearest
 from wardround.study.bundle import SUFFIX, Bundle, bundle_bytes, read_bundle
-from wardround.values import Count, Sha256, Slug, Value, Version
+from wardround.values import Count, Instant, Sha256, Slug, Value, Version
 
 STUDIES = "studies"
 RELEASES = "releases"
@@ -31,17 +31,69 @@ Phase: TypeAlias = Literal["submitted", "running", "complete", "partial", "faile
 OPEN: tuple[Phase, ...] = ("submitted", "running")
 
 
+SiloStatus: TypeAlias = Literal["invited", "asked", "working", "answered", "refused", "silent", "gone"]
+"""``invited``: no visit yet; ``refused``: its last answer did not count, or it is not asked; ``silent``: it said nothing until a
+deadline; ``gone``: it cannot be reached."""
+
+
 class SiloState(Value):
     """One hospital in a study, as the centre sees it now.
 
     Attributes:
         offer: what it decided, as far as it said; None before it answered at all.
-        activity: ``invited``, ``asked``, ``answered``, a code, or ``epoch 3 of 10, 27 %``.
+        attempt: how often the visit had been repeated when it was asked.
+        code: why it does not count, where it is ``refused``.
+        epoch, epochs, percent: how far it is, where it is ``working``: this epoch of so many, this part of them all.
+        since: when it was found ``silent`` or ``gone``.
     """
 
     site: Slug
     offer: OfferState | None = None
-    activity: str = "invited"
+    status: SiloStatus = "invited"
+    attempt: Count = 0
+    code: SiloCode | CentreCode | None = None
+    epoch: Count | None = None
+    epochs: Count | None = None
+    percent: Percent | None = None
+    since: Instant | None = None
+
+    @model_validator(mode="after")
+    def _says_what_its_status_needs(self) -> SiloState:
+        """A status without what belongs to it, or with what belongs to another, is none."""
+        told = {
+            "refused": (self.code,),
+            "working": (self.epoch, self.epochs, self.percent),
+            "silent": (self.since,),
+            "gone": (self.since,),
+        }
+        needed = told.get(self.status, ())
+        if None in needed or sum(
+            each is not None for each in (self.code, self.epoch, self.epochs, self.percent, self.since)
+        ) != len(needed):
+            msg = "a code stands with refused, epochs with working, a time with silent and gone, each whole"
+            raise ValueError(msg)
+        return self
+
+    def now(self, status: SiloStatus, **more: object) -> SiloState:
+        """Give this hospital in another status; nothing of the one before stays."""
+        return SiloState.model_validate({"site": self.site, "offer": self.offer, "status": status, **more})
+
+    @property
+    def activity(self) -> str:
+        """Say what it does, in the words that people read."""
+        match self.status:
+            case "invited":
+                return self.offer or "invited"
+            case "asked":
+                return f"asked again ({self.attempt + 1})" if self.attempt else "asked"
+            case "working":
+                return f"epoch {self.epoch} of {self.epochs}, {self.percent} %"
+            case "refused":
+                return str(self.code)
+            case "silent" | "gone":
+                return f"{self.status} since {self.since}"
+            case "answered":
+                return "answered"
 
 
 class StudyState(Value):

@@ -98,6 +98,10 @@ class Onlooker(Protocol):
         """A hospital is still at its task."""
         ...
 
+    def away(self, site: str) -> None:
+        """A hospital cannot be reached any more, and is waited for."""
+        ...
+
 
 @dataclass
 class _Open:
@@ -233,6 +237,8 @@ class Caller:
         away = now if sent.away is None else sent.away
         if sent.site not in opened.awaited or now - away > COMEBACK_SECONDS:
             return False
+        if sent.away is None:
+            opened.onlooker.away(sent.site)
         opened.due.append((now + RESEND_SECONDS, replace(sent, working=False, away=away)))
         return True
 

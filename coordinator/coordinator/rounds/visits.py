@@ -46,6 +46,10 @@ class Watcher(Protocol):
         """A hospital is still at its task: this epoch of so many, this part of them all."""
         ...
 
+    def away(self, site: str) -> None:
+        """A hospital cannot be reached any more, and is waited for."""
+        ...
+
     def closed(self, record: RoundRecord) -> None:
         """A visit ended."""
         ...
