@@ -30,6 +30,7 @@ from parts.fleet import StandIn
 from parts.paper import RECORDS, Paper, make_paper
 from parts.processes import ONE_THREAD, available_bytes, cpu_seconds, memory, processes
 
+from coordinator.house import STEADY_MEMORY
 from wardround.canonical import sha256
 from wardround.messages.round import ORDER, Task
 from wardround.weights.fixed_point import ExactSum
@@ -135,7 +136,7 @@ def conduct(folder: Path, silos: int, chosen: argparse.Namespace) -> Figures:
         begun = memory(running[0].pid).resident
         stand_ins = _connect(centre, paper, folder)
         words = [sys.executable, "-m", "parts.conducting", str(folder), *(["--where"] if chosen.where else [])]
-        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(Path(__file__).parent)}
+        environment = {**os.environ, **ONE_THREAD, **STEADY_MEMORY, "PYTHONPATH": str(Path(__file__).parent)}
         running.append(subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE))
         Run(paper, stand_ins, running[1], figures).answer()
         assert running[1].wait(WAIT_SECONDS) == 0

@@ -149,6 +149,9 @@ class Watcher:
     def working(self, *_: object) -> None:
         """Nothing to note."""
 
+    def away(self, *_: object) -> None:
+        """Nothing to note."""
+
     def closed(self, *_: object) -> None:
         """Nothing to note."""
 

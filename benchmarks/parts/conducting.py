@@ -118,6 +118,9 @@ class Teller:
     def working(self, *_: object) -> None:
         """Nobody here works for longer than a visit."""
 
+    def away(self, *_: object) -> None:
+        """Nothing to note."""
+
     def closed(self, record: RoundRecord) -> None:
         """A visit ended: its step is done, its record made."""
         self.peak(record.purpose)

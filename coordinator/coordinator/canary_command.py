@@ -21,7 +21,7 @@ from coordinator.canary.files import (
     write_request,
 )
 from coordinator.house import run_folder
-from coordinator.studies import HOLD, WAITING, StudyFolder, StudyState, find, folders
+from coordinator.studies import HOLD, WAITING, StudyFolder, StudyState, find_study, folders
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say, terminal
 from wardround.directory import check_format
@@ -62,7 +62,7 @@ def canary(named: str, folder: Path, seconds: float, records: int | None, form: 
     and why, and proposes a deadline for rounds. Exit status 0: every hospital is ready; 1: else.
     """
     check_format(folder)
-    place, _ = find(folder, named)
+    place, _ = find_study(folder, named)
     _ready(folder)
     request = _request(place, seconds, records)
     write_request(place.path, request)
@@ -83,7 +83,7 @@ def canary(named: str, folder: Path, seconds: float, records: int | None, form: 
 def begin(named: str, folder: Path) -> None:
     """Let STUDY begin that was submitted with --hold, as soon as all of its hospitals have decided."""
     check_format(folder)
-    place, state = find(folder, named)
+    place, state = find_study(folder, named)
     if state.phase != "submitted":
         raise refuse(
             "X-USAGE",

@@ -11,6 +11,7 @@ from coordinator.canary_command import begin, canary
 from coordinator.certificates import expires
 from coordinator.certificates import renew as renew_certificate
 from coordinator.enrol_command import enrol
+from coordinator.history_command import history
 from coordinator.identity import KEYS, PUBLIC, CentreFile, init_centre
 from coordinator.service_commands import start, status, stop, submit, watch
 from wardround.canonical import model_json
@@ -114,6 +115,7 @@ def renew(folder: Path, also_named: tuple[str, ...], form: str) -> None:
 
 
 coordinator.add_command(enrol)
+coordinator.add_command(history)
 
 
 for _service in (start, stop, submit, canary, begin, status, watch):

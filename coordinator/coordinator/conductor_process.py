@@ -15,15 +15,15 @@ from pathlib import Path
 from coordinator.flower.control import Control
 from coordinator.flower.grid import FlowerGrid
 from coordinator.flower.run import Run, SuperLinkAddress, serve_run
-from coordinator.house import LOGS
+from coordinator.house import LOGS, run_folder
 from coordinator.identity import centre_files, enrolled, load_centre
-from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys
+from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys, largest_reply
 from coordinator.rounds.grid import Grid
 from coordinator.scheduler import MakeGrid, Scheduler
 from wardround.errors import Refused
 from wardround.identity.encryption import EncryptionKey
-from wardround.identity.roster import Roster
 from wardround.json_log import private_log
+from wardround.study.bundle import Bundle
 from wardround.supervision.pulse import begin_pulse
 from wardround.transport.channel import Secret, TransportFault
 
@@ -71,7 +71,7 @@ def _serve(folder: Path, private: str, ready: Path, stop: threading.Event) -> No
     with serve_run(link) as run, link.control() as control:
         nodes = _Nodes(folder, control)
         nodes.register()
-        scheduler = Scheduler(folder, centre.key, _grids(run, control, centre.encryption))
+        scheduler = Scheduler(folder, centre.key, _grids(run, control, centre.encryption, run_folder(folder)))
         ready.touch(mode=0o600)
         log.info("ready")
         while not stop.is_set():
@@ -101,10 +101,11 @@ class _Nodes:
                 log.info("site %s may connect", member.site)
 
 
-def _grids(run: Run, control: Control, key: EncryptionKey) -> MakeGrid:
-    def make(roster: Roster) -> Grid:
-        nodes = {member.site: control.register(member.node_key.encode()) for member in roster.silos}
-        return EncryptedGrid(FlowerGrid(run.channel, run.run_id, nodes), encryption_keys(roster), key)
+def _grids(run: Run, control: Control, key: EncryptionKey, spool: Path) -> MakeGrid:
+    def make(bundle: Bundle) -> Grid:
+        nodes = {member.site: control.register(member.node_key.encode()) for member in bundle.roster.silos}
+        grid = FlowerGrid(run.channel, run.run_id, nodes, spool=spool, largest_reply=largest_reply(bundle))
+        return EncryptedGrid(grid, encryption_keys(bundle.roster), key)
 
     return make
 

@@ -17,6 +17,9 @@ LOGS = "logs"
 READY = "conductor.ready"
 START_SECONDS = 60.0
 GROUP = "centre"
+STEADY_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1024**2)}
+"""Blocks of 1 MiB and more go back to the system at once. By itself, glibc keeps those of 4 MiB that the parts of a reply take,
+in pieces that nothing larger fits into: the conductor would grow with the number of hospitals."""
 
 
 def run_folder(centre: Path) -> Path:
@@ -77,6 +80,7 @@ def children(centre: Path, listen: str, *, silence_seconds: float = SILENCE_SECO
                 *(sys.executable, "-m", "coordinator.conductor_process", "--dir", str(centre.absolute())),
                 *("--private", private, "--ready", str(ready)),
             ],
+            environment=STEADY_MEMORY,
             ready=ready.exists,
             before=lambda: ready.unlink(missing_ok=True),
             patience_seconds=START_SECONDS,

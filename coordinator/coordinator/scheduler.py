@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from coordinator.canary.files import pending_request, withdraw_request, write_result
 from coordinator.canary.visit import fly
@@ -19,10 +20,19 @@ from coordinator.rounds.admission import Admitted, Decision
 from coordinator.rounds.conductor import Conductor
 from coordinator.rounds.grid import Grid, Outgoing
 from coordinator.rounds.policy import shortfall
-from coordinator.studies import HELD, WAITING, StudyFolder, StudyState, ended, folders, release_folder
+from coordinator.studies import (
+    HELD,
+    WAITING,
+    SiloState,
+    SiloStatus,
+    StudyFolder,
+    StudyState,
+    ended,
+    folders,
+    release_folder,
+)
 from wardround.errors import Problem, Refused
 from wardround.identity.keys import SigningKey
-from wardround.identity.roster import Roster
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
 from wardround.messages.offer import OFFER_ANSWER, Offer, OfferState
 from wardround.messages.record import RoundRecord, SiloRecord
@@ -42,8 +52,12 @@ HALTED_SECONDS = 10.0
 STATE_SECONDS = 0.25
 """How often the state of a running study is written at most."""
 
-MakeGrid = Callable[[Roster], Grid]
-"""Makes a grid to exactly the hospitals of a roster."""
+MakeGrid = Callable[[Bundle], Grid]
+"""Makes a grid to exactly the hospitals of a study's roster, which takes no larger answer than the study can have."""
+
+
+_Found: TypeAlias = tuple[SiloStatus, Mapping[str, object]]
+"""A hospital's status, and what belongs to it."""
 
 
 class StateKeeper:
@@ -57,30 +71,34 @@ class StateKeeper:
 
     def opened(self, purpose: Purpose, round_number: int, attempt: int, sites: tuple[str, ...]) -> None:
         """A visit begins."""
-        repeat = "asked" if attempt == 0 else f"asked again ({attempt + 1})"
-        self._silos(dict.fromkeys(sites, repeat))
+        self._silos({site: ("asked", {"attempt": attempt}) for site in sites})
         self._update({"purpose": purpose, "round": round_number}, at_once=True)
 
     def answered(self, site: str, decision: Decision) -> None:
         """A hospital answered."""
-        self._silos({site: "answered" if isinstance(decision, Admitted) else decision.code})
+        self._silos({site: ("answered", {}) if isinstance(decision, Admitted) else ("refused", {"code": decision.code})})
         self._update({})
 
     def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """A hospital is still at its task."""
-        self._silos({site: f"epoch {epoch} of {epochs}, {percent} %"})
+        self._silos({site: ("working", {"epoch": epoch, "epochs": epochs, "percent": percent})})
+        self._update({}, at_once=True)
+
+    def away(self, site: str) -> None:
+        """A hospital cannot be reached any more, and is waited for."""
+        self._silos({site: ("gone", {"since": instant(datetime.now(UTC))})})
         self._update({}, at_once=True)
 
     def closed(self, record: RoundRecord) -> None:
         """A visit ended."""
         now = instant(datetime.now(UTC))
-        self._silos({silo.site: _absence(silo, now) for silo in record.silos if silo.code is not None})
+        known = {silo.site: silo for silo in self.state.silos}
+        self._silos({silo.site: _absence(silo, known[silo.site], now) for silo in record.silos if silo.code is not None})
         self._update({} if record.pooled is None else {"metrics": record.pooled}, at_once=record.outcome == "failed")
 
-    def _silos(self, activities: Mapping[str, str]) -> None:
+    def _silos(self, found: Mapping[str, _Found]) -> None:
         silos = tuple(
-            silo.model_copy(update={"activity": activities[silo.site]}) if silo.site in activities else silo
-            for silo in self.state.silos
+            silo.now(found[silo.site][0], **found[silo.site][1]) if silo.site in found else silo for silo in self.state.silos
         )
         self.state = self.state.model_copy(update={"silos": silos})
 
@@ -92,11 +110,13 @@ class StateKeeper:
             self._written = time.monotonic()
 
 
-def _absence(silo: SiloRecord, now: str) -> str:
+def _absence(silo: SiloRecord, before: SiloState, now: str) -> _Found:
     """Say how a hospital is absent: what it was refused for, that it could not be reached, or that it says nothing."""
     if silo.status != "silent":
-        return silo.code or silo.status
-    return f"silent since {now}" if silo.seconds is None else f"gone since {now}"
+        return "refused", {"code": silo.code}
+    if silo.seconds is None and before.status != "gone":
+        return "silent", {"since": now}
+    return "gone", {"since": before.since if before.status == "gone" else now}
 
 
 @dataclass
@@ -213,9 +233,7 @@ class Scheduler:
     def _note(self, folder: StudyFolder, site: str, offer: OfferState) -> None:
         state = folder.read()
         if state is not None:
-            silos = tuple(
-                silo.model_copy(update={"offer": offer, "activity": offer}) if silo.site == site else silo for silo in state.silos
-            )
+            silos = tuple(silo.model_copy(update={"offer": offer}) if silo.site == site else silo for silo in state.silos)
             if silos != state.silos:
                 with suppress(Refused):  # it is asked again
                     folder.write(state.model_copy(update={"silos": silos}))
@@ -266,7 +284,7 @@ class Scheduler:
     def _grid(self, bundle: Bundle) -> Grid:
         """Give the grid to exactly the hospitals of a study's roster: nobody else ever gets anything of it."""
         if bundle.study_hash not in self._grids:
-            self._grids[bundle.study_hash] = self._make_grid(bundle.roster)
+            self._grids[bundle.study_hash] = self._make_grid(bundle)
         return self._grids[bundle.study_hash]
 
 

@@ -8,17 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from coordinator.rounds.outcome import Outcome
 from wardround.canonical import canonical_bytes, model_json
 from wardround.errors import Refused, refuse
 from wardround.files import new_private_folder, write_atomic
 from wardround.messages.offer import OfferState
-from wardround.messages.round import Purpose
+from wardround.messages.round import CentreCode, Percent, Purpose, SiloCode
 from wardround.metrics.pooled import Metrics
+from wardround.strict_yaml import nearest
 from wardround.study.bundle import SUFFIX, Bundle, bundle_bytes, read_bundle
-from wardround.values import Count, Sha256, Slug, Value, Version
+from wardround.values import Count, Instant, Sha256, Slug, Value, Version
 
 STUDIES = "studies"
 RELEASES = "releases"
@@ -36,17 +37,69 @@ Phase: TypeAlias = Literal["submitted", "running", "complete", "partial", "faile
 OPEN: tuple[Phase, ...] = ("submitted", "running")
 
 
+SiloStatus: TypeAlias = Literal["invited", "asked", "working", "answered", "refused", "silent", "gone"]
+"""``invited``: no visit yet; ``refused``: its last answer did not count, or it is not asked; ``silent``: it said nothing until a
+deadline; ``gone``: it cannot be reached."""
+
+
 class SiloState(Value):
     """One hospital in a study, as the centre sees it now.
 
     Attributes:
         offer: what it decided, as far as it said; None before it answered at all.
-        activity: ``invited``, ``asked``, ``answered``, a code, or ``epoch 3 of 10, 27 %``.
+        attempt: how often the visit had been repeated when it was asked.
+        code: why it does not count, where it is ``refused``.
+        epoch, epochs, percent: how far it is, where it is ``working``: this epoch of so many, this part of them all.
+        since: when it was found ``silent`` or ``gone``.
     """
 
     site: Slug
     offer: OfferState | None = None
-    activity: str = "invited"
+    status: SiloStatus = "invited"
+    attempt: Count = 0
+    code: SiloCode | CentreCode | None = None
+    epoch: Count | None = None
+    epochs: Count | None = None
+    percent: Percent | None = None
+    since: Instant | None = None
+
+    @model_validator(mode="after")
+    def _says_what_its_status_needs(self) -> SiloState:
+        """A status without what belongs to it, or with what belongs to another, is none."""
+        told = {
+            "refused": (self.code,),
+            "working": (self.epoch, self.epochs, self.percent),
+            "silent": (self.since,),
+            "gone": (self.since,),
+        }
+        needed = told.get(self.status, ())
+        if None in needed or sum(
+            each is not None for each in (self.code, self.epoch, self.epochs, self.percent, self.since)
+        ) != len(needed):
+            msg = "a code stands with refused, epochs with working, a time with silent and gone, each whole"
+            raise ValueError(msg)
+        return self
+
+    def now(self, status: SiloStatus, **more: object) -> SiloState:
+        """Give this hospital in another status; nothing of the one before stays."""
+        return SiloState.model_validate({"site": self.site, "offer": self.offer, "status": status, **more})
+
+    @property
+    def activity(self) -> str:
+        """Say what it does, in the words that people read."""
+        match self.status:
+            case "invited":
+                return self.offer or "invited"
+            case "asked":
+                return f"asked again ({self.attempt + 1})" if self.attempt else "asked"
+            case "working":
+                return f"epoch {self.epoch} of {self.epochs}, {self.percent} %"
+            case "refused":
+                return str(self.code)
+            case "silent" | "gone":
+                return f"{self.status} since {self.since}"
+            case "answered":
+                return "answered"
 
 
 class StudyState(Value):
@@ -118,24 +171,24 @@ def folders(centre: Path) -> Iterator[StudyFolder]:
         yield StudyFolder(path)
 
 
-def find(centre: Path, named: str) -> tuple[StudyFolder, StudyState]:
-    """Give the study of a name, or whose hash begins so.
+def find_study(centre: Path, name: str) -> tuple[StudyFolder, StudyState]:
+    """Give the one study that goes by a name, ``NAME-VERSION``, or the beginning of a study hash.
 
     Raises:
-        Refused: X-USAGE when there is none, or more than one.
+        Refused: X-STUDY when there is none, with the nearest name, or more than one.
     """
     known = [(folder, state) for folder in folders(centre) if (state := folder.read()) is not None]
-    found = [each for each in known if named == each[1].name or (named and each[1].study_hash.startswith(named))]
+    named = [each for each in known if name in (each[1].name, f"{each[1].name}-{each[1].version}")]
+    found = named or [each for each in known if name and each[1].study_hash.startswith(name)]
     if len(found) == 1:
         return found[0]
-    shown = ", ".join(f"{state.name} {state.version} ({state.study_hash[:HASH_SHOWN]})" for _, state in found or known)
-    raise refuse(
-        "X-USAGE",
-        "STUDY",
-        "A study is named by its name or the first digits of its hash",
-        "several are named so" if found else "no study that was submitted here is",
-        f"name one of: {shown}" if shown else "submit it first: wardround coordinator submit",
-    )
+    rule = "A study goes by its name, NAME-VERSION, or the beginning of its hash"
+    if found:
+        several = ", ".join(f"{state.name}-{state.version} ({state.study_hash[:HASH_SHOWN]})" for _, state in found)
+        raise refuse("X-STUDY", name, rule, f"{len(found)} studies go by it: {several}", "name one of them by its hash")
+    guess = nearest(name, {word for _, state in known for word in (state.name, f"{state.name}-{state.version}")})
+    step = "see: wardround coordinator status" if guess is None else f"did you mean {guess}?"
+    raise refuse("X-STUDY", name, rule, "the centre has no such study", step)
 
 
 def submit(centre: Path, bundle: Bundle, *, hold: bool = False) -> StudyFolder:

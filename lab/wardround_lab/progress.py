@@ -78,6 +78,11 @@ class Display(AbstractContextManager["Display"]):
         self._states[site] = f"epoch {epoch} of {epochs}, {percent} %"
         self._refresh()
 
+    def away(self, site: str) -> None:
+        """Show that a hospital cannot be reached."""
+        self._states[site] = "gone"
+        self._refresh()
+
     def closed(self, record: RoundRecord) -> None:
         """Show how a visit ended."""
         self._last = {silo.site: silo for silo in record.silos}

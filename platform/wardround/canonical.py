@@ -81,6 +81,16 @@ def sha256(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def read_json(data: bytes) -> Json:
+    """Read JSON as the canonical form writes it: its numbers of 2^53 and more were no integers.
+
+    Raises:
+        ValueError, RecursionError: when it is no JSON that can be read.
+    """
+    value: Json = json.loads(data, parse_int=_whole)
+    return value
+
+
 def _whole(digits: str) -> int | float:
     """Read whole-number digits as the canonical form writes them: an integer, or a number of 2^53 and more."""
     number = int(digits)
@@ -90,6 +100,6 @@ def _whole(digits: str) -> int | float:
 def is_canonical(data: bytes) -> bool:
     """Say whether these bytes are exactly the canonical form of the JSON that they hold."""
     try:
-        return canonical_bytes(json.loads(data, parse_int=_whole)) == data
+        return canonical_bytes(read_json(data)) == data
     except (ValueError, OverflowError, RecursionError, Broken):
         return False

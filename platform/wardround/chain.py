@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from wardround.canonical import Json, canonical_bytes, digest
+from wardround.canonical import Json, canonical_bytes, digest, read_json
 from wardround.errors import Broken, Refused, refuse
 from wardround.files import sync_folder
 
@@ -126,7 +126,17 @@ def _write_whole(file: int, data: bytes, position: int) -> None:
 
 def read_chain(path: Path) -> list[Link]:
     """Read and verify a chain without opening it for writing; a torn last line is left out."""
-    return [link for link, _ in _read(path)]
+    return read_whole_lines(path)[0]
+
+
+def read_whole_lines(path: Path) -> tuple[list[Link], bool]:
+    """Read and verify a chain as ``read_chain``, and say whether something follows its last whole line.
+
+    That is a line that was torn, or, while another process has the chain open, one that is being written.
+    """
+    data = path.read_bytes() if path.exists() else b""
+    links = [link for link, _ in _verified(path, data)]
+    return links, data.rfind(b"\n") + 1 < len(data)
 
 
 def _broken(path: Path, number: int, finding: str) -> Refused:
@@ -140,9 +150,11 @@ def _broken(path: Path, number: int, finding: str) -> Refused:
 
 
 def _read(path: Path) -> Iterator[tuple[Link, int]]:
-    if not path.exists():
-        return
-    data = path.read_bytes()
+    if path.exists():
+        yield from _verified(path, path.read_bytes())
+
+
+def _verified(path: Path, data: bytes) -> Iterator[tuple[Link, int]]:
     previous, start, number = GENESIS, 0, 0
     while (end := data.find(b"\n", start)) >= 0:
         link = _link(path, data[start:end], number, previous)
@@ -152,11 +164,11 @@ def _read(path: Path) -> Iterator[tuple[Link, int]]:
 
 def _link(path: Path, line: bytes, sequence: int, previous: str) -> Link:
     try:
-        value = json.loads(line)
+        value: Any = read_json(line)
         entry, found = value["entry"], value["hash"]
         known = {"sequence": sequence, "previous": previous, "hash": _hash(sequence, previous, entry), "entry": entry}
         whole = canonical_bytes(known) == line
-    except (ValueError, KeyError, TypeError, RecursionError, Broken):
+    except (ValueError, OverflowError, KeyError, TypeError, RecursionError, Broken):
         raise _broken(path, sequence + 1, "the line cannot be read") from None
     if not whole:
         raise _broken(path, sequence + 1, "the line, or one before it, was changed")

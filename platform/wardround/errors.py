@@ -180,6 +180,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "O-WRITE": CatalogueEntry("an output cannot be written"),
     "O-SPACE": CatalogueEntry("too little space is left on the disk"),
     "X-USAGE": CatalogueEntry("the command was used wrongly"),
+    "X-STUDY": CatalogueEntry("no study of this name, or more than one"),
     "X-EXTRA": CatalogueEntry("a package that this command needs is not installed"),
     "X-BUG": CatalogueEntry("an error of Wardround itself"),
 }

@@ -19,10 +19,15 @@ from silo_node.joining import load_joined
 from silo_node.node import open_node
 from silo_node.porter.bench_client import BenchClient
 from wardround.errors import Refused
+from wardround.messages.confidential import encrypted_size
+from wardround.study.bundle import MAXIMUM_BYTES
 from wardround.supervision.pulse import begin_pulse
 from wardround.transport.channel import Secret
 
 READY = "porter.ready"
+LARGEST_MESSAGE_BYTES = encrypted_size(MAXIMUM_BYTES)
+"""A new study's bundle is the largest thing that comes, and nobody here knows its size before it is there. One message comes at
+a time, into an unnamed file that ends with it; only what the centre has signed is decrypted, which takes as much memory."""
 
 
 def main() -> int:
@@ -49,7 +54,9 @@ def main() -> int:
         return error.exit_status
     try:
         arguments.ready.touch(mode=0o600)
-        NodeLoop(SuperNodeAddress(arguments.runtime, secret), node.visit, node.log).run(stop)
+        NodeLoop(SuperNodeAddress(arguments.runtime, secret), node.visit, node.log, largest_message=LARGEST_MESSAGE_BYTES).run(
+            stop
+        )
     finally:
         node.close()
     return 0

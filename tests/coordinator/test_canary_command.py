@@ -95,11 +95,12 @@ def test_no_round_is_interrupted(wardround, centre):
 
 @pytest.mark.parametrize("named", ["other", "", "zz"])
 def test_a_study_that_is_not_there_is_named(wardround, centre, named):
-    """What names no study is X-USAGE, with those that there are."""
+    """What names no study is X-STUDY, with the nearest name or where to look."""
     answer = wardround("coordinator", "canary", named, "--dir", centre[0])
     assert answer.status == 2
-    assert "X-USAGE" in answer.err
-    assert "trial 1.0.0" in answer.err
+    assert "X-STUDY" in answer.err
+    assert "no such study" in answer.err
+    assert "did you mean" in answer.err or "coordinator status" in answer.err
 
 
 def test_a_name_of_two_studies_names_neither(wardround, centre):
@@ -107,7 +108,7 @@ def test_a_name_of_two_studies_names_neither(wardround, centre):
     other = submit(centre[0], paper(version="1.0.1").bundle)
     answer = wardround("coordinator", "begin", "trial", "--dir", centre[0])
     assert answer.status == 2
-    assert "several" in answer.err
+    assert "2 studies go by it" in answer.err
     assert other.path.name[:12] in answer.err
 
 

@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 
 import pytest
 from paper_hospitals import PaperGrid, PaperHospital
+from pydantic import ValidationError
 from studies_on_paper import RECORDS, SITES, Paper, paper, signing_key
 
 from coordinator import scheduler as module
 from coordinator.journal.journal import DiskJournal, read_entries
+from coordinator.rounds.admission import NotAdmitted
 from coordinator.rounds.grid import Incoming
 from coordinator.scheduler import Scheduler, StateKeeper
-from coordinator.studies import StudyFolder, StudyState, folders, release_folder, submit
+from coordinator.studies import SiloState, StudyFolder, StudyState, folders, release_folder, submit
 from wardround.chain import Chain
 from wardround.errors import Refused, refuse
 from wardround.messages.envelope import Envelope, bodies_hold, read, seal, signed_by
 from wardround.messages.offer import OFFER, OfferAnswer, OfferState
+from wardround.messages.record import RoundRecord, SiloRecord
 from wardround.study.bundle import bundle_bytes
 
 
@@ -330,3 +333,65 @@ def test_a_submission_is_whole_or_not_there(tmp_path, monkeypatch):
     assert list(folders(tmp_path)) == []
     submit(tmp_path, study.bundle)
     assert len(list(folders(tmp_path))) == 1
+
+
+def keeper_of(tmp_path) -> StateKeeper:
+    submit(tmp_path, paper().bundle)
+    (folder,) = folders(tmp_path)
+    return StateKeeper(folder, state_of(tmp_path))
+
+
+def beta_of(tmp_path) -> SiloState:
+    return next(silo for silo in state_of(tmp_path).silos if silo.site == "beta")
+
+
+def record_of(**beta) -> RoundRecord:
+    silos = (SiloRecord(site="alpha", status="counted", records=120), SiloRecord(site="beta", **beta))
+    return RoundRecord(purpose="round", round=1, attempt=0, outcome="failed", records=120, silos=silos, seconds=1.0)
+
+
+def test_every_state_of_a_hospital_is_told(tmp_path, monkeypatch):
+    """Invited, asked, working, answered, refused, gone and silent: each typed, each in its words, nothing of the one before."""
+    monkeypatch.setattr(module, "STATE_SECONDS", 0.0)
+    keeper = keeper_of(tmp_path)
+    assert (beta_of(tmp_path).status, beta_of(tmp_path).activity) == ("invited", "invited")
+    keeper.opened("round", 1, 0, SITES)
+    assert (beta_of(tmp_path).status, beta_of(tmp_path).activity) == ("asked", "asked")
+    keeper.working("beta", 3, 10, 27)
+    beta = beta_of(tmp_path)
+    assert (beta.status, beta.epoch, beta.epochs, beta.percent, beta.activity) == ("working", 3, 10, 27, "epoch 3 of 10, 27 %")
+    keeper.away("beta")
+    gone = beta_of(tmp_path)
+    assert (gone.status, gone.epoch, gone.activity) == ("gone", None, f"gone since {gone.since}")
+    monkeypatch.setattr(module, "instant", lambda _when: "2099-01-01T00:00:00Z")
+    keeper.closed(record_of(status="silent", code="R-SILENT"))
+    assert beta_of(tmp_path) == gone, "it is gone since then, not since the deadline"
+    keeper.opened("round", 1, 1, SITES)
+    assert beta_of(tmp_path).activity == "asked again (2)"
+    keeper.closed(record_of(status="silent", code="R-SILENT"))
+    assert beta_of(tmp_path).activity == "silent since 2099-01-01T00:00:00Z"
+    keeper.closed(record_of(status="silent", code="R-SILENT", seconds=0.5))
+    assert beta_of(tmp_path).activity == "gone since 2099-01-01T00:00:00Z"
+    keeper.answered("beta", NotAdmitted("R-SHAPE", "0" * 64))
+    beta = beta_of(tmp_path)
+    assert (beta.status, beta.code, beta.activity, beta.since) == ("refused", "R-SHAPE", "R-SHAPE", None)
+    keeper.closed(record_of(status="not asked", code="H-FEW"))
+    assert (beta_of(tmp_path).status, beta_of(tmp_path).activity) == ("refused", "H-FEW")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"status": "refused"},
+        {"status": "answered", "code": "H-FEW"},
+        {"status": "working", "epoch": 1, "epochs": 2},
+        {"status": "working", "epoch": 1, "epochs": 2, "percent": 3, "since": "2026-01-01T00:00:00Z"},
+        {"status": "silent"},
+        {"status": "gone", "since": "yesterday"},
+        {"status": "asleep"},
+    ],
+)
+def test_half_a_state_is_none(state):
+    """A state without what belongs to it, or with what belongs to another, is refused."""
+    with pytest.raises(ValidationError):
+        SiloState(site="beta", **state)

@@ -164,7 +164,7 @@ def test_a_message_to_nobody_comes_back_at_once(superlink: SuperLink, supernode:
         ids = flower.push_messages(sent)
         assert len(set(ids)) == 3
         begun = time.monotonic()
-        assert flower.pull_messages(ids, 5) == [Incoming(message_id, None) for message_id in ids]
+        assert flower.pull_messages(ids, 5) == [Incoming(each, None, final=each == ids[0]) for each in ids]
         assert time.monotonic() - begun < 1
 
 

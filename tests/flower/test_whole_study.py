@@ -39,6 +39,9 @@ class Stopwatch:
     def answered(self, *_: object) -> None:
         """Nothing to note."""
 
+    def away(self, *_: object) -> None:
+        """Nothing to note."""
+
     def closed(self, record) -> None:
         self.visits.append((record.purpose, time.monotonic() - self._begun))
 

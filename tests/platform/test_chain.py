@@ -202,3 +202,12 @@ def test_a_line_is_flushed_before_it_counts(tmp_path, monkeypatch):
         chain.append({"n": 2})
     assert caught.value.codes == ("O-WRITE",)
     assert found(tmp_path / "chain") == [{"n": 1}]
+
+
+@pytest.mark.parametrize("number", [2.0**53, 1e16, 1e21, 1e300, 5e-324, 2.0**53 - 1])
+def test_any_number_that_can_be_written_can_be_read(tmp_path, number):
+    """Canonical JSON writes large numbers without a point: such a line is no less whole than another."""
+    chain = Chain(tmp_path / "chain")
+    chain.append({"number": number})
+    chain.close()
+    assert found(tmp_path / "chain") == [{"number": number}]

@@ -58,6 +58,9 @@ class Unseen:
     def working(self, *_: object) -> None:
         """Look away."""
 
+    def away(self, *_: object) -> None:
+        """Nothing to note."""
+
     def closed(self, *_: object) -> None:
         """Look away."""
 

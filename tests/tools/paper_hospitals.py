@@ -194,6 +194,10 @@ class Onlooker:
         """Take note."""
         self.events.append(("working", site, epoch, epochs, percent))
 
+    def away(self, site: str) -> None:
+        """Take note."""
+        self.events.append(("away", site))
+
     def closed(self, record: RoundRecord) -> None:
         """Take note."""
         self.records.append(record)

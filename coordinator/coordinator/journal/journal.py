@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from coordinator.journal.entries import (
     ENTRY,
@@ -35,13 +35,13 @@ from coordinator.journal.entries import (
 from coordinator.journal.shelf import DiskShelf, MemoryShelf, Shelf
 from wardround import __version__
 from wardround.canonical import Json, canonical_bytes, digest, model_json
-from wardround.chain import Chain, read_chain
+from wardround.chain import Chain, read_whole_lines
 from wardround.errors import Refused, refuse
 from wardround.files import write_atomic
-from wardround.messages.envelope import Array
+from wardround.messages.envelope import Array, in_memory
 from wardround.messages.record import RoundRecord
 from wardround.messages.round import Purpose, TaskCore
-from wardround.study.bundle import Bundle
+from wardround.study.bundle import Bundle, PackageVersion
 from wardround.supervision.ground import require_space
 from wardround.weights.packing import Vector
 
@@ -51,6 +51,7 @@ WEIGHTS = "weights"
 SPOOL = "spool"
 SPARE_BYTES = 64 * 2**20
 """What a disk has free besides what a visit writes: journal, state and logs go on."""
+VERSION: TypeAdapter[str] = TypeAdapter(PackageVersion)
 
 
 @dataclass
@@ -100,6 +101,14 @@ class Journal(Protocol):
 
     def load(self, digest: str) -> Vector:
         """Give weights from the shelf."""
+        ...
+
+    def take(self, digest: str) -> Vector:
+        """Give weights from the shelf, as a copy of the caller's own."""
+        ...
+
+    def body(self, digest: str) -> Array:
+        """Give weights from the shelf as the bytes that travel."""
         ...
 
     def end(self, entry: StudyEnded) -> None:
@@ -156,6 +165,14 @@ class Unwritten:
         """Give weights from the shelf."""
         return self.shelf.get(digest)
 
+    def take(self, digest: str) -> Vector:
+        """Give a copy of weights from the shelf."""
+        return self.shelf.take(digest)
+
+    def body(self, digest: str) -> Array:
+        """Give weights from the shelf as the bytes that travel."""
+        return self.shelf.body(digest)
+
     def end(self, entry: StudyEnded) -> None:
         """Write nothing."""
 
@@ -190,15 +207,7 @@ class DiskJournal:
             roster = digest("roster", 1, model_json(bundle.roster))
             self.write(StudyBegun(written_by=__version__, study_hash=bundle.study_hash, roster=roster))
             return
-        first = entries[0]
-        if not isinstance(first, StudyBegun) or first.study_hash != bundle.study_hash:
-            raise refuse(
-                "J-STUDY",
-                f"{FOLDER}/{FILE}",
-                "A journal belongs to the study of its folder",
-                "this one begins with another study",
-                "restore the study's folder from a backup",
-            )
+        check_study(entries, bundle.study_hash)
         for entry in entries[1:]:
             self._index(entry)
 
@@ -228,6 +237,16 @@ class DiskJournal:
         """
         with _halting():
             return self._shelf.get(digest)
+
+    def take(self, digest: str) -> Vector:
+        """Give a copy of weights from the shelf, which the caller may write to; raises as ``load``."""
+        with _halting():
+            return self._shelf.take(digest)
+
+    def body(self, digest: str) -> Array:
+        """Give weights from the shelf as the bytes that travel, read from the disk where they are needed; raises as ``load``."""
+        with _halting():
+            return self._shelf.body(digest)
 
     def end(self, entry: StudyEnded) -> None:
         """Write down what became of the study, unless a conductor before this one did.
@@ -281,7 +300,7 @@ class DiskJournal:
             Halted: when the disk does not take it.
         """
         with _halting():
-            write_atomic(self._spooled(reply), change, mode=0o600)
+            write_atomic(self._spooled(reply), in_memory(change), mode=0o600)
 
     def keep(self, weights: Vector) -> str:
         """Keep weights on the shelf; gives their digest, once they are on disk.
@@ -327,10 +346,39 @@ def read_entries(folder: Path) -> list[AnyEntry]:
     Raises:
         Refused: L-BROKEN naming the line that does not hold; J-FORMAT when a newer version wrote it.
     """
-    links = read_chain(folder / FILE)
-    if links:
-        _check_format(links[0].entry)
-    return [_entry(link.entry, number) for number, link in enumerate(links, start=1)]
+    return read_journal(folder)[0]
+
+
+def read_journal(folder: Path) -> tuple[list[AnyEntry], bool]:
+    """Read and verify a journal, also beside the conductor that writes it, and say whether its last line is torn.
+
+    Raises:
+        Refused: L-BROKEN naming the line that does not hold; J-FORMAT when a newer version wrote it.
+    """
+    links, torn = read_whole_lines(folder / FILE)
+    if not links:
+        return [], torn
+    _check_format(links[0].entry)
+    version = _written_by(links[0].entry)
+    return [_entry(link.entry, number, version) for number, link in enumerate(links, start=1)], torn
+
+
+def check_study(entries: list[AnyEntry], study_hash: str) -> StudyBegun:
+    """Give the first line of a journal, which says whose it is.
+
+    Raises:
+        Refused: J-STUDY when it is another study's.
+    """
+    first = entries[0]
+    if isinstance(first, StudyBegun) and first.study_hash == study_hash:
+        return first
+    raise refuse(
+        "J-STUDY",
+        f"{FOLDER}/{FILE}",
+        "A journal belongs to the study of its folder",
+        "this one begins with another study",
+        "restore the study's folder from a backup",
+    )
 
 
 def _check_format(first: dict[str, Json]) -> None:
@@ -340,12 +388,20 @@ def _check_format(first: dict[str, Json]) -> None:
             "J-FORMAT",
             f"{FOLDER}/{FILE}",
             f"This software reads journals of format {JOURNAL_FORMAT}",
-            f"it is of format {found}, written by Wardround {first.get('written_by')}",
+            f"it is of format {found}, written by Wardround {_written_by(first)}",
             "go on with that version of Wardround, or a newer one",
         )
 
 
-def _entry(entry: dict[str, Json], number: int) -> AnyEntry:
+def _written_by(first: dict[str, Json]) -> str:
+    """Give the version that began a journal, as its first line names it."""
+    try:
+        return VERSION.validate_python(first.get("written_by"))
+    except ValidationError:
+        return "of an unknown version"
+
+
+def _entry(entry: dict[str, Json], number: int, version: str) -> AnyEntry:
     try:
         return ENTRY.validate_json(canonical_bytes(entry))
     except ValidationError:
@@ -353,8 +409,8 @@ def _entry(entry: dict[str, Json], number: int) -> AnyEntry:
             "J-FORMAT",
             f"{FOLDER}/{FILE}, line {number}",
             "Every line of a journal is one of those that this version knows",
-            "the line is whole, and not one of them",
-            "go on with the version of Wardround that wrote it",
+            f"the line is whole, and not one of them; the journal was begun by Wardround {version}",
+            "go on with the version of Wardround that wrote the line: that one, or a newer one",
         ) from None
 
 

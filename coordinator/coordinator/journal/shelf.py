@@ -12,6 +12,8 @@ import numpy as np
 from wardround.canonical import sha256
 from wardround.errors import Refused, refuse
 from wardround.files import write_atomic
+from wardround.messages.envelope import Array, digests
+from wardround.messages.filed import FiledArray
 from wardround.weights.packing import WIRE, Vector, as_wire
 
 SUFFIX = ".weights"
@@ -26,6 +28,14 @@ class Shelf(Protocol):
 
     def get(self, digest: str) -> Vector:
         """Give weights that were kept; they cannot be written to."""
+        ...
+
+    def take(self, digest: str) -> Vector:
+        """Give weights that were kept, as a copy of the caller's own, who may write to it."""
+        ...
+
+    def body(self, digest: str) -> Array:
+        """Give weights that were kept as the bytes that travel."""
         ...
 
     def keep_only(self, digests: Collection[str]) -> None:
@@ -49,6 +59,14 @@ class MemoryShelf:
     def get(self, digest: str) -> Vector:
         """Give weights that were kept."""
         return self._kept[digest]
+
+    def take(self, digest: str) -> Vector:
+        """Give a copy of weights that were kept."""
+        return self._kept[digest].copy()
+
+    def body(self, digest: str) -> Array:
+        """Give weights that were kept as the bytes that travel, without a copy."""
+        return as_wire(self._kept[digest])
 
     def keep_only(self, digests: Collection[str]) -> None:
         """Drop all others."""
@@ -80,20 +98,38 @@ class DiskShelf:
         Raises:
             Refused: J-WEIGHTS when the file is missing or is not what its name says.
         """
+        weights = self.take(digest)
+        weights.flags.writeable = False
+        return weights
+
+    def take(self, digest: str) -> Vector:
+        """Give a copy of weights that were kept, as ``get``."""
         try:
             weights = np.fromfile(self._path(digest), dtype=WIRE).astype(np.float32, copy=False)
         except OSError:
-            weights = np.empty(0, dtype=np.float32)
+            raise self._lost(digest) from None
         if sha256(as_wire(weights)) != digest:
-            raise refuse(
-                "J-WEIGHTS",
-                f"{self._folder.name}/{digest[:12]}{SUFFIX}",
-                "The weights that a journal names lie beside it, whole",
-                "the file is missing or was changed",
-                "restore the study's folder from a backup; without these weights the study cannot go on",
-            )
-        weights.flags.writeable = False
+            raise self._lost(digest)
         return weights
+
+    def body(self, digest: str) -> Array:
+        """Give weights that were kept as the bytes that travel; they stay on the disk, verified, also when they are dropped."""
+        try:
+            array = FiledArray.of(self._path(digest))
+        except OSError:
+            raise self._lost(digest) from None
+        if digests((array,)) != (digest,):
+            raise self._lost(digest)
+        return array
+
+    def _lost(self, digest: str) -> Refused:
+        return refuse(
+            "J-WEIGHTS",
+            f"{self._folder.name}/{digest[:12]}{SUFFIX}",
+            "The weights that a journal names lie beside it, whole",
+            "the file is missing or was changed",
+            "restore the study's folder from a backup; without these weights the study cannot go on",
+        )
 
     def keep_only(self, digests: Collection[str]) -> None:
         """Drop all others, and what a write left that was killed; what cannot be dropped now is dropped another time."""

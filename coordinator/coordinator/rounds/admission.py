@@ -11,7 +11,7 @@ from coordinator.rounds.normalisation import sums_possible
 from wardround.canonical import EXACT_INTEGER_LIMIT, sha256
 from wardround.identity.roster import Member
 from wardround.messages.data_report import foreign_names
-from wardround.messages.envelope import Envelope, bodies_hold, read, signed_by
+from wardround.messages.envelope import Envelope, bodies_hold, in_memory, read, signed_by
 from wardround.messages.round import (
     ANSWER,
     CentreCode,
@@ -124,7 +124,7 @@ def _objection(reply: Reply, envelope: Envelope, expected: Expectation) -> Centr
 def _change(envelope: Envelope, core: TaskCore, bundle: Bundle) -> tuple[Vector | None, CentreCode | None]:
     if core.plan is None:
         return None, "R-SHAPE" if envelope.arrays else None
-    change = from_bytes(envelope.arrays[0], bundle.manifest) if len(envelope.arrays) == 1 else None
+    change = from_bytes(in_memory(envelope.arrays[0]), bundle.manifest) if len(envelope.arrays) == 1 else None
     if change is None:
         return None, "R-SHAPE"
     try:

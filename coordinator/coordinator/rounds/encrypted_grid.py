@@ -9,13 +9,25 @@ from coordinator.rounds.grid import Grid, Incoming, Outgoing
 from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import PublicKey
 from wardround.identity.roster import Roster
-from wardround.messages.confidential import EncryptedArrays, addressed, decrypted, encrypt_arrays
+from wardround.messages.confidential import EncryptedArrays, addressed, decrypted, encrypt_arrays, encrypted_size
 from wardround.messages.envelope import Array, Envelope
+from wardround.study.bundle import Bundle
+
+MARGIN_BYTES = 64 * 1024
+"""A reply may be larger than a good one by this: it is then refused for its shape, as somebody's mistake."""
 
 
 def encryption_keys(roster: Roster) -> dict[str, PublicKey]:
     """Give the key of each hospital on a roster to which its bodies are encrypted."""
     return {member.site: member.encryption_key for member in roster.silos}
+
+
+def largest_reply(bundle: Bundle) -> int:
+    """Give the most bytes of arrays that an answer in a study can have: one encrypted change of weights.
+
+    What announces more is fetched by nobody. Answers to offers and statistics have no array at all.
+    """
+    return encrypted_size(bundle.manifest.byte_count) + MARGIN_BYTES
 
 
 class EncryptedGrid:
@@ -26,6 +38,7 @@ class EncryptedGrid:
         self._grid = grid
         self._receivers = dict(receivers)
         self._key = key
+        self._waiting: dict[str, Incoming] = {}
 
     def push_messages(self, messages: Sequence[Outgoing]) -> list[str]:
         """Encrypt and send messages; gives their ids, in order."""
@@ -43,8 +56,19 @@ class EncryptedGrid:
         return replace(message, envelope=addressed(message.envelope, known[name][1], receiver))
 
     def pull_messages(self, message_ids: Collection[str], wait_seconds: float) -> list[Incoming]:
-        """Give what came back, decrypted. What was not encrypted to the centre comes without its arrays: nobody admits it."""
-        return [self._decrypt(incoming) for incoming in self._grid.pull_messages(message_ids, wait_seconds)]
+        """Give what came back, decrypted: one message at a time, so that no two changes of weights are in memory.
+
+        What was not encrypted to the centre comes without its arrays: nobody admits it.
+        """
+        ready = self._ready(message_ids)
+        if ready is None:
+            found = self._grid.pull_messages(message_ids, wait_seconds)
+            self._waiting |= {incoming.reply_to: incoming for incoming in found}
+            ready = self._ready(message_ids)
+        return [] if ready is None else [self._decrypt(self._waiting.pop(ready))]
+
+    def _ready(self, message_ids: Collection[str]) -> str | None:
+        return next((message_id for message_id in message_ids if message_id in self._waiting), None)
 
     def _decrypt(self, incoming: Incoming) -> Incoming:
         if incoming.envelope is None:

@@ -33,6 +33,10 @@ class Listener(Protocol):
         """A hospital is still at its task."""
         ...
 
+    def away(self, site: str) -> None:
+        """A hospital cannot be reached any more, and is waited for."""
+        ...
+
 
 class Recorder:
     """Takes the answers of one visit; ``total`` is their sum, None where nothing is added."""
@@ -87,6 +91,10 @@ class Recorder:
     def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """A hospital is still at its task."""
         self._listener.working(site, epoch, epochs, percent)
+
+    def away(self, site: str) -> None:
+        """A hospital cannot be reached any more, and is waited for; only where it stays away is that a fact of the journal."""
+        self._listener.away(site)
 
     def take_up(self, recalled: Recalled, expected: Mapping[str, Expectation]) -> dict[str, Answered]:
         """Give the answers to an open visit that were written down, and add the changes of those that were admitted.

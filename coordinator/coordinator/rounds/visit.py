@@ -101,6 +101,10 @@ class Onlooker(Protocol):
         """A hospital is still at its task."""
         ...
 
+    def away(self, site: str) -> None:
+        """A hospital cannot be reached any more, and is waited for."""
+        ...
+
 
 @dataclass
 class _Open:
@@ -162,10 +166,7 @@ class Caller:
         del outgoing  # the hospitals' copies of the weights are with the transport now
         opened = _Open(Visit(dict(known)), begun, onlooker, core, awaited, task_for, sent)
         while (opened.sent or opened.due) and (left := deadline - time.monotonic()) > 0:
-            wanted = [*opened.sent, *self._stale]
-            pause = COLLECT_PAUSE_SECONDS if opened.due else LONGEST_WAIT_SECONDS
-            for incoming in self._grid.pull_messages(wanted, min(left, pause)):
-                self._take(incoming, opened)
+            self._listen(opened, left)
             self._collect(opened)
         for each in (*opened.sent.values(), *(sent for _, sent in opened.due)):
             opened.visit.answers[each.site] = Answered(None, None, each.bytes_down, each.bytes_up)
@@ -197,6 +198,12 @@ class Caller:
             if sent.expected.core == core and sent.working:
                 self._withdraw(sent)
         self._resting = []
+
+    def _listen(self, opened: _Open, left: float) -> None:
+        """Take what comes now; nothing of it is held when this returns, and the next reply finds the memory free."""
+        pause = COLLECT_PAUSE_SECONDS if opened.due else LONGEST_WAIT_SECONDS
+        for incoming in self._grid.pull_messages([*opened.sent, *self._stale], min(left, pause)):
+            self._take(incoming, opened)
 
     def _take(self, incoming: Incoming, opened: _Open) -> None:
         stale = self._stale.pop(incoming.reply_to, None)
@@ -234,6 +241,8 @@ class Caller:
         here = sent.site in opened.awaited or sent.bytes_up > 0  # it has answered in this visit
         if not here or now - away > COMEBACK_SECONDS:
             return False
+        if sent.away is None:
+            opened.onlooker.away(sent.site)
         opened.due.append((now + RESEND_SECONDS, replace(sent, working=False, away=away)))
         return True
 

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from coordinator.journal.entries import SumClosed, VisitClosed, VisitOpened, VisitResumed
 from coordinator.journal.journal import Journal, Recalled
 from coordinator.rounds.admission import Decision, Expectation, NotAdmitted, evaluation_of
@@ -27,7 +25,7 @@ from wardround.messages.round import CentreCode, Purpose, SiloCode, StatisticsRe
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.weights.fixed_point import ExactSum, SumPlan, raise_plan
-from wardround.weights.packing import as_wire
+from wardround.weights.packing import all_finite
 
 AWAY_SECONDS = 5.0
 """How long to wait, doubled each time, before a visit is repeated that failed since a hospital was away: it may come back."""
@@ -50,6 +48,10 @@ class Watcher(Protocol):
 
     def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """A hospital is still at its task: this epoch of so many, this part of them all."""
+        ...
+
+    def away(self, site: str) -> None:
+        """A hospital cannot be reached any more, and is waited for."""
         ...
 
     def closed(self, record: RoundRecord) -> None:
@@ -163,9 +165,8 @@ class Visits:
         awaited = self._present if recalled is None else tuple(expected)  # a new SuperLink: everybody signs in anew
         known = {} if recalled is None else recorder.take_up(recalled, expected)
         self._caller.recall(core, known, expected)
-        weights = None if core.weights is None else self._journal.load(core.weights)
-        buffer = None if weights is None else as_wire(weights)
-        visit = self._caller.visit(core, expected, buffer, encoding, attempt, recorder, known, awaited)
+        weights = None if core.weights is None else self._journal.body(core.weights)
+        visit = self._caller.visit(core, expected, weights, encoding, attempt, recorder, known, awaited)
         missing = self._missing(core, visit)
         stepped = None
         if recorder.total is not None and core.weights is not None and not missing:
@@ -191,8 +192,9 @@ class Visits:
     def _step(self, core: TaskCore, attempt: int, total: ExactSum) -> str | None:
         """Close the sum, take the step, and keep the new weights; gives their digest, or None where float32 cannot hold them."""
         self._journal.write(SumClosed(task_id=core.task_id(), attempt=attempt, records=total.records, sum=total.digest()))
-        stepped = total.step(self._journal.load(core.weights or ""))
-        return self._journal.keep(stepped) if np.isfinite(stepped).all() else None
+        weights = self._journal.take(core.weights or "")
+        stepped = total.step(weights, out=weights)
+        return self._journal.keep(stepped) if all_finite(stepped) else None
 
     def _not_asked(self, core: TaskCore) -> Mapping[str, SiloCode | CentreCode]:
         return {} if core.purpose == "statistics" else self._excluded

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from wardround.identity.encryption import EncryptionKey, encrypt_to
 from wardround.identity.keys import PublicKey
-from wardround.messages.envelope import Array, Envelope
+from wardround.messages.envelope import Array, Body, Envelope, sliceable
+from wardround.messages.filed import FiledArray
 
 KIND = "body key"
 KEY_BYTES = 32
@@ -33,7 +34,7 @@ class EncryptedArrays:
     """Some arrays under one fresh key, for as many receivers as there are."""
 
     key: bytes
-    arrays: tuple[bytes, ...]
+    arrays: tuple[Body, ...]
 
     def __repr__(self) -> str:
         """Show no key."""
@@ -44,19 +45,32 @@ def encrypt_arrays(arrays: tuple[Array, ...]) -> EncryptedArrays:
     """Encrypt arrays with a fresh key; nothing else is ever encrypted with it."""
     key = secrets.token_bytes(KEY_BYTES)
     cipher = AESGCM(key)
-    encrypted = tuple(
-        b"".join(cipher.encrypt(nonce, block, None) for nonce, block in _blocks(index, memoryview(array), BLOCK_BYTES))
-        for index, array in enumerate(arrays)
-    )
-    return EncryptedArrays(key, encrypted)
+    return EncryptedArrays(key, tuple(_encrypt(cipher, index, array) for index, array in enumerate(arrays)))
 
 
-def _blocks(index: int, data: memoryview, size: int) -> Iterator[tuple[bytes, memoryview]]:
+def _encrypt(cipher: AESGCM, index: int, array: Array) -> memoryview:
+    """Encrypt an array into one copy; the result cannot be written to."""
+    view, end = memoryview(bytearray(encrypted_size(len(array)))), 0
+    for nonce, block in _blocks(index, sliceable(array), BLOCK_BYTES):
+        end += cipher.encrypt_into(nonce, block, None, view[end : end + len(block) + TAG_BYTES])
+    return view.toreadonly()
+
+
+def _blocks_of(length: int, size: int) -> int:
+    return max(1, -(-length // size))
+
+
+def _blocks(index: int, data: memoryview | FiledArray, size: int) -> Iterator[tuple[bytes, Body]]:
     """Give an array's blocks with their nonces; an empty array has one empty block."""
-    number = max(1, -(-len(data) // size))
+    number = _blocks_of(len(data), size)
     for position in range(number):
         last = position == number - 1
         yield bytes((index, last)) + position.to_bytes(10), data[position * size : (position + 1) * size]
+
+
+def encrypted_size(length: int) -> int:
+    """Give the bytes of an array of some length once it is encrypted."""
+    return length + _blocks_of(length, BLOCK_BYTES) * TAG_BYTES
 
 
 def addressed(envelope: Envelope, encrypted: EncryptedArrays, receiver: PublicKey) -> Envelope:
@@ -83,15 +97,15 @@ def decrypted(envelope: Envelope, key: EncryptionKey) -> Envelope | None:
         return None
     cipher = AESGCM(secret)
     try:
-        plain = tuple(_decrypt(cipher, index, memoryview(array)) for index, array in enumerate(envelope.arrays))
+        plain = tuple(_decrypt(cipher, index, sliceable(array)) for index, array in enumerate(envelope.arrays))
     except (InvalidTag, ValueError):
         return None
     return replace(envelope, arrays=plain, body_key="")
 
 
-def _decrypt(cipher: AESGCM, index: int, data: memoryview) -> memoryview:
+def _decrypt(cipher: AESGCM, index: int, data: memoryview | FiledArray) -> memoryview:
     """Decrypt an array in place of one copy; the result cannot be written to."""
-    sizes = len(data) - max(1, -(-len(data) // (BLOCK_BYTES + TAG_BYTES))) * TAG_BYTES
+    sizes = len(data) - _blocks_of(len(data), BLOCK_BYTES + TAG_BYTES) * TAG_BYTES
     if sizes < 0:
         raise InvalidTag
     plain = bytearray(sizes)

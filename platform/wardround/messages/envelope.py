@@ -6,21 +6,28 @@ the arrays, so the signature covers them too. Only canonical JSON is accepted: o
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from wardround.canonical import is_canonical, model_bytes, sha256
+from wardround.canonical import is_canonical, model_bytes
 from wardround.identity.keys import PublicKey, Signature, SigningKey, verify
+from wardround.messages.filed import FiledArray
 from wardround.values import Value
 
 MAXIMUM_ARRAYS = 2
 MAXIMUM_MESSAGE_BYTES = 16 * 1024**2
 
 SomeValue = TypeVar("SomeValue", bound=Value)
-Array: TypeAlias = bytes | memoryview
-"""A packed array; a view is one that cannot be written to."""
+DIGESTED_BYTES = 4 * 1024**2
+"""How much of an array is digested at once."""
+
+Body: TypeAlias = bytes | memoryview
+"""A packed array in memory; a view is one that cannot be written to."""
+Array: TypeAlias = Body | FiledArray
+"""A packed array, wherever it lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,24 @@ def read(envelope: Envelope, adapter: TypeAdapter[SomeValue]) -> SomeValue | Non
 
 def digests(arrays: tuple[Array, ...]) -> tuple[str, ...]:
     """Give the arrays' SHA-256, as messages name them."""
-    return tuple(sha256(array) for array in arrays)
+    return tuple(_digest(array) for array in arrays)
+
+
+def _digest(array: Array) -> str:
+    digest, source = hashlib.sha256(), sliceable(array)
+    for start in range(0, len(array), DIGESTED_BYTES):
+        digest.update(source[start : start + DIGESTED_BYTES])
+    return digest.hexdigest()
+
+
+def sliceable(array: Array) -> memoryview | FiledArray:
+    """Give an array of which a part is taken without a copy of more than that part."""
+    return array if isinstance(array, FiledArray) else memoryview(array)
+
+
+def in_memory(array: Array) -> Body:
+    """Give an array's bytes; one that lies in a file is read whole."""
+    return bytes(array) if isinstance(array, FiledArray) else array
 
 
 def bodies_hold(envelope: Envelope, bodies: tuple[str, ...]) -> bool:

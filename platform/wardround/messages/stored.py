@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from wardround.canonical import is_canonical, model_bytes
-from wardround.messages.envelope import MAXIMUM_ARRAYS, MAXIMUM_MESSAGE_BYTES, Envelope
+from wardround.messages.envelope import MAXIMUM_ARRAYS, MAXIMUM_MESSAGE_BYTES, Envelope, in_memory
 from wardround.values import Count, Value
 
 LONGEST_HEAD = 4096
@@ -33,7 +33,7 @@ def store(envelope: Envelope) -> bytes:
         body_key=envelope.body_key,
         arrays=tuple(len(array) for array in envelope.arrays),
     )
-    return b"".join((model_bytes(head), b"\n", envelope.message, *envelope.arrays))
+    return b"".join((model_bytes(head), b"\n", envelope.message, *(in_memory(array) for array in envelope.arrays)))
 
 
 def restore(data: bytes) -> Envelope | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, BinaryIO, TypeVar
 
-import numpy as np
 from pydantic import StringConstraints, ValidationError
 
 from wardround import PROTOCOL
@@ -26,7 +27,7 @@ from wardround.identity.roster import Roster
 from wardround.study import check
 from wardround.study.model import Study
 from wardround.values import Sha256, Value
-from wardround.weights.packing import Manifest, Vector, from_safetensors, to_bytes, to_safetensors
+from wardround.weights.packing import Manifest, Vector, all_finite, as_wire, from_safetensors, to_safetensors
 
 SUFFIX = ".wardround"
 PLACE = "study bundle"
@@ -35,6 +36,8 @@ MAXIMUM_JSON_BYTES = 16 * 1024**2
 ALGORITHMS: dict[str, Json] = {"exact_sum": 1, "encoding": 1, "split": 1, "score_histogram": 1, "randomness": 1}
 """Versions of everything that decides shared numbers; another version is another study."""
 _MEMBERS = ("contract.json", "manifest.json", "roster.json", "study.json", "versions.json", "weights.safetensors")
+BLOCK_BYTES = 1024**2
+"""How much of a bundle is compared at once."""
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 PackageVersion = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+_-]{1,60}$")]
@@ -67,7 +70,7 @@ class Bundle:
     weights: Vector
     manifest: Manifest
 
-    @property
+    @cached_property
     def study_hash(self) -> str:
         """The identity that everybody signs: study, contract, initial weights, roster, protocol, algorithms."""
         return _study_hash(self)
@@ -88,7 +91,7 @@ def _study_hash(bundle: Bundle) -> str:
             "contract": model_json(bundle.contract),
             "roster": model_json(bundle.roster),
             "tensors": model_json(bundle.manifest),
-            "weights": sha256(to_bytes(bundle.weights)),
+            "weights": sha256(as_wire(bundle.weights)),
         },
     )
 
@@ -113,13 +116,17 @@ def bundle_bytes(bundle: Bundle) -> bytes:
 
 def _zip(members: dict[str, bytes]) -> bytes:
     stream = io.BytesIO()
+    _write_zip(members, stream)
+    return stream.getvalue()
+
+
+def _write_zip(members: dict[str, bytes], stream: io.BytesIO | _Written) -> None:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
             entry = zipfile.ZipInfo(name, _ZIP_DATE)
             entry.create_system = 3
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, members[name])
-    return stream.getvalue()
 
 
 def _refused(finding: str, code: str = "B-READ") -> Refused:
@@ -139,13 +146,10 @@ def read_bundle(path: Path) -> Bundle:
         Refused: B-READ, B-HASH, P-PROTOCOL and everything that ``study.check`` finds.
     """
     try:
-        if path.stat().st_size > MAXIMUM_BYTES:
-            raise _refused("the file is larger than any bundle")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return _parse(file, path.stat().st_size)
     except OSError:
         raise _refused(f"{path.name} is missing or cannot be read") from None
-    try:
-        return parse_bundle(data)
     except Refused as error:
         raise Refused([_at(problem, path) for problem in error.problems]) from None
 
@@ -156,8 +160,14 @@ def _at(problem: Problem, path: Path) -> Problem:
 
 def parse_bundle(data: bytes) -> Bundle:
     """Read a bundle from bytes, strictly; see ``read_bundle``."""
-    members = _members(data)
-    if _zip(members) != data:
+    return _parse(io.BytesIO(data), len(data))
+
+
+def _parse(file: BinaryIO, size: int) -> Bundle:
+    if size > MAXIMUM_BYTES:
+        raise _refused("the file is larger than any bundle")
+    members = _members(file)
+    if not _in_the_one_form(members, file, size):
         raise _refused("it is not in the one form that a bundle has, or it is damaged")
     table = _value(BundleManifest, members, "manifest.json")
     if table.protocol != PROTOCOL:
@@ -166,10 +176,10 @@ def parse_bundle(data: bytes) -> Bundle:
     changed = sorted(name for name, value in found.items() if table.files.get(name) != value)
     if changed or set(table.files) != set(found):
         raise _refused(f"changed after it was built: {', '.join(changed) or 'manifest.json'}", "B-HASH")
-    packed = from_safetensors(members["weights.safetensors"])
+    packed = from_safetensors(members.pop("weights.safetensors"))
     if packed is None:
         raise _refused("the initial weights cannot be read")
-    if not np.isfinite(packed[0]).all():
+    if not all_finite(packed[0]):
         raise _refused("the initial weights are not all numbers")
     bundle = Bundle(
         study=_value(Study, members, "study.json"),
@@ -186,9 +196,57 @@ def parse_bundle(data: bytes) -> Bundle:
     return bundle
 
 
-def _members(data: bytes) -> dict[str, bytes]:
+def _in_the_one_form(members: dict[str, bytes], file: BinaryIO, size: int) -> bool:
+    """Say whether a file holds exactly the bytes that these members are written as, without making them a second time."""
+    written = _Written()
+    _write_zip(members, written)
+    file.seek(0)
+    end = 0
+    for start, part in sorted(written.parts.items()):
+        if start != end or any(file.read(len(block)) != block for block in _blocks(part)):
+            return False
+        end = start + len(part)
+    return end == size
+
+
+def _blocks(part: bytes) -> Iterator[memoryview]:
+    view = memoryview(part)
+    return (view[start : start + BLOCK_BYTES] for start in range(0, len(view), BLOCK_BYTES))
+
+
+class _Written(io.RawIOBase):
+    """Takes what is written to it as it is, by its place: the writer goes back to a place to write as much there again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: dict[int, bytes] = {}
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation
+        self._position = offset
+        return offset
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        if data:
+            self.parts[self._position] = data
+            self._position += len(data)
+        return len(data)
+
+
+def _members(file: BinaryIO) -> dict[str, bytes]:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             if sorted(entry.filename for entry in entries) != sorted(_MEMBERS):
                 raise _refused("its members are not those of a bundle")

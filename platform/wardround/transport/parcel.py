@@ -26,6 +26,7 @@ from flwr.supercore.constant import HEAD_BODY_DIVIDER, HEAD_VALUE_DIVIDER
 
 from wardround.canonical import sha256
 from wardround.messages.envelope import MAXIMUM_ARRAYS, MAXIMUM_MESSAGE_BYTES, Array, Envelope
+from wardround.messages.filed import FiledArray
 
 PART_BYTES = 4 * 1024**2
 INLINE_BYTES = 256 * 1024
@@ -141,7 +142,8 @@ def _message(message: Message, children: tuple[StoredObject, ...]) -> StoredObje
 def unpack(tree: ObjectTree, *, largest: int = LARGEST_BYTES, spool: Path | None = None) -> Steps:
     """Put an envelope together from the objects of an announced message, strictly.
 
-    Arrays are gathered in an unnamed file in ``spool`` while they come. Sizes are looked at before anything is fetched.
+    An array of several parts is gathered in an unnamed file in ``spool``, and stays there. Sizes are looked at before
+    anything is fetched.
     The message itself, which says nothing new, is fetched last: its sender is then through with all of them, and they
     may be dropped.
 
@@ -165,10 +167,10 @@ def unpack(tree: ObjectTree, *, largest: int = LARGEST_BYTES, spool: Path | None
         _name(i) for i, size in enumerate(whole) if size <= INLINE_BYTES
     }:
         raise Malformed
-    arrays: list[bytes] = []
+    arrays: list[Array] = []
     for index, size in enumerate(whole):
         array = header[_name(index)] if size <= INLINE_BYTES else (yield from _gather(names, index, size, spool))
-        if not isinstance(array, bytes) or len(array) != size:
+        if not isinstance(array, bytes | FiledArray) or len(array) != size:
             raise Malformed
         arrays.append(array)
     if sha256((yield tree.object_id)) != tree.object_id:
@@ -188,16 +190,22 @@ def _record_names(sizes: list[int]) -> set[str]:
     return {HEADER, *(_name(index, part) for index, size in large for part in range(-(-size // PART_BYTES)))}
 
 
-def _gather(names: dict[str, str], index: int, size: int, spool: Path | None) -> Generator[str, bytes, bytes]:
-    with tempfile.SpooledTemporaryFile(max_size=PART_BYTES, dir=None if spool is None else str(spool)) as file:
+def _gather(names: dict[str, str], index: int, size: int, spool: Path | None) -> Generator[str, bytes, Array]:
+    """Fetch the parts of an array; of several, no more than one is in memory."""
+    if size <= PART_BYTES:
+        return (yield from _fetch_part(names[_name(index, 0)], size))
+    with tempfile.TemporaryFile(dir=None if spool is None else str(spool)) as file:
         for part in range(-(-size // PART_BYTES)):
-            record = _record((yield from _fetch(names[_name(index, part)], 0)))
-            data = record.get("data")
-            if record.keys() != {"data"} or not isinstance(data, bytes) or len(data) != min(PART_BYTES, size - part * PART_BYTES):
-                raise Malformed
-            file.write(data)
-        file.seek(0)
-        return file.read()
+            file.write((yield from _fetch_part(names[_name(index, part)], min(PART_BYTES, size - part * PART_BYTES))))
+        return FiledArray(file)
+
+
+def _fetch_part(object_id: str, size: int) -> Generator[str, bytes, bytes]:
+    record = _record((yield from _fetch(object_id, 0)))
+    data = record.get("data")
+    if record.keys() != {"data"} or not isinstance(data, bytes) or len(data) != size:
+        raise Malformed
+    return data
 
 
 def _fetch(object_id: str, children: int) -> Generator[str, bytes, bytes]:

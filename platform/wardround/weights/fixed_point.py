@@ -240,12 +240,15 @@ class ExactSum:
         """Give the SHA-256 of the integers (int64, little-endian): the same for the same replies, in whatever order they came."""
         return sha256(self._sum.astype("<i8", copy=False).data.cast("B"))
 
-    def step(self, weights: Vector) -> Vector:
-        """Give the new weights: the old ones plus the mean change, weighted by records; infinite where float32 ends."""
+    def step(self, weights: Vector, *, out: Vector | None = None) -> Vector:
+        """Give the new weights: the old ones plus the mean change, weighted by records; infinite where float32 ends.
+
+        They are written to ``out`` where it is given, which may be the old ones.
+        """
         if self._records == 0:
             msg = "a step without a single record"
             raise Broken(msg)
-        stepped = np.empty_like(weights)
+        stepped = np.empty_like(weights) if out is None else out
         for (_, part), exponent in zip(self._manifest.slices(), self._plan.exponents, strict=True):
             unit = math.ldexp(1.0, exponent - self._plan.bits)
             for block in _blocks(part):

@@ -103,6 +103,11 @@ def unpack(vector: Vector, manifest: Manifest) -> dict[str, NDArray[np.float32]]
     return {tensor.name: vector[part].reshape(tensor.shape) for tensor, part in manifest.slices()}
 
 
+def all_finite(vector: Vector) -> bool:
+    """Say whether a vector has no NaN and no infinity, without a copy of it."""
+    return vector.size == 0 or bool(np.isfinite(vector.min()) and np.isfinite(vector.max()))
+
+
 def as_wire(vector: Vector) -> memoryview:
     """Give the bytes that travel as a view that cannot be written to, without a copy where the machine is little-endian.
 
@@ -132,6 +137,7 @@ def from_safetensors(data: bytes) -> tuple[Vector, Manifest] | None:
     """Read a state from a safetensors file's bytes, or None when they are not one of float32 tensors only."""
     try:
         state = safetensors.numpy.load(data)
+        del data  # where nobody else holds it, it is not needed beside what was read from it
         manifest = manifest_of(state)
     except (SafetensorError, Broken, ValueError, KeyError):
         return None

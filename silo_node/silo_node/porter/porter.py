@@ -28,7 +28,7 @@ from wardround.errors import Refused
 from wardround.identity.encryption import EncryptionKey
 from wardround.messages.canary import CANARY, Canary
 from wardround.messages.confidential import decrypted
-from wardround.messages.envelope import Envelope, bodies_hold, read, signed_by
+from wardround.messages.envelope import Envelope, bodies_hold, in_memory, read, signed_by
 from wardround.messages.offer import OFFER
 from wardround.messages.round import ORDER, Collect, SiloCode, Task, Withdraw
 from wardround.study.encoding import SMALLEST_DEVIATION, Encoding, NumberColumn, bounds, input_width
@@ -342,5 +342,5 @@ def _weights(envelope: Envelope, approved: Approved) -> Vector | None:
     """Give the weights that came; None when their size is not the manifest's or they are not finite."""
     if not envelope.arrays:
         return None
-    vector = from_bytes(envelope.arrays[0], approved.bundle.manifest)
+    vector = from_bytes(in_memory(envelope.arrays[0]), approved.bundle.manifest)
     return vector if vector is not None and bool(np.isfinite(vector).all()) else None

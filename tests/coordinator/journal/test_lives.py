@@ -284,9 +284,10 @@ def test_a_divergence_is_remembered(tmp_path, dies_at, monkeypatch):
     honest = ExactSum.step
     initial = STUDY.bundle.weights
 
-    def step(total, weights):
-        stepped = honest(total, weights)
-        return stepped if np.array_equal(weights, initial) else np.full_like(stepped, np.inf)
+    def step(total, weights, **more):
+        first = np.array_equal(weights, initial)
+        stepped = honest(total, weights, **more)
+        return stepped if first else np.full_like(stepped, np.inf)
 
     monkeypatch.setattr(ExactSum, "step", step)
     found = live(tmp_path, STUDY, hospitals(), dies_at)

@@ -1,6 +1,7 @@
 """Answers early, late, slowly or never: the order cannot be seen, silence is recorded, everybody is told."""
 
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -9,7 +10,9 @@ from paper_hospitals import Onlooker, PaperGrid, PaperHospital, conduct
 from paper_visits import BRIEF, STUDY, codes, hospitals, in_round
 from studies_on_paper import RECORDS, SITES, paper
 
+from coordinator.journal.journal import FOLDER, SPOOL, DiskJournal, read_entries
 from coordinator.rounds.conductor import Conductor
+from coordinator.rounds.grid import Incoming
 from wardround.messages.envelope import Envelope, digests, seal
 from wardround.messages.round import Reply, Task
 from wardround.weights.packing import to_bytes
@@ -152,3 +155,40 @@ def test_work_that_takes_too_long_is_withdrawn():
     late = next(task.task_id for task in asked[1].tasks if task.core.round == 2)
     assert set(asked[1].withdrawn) == {late}
     assert all(record.late == () for record in outcome.history)
+
+
+class Repeating(PaperGrid):
+    """Every answer comes three times: twice at once, and once more with the next pull."""
+
+    again: list[Incoming] = []  # noqa: RUF012
+
+    def pull_messages(self, message_ids, wait_seconds):
+        found = super().pull_messages(message_ids, wait_seconds)
+        before, self.again = self.again, found
+        return [*before, *found, *found]
+
+
+def test_a_reply_that_comes_twice_counts_once(tmp_path):
+    """The same message again, at once or later, is added once and written down once; the weights are those of one copy."""
+    asked = hospitals()
+    with closing(DiskJournal(tmp_path, STUDY.bundle)) as journal:
+        outcome = Conductor(STUDY.bundle, STUDY.key, Repeating(asked), Onlooker(), journal).run()
+    assert to_bytes(outcome.last) == to_bytes(conduct(STUDY, hospitals()).last)
+    assert outcome.status == "complete"
+    admitted = [(e.task_id, e.site) for e in read_entries(tmp_path / FOLDER) if e.event == "admitted"]
+    assert len(admitted) == len(set(admitted)) == 3 * len(outcome.history)
+
+
+def test_late_replies_are_written_down(tmp_path):
+    """A reply to a closed round is in the journal, by the task that it answers; nothing of it is kept."""
+    study = paper(parties=STUDY.parties, rounds=BRIEF)
+    asked = [PaperHospital(study, site, RECORDS[site]) for site in SITES]
+    grid = PaperGrid(asked)
+    grid.late = lambda task: task.to == "beta" and task.core.round == 1
+    with closing(DiskJournal(tmp_path, study.bundle)) as journal:
+        outcome = Conductor(study.bundle, study.key, grid, Onlooker(), journal).run()
+    late = [(e.task_id, e.site) for e in read_entries(tmp_path / FOLDER) if e.event == "late"]
+    first = next(task.task_id for task in asked[1].tasks if task.core.round == 1)
+    assert late == [(first, "beta")]
+    assert outcome.history[2].late == ("beta",)
+    assert list((tmp_path / FOLDER / SPOOL).iterdir()) == []

@@ -1,10 +1,11 @@
 """A hospital that falls out in the middle of a visit is waited for, a while and within the deadline; then the round goes on."""
 
-from paper_hospitals import PaperGrid, PaperHospital, conduct
+from paper_hospitals import Onlooker, PaperGrid, PaperHospital, conduct
 from paper_visits import STUDY, codes, hospitals
 from studies_on_paper import RECORDS, paper
 
 from coordinator.rounds import visit
+from coordinator.rounds.conductor import Conductor
 from coordinator.rounds.grid import Incoming
 from wardround.messages.envelope import seal
 from wardround.messages.round import SiloRefusal
@@ -148,3 +149,18 @@ def test_who_has_answered_in_this_visit_is_waited_for(monkeypatch):
 
     outcome = conduct(study, asked, Blip(asked))
     assert codes(outcome)[1:3] == ["R-SILENT", None]
+
+
+def test_who_looks_on_is_told_at_once(monkeypatch):
+    """While a hospital is away and waited for, onlookers know; once for each time that it goes, before its answer comes."""
+    monkeypatch.setattr(visit, "COMEBACK_SECONDS", 60.0)
+    asked, onlooker = hospitals(), Onlooker()
+    outcome = Conductor(STUDY.bundle, STUDY.key, Falling(asked, 3), onlooker).run()
+    assert outcome.status == "complete"
+    told = [event for event in onlooker.events if event[0] == "away"]
+    assert told == [("away", "beta")]
+    second = onlooker.events.index(("opened", "round", 2, 0, ("alpha", "beta", "gamma")))
+    third = onlooker.events.index(("opened", "round", 3, 0, ("alpha", "beta", "gamma")))
+    assert (
+        second < onlooker.events.index(("away", "beta")) < onlooker.events.index(("answered", "beta", "Admitted"), second) < third
+    )

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass, field
 
+import pytest
+from flwr.proto.message_pb2 import Metadata
 from studies_on_paper import CENTRE_READS, paper
 
-from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys
+from coordinator.rounds.encrypted_grid import MARGIN_BYTES, EncryptedGrid, encryption_keys, largest_reply
 from coordinator.rounds.grid import Incoming, Outgoing
 from wardround.messages.confidential import decrypted, encrypted_for
 from wardround.messages.envelope import Envelope
+from wardround.transport.parcel import Malformed, Packer, unpack
+from wardround.weights.packing import to_bytes
 
 STUDY = paper()
 WEIGHTS = bytes(range(100))
@@ -41,7 +45,7 @@ def test_each_hospital_reads_its_own():
     wire = Wire()
     over(wire).push_messages([outgoing(site, site.encode()) for site in STUDY.parties])
     assert len({id(each.envelope.arrays[0]) for each in wire.sent}) == 1
-    assert WEIGHTS not in wire.sent[0].envelope.arrays[0]
+    assert WEIGHTS not in bytes(wire.sent[0].envelope.arrays[0])
     for each in wire.sent:
         opened = {site: decrypted(each.envelope, party.encryption) for site, party in STUDY.parties.items()}
         assert [site for site, envelope in opened.items() if envelope is not None] == [each.site]
@@ -61,5 +65,33 @@ def test_what_comes_is_decrypted_or_stripped():
     theirs = STUDY.parties["alpha"].member.encryption_key
     found = [encrypted_for(reply, CENTRE_READS.public), reply, encrypted_for(reply, theirs), None]
     wire = Wire(coming=[Incoming(str(index), envelope) for index, envelope in enumerate(found)])
-    came = [each.envelope for each in over(wire).pull_messages(["0"], 0.0)]
-    assert came == [reply, Envelope(b"{}", "0" * 128), Envelope(b"{}", "0" * 128), None]
+    grid, ids = over(wire), [str(index) for index, _ in enumerate(found)]
+    came = [grid.pull_messages(ids, 0.0)]
+    wire.coming = []
+    came += [grid.pull_messages(ids, 0.0) for _ in ids]
+    assert [len(each) for each in came] == [1, 1, 1, 1, 0], "one at a time, each once"
+    assert [each.envelope for pulled in came for each in pulled] == [
+        reply,
+        Envelope(b"{}", "0" * 128),
+        Envelope(b"{}", "0" * 128),
+        None,
+    ]
+
+
+def _exhaust(steps, contents):
+    wanted = next(steps)
+    while True:
+        wanted = steps.send(contents[wanted])
+
+
+def test_the_largest_reply_is_a_change_of_weights():
+    """A good reply of a round fits exactly, with a margin for mistakes; what is larger is fetched by nobody."""
+    bundle, limit = STUDY.bundle, largest_reply(STUDY.bundle)
+    sealed = encrypted_for(Envelope(b"{}", "0" * 128, (to_bytes(bundle.weights),)), CENTRE_READS.public)
+    assert len(sealed.arrays[0]) + MARGIN_BYTES == limit
+    for size, fits in ((limit, True), (limit + 1, False)):
+        stored = Packer().pack(Metadata(run_id=1), Envelope(b"{}", "0" * 128, (bytes(size),)))
+        contents = {each.object_id: each.content() for each in stored.walk()}
+        steps = unpack(stored.tree(), largest=limit)
+        with pytest.raises(StopIteration if fits else Malformed):
+            _exhaust(steps, contents)

@@ -4,10 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from lives import live
 from paper_hospitals import PaperHospital, conduct, report
 from paper_visits import STUDY, codes, hospitals, in_round
 from studies_on_paper import RECORDS, SITES, paper, scores
 
+from coordinator.journal.entries import ReplyRefused
+from coordinator.journal.journal import FOLDER, SPOOL, read_entries
+from coordinator.rounds.outcome import Outcome
 from wardround.identity.keys import SigningKey
 from wardround.messages.envelope import Envelope, digests, seal
 from wardround.messages.round import Evaluation, Reply, SiloRefusal, Working
@@ -87,10 +91,14 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("case", SPOILT)
-def test_a_wrong_reply_is_refused_by_code_and_the_study_goes_on(case):
-    """One wrong reply counts nothing, is named by its code, and the step is that of the others; the result is partial."""
+def test_a_wrong_reply_is_refused_by_code_and_the_study_goes_on(case, tmp_path):
+    """One wrong reply counts nothing, is in the journal by its code, and the step is the others'; the result is partial."""
     code, spoil = SPOILT[case]
-    outcome = conduct(STUDY, hospitals(spoil=in_round(2, spoil)))
+    outcome = live(tmp_path, STUDY, hospitals(spoil=in_round(2, spoil)))
+    assert isinstance(outcome, Outcome)
+    refused = [entry for entry in read_entries(tmp_path / FOLDER) if isinstance(entry, ReplyRefused)]
+    assert [(entry.site, entry.code) for entry in refused] == [("beta", code)]
+    assert list((tmp_path / FOLDER / SPOOL).iterdir()) == []
     assert codes(outcome) == [None, None, code, None, None, None]
     assert (outcome.status, outcome.exit_status) == ("partial", 3)
     assert outcome.counted == ("alpha", "gamma")

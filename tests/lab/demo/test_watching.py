@@ -17,7 +17,7 @@ FIRST = StudyState(
     title="A trial",
     phase="running",
     maximum=60,
-    silos=(SiloState(site="north", activity="answered"), SiloState(site="south", activity="R-SILENT")),
+    silos=(SiloState(site="north", status="answered"), SiloState(site="south", status="refused", code="R-SILENT")),
     updated_at="2026-01-01T00:00:00Z",
 )
 NAMES = {"north": "Northern [general]", "south": "Southern"}

@@ -1,6 +1,7 @@
 """Envelopes as Flower's objects: what goes in comes out, and nothing else is read."""
 
 import json
+from pathlib import Path
 
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from wardround.canonical import sha256
 from wardround.messages.envelope import Envelope
+from wardround.messages.filed import FiledArray
 from wardround.transport import parcel
 from wardround.transport.parcel import INLINE_BYTES, PART_BYTES, Malformed, Packer, StoredObject, unpack
 
@@ -23,9 +25,11 @@ LARGE = bytes(range(256)) * (PART_BYTES // 256 * 2) + b"tail"
 SIZES = [0, 1, INLINE_BYTES, INLINE_BYTES + 1, PART_BYTES, PART_BYTES + 1]
 
 
-def drive(tree: ObjectTree, contents: dict[str, bytes], largest: int = parcel.LARGEST_BYTES) -> Envelope:
+def drive(
+    tree: ObjectTree, contents: dict[str, bytes], largest: int = parcel.LARGEST_BYTES, spool: Path | None = None
+) -> Envelope:
     """Put an envelope together from contents at hand."""
-    steps = unpack(tree, largest=largest)
+    steps = unpack(tree, largest=largest, spool=spool)
     try:
         wanted = next(steps)
         while True:
@@ -188,3 +192,30 @@ def test_a_strange_tree_is_malformed(tree):
     """A message has one content."""
     with pytest.raises(Malformed):
         drive(tree, {})
+
+
+@pytest.mark.parametrize("size", [parcel.LARGEST_BYTES + 1, 2**40, 2**62])
+def test_a_huge_size_is_refused_when_it_is_declared(size):
+    """A header that announces more than anybody takes ends it: no part is asked for, and no file is made."""
+    asked: list[str] = []
+    header = {**{key: value for key, value in GOOD.items() if key != "array-0"}, "sizes": [size]}
+    tree, contents = announce({"envelope": ConfigRecord(header), "array-0.0": ConfigRecord({"data": b"x"})})
+    steps = unpack(tree)
+    wanted = next(steps)
+    try:
+        while len(asked) < len(contents):
+            asked.append(wanted)
+            wanted = steps.send(contents[wanted])
+    except Malformed:
+        wanted = ""
+    assert wanted == ""
+    assert len(asked) == 2, "the names, and the header"
+
+
+def test_a_large_array_is_held_on_the_disk(tmp_path):
+    """While an array comes and when it is there, no more than a part of it is in memory, and nothing is left in the folder."""
+    stored = Packer().pack(METADATA, Envelope(b"{}", SIGNATURE, (LARGE,)))
+    (array,) = drive(stored.tree(), contents_of(stored), spool=tmp_path).arrays
+    assert isinstance(array, FiledArray)
+    assert array == LARGE
+    assert list(tmp_path.iterdir()) == []

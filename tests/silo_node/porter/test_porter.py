@@ -376,7 +376,7 @@ def test_a_mutated_task_never_reaches_the_worker(house, data):
     parts = {
         "message": good.message,
         "signature": good.signature.encode(),
-        "array": good.arrays[0],
+        "array": bytes(good.arrays[0]),
         "key": good.body_key.encode(),
     }
     name = data.draw(st.sampled_from(sorted(parts)))
