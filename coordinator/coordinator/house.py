@@ -17,9 +17,9 @@ LOGS = "logs"
 READY = "conductor.ready"
 START_SECONDS = 60.0
 GROUP = "centre"
-STEADY_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1024**2)}
-"""Blocks of 1 MiB and more go back to the system at once. By itself, glibc keeps those of 4 MiB that the parts of a reply take,
-in pieces that nothing larger fits into: the conductor would grow with the number of hospitals."""
+STEADY_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
+"""glibc's own first limit, held: blocks beyond it go back to the system at once. Left alone it raises it, and keeps the blocks of
+4 MiB that the parts of a reply take in pieces that nothing larger fits into: the conductor would grow with every hospital."""
 
 
 def run_folder(centre: Path) -> Path:
