@@ -156,11 +156,12 @@ def conduct(folder: Path, *, where: bool) -> None:
         teller.peak("bundle")
         bundle_bytes(bundle)
         teller.peak("offer")
+        bundle = bundle.lightened()
         encrypted = EncryptedGrid(grid, encryption_keys(bundle.roster), load_encryption_key(folder / ENCRYPTION))
         with closing(DiskJournal(folder, bundle)) as journal:
-            outcome = Conductor(bundle, load_key(folder / KEY), encrypted, teller, journal).run()
+            outcome = Conductor(read_bundle(folder / BUNDLE), load_key(folder / KEY), encrypted, teller, journal).run()
         assert outcome.status == "complete", outcome.problems
-        write_release(folder / "release", bundle, outcome)
+        write_release(folder / "release", read_bundle(folder / BUNDLE), outcome)
         teller.peak("release")
 
 

@@ -181,8 +181,8 @@ class Scheduler:
             if request is None:
                 continue
             try:
-                bundle = self._bundle(folder, state.study_hash)
-                write_result(folder.path, fly(bundle, self._key, self._grid(bundle), request))
+                grid = self._grid(self._bundle(folder, state.study_hash))
+                write_result(folder.path, fly(folder.bundle(), self._key, grid, request))
             except Refused as error:
                 log.error("a canary of %s was not answered: %s", state.name, error)  # noqa: TRY400  (a coded error, no trace)
                 with suppress(OSError):
@@ -199,7 +199,7 @@ class Scheduler:
                 self._ask(folder, bundle, silo.site, with_bundle=silo.offer == "unknown")
 
     def _ask(self, folder: StudyFolder, bundle: Bundle, site: str, *, with_bundle: bool) -> None:
-        arrays = (bundle_bytes(bundle),) if with_bundle else ()
+        arrays = (bundle_bytes(folder.bundle()),) if with_bundle else ()
         offer = Offer(to=site, study_hash=bundle.study_hash, bodies=digests(arrays))
         envelope = seal("offer", offer, self._key, arrays)
         (message_id,) = self._grid(bundle).push_messages([Outgoing(site, envelope, OFFER_SECONDS)])
@@ -256,12 +256,12 @@ class Scheduler:
         try:
             bundle = self._bundle(folder, state.study_hash)
             with closing(DiskJournal(folder.path, bundle)) as journal:
-                outcome = Conductor(bundle, self._key, self._grid(bundle), keeper, journal).run()
+                outcome = Conductor(folder.bundle(), self._key, self._grid(bundle), keeper, journal).run()
             release = release_folder(self._centre, bundle)
             if release.exists():  # whole, if it is there: written in a life before this one
                 check_release(release, outcome)
             else:
-                write_release(release, bundle, outcome)
+                write_release(release, folder.bundle(), outcome)
             folder.write(ended(keeper.state, outcome, release))
         except Halted as halted:
             self._halt(folder, keeper.state, halted.refused)
@@ -277,8 +277,9 @@ class Scheduler:
         self._halted[state.study_hash] = time.monotonic() + HALTED_SECONDS
 
     def _bundle(self, folder: StudyFolder, study_hash: str) -> Bundle:
+        """Give a study without its weights: they are read when they are needed, and not held."""
         if study_hash not in self._bundles:
-            self._bundles[study_hash] = folder.bundle()
+            self._bundles[study_hash] = folder.bundle().lightened()
         return self._bundles[study_hash]
 
     def _grid(self, bundle: Bundle) -> Grid:

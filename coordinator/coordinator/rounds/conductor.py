@@ -21,6 +21,7 @@ from wardround.messages.round import Purpose, StatisticsResult, TaskCore
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.weights.fixed_point import RECORD_LIMIT, SumPlan, plan_sum
+from wardround.weights.packing import Vector
 
 OUR_CODES = "C-"
 """What a study itself can end with; every other code is of the centre's disk and files."""
@@ -32,7 +33,7 @@ class Conductor:
     def __init__(self, bundle: Bundle, key: SigningKey, grid: Grid, watcher: Watcher, journal: Journal | None = None) -> None:
         """Take the study, the coordinator's key, the transport, a watcher and the study's journal.
 
-        Without a journal nothing outlives the process.
+        Without a journal nothing outlives the process. The initial weights are let go of once the journal has them.
 
         Raises:
             Broken: when the key is not the one on the study's roster.
@@ -40,7 +41,8 @@ class Conductor:
         if key.public != bundle.roster.coordinator.signing_key:
             msg = "the coordinator's key is not the one on the roster"
             raise Broken(msg)
-        self._bundle = bundle
+        self._initial: Vector | None = bundle.weights
+        self._bundle = bundle = bundle.lightened()
         self._journal = journal or Unwritten()
         self._outcome = Outcome(roster=bundle.roster.sites)
         self._visits = Visits(bundle, Caller(bundle, key, grid), self._journal, watcher, self._outcome)
@@ -89,7 +91,11 @@ class Conductor:
 
     def _rounds(self, encoding: Encoding) -> str:
         """Train round after round; gives the digest of the last weights."""
-        weights, rules = self._journal.keep(self._bundle.weights), self._bundle.study.rounds
+        if self._initial is None:
+            msg = "a conductor conducts its study once"
+            raise Broken(msg)
+        weights, rules = self._journal.keep(self._initial), self._bundle.study.rounds
+        self._initial = None
         made_by = 0
         for number in range(1, rules.maximum + 1):
             try:

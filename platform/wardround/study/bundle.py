@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, BinaryIO, TypeVar
 
+import numpy as np
 from pydantic import StringConstraints, ValidationError
 
 from wardround import PROTOCOL
@@ -74,6 +75,12 @@ class Bundle:
     def study_hash(self) -> str:
         """The identity that everybody signs: study, contract, initial weights, roster, protocol, algorithms."""
         return _study_hash(self)
+
+    def lightened(self) -> Bundle:
+        """Give the bundle without its initial weights, for who needs all but them; its study hash is the same."""
+        light = replace(self, weights=np.empty(0, dtype=np.float32))
+        light.__dict__["study_hash"] = self.study_hash  # what cached_property keeps: it is not computed from the copy
+        return light
 
     def write(self, path: Path) -> None:
         """Write the bundle; the same bundle gives the same bytes on every machine."""

@@ -261,3 +261,13 @@ def test_everything_else_that_was_approved_is_in_the_hash():
     assert len({BUNDLE.study_hash, *(bundle.study_hash for bundle in changed)}) == 1 + len(changed)
     versions = BUNDLE.versions.model_copy(update={"packages": {}})
     assert replace(BUNDLE, versions=versions).study_hash == BUNDLE.study_hash
+
+
+def test_a_light_bundle_is_the_same_study():
+    """Without its weights, a bundle still has the study hash that all signed, and everything else."""
+    whole = paper().bundle
+    light = whole.lightened()
+    assert light.weights.size == 0
+    assert light.study_hash == whole.study_hash
+    assert (light.study, light.contract, light.roster, light.manifest) == (whole.study, whole.contract, whole.roster, whole.manifest)
+    assert light.lightened().study_hash == whole.study_hash
