@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround import json_log
-from wardround.json_log import JsonLines, close_log, open_log
+from wardround.json_log import JsonLines, close_log, open_log, private_log
 
 
 @pytest.fixture
@@ -61,8 +61,11 @@ def test_it_is_put_aside_when_it_is_large(tmp_path, log, monkeypatch):
     assert lines(tmp_path / "a.log")[-1]["message"].startswith("99 ")
 
 
-def test_a_text_that_no_file_takes_is_kept_readable(tmp_path, log, capsys):
+def test_a_text_that_no_file_takes_is_kept_readable(tmp_path, capsys):
     """A lone surrogate, from a file's name say, is written in another form; nothing is printed."""
-    log.info("\udcff")
+    handler = private_log(tmp_path / "a.log")
+    # straight to the handler: what a logger is given, pytest keeps, and its workers can send each other UTF-8 only
+    handler.handle(logging.LogRecord("test", logging.INFO, __file__, 1, "\udcff", None, None))
+    handler.close()
     assert "udcff" in (tmp_path / "a.log").read_text()
     assert capsys.readouterr() == ("", "")

@@ -33,6 +33,7 @@ def read_outcome(release: Path, bundle: Bundle) -> Outcome:
     if history.study_hash != bundle.study_hash:
         raise _unreadable("history.json", "it is of another study")
     closed = [visit for visit in history.visits if visit.outcome == "closed"]
+    rounds = {visit.round for visit in history.visits if visit.purpose == "round"}
     tests = [visit for visit in closed if visit.purpose == "test"]
     failed = history.status == "failed"
     return Outcome(
@@ -41,7 +42,9 @@ def read_outcome(release: Path, bundle: Bundle) -> Outcome:
         counted=history.counted,
         visits=len(closed),
         whole_visits=sum(visit.counted == bundle.roster.sites for visit in closed),
+        fewest=min((len(visit.counted) for visit in closed), default=0),
         rounds=history.rounds,
+        failed_rounds=len(rounds - {visit.round for visit in closed if visit.purpose == "round"}),
         stopped=history.stopped,
         encoding=encoding,
         best=None if failed else _weights("model.safetensors", files, bundle),

@@ -269,5 +269,10 @@ def test_a_light_bundle_is_the_same_study():
     light = whole.lightened()
     assert light.weights.size == 0
     assert light.study_hash == whole.study_hash
-    assert (light.study, light.contract, light.roster, light.manifest) == (whole.study, whole.contract, whole.roster, whole.manifest)
+    assert (light.study, light.contract, light.roster, light.manifest) == (
+        whole.study,
+        whole.contract,
+        whole.roster,
+        whole.manifest,
+    )
     assert light.lightened().study_hash == whole.study_hash
