@@ -96,8 +96,14 @@ def has_room(limit_bytes: int | None) -> bool:
     return limit_bytes is None or counted_bytes() + ROOM_BYTES <= limit_bytes
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that memory is missing: Python's and NumPy's MemoryError, torch's RuntimeError."""
+def is_out_of_memory(error: BaseException, limit_bytes: int | None = None) -> bool:
+    """Say whether an error means that memory is missing: Python's and NumPy's MemoryError, torch's RuntimeError.
+
+    With less than ``ROOM_BYTES`` left under a limit, any error does, by whatever name: OpenSSL says that it cannot copy
+    a context, Python that it cannot start a thread. The limit was set with more than that left.
+    """
+    if limit_bytes is not None and sys.platform == "linux" and not has_room(limit_bytes):
+        return True
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS))
 
 

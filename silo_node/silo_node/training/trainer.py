@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from polars.exceptions import PanicException
 from torch import nn
 
 from silo_node.cohort import Cohort, assemble
@@ -20,6 +21,7 @@ from silo_node.training.checkpoint import Training
 from silo_node.training.durable import Durable, Notes
 from silo_node.training.encode import Examples, encode
 from silo_node.training.field_sums import field_sums
+from silo_node.training.last_words import LastWords
 from silo_node.training.loop import NotFinite, Watch, Withdrawn, evaluate, train
 from silo_node.training.memory import is_out_of_memory, out_of_memory
 from silo_node.training.results import Shelf
@@ -66,6 +68,7 @@ class Trainer:
         self._durable = durable
         self._shelf = Shelf(site.file.site, None if durable is None else durable.journal, self._log)
         self._desks: dict[str, _Desk] = {}
+        self._words = None if durable is None else LastWords(durable.run)
 
     def perform(self, work: Work, watch: Watch | None = None) -> Done | NotDone:
         """Do one task to its end. What the records or weights can cause leaves as a code; traces stay in the log."""
@@ -93,11 +96,24 @@ class Trainer:
         if done is not None:
             self._log.info("round %s was trained before; its result is given again", work.task.core.round)
             return done
+        identity = work.task.core.work_id()
+        if self._words is not None and self._words.take_lost(identity):
+            self._log.warning("this work took the trainer before with it")
+            return self._did_not_fit(work)
         try:
+            if self._words is not None:
+                self._words.begin(identity)
             return self._perform(work, watch)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+        except (Exception, PanicException) as error:
+            if not is_out_of_memory(error, self._site.file.resources.memory_bytes):
                 raise
+            self._log.warning("no memory was left, most likely", exc_info=True)
+        finally:
+            if self._words is not None:
+                self._words.end()
+        return self._did_not_fit(work)
+
+    def _did_not_fit(self, work: Work) -> NotDone:
         self._desks.pop(work.bundle.study_hash, None)
         return out_of_memory(self._log, self._site.file.resources.memory_bytes)
 
@@ -129,8 +145,8 @@ class Trainer:
         limit = self._site.file.resources.memory_bytes
         try:
             return try_steps(bundle, rows, limit)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+        except (Exception, PanicException) as error:
+            if not is_out_of_memory(error, limit):
                 raise
         return out_of_memory(self._log, limit)
 
