@@ -22,6 +22,7 @@ from wardround.errors import Refused
 from wardround.messages.confidential import encrypted_size
 from wardround.study.bundle import MAXIMUM_BYTES
 from wardround.supervision.pulse import begin_pulse
+from wardround.supervision.settle import reuse_memory, settle
 from wardround.transport.channel import Secret
 
 READY = "porter.ready"
@@ -52,6 +53,8 @@ def main() -> int:
     except Refused as error:
         print(error, file=sys.stderr)  # noqa: T201  (into the supervisor's log)
         return error.exit_status
+    settle()
+    reuse_memory()
     try:
         arguments.ready.touch(mode=0o600)
         NodeLoop(SuperNodeAddress(arguments.runtime, secret), node.visit, node.log, largest_message=LARGEST_MESSAGE_BYTES).run(

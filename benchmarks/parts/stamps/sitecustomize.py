@@ -33,7 +33,7 @@ PLACES = {
         "visit": "silo_node.porter.porter:Porter.visit",
         "push": "wardround.transport.channel:RuntimeChannel.push_messages",
     },
-    "silo_node.training.process": {"work": "silo_node.training.trainer:Trainer.perform"},
+    "silo_node.training.process": {"work": "silo_node.training.trainer:Trainer.produce"},
 }
 
 

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, cast
 
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.supervision.pulse import begin_pulse
+from wardround.supervision.settle import reuse_memory, settle
 from wardround.transport.environment import SWITCHED_OFF
 
 os.environ.update(SWITCHED_OFF)  # before Flower is imported: it reads some of them then
@@ -48,6 +49,7 @@ from flwr.superlink.auth_plugin import ControlAuthnPlugin
 from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
+from uvicorn.loops.auto import auto_loop_factory
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -246,6 +248,8 @@ async def serve(settings: Settings) -> None:
     app = WholeBody(create_app(flower_config(settings), SuperLinkLifespan))
     tls = {"ssl_keyfile": str(settings.key), "ssl_certfile": str(settings.certificate)}
     plain = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": GRACE_SECONDS, "server_header": False}
+    settle()
+    reuse_memory()
     private = _Server(uvicorn.Config(app, **tls, **plain))  # type: ignore[arg-type]
     public = _Server(uvicorn.Config(FleetOnly(app), lifespan="off", **tls, **plain))  # type: ignore[arg-type]
 
@@ -340,7 +344,8 @@ def main() -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         settings = parse(sys.argv[1:])
-        asyncio.run(serve(settings))
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop, whose TLS costs a fraction of asyncio's
+            runner.run(serve(settings))
     except Refused as error:
         print(error, file=sys.stderr)  # noqa: T201  (a process of ours, not a command)
         return error.exit_status

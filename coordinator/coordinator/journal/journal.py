@@ -258,8 +258,11 @@ class DiskJournal:
             self.write(entry)
 
     def recall(self, task_id: str, attempt: int) -> Recalled | None:
-        """Give what is known of a visit; None when it was never opened."""
-        return self._visits.get((task_id, attempt))
+        """Give what is known of a visit; None when it was never opened. The answers to a closed one are given once only."""
+        found = self._visits.get((task_id, attempt))
+        if found is not None and found.record is not None:
+            self._visits[task_id, attempt] = Recalled(found.opened, record=found.record)
+        return found
 
     def cores(self, purpose: Purpose, number: int) -> list[TaskCore]:
         """Give what was asked before in the visits of a purpose and round, in their order."""
@@ -283,6 +286,8 @@ class DiskJournal:
                 )
             self._chain.append(model_json(entry))
         self._index(entry)
+        if isinstance(entry, VisitClosed):  # who made the visit has its answers; in the journal they stay for whoever comes after
+            self._visits[entry.task_id, entry.attempt].heard.clear()
 
     def make_room(self, needed: int) -> None:
         """See whether so many bytes can be written, and some besides, before anything begins that needs them.

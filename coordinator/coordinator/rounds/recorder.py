@@ -136,7 +136,10 @@ def recalled_answers(recalled: Recalled, record: RoundRecord) -> dict[str, Answe
     answers: dict[str, Answered] = {}
     for silo in record.silos:
         entry = recalled.heard.get(silo.site)
-        if silo.status == "counted" and isinstance(entry, ReplyAdmitted):
+        if silo.status == "counted":
+            if not isinstance(entry, ReplyAdmitted):
+                msg = "a reply that counted is not in the journal any more"
+                raise Broken(msg)
             reply = read(Envelope(entry.message.encode(), entry.signature), ANSWER)
             if not isinstance(reply, Reply):
                 msg = "a reply that counted cannot be read any more"

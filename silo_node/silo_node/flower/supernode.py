@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 from wardround.supervision.pulse import begin_pulse
+from wardround.supervision.settle import reuse_memory, settle
 from wardround.transport.environment import SWITCHED_OFF, flower_environment
 from wardround.transport.pace import Pace
 
@@ -126,6 +127,8 @@ def main() -> None:
         print(f"note: Flower's loop has changed ({len(differences)} places); it runs as it comes", file=sys.stderr)  # noqa: T201
     else:
         shorten(loop)
+    settle()
+    reuse_memory()
     flower_supernode()
 
 

@@ -20,6 +20,7 @@ from silo_node.work import Busy, Done, NotDone, Stepped, Work
 from silo_node.work_wire import LARGEST_FRAME, ORDER, TryOrder, WithdrawOrder, pack_outcome, pack_tried
 from wardround.errors import Broken
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
+from wardround.supervision.settle import settle
 from wardround.weights.packing import from_bytes
 
 TRAINER_LOG = "trainer.log"
@@ -30,6 +31,7 @@ def serve(site_path: Path, socket_path: Path, patience_seconds: float, checkpoin
     site = load_site(site_path)
     log = open_log(site.make_directory("logs"), f"{site.file.site}.trainer", TRAINER_LOG)
     warm_up()
+    settle()
     limit = site.file.resources.memory_bytes
     durable = Durable(site.make_directory("journal"), socket_path.parent, checkpoint_seconds)
     clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log, durable), patience_seconds, log), limit)
