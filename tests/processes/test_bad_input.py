@@ -240,7 +240,8 @@ def bundle_name(bundle: Path) -> str:
 
 def full(process: int, largest: int) -> None:
     """Let a process write no file beyond a size, as if the disk were full."""
-    resource.prlimit(process, resource.RLIMIT_FSIZE, (largest, largest))
+    _, most = resource.prlimit(process, resource.RLIMIT_FSIZE)
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (largest, most))  # the hard limit stays: not everybody may raise it again
 
 
 STATE_FITS_BYTES = 20_000
