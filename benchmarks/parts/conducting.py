@@ -32,6 +32,7 @@ from wardround.identity.keys import load_key
 from wardround.identity.tls import issue_server, make_authority
 from wardround.messages.record import RoundRecord
 from wardround.study.bundle import bundle_bytes, read_bundle
+from wardround.supervision.settle import return_memory, settle
 from wardround.transport.channel import Secret
 from wardround.transport.environment import flower_environment
 
@@ -146,6 +147,8 @@ def conduct(folder: Path, *, where: bool) -> None:
     """Conduct the folder's study to its end."""
     settings = json.loads((folder / SETTINGS).read_text())
     link = Centre(folder, settings["public"], settings["private"]).link
+    settle()  # as the conductor's process does
+    return_memory()
     with serve_run(link) as run:
         grid = FlowerGrid(run.channel, run.run_id, settings["nodes"], spool=folder)
         forget_peak()

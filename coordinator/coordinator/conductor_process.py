@@ -25,7 +25,7 @@ from wardround.identity.encryption import EncryptionKey
 from wardround.json_log import private_log
 from wardround.study.bundle import Bundle
 from wardround.supervision.pulse import begin_pulse
-from wardround.supervision.settle import reuse_memory, settle
+from wardround.supervision.settle import return_memory, settle
 from wardround.transport.channel import Secret, TransportFault
 
 CONDUCTOR_LOG = "conductor.log"
@@ -74,7 +74,7 @@ def _serve(folder: Path, private: str, ready: Path, stop: threading.Event) -> No
         nodes.register()
         scheduler = Scheduler(folder, centre.key, _grids(run, control, centre.encryption, run_folder(folder)))
         settle()
-        reuse_memory()
+        return_memory()
         ready.touch(mode=0o600)
         log.info("ready")
         while not stop.is_set():

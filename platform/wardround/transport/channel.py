@@ -101,7 +101,10 @@ class HeaderInterceptor:
     def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
         """Add the headers and go on."""
         context.request.headers.update({**_VERSION, **self._headers(context)})
-        return call_next(context)
+        response = call_next(context)
+        if response.is_closed:  # httpx leaves it in a circle with its stream: megabytes that wait for the garbage collector
+            response.stream = httpx.ByteStream(b"")
+        return response
 
 
 class Credentials:
