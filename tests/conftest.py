@@ -16,6 +16,17 @@ settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, p
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def approvers_passphrase(tmp_path_factory):
+    """Let every command of the tests, in any process, find the passphrase of the approvers' keys where people would name it."""
+    file = tmp_path_factory.mktemp("passphrase") / "passphrase"
+    file.touch(mode=0o600)
+    file.write_text("correct horse battery\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WARDROUND_PASSPHRASE_FILE", str(file))
+        yield file
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """Give the folder of public records that WARDROUND_TEST_DATA names, or skip the test and say so."""

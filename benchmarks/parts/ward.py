@@ -22,6 +22,7 @@ from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
 from silo_node.porter.approvals import Approver, approve
 from wardround.contract.library import find
+from wardround.files import write_new
 from wardround.models.commands import make_bundle, make_roster
 from wardround.study.model import Study, Target
 from wardround_lab.synthetic import SyntheticHospital, make_synthetic
@@ -38,6 +39,7 @@ KINDS = {
 }
 Key = tuple[str, int]
 """A visit's purpose, and its number if it is a round."""
+PASSPHRASE = b"a benchmark has no secrets"
 FIRST, CLOSING = ("round", 1), ("closing", 0)
 
 
@@ -53,7 +55,9 @@ def prepare(folder: Path, study: Study, records: int) -> int:
     address = ("--address", f"localhost:{port}", "--listen", f"127.0.0.1:{port}")
     _quietly("coordinator", "init", centre, "--name", "Benchmark", *address)
     for path in paths:
-        _quietly("silo", "init", "--site", path)
+        secret = path.parent / "passphrase"
+        write_new(secret, PASSPHRASE, mode=0o600)
+        _quietly("silo", "init", "--site", path, "--passphrase-file", secret)
         _quietly("coordinator", "enrol", path.parent / "request.json", "--dir", centre, "--yes")
         invitation = centre / "invitations" / f"{load_site(path).file.site}.json"
         _quietly("silo", "join", invitation, "--site", path)
@@ -63,7 +67,7 @@ def prepare(folder: Path, study: Study, records: int) -> int:
     bundle.write(folder / BUNDLE)
     person = Approver(name="Benchmark", role="benchmark")
     for site, member in zip(sites, members, strict=True):
-        approve(site.folder, bundle, member, approval_key(site.folder), person, timedelta(days=1))
+        approve(site.folder, bundle, member, approval_key(site.folder, PASSPHRASE), person, timedelta(days=1))
     _quietly("coordinator", "submit", folder / BUNDLE, "--dir", centre)
     return port
 

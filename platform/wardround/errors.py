@@ -97,6 +97,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "K-MISSING": CatalogueEntry("a key is missing"),
     "K-MODE": CatalogueEntry("a private key can be read by others"),
     "K-FORMAT": CatalogueEntry("a key or signature file cannot be read"),
+    "K-PASSPHRASE": CatalogueEntry("the passphrase of the approver's key is missing, too short or another one"),
     "K-EXISTS": CatalogueEntry("keys exist already"),
     "K-CERTIFICATE": CatalogueEntry("the centre's own certificates do not hold"),
     # Enrolment and invitations
@@ -115,6 +116,8 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "A-MISSING": _checked("the hospital has not approved this study"),
     "A-INVALID": _checked("an approval does not hold"),
     "A-EXPIRED": _checked("an approval has expired"),
+    "A-PAUSED": _checked("the hospital holds the study up"),
+    "A-STUDY": _checked("the study named on the command line is not in the inbox, or is not the only one"),
     "L-BUSY": CatalogueEntry("another process writes this journal or ledger"),
     "J-FORMAT": CatalogueEntry("a journal of a newer version"),
     "J-STUDY": _checked("a journal of another study"),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
+from silo_node.passphrase import passphrase_option, read_passphrase
 from silo_node.porter.approvals import Approver, approve
 from silo_node.review_command import summary
 from wardround.canonical import model_json
@@ -30,9 +31,18 @@ DEFAULT_DAYS = 180
 @click.option(
     "--days", default=DEFAULT_DAYS, show_default=True, type=click.IntRange(1, 3650), help="How long the approval holds."
 )
+@passphrase_option
 @format_option
-def approve_command(bundle_path: Path, site_paths: tuple[Path, ...], approver: str, role: str, days: int, form: str) -> None:
-    """Approve the study in BUNDLE for this hospital, with the approver's key.
+def approve_command(
+    bundle_path: Path,
+    site_paths: tuple[Path, ...],
+    approver: str,
+    role: str,
+    days: int,
+    passphrase_file: Path | None,
+    form: str,
+) -> None:
+    """Approve the study in BUNDLE for this hospital, with the approver's key and passphrase.
 
     The approval signs the study hash (study, schema, initial weights, every hospital's keys), the digest of the software
     installed here, the most releases allowed, and its end. Anything changed is another study and needs another approval.
@@ -40,12 +50,14 @@ def approve_command(bundle_path: Path, site_paths: tuple[Path, ...], approver: s
     bundle = read_bundle(bundle_path)
     if form != "json":
         say(summary(bundle))
-    approvals = []
-    for path in site_paths:
-        site = load_site(path)
-        identity = load_identity(site.folder)
-        person = _person(approver, role)
-        approvals.append(approve(site.folder, bundle, identity, approval_key(site.folder), person, timedelta(days=days)))
+    person, sites = _person(approver, role), [load_site(path) for path in site_paths]
+    identities = [load_identity(site.folder) for site in sites]
+    passphrase = read_passphrase(passphrase_file)
+    keys = [approval_key(site.folder, passphrase) for site in sites]
+    approvals = [
+        approve(site.folder, bundle, identity, key, person, timedelta(days=days))
+        for site, identity, key in zip(sites, identities, keys, strict=True)
+    ]
     if form == "json":
         print_json({"approvals": [model_json(each) for each in approvals]})
         return

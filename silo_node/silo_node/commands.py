@@ -6,11 +6,12 @@ import click
 
 from silo_node.approve_command import approve_command
 from silo_node.check_command import check
-from silo_node.init_command import init
+from silo_node.decision_commands import pause_command, reject, resume_command, revoke
+from silo_node.init_command import init, passphrase
 from silo_node.join_command import join
 from silo_node.ledger_command import ledger
 from silo_node.review_command import review
-from silo_node.service_commands import reject, start, status, stop, studies
+from silo_node.service_commands import start, status, stop, studies
 
 
 @click.group()
@@ -19,11 +20,12 @@ def silo() -> None:
 
 
 silo.add_command(init)
+silo.add_command(passphrase)
 silo.add_command(join)
 silo.add_command(check)
 silo.add_command(review)
 silo.add_command(approve_command)
 silo.add_command(ledger)
 
-for _service in (start, stop, status, studies, reject):
+for _service in (start, stop, status, studies, reject, pause_command, resume_command, revoke):
     silo.add_command(_service)

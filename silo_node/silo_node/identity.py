@@ -2,7 +2,7 @@
 
 keys/signing.pem       signs what the node sends
 keys/encryption.pem    the centre encrypts weights and bundles to it
-keys/approval.pem      signs approvals; only the approve command reads it
+keys/approval.pem      signs approvals; a person's, whose passphrase opens it: no process of the node can
 keys/node.key          the SuperNode signs in at the centre with it
 keys/runtime.secret    what the hospital's own processes show each other; goes nowhere
 request.json           the public halves, for the centre and study authors
@@ -35,8 +35,14 @@ REQUEST = "request.json"
 SECRET_BYTES = 32
 
 
-def create_identity(folder: Path, site: str, name: str) -> Member:
+def create_identity(folder: Path, site: str, name: str, passphrase: bytes | None = None) -> Member:
     """Make the hospital's keys, all or none, and its ``request.json`` (public halves only).
+
+    Args:
+        folder: the hospital's directory.
+        site: its name in rosters.
+        name: its name for people.
+        passphrase: opens the key that signs approvals; the command always gives one.
 
     Raises:
         Refused: K-EXISTS when there are keys already; Y-VALUE when the name cannot be shown safely; V-FORMAT.
@@ -67,7 +73,7 @@ def create_identity(folder: Path, site: str, name: str) -> Member:
         with new_private_folder(folder / KEYS) as keys:
             signing.save(keys / SIGNING)
             encryption.save(keys / ENCRYPTION)
-            approval.save(keys / APPROVAL)
+            approval.save(keys / APPROVAL, passphrase)
             write_new(keys / NODE_KEY, node.private, mode=0o600)
             write_new(keys / RUNTIME_SECRET, secrets.token_bytes(SECRET_BYTES), mode=0o600)
             write_atomic(folder / REQUEST, canonical_bytes(model_json(member)))
@@ -135,6 +141,19 @@ def encryption_key(folder: Path) -> EncryptionKey:
     return load_encryption_key(folder / KEYS / ENCRYPTION)
 
 
-def approval_key(folder: Path) -> SigningKey:
-    """Read the approver's key; only the approve command does."""
-    return load_key(folder / KEYS / APPROVAL)
+def approval_key(folder: Path, passphrase: bytes | None = None) -> SigningKey:
+    """Read the approver's key; only the approve command does.
+
+    Raises:
+        Refused: K-PASSPHRASE when the passphrase does not open it; K-MISSING, K-MODE, K-FORMAT.
+    """
+    return load_key(folder / KEYS / APPROVAL, passphrase)
+
+
+def change_passphrase(folder: Path, old: bytes, new: bytes) -> None:
+    """Protect the approver's key by another passphrase; the key, and all that it signed, stay the same.
+
+    Raises:
+        Refused: as ``approval_key``; O-WRITE.
+    """
+    write_atomic(folder / KEYS / APPROVAL, approval_key(folder, old).pem(new), mode=0o600)

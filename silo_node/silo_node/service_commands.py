@@ -1,33 +1,26 @@
-"""``wardround silo start | stop | status | studies | reject``: run a hospital's node and see what it is asked."""
+"""``wardround silo start | stop | status | studies``: run a hospital's node and see what it is asked."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import click
 from rich.table import Table
 
-from silo_node.configuration import Site, load_site
+from silo_node.configuration import load_site
+from silo_node.decision_commands import open_inbox, site_option
 from silo_node.house import VISIT_SECONDS, children, run_folder
 from silo_node.identity import load_identity
 from silo_node.joining import load_joined
-from silo_node.porter.approvals import Approvals
-from silo_node.porter.inbox import Inbox, Reason
 from silo_node.preflight import check_centre, ending
 from silo_node.training_state import read_training_state
 from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, say, terminal, warn
 from wardround.directory import check_format
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER
-from wardround.study.bundle import read_bundle
 from wardround.supervision.ground import check_ground
 from wardround.supervision.house import read_state, run_house, stop_house
 from wardround.supervision.pulse import SILENCE_SECONDS
-
-site_option = click.option(
-    "--site", "site_path", required=True, type=click.Path(path_type=Path), help="The hospital's site.yaml."
-)
 
 
 @click.command()
@@ -103,12 +96,6 @@ def status(site_path: Path, form: str) -> int:
     return EXIT_DONE if whole else EXIT_NOT_IN_ORDER
 
 
-def open_inbox(site: Site) -> Inbox:
-    """Open a hospital's inbox to look at it or to decide."""
-    identity = load_identity(site.folder)
-    return Inbox(site.folder, identity, Approvals(site.folder, identity), None)
-
-
 @click.command()
 @site_option
 @format_option
@@ -142,14 +129,3 @@ def studies(site_path: Path, form: str) -> None:
         table.add_row(name, state, entry.expires_at or "", entry.bundle.study.title, f"inbox/{entry.bundle.study_hash[:12]}…")
     terminal().print(table)
     say("Next: wardround silo review BUNDLE, then silo approve BUNDLE or silo reject BUNDLE")
-
-
-@click.command()
-@click.argument("bundle_path", metavar="BUNDLE", type=click.Path(path_type=Path))
-@site_option
-@click.option("--reason", type=click.Choice(get_args(Reason)), default="other", show_default=True, help="Why; stays here.")
-def reject(bundle_path: Path, site_path: Path, reason: Reason) -> None:
-    """Reject the study in BUNDLE: the centre is told so, and an approval that was given is withdrawn."""
-    site, bundle = load_site(site_path), read_bundle(bundle_path)
-    open_inbox(site).reject(bundle, reason)
-    say(f"Rejected {bundle.study.name} {bundle.study.version} for {site.file.site}.")

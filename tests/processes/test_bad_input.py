@@ -202,7 +202,7 @@ def expire(hospital: Hospital, bundle: Path) -> None:
     """Write an approval that has ended."""
     folder, study = hospital.folder, read_bundle(bundle)
     person = Approver(name="Dr A", role="DPO")
-    approve(folder, study, load_identity(folder), approval_key(folder), person, timedelta(minutes=-1))
+    approve(folder, study, load_identity(folder), approval_key(folder, b"correct horse battery"), person, timedelta(minutes=-1))
     assert load_site(Path(hospital.site)).file.site == hospital.folder.name
 
 

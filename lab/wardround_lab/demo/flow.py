@@ -30,6 +30,7 @@ from wardround_lab.demo.story import (
     ROLE,
     ROUNDS,
     Demo,
+    passphrase_words,
     show_step,
     write_study,
 )
@@ -45,7 +46,7 @@ def run(folder: Path, screen: Console) -> Demo:
         study_path = write_study(folder)
     with step("keys", "each hospital and the centre make their own (silo init)"):
         for path in site_paths:
-            _type(silo_commands, "init", "--site", str(path))
+            _type(silo_commands, "init", "--site", str(path), *passphrase_words(path.parent))
         _type(coordinator_commands, "init", str(folder / CENTRE), "--name", CENTRE_NAME)
     sites = tuple(load_site(path) for path in site_paths)
     with step("study", "study, schema, first weights, roster: one hash (study build)"):
@@ -55,7 +56,8 @@ def run(folder: Path, screen: Console) -> Demo:
             _type(silo_commands, "check", "--site", str(path), "--study", str(study_path))
     with step("approval", "by each hospital, with its own key (silo approve)"):
         for path in site_paths:
-            _type(silo_commands, "approve", str(bundle_path), "--site", str(path), "--approver", APPROVER, "--role", ROLE)
+            person = ("--approver", APPROVER, "--role", ROLE, *passphrase_words(path.parent))
+            _type(silo_commands, "approve", str(bundle_path), "--site", str(path), *person)
     bundle = read_bundle(bundle_path)
     with step(ROUNDS, "the model visits until it no longer improves"), Display(bundle.study, screen) as display:
         outcome = simulate(bundle, sites, load_centre(folder / CENTRE), display)

@@ -33,6 +33,7 @@ from wardround_lab.demo.story import (
     ROUNDS,
     STUDY,
     Demo,
+    passphrase_words,
     show_step,
     write_study,
 )
@@ -101,7 +102,9 @@ class Town:
             port = held.getsockname()[1]
             address = ("--address", f"localhost:{port}", "--listen", f"{LOOPBACK}:{port}")
             centre = ("coordinator", "init", self.centre, "--name", CENTRE_NAME, *address)
-            self.terminals.type({"centre-init": centre, **self._each("init", lambda _: ("silo", "init"))})
+            self.terminals.type(
+                {"centre-init": centre, **self._each("init", lambda site: ("silo", "init", *passphrase_words(site.folder)))}
+            )
         self.terminals.leave_running("centre", "coordinator", "start", self.centre)
 
     def _each(self, name: str, words: Callable[[Site], Words]) -> dict[str, Words]:
@@ -146,7 +149,7 @@ class Town:
 
         def words(site: Site) -> Words:
             inbox = site.folder / "inbox" / f"{bundle.study_hash}{SUFFIX}"
-            return ("silo", "approve", inbox, "--approver", APPROVER, "--role", ROLE)
+            return ("silo", "approve", inbox, "--approver", APPROVER, "--role", ROLE, *passphrase_words(site.folder))
 
         self.terminals.type(self._each("approve", words))
         state = self._until(bundle, lambda state: state.phase in STARTED, "the centre has not heard every approval")

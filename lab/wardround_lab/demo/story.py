@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from coordinator.rounds.outcome import Outcome
 from silo_node.configuration import Site
 from wardround.canonical import model_json
 from wardround.console import print_json, print_problems
+from wardround.files import write_new
 from wardround.study.bundle import SUFFIX, Bundle
 from wardround_lab.demo.tables import final_tables
 
@@ -26,6 +28,8 @@ RELEASE = "release"
 BUNDLE = f"breast-mass{SUFFIX}"
 ROUNDS = "rounds"
 APPROVER, ROLE = "A. Demo", "made-up data protection officer"
+PASSPHRASE = "passphrase"  # noqa: S105  (a file's name)
+"""File of the approver's passphrase in a hospital's folder; a real one is kept elsewhere, or in nobody's file."""
 NOTE = (
     "Real patients, made-up split: the records are the 569 of the Wisconsin diagnostic breast cancer data, the hospitals and "
     "who lies in which are made up. It is an easy task: nearly every model orders the patients well. Pooled and alone are "
@@ -104,3 +108,11 @@ def show_step(screen: Console, name: str, text: str) -> Iterator[None]:
     with screen.status(line):
         yield
     screen.print(f"{line} [dim]({time.monotonic() - begun:.1f} s)[/]")
+
+
+def passphrase_words(folder: Path) -> tuple[str, str]:
+    """Give the words by which a hospital's commands find the approver's passphrase; it is made up where there is none."""
+    file = folder / PASSPHRASE
+    if not file.exists():
+        write_new(file, secrets.token_urlsafe().encode(), mode=0o600)
+    return "--passphrase-file", str(file)

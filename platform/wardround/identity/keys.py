@@ -13,18 +13,29 @@ from typing import Annotated
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from pydantic import StringConstraints
 
 from wardround import PROTOCOL
 from wardround.canonical import sha256
-from wardround.errors import refuse
+from wardround.errors import Refused, refuse
 from wardround.files import write_new
 
 PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Signature = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 FINGERPRINT_GROUPS = 6
 """Groups of five digits in a fingerprint: 10**30 values, short enough to read over the phone."""
+
+
+_PROTECTED = b"ENCRYPTED PRIVATE KEY"
+"""In the first line of a PKCS 8 key that has a passphrase (RFC 7468, section 11)."""
 
 
 def domain(kind: str) -> bytes:
@@ -53,18 +64,23 @@ class SigningKey:
         """Sign bytes as being of a kind."""
         return self._private.sign(domain(kind) + data).hex()
 
-    def save(self, path: Path) -> None:
-        """Write the key (PKCS 8, PEM), readable by its owner only.
+    def save(self, path: Path, passphrase: bytes | None = None) -> None:
+        """Write the key (PKCS 8, PEM), readable by its owner only, and with a passphrase by who knows it.
 
         Raises:
             Refused: K-EXISTS when there is one already: keys are never overwritten.
         """
-        write_key(path, private_pem(self._private))
+        write_key(path, self.pem(passphrase))
+
+    def pem(self, passphrase: bytes | None = None) -> bytes:
+        """Give the key as PKCS 8 in PEM."""
+        return private_pem(self._private, passphrase)
 
 
-def private_pem(private: PrivateKeyTypes) -> bytes:
-    """Give a private key as PKCS 8 in PEM; what protects it is the file's mode."""
-    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def private_pem(private: PrivateKeyTypes, passphrase: bytes | None = None) -> bytes:
+    """Give a private key as PKCS 8 in PEM; what protects it is the file's mode, and a passphrase where there is one."""
+    protection = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection)
 
 
 def write_key(path: Path, pem: bytes) -> None:
@@ -81,20 +97,32 @@ def write_key(path: Path, pem: bytes) -> None:
         ) from None
 
 
-def load_key(path: Path) -> SigningKey:
+def load_key(path: Path, passphrase: bytes | None = None) -> SigningKey:
     """Read a private key.
 
     Raises:
-        Refused: K-MISSING, K-MODE (others could read it), K-FORMAT.
+        Refused: K-MISSING, K-MODE (others could read it), K-FORMAT; K-PASSPHRASE when it is not this passphrase that opens it.
     """
     data = read_private(path)
+    if (_PROTECTED in data) != (passphrase is not None):
+        given = "it has none" if passphrase is not None else "none was given"
+        raise passphrase_problem(path.name, "A key that has a passphrase is opened by it, and no other key is", given)
     try:
-        private = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError):
+        private = load_pem_private_key(data, password=passphrase)
+    except ValueError:
+        if passphrase is not None:
+            raise passphrase_problem(path.name, "A key is opened by its own passphrase", "this one does not open it") from None
+        private = None
+    except TypeError:
         private = None
     if not isinstance(private, Ed25519PrivateKey):
         raise refuse("K-FORMAT", path.name, "Keys are Ed25519 in PEM", "the file is not such a key", "restore the key file")
     return SigningKey(private)
+
+
+def passphrase_problem(place: str, rule: str, finding: str) -> Refused:
+    """Say what is wrong with a passphrase; never the passphrase."""
+    return refuse("K-PASSPHRASE", place, rule, finding, "type it again, or give its file: --passphrase-file FILE")
 
 
 def read_private(path: Path) -> bytes:

@@ -3,11 +3,16 @@
 Default deny: without a valid approval nothing of a study reaches the trainer. An approval signs the study hash (study,
 schema, initial weights, roster with keys), the digest of the local code, the most releases allowed and an expiry. No
 process writes one by itself: only ``wardround silo approve`` does.
+
+    approvals/<study hash>.json           the approval that holds
+    approvals/<study hash>.paused.json    while it is there, nothing of the study is done, and nothing leaves
+    approvals/given/<digest>.json         every approval that was ever given: the ledger names them by their digests
 """
 
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -26,6 +31,8 @@ from wardround.study.bundle import Bundle, bundle_bytes, read_bundle
 from wardround.values import Count, Instant, PersonName, Sha256, Slug, Value, instant
 
 APPROVALS = "approvals"
+GIVEN = "given"
+PAUSED_SUFFIX = ".paused.json"
 INBOX = "inbox"
 KIND = "approval"
 OUR_PACKAGES = ("wardround", "wardround_schemas", "silo_node")
@@ -72,6 +79,15 @@ class SignedApproval(Value):
     signature: Signature
 
 
+class Pause(Value):
+    """A person holds a study up; what was approved stays approved."""
+
+    protocol: Literal[1] = 1
+    site: Slug
+    study_hash: Sha256
+    paused_at: Instant
+
+
 @dataclass(frozen=True)
 class Approved:
     """A study that may run here now."""
@@ -114,8 +130,36 @@ def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, app
     signed = SignedApproval(approval=approval, signature=key.sign(KIND, model_bytes(approval)))
     write_atomic(folder / INBOX / f"{bundle.study_hash}.wardround", bundle_bytes(bundle), mode=0o600)
     (folder / APPROVALS / f"{bundle.study_hash}.rejected.json").unlink(missing_ok=True)
-    write_atomic(folder / APPROVALS / f"{bundle.study_hash}.json", canonical_bytes(model_json(signed)), mode=0o600)
+    data = canonical_bytes(model_json(signed))
+    write_atomic(folder / APPROVALS / GIVEN / f"{approval.approval_digest()}.json", data, mode=0o600)
+    write_atomic(folder / APPROVALS / f"{bundle.study_hash}.json", data, mode=0o600)
     return approval
+
+
+def given_approvals(folder: Path, identity: Member) -> list[Approval]:
+    """Give every approval of a hospital that was ever given, the oldest first; what is not signed by its key is left out."""
+    found: list[Approval] = []
+    for path in (folder / APPROVALS / GIVEN).glob("*.json"):
+        with suppress(OSError, ValidationError):
+            signed = SignedApproval.model_validate_json(path.read_bytes())
+            if verify(identity.approval_key, signed.signature, KIND, model_bytes(signed.approval)):
+                found.append(signed.approval)
+    return sorted(found, key=lambda approval: (approval.approved_at, approval.nonce))
+
+
+def pause(folder: Path, site: str, study_hash: str) -> None:
+    """Hold a study up: from now on nothing of it is done or leaves, until ``resume``."""
+    held = Pause(site=site, study_hash=study_hash, paused_at=instant(datetime.now(UTC)))
+    write_atomic(folder / APPROVALS / f"{study_hash}{PAUSED_SUFFIX}", canonical_bytes(model_json(held)), mode=0o600)
+
+
+def resume(folder: Path, study_hash: str) -> bool:
+    """Let a study go on that was held up; False when it was not. It needs its approval as before."""
+    try:
+        (folder / APPROVALS / f"{study_hash}{PAUSED_SUFFIX}").unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def membership_problems(bundle: Bundle, identity: Member) -> list[Problem]:
@@ -145,10 +189,10 @@ class Approvals:
         self._verified: dict[str, tuple[tuple[int, ...], Approved]] = {}
 
     def require(self, study_hash: str) -> Approved:
-        """Give an approved study; the approval's end is checked every time.
+        """Give an approved study; the approval's end, and whether it is held up, are checked every time.
 
         Raises:
-            Refused: A-MISSING, A-INVALID, A-EXPIRED, or a bundle's own codes.
+            Refused: A-MISSING, A-INVALID, A-EXPIRED, A-PAUSED, or a bundle's own codes.
         """
         paths = (self._folder / APPROVALS / f"{study_hash}.json", self._folder / INBOX / f"{study_hash}.wardround")
         try:
@@ -167,6 +211,14 @@ class Approvals:
                 "Approvals end",
                 f"it ended at {approval.expires_at}",
                 "approve it again",
+            )
+        if (self._folder / APPROVALS / f"{study_hash}{PAUSED_SUFFIX}").exists():
+            raise refuse(
+                "A-PAUSED",
+                f"site {self._identity.site}",
+                "Nothing of a study is done or leaves while a person holds it up",
+                "the study is paused here",
+                "let it go on: wardround silo resume STUDY",
             )
         return known[1]
 

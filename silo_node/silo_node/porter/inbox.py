@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from silo_node.porter.approvals import APPROVALS, INBOX, Approvals, membership_problems
 from wardround.canonical import canonical_bytes, model_json
-from wardround.errors import Refused
+from wardround.errors import Refused, refuse
 from wardround.files import write_atomic
 from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import PublicKey
@@ -25,6 +25,9 @@ from wardround.values import Instant, Sha256, Slug, Value, instant
 REJECTED_SUFFIX = ".rejected.json"
 LARGEST_INBOX = 1000
 """Bundles kept at most: a centre that offers more is refused."""
+
+SHORTEST_HASH = 8
+"""Digits of a study hash that name a study at least."""
 
 Reason = Literal["not-ours", "data", "ethics", "legal", "effort", "other"]
 
@@ -126,6 +129,23 @@ class Inbox:
             return Entry(bundle, state, codes=error.codes)
         return Entry(bundle, state)
 
+    def find(self, named: str) -> Bundle:
+        """Give the study of the inbox that is named: by name, by name and version, or by the first digits of its hash.
+
+        Raises:
+            Refused: A-STUDY when there is none, or more than one.
+        """
+        found = [entry.bundle for entry in self.entries() if _is_named(entry.bundle, named)]
+        if len(found) == 1:
+            return found[0]
+        raise refuse(
+            "A-STUDY",
+            f"site {self._identity.site}",
+            "One study of the inbox is meant",
+            "there is none of this name" if not found else f"there are {len(found)} of this name",
+            "look it up by: wardround silo studies, and give its name, name and version, or the first digits of its hash",
+        )
+
     def reject(self, bundle: Bundle, reason: Reason) -> None:
         """Write down that a person decided against a study, and withdraw an approval if there is one."""
         rejection = Rejection(
@@ -149,3 +169,9 @@ class Inbox:
 
     def _path(self, study_hash: str) -> Path:
         return self._folder / INBOX / f"{study_hash}{SUFFIX}"
+
+
+def _is_named(bundle: Bundle, named: str) -> bool:
+    study = bundle.study
+    by_hash = len(named) >= SHORTEST_HASH and bundle.study_hash.startswith(named)
+    return by_hash or named in (study.name, f"{study.name} {study.version}", f"{study.name}-{study.version}")

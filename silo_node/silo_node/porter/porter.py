@@ -225,6 +225,11 @@ class Porter:
             progress.pending = pending
             return self._gate.working(task, outcome)
         progress.pending = None
+        try:
+            self._approvals.require(task.study_hash)  # once more: a person may have withdrawn it while the work was done
+        except Refused as error:
+            self._log.warning("what study %s gave stays here: %s", task.study_hash[:12], ", ".join(error.codes))
+            return self._refuse("H-STUDY", task)
         release = self._gate.release(task, approved, outcome)
         if release.result:
             progress.memory.ready(task.task_id, pending.order, task.core.encoding, release.envelope)

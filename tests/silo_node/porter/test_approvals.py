@@ -8,7 +8,17 @@ import pytest
 from studies_on_paper import paper, party
 
 from silo_node.porter import approvals
-from silo_node.porter.approvals import Approvals, Approver, SignedApproval, approve, instant, most_releases
+from silo_node.porter.approvals import (
+    Approvals,
+    Approver,
+    SignedApproval,
+    approve,
+    given_approvals,
+    instant,
+    most_releases,
+    pause,
+    resume,
+)
 from wardround.canonical import canonical_bytes, model_bytes
 from wardround.errors import Refused
 from wardround.identity.keys import SigningKey
@@ -192,3 +202,40 @@ def test_a_hospital_with_new_keys_asks_again(approved):
     with pytest.raises(Refused) as caught:
         Approvals(folder, party("beta", "new keys").member).require(study.bundle.study_hash)
     assert caught.value.codes == ("A-INVALID",)
+
+
+def test_a_paused_study_stays_approved_and_does_nothing(approved):
+    """Paused, it is A-PAUSED at once, over every restart; resumed, it is the same approval."""
+    study, folder = approved
+    approvals_here = Approvals(folder, study.parties["beta"].member)
+    before = approvals_here.require(study.bundle.study_hash).digest
+    pause(folder, "beta", study.bundle.study_hash)
+    for each in (approvals_here, Approvals(folder, study.parties["beta"].member)):
+        with pytest.raises(Refused) as caught:
+            each.require(study.bundle.study_hash)
+        assert caught.value.codes == ("A-PAUSED",)
+    assert resume(folder, study.bundle.study_hash)
+    assert approvals_here.require(study.bundle.study_hash).digest == before
+    assert not resume(folder, study.bundle.study_hash)
+
+
+def test_to_resume_is_not_to_approve(tmp_path):
+    """What was never approved stays so, however often it is paused and resumed."""
+    study = paper()
+    pause(tmp_path, "beta", study.bundle.study_hash)
+    assert refusal(tmp_path, study) == ("A-MISSING",)
+    resume(tmp_path, study.bundle.study_hash)
+    assert refusal(tmp_path, study) == ("A-MISSING",)
+
+
+def test_every_approval_is_kept_for_whoever_reads_the_ledger(approved):
+    """Approved again, and withdrawn: both approvals can still be read; a forged one is not among them."""
+    study, folder = approved
+    beta = study.parties["beta"]
+    first = SignedApproval.model_validate_json(file_of(study, folder).read_bytes()).approval
+    second = approve(folder, study.bundle, beta.member, beta.approval_key, PERSON, timedelta(days=2))
+    file_of(study, folder).unlink()
+    stranger = party("gamma")
+    approve(folder, study.bundle, beta.member, stranger.approval_key, PERSON, timedelta(days=3))
+    (folder / "approvals" / "given" / "torn.json").write_text("{")
+    assert given_approvals(folder, beta.member) == sorted([first, second], key=lambda each: (each.approved_at, each.nonce))

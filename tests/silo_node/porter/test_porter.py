@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from studies_on_paper import encoding
 
-from silo_node.porter.approvals import Approver, approve
+from silo_node.porter.approvals import Approver, approve, pause, resume
 from silo_node.work import Busy, NotDone
 from wardround.canonical import canonical_bytes, sha256
 from wardround.errors import Refused
@@ -65,7 +65,7 @@ def test_an_expired_approval_is_no_approval(open_house):
 def test_an_edited_approval_or_bundle_is_no_approval(house):
     """Edits while the hospital runs are noticed at the next task."""
     assert isinstance(house.visit("statistics"), Reply)
-    approval = next((house.folder / "approvals").iterdir())
+    approval = next((house.folder / "approvals").glob("*.json"))
     good = approval.read_bytes()
     approval.write_bytes(good.replace(b'"releases":6', b'"releases":66'))
     assert house.code(house.sealed(house.task("round", 1))) == "H-STUDY"
@@ -73,6 +73,32 @@ def test_an_edited_approval_or_bundle_is_no_approval(house):
     bundle = next((house.folder / "inbox").iterdir())
     bundle.write_bytes(bundle.read_bytes().replace(b'"seed":7', b'"seed":9'))
     assert house.code(house.sealed(house.task("round", 1))) == "H-STUDY"
+
+
+@pytest.mark.parametrize("decision", ["paused", "withdrawn"])
+def test_what_a_person_decides_while_the_work_is_done_holds_for_its_result(house, monkeypatch, decision):
+    """The result stays in the hospital: the approval is looked at once more before anything leaves."""
+    assert isinstance(house.visit("statistics"), Reply)
+    study_hash, perform = house.paper.bundle.study_hash, house.spy.perform
+
+    def decided(asked):
+        outcome = perform(asked)
+        if decision == "paused":
+            pause(house.folder, "beta", study_hash)
+        else:
+            (house.folder / "approvals" / f"{study_hash}.json").unlink()
+        return outcome
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.spy, "perform", decided)
+        answer = house.visit("round", 1)
+    assert isinstance(answer, SiloRefusal)
+    assert answer.code == "H-STUDY"
+    assert [entry["event"] for entry in house.entries()] == ["release", "refusal"]
+    if decision == "paused":
+        assert house.code(house.sealed(house.task("round", 1))) == "H-STUDY"
+        resume(house.folder, study_hash)
+        assert isinstance(house.visit("round", 1), Reply)
 
 
 def test_only_the_studys_coordinator_gives_tasks(house):
