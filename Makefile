@@ -39,7 +39,7 @@ pytest: $(INSTALLED)
 	$(one_thread) $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-faults: $(INSTALLED)  ## kill, freeze and starve real processes in every phase of a study (about an hour)
-	$(one_thread) $(BIN)/python -m pytest -m faults tests/processes
+	$(one_thread) $(BIN)/python -m pytest -m "faults or kills" tests/processes
 
 lint: $(INSTALLED)  ## ruff: rules and format
 	$(BIN)/ruff check

@@ -141,6 +141,7 @@ def nothing_was_trained_twice(ward: Ward) -> None:
             assert work not in durable, "trained again, though its result was durable"
 
 
+@pytest.mark.kills
 @pytest.mark.parametrize(("victim", "phase"), CELLS)
 def test_a_kill_changes_no_bit(running: Ward, victim: str, phase: str) -> None:
     """Killed inside the phase, started again by its supervisor (or by whoever starts that): same weights, same rounds."""
