@@ -12,7 +12,7 @@ from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
 from silo_node.passphrase import passphrase_option, read_passphrase
 from silo_node.porter.approvals import Approver, approve
-from silo_node.review_command import summary
+from silo_node.review import review_study, summary
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
 from wardround.errors import refuse
@@ -48,10 +48,10 @@ def approve_command(
     installed here, the most releases allowed, and its end. Anything changed is another study and needs another approval.
     """
     bundle = read_bundle(bundle_path)
-    if form != "json":
-        say(summary(bundle))
     person, sites = _person(approver, role), [load_site(path) for path in site_paths]
     identities = [load_identity(site.folder) for site in sites]
+    if form != "json":
+        say(summary(review_study(sites[0], bundle, identities[0], count=False)))
     passphrase = read_passphrase(passphrase_file)
     keys = [approval_key(site.folder, passphrase) for site in sites]
     approvals = [

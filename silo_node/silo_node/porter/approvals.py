@@ -1,8 +1,8 @@
 """Approvals: a file, signed by a person's key at the hospital, that lets exactly one study run here.
 
 Default deny: without a valid approval nothing of a study reaches the trainer. An approval signs the study hash (study,
-schema, initial weights, roster with keys), the digest of the local code, the most releases allowed and an expiry. No
-process writes one by itself: only ``wardround silo approve`` does.
+schema, initial weights, roster with keys), the digest of the local code, what exactly may leave and how often, and an
+expiry. No process writes one by itself: only ``wardround silo approve`` does.
 
     approvals/<study hash>.json           the approval that holds
     approvals/<study hash>.paused.json    while it is there, nothing of the study is done, and nothing leaves
@@ -21,6 +21,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from silo_node.porter.manifest import egress_manifest
 from wardround.canonical import canonical_bytes, digest, model_bytes, model_json
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import write_atomic
@@ -36,8 +37,6 @@ PAUSED_SUFFIX = ".paused.json"
 INBOX = "inbox"
 KIND = "approval"
 OUR_PACKAGES = ("wardround", "wardround_schemas", "silo_node")
-OTHER_RELEASES = 3
-"""Releases besides the rounds: statistics, closing, test."""
 
 Nonce = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
@@ -53,7 +52,9 @@ class Approval(Value):
     """What exactly was approved, by whom, until when. Times are UTC.
 
     Attributes:
-        releases: the most different results that may leave under this approval, over every restart.
+        egress: digest of what exactly may leave (``porter.manifest``): tensors, figures, how often.
+        releases: the most different results that may leave under this approval, over every restart. The same bytes again
+            are the same result, however often a round is repeated or the node restarted.
         nonce: makes each approval one of its own: approving again allows as many releases again.
     """
 
@@ -61,6 +62,7 @@ class Approval(Value):
     site: Slug
     study_hash: Sha256
     code_digest: Sha256
+    egress: Sha256
     releases: Annotated[Count, Field(ge=1)]
     approved_at: Instant
     expires_at: Instant
@@ -101,14 +103,6 @@ class Approved:
         return self.approval.approval_digest()
 
 
-def most_releases(bundle: Bundle) -> int:
-    """Give the most results that may leave: one for each round, and those of the three other visits.
-
-    The same bytes again are the same result, however often a round is repeated or the node restarted.
-    """
-    return bundle.study.rounds.maximum + OTHER_RELEASES
-
-
 def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, approver: Approver, valid: timedelta) -> Approval:
     """Write the approval of a study, and keep the bundle that was approved.
 
@@ -116,12 +110,13 @@ def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, app
         Refused: P-ROSTER when this hospital is not on the study's roster with exactly its own keys.
     """
     raise_all(membership_problems(bundle, identity))
-    now = datetime.now(UTC)
+    now, manifest = datetime.now(UTC), egress_manifest(bundle)
     approval = Approval(
         site=identity.site,
         study_hash=bundle.study_hash,
         code_digest=code_digest(OUR_PACKAGES),
-        releases=most_releases(bundle),
+        egress=manifest.egress_digest(),
+        releases=manifest.releases,
         approved_at=instant(now),
         expires_at=instant(now + valid),
         approver=approver,
@@ -238,6 +233,8 @@ class Approvals:
         bundle = read_bundle(bundle_path)
         if bundle.study_hash != study_hash:
             raise _invalid(site, "the bundle in the inbox is another study")
+        if approval.egress != egress_manifest(bundle).egress_digest():
+            raise _invalid(site, "what would leave is not what was approved")
         raise_all(membership_problems(bundle, self._identity))
         return Approved(bundle, approval)
 

@@ -15,10 +15,10 @@ from silo_node.porter.approvals import (
     approve,
     given_approvals,
     instant,
-    most_releases,
     pause,
     resume,
 )
+from silo_node.porter.manifest import egress_manifest
 from wardround.canonical import canonical_bytes, model_bytes
 from wardround.errors import Refused
 from wardround.identity.keys import SigningKey
@@ -60,7 +60,8 @@ def test_an_approved_study_is_given(approved):
     study, folder = approved
     found = Approvals(folder, study.parties["beta"].member).require(study.bundle.study_hash)
     assert bundle_bytes(found.bundle) == bundle_bytes(study.bundle)
-    assert found.approval.releases == most_releases(study.bundle) == 3 + 3
+    assert found.approval.releases == egress_manifest(study.bundle).releases == 3 + 3
+    assert found.approval.egress == egress_manifest(study.bundle).egress_digest()
     assert found.digest == found.approval.approval_digest()
     assert file_of(study, folder).stat().st_mode & 0o777 == 0o600
 

@@ -1,0 +1,237 @@
+"""What a person looks at before a study is approved: who asks, which records, what is computed, what leaves, what changed.
+
+Nothing here changes anything. Counts of the hospital's own records are shown as they would be to the outside: a small one
+is withheld.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from silo_node.joining import load_joined
+from silo_node.porter.approvals import INBOX, Approval, given_approvals
+from silo_node.porter.manifest import EgressManifest, Figure, egress_manifest
+from wardround.canonical import Json, model_json
+from wardround.errors import Refused
+from wardround.study.bundle import SUFFIX, Bundle, read_bundle
+from wardround.study.difference import Difference, differences
+
+if TYPE_CHECKING:
+    from silo_node.configuration import Site
+    from wardround.identity.roster import Member
+
+MOST_SHOWN = 12
+LONGEST_VALUE = 60
+
+
+@dataclass(frozen=True)
+class Records:
+    """How many of the hospital's records would take part now; None for a small count. ``codes`` say why there are none."""
+
+    found: int | None = None
+    valid: int | None = None
+    train: int | None = None
+    validation: int | None = None
+    test: int | None = None
+    withheld_below: int = 0
+    codes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Json]:
+        """Give the counts for programs; null is withheld."""
+        if self.codes:
+            return {"codes": list(self.codes)}
+        parts: dict[str, Json] = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {"found": self.found, "valid": self.valid, **parts, "withheld_below": self.withheld_below}
+
+    def words(self) -> str:
+        """Say the counts."""
+        if self.codes:
+            return f"cannot take part now: {', '.join(self.codes)} (wardround silo check says more)"
+        train, validation, test = (self._count(each) for each in (self.train, self.validation, self.test))
+        return (
+            f"{self._count(self.found)} found, {self._count(self.valid)} valid; of them {train} for training, "
+            f"{validation} for validation, {test} for the test"
+        )
+
+    def _count(self, count: int | None) -> str:
+        return f"fewer than {self.withheld_below}" if count is None else str(count)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is not as in the version of the study that was approved last."""
+
+    since: Approval
+    found: list[Difference]
+
+
+@dataclass(frozen=True)
+class Review:
+    """Everything that a person decides about. ``known_centre``: whether the centre is the one that was joined; None: none was."""
+
+    bundle: Bundle
+    manifest: EgressManifest
+    known_centre: bool | None
+    records: Records | None
+    changes: Changes | None
+
+    def as_json(self) -> dict[str, Json]:
+        """Give it for programs."""
+        bundle = self.bundle
+        return {
+            "study_hash": bundle.study_hash,
+            "study": model_json(bundle.study),
+            "roster": model_json(bundle.roster),
+            "contract_hash": bundle.contract.contract_hash(),
+            "weights": bundle.manifest.size,
+            "bytes_each_round": bundle.manifest.byte_count,
+            "packages": dict(bundle.versions.packages),
+            "joined_centre_asks": self.known_centre,
+            "leaves": model_json(self.manifest),
+            "egress_digest": self.manifest.egress_digest(),
+            "records": None if self.records is None else self.records.as_json(),
+            "changes": None
+            if self.changes is None
+            else {
+                "since_study_hash": self.changes.since.study_hash,
+                "since": self.changes.since.approved_at,
+                "differences": [each.as_json() for each in self.changes.found],
+            },
+        }
+
+
+def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool) -> Review:
+    """Look at a study for a hospital; with ``count`` its records are read and checked as for training."""
+    return Review(
+        bundle=bundle,
+        manifest=egress_manifest(bundle),
+        known_centre=_is_joined(site.folder, bundle),
+        records=_records(site, bundle) if count else None,
+        changes=_changes(site.folder, bundle, identity),
+    )
+
+
+def _is_joined(folder: Path, bundle: Bundle) -> bool | None:
+    try:
+        joined = load_joined(folder)
+    except Refused:
+        return None
+    return joined.coordinator.signing_key == bundle.roster.coordinator.signing_key
+
+
+def _records(site: Site, bundle: Bundle) -> Records:
+    from silo_node.cohort import assemble  # noqa: PLC0415  (polars, only where records are read)
+    from silo_node.validation.result import CheckFailed  # noqa: PLC0415
+
+    try:
+        counts = assemble(site, bundle.contract, bundle.study, bundle.study_hash).counts
+    except CheckFailed as failure:
+        return Records(codes=tuple(sorted(set(failure.codes))))
+    except Refused as refused:
+        return Records(codes=tuple(sorted(set(refused.codes))))
+    least = site.file.policy.small_cell
+    valid = counts.found - counts.quarantined
+
+    def shown(number: int) -> int | None:
+        return None if 0 < number < least else number
+
+    return Records(
+        found=shown(counts.found),
+        valid=shown(valid),
+        train=shown(counts.train),
+        validation=shown(counts.validation),
+        test=shown(counts.test),
+        withheld_below=least,
+    )
+
+
+def _changes(folder: Path, bundle: Bundle, identity: Member) -> Changes | None:
+    """Compare with the study of the same name that was approved last and whose bundle is still in the inbox."""
+    for approval in reversed(given_approvals(folder, identity)):
+        if approval.study_hash == bundle.study_hash:
+            continue
+        try:
+            before = read_bundle(folder / INBOX / f"{approval.study_hash}{SUFFIX}")
+        except Refused:
+            continue
+        if before.study.name == bundle.study.name:
+            return Changes(approval, differences(before, bundle))
+    return None
+
+
+def summary(review: Review) -> str:
+    """Say in plain words what an approval of a study allows."""
+    lines = list(_lines(review))
+    width = max(len(name) for name, _ in lines)
+    return "\n".join([review.bundle.study.title, *(f"  {name.ljust(width)}  {text}" for name, text in lines)])
+
+
+def _lines(review: Review) -> Iterator[tuple[str, str]]:
+    bundle = review.bundle
+    study, contract, coordinator = bundle.study, bundle.contract, bundle.roster.coordinator
+    centre = {True: ", the centre that you joined", False: ", NOT the centre that you joined", None: ""}[review.known_centre]
+    yield "study", f"{study.name} {study.version}, by {study.author}"
+    yield "asked by", f"{coordinator.name} (fingerprint {coordinator.fingerprint}){centre}"
+    yield "study hash", bundle.study_hash
+    yield "question", study.question
+    yield "hospitals", ", ".join(bundle.roster.sites)
+    which = f"where {study.cohort.where}" if study.cohort.where else "all that are valid"
+    yield "records", f"{contract.title} ({contract.id} {contract.version}), {which}"
+    if review.records is not None:
+        yield "of yours", review.records.words()
+    yield "fields read", ", ".join((study.target.field, *study.features))
+    yield "network", f"{study.network.name}, {bundle.manifest.size} weights"
+    training = study.training
+    batches = "all records at once" if training.batch_size is None else f"batches of {training.batch_size}"
+    steps = f"{training.local_epochs} epoch(s) by {training.optimiser.name}, learning rate {training.optimiser.learning_rate}"
+    yield "each round", f"evaluate, then train {steps}, {batches}"
+    yield from _leaving(review.manifest)
+    yield "no protection by", "differential privacy or secure aggregation: the centre sees this hospital's own change of weights"
+    yield "protected by", "encryption to the centre, your policy's smallest counts, the gate, and the ledger of all that leaves"
+    yield "made with", ", ".join(f"{name} {version}" for name, version in sorted(bundle.versions.packages.items()))
+    yield from _changed(review.changes)
+
+
+def _leaving(manifest: EgressManifest) -> Iterator[tuple[str, str]]:
+    for visit in manifest.visits:
+        once = {"statistics": "first, once", "closing": "then, once", "test": "at the end, once"}
+        often = once.get(visit.purpose, f"each round, {visit.times} times at most")
+        parts = [_figure(figure) for figure in visit.figures]
+        if visit.tensors:
+            size = sum(tensor.bytes for tensor in visit.tensors)
+            parts.insert(
+                0,
+                f"the change of {len(visit.tensors)} tensors of the network ({size} bytes, {visit.bytes_on_the_wire} encrypted)",
+            )
+        yield f"leaves {often}", "; ".join(parts)
+    yield (
+        "leaves besides",
+        "whether and how far the node works, codes of refusals, figures of a canary (no record is read for it)",
+    )
+
+
+def _figure(figure: Figure) -> str:
+    about = f" ({', '.join(figure.fields)})" if figure.fields else ""
+    withheld = ", withheld where few stand behind it" if figure.withheld_below else ""
+    return f"{figure.name}{about}{withheld}"
+
+
+def _changed(changes: Changes | None) -> Iterator[tuple[str, str]]:
+    if changes is None:
+        yield "changed", "no other version of this study was approved here"
+        return
+    last = changes.since
+    what = f"{len(changes.found)} places since the version that {last.approver.name} approved at {last.approved_at}"
+    yield "changed", what
+    for each in changes.found[:MOST_SHOWN]:
+        yield "", f"{each.place}: {_value(each.before)} -> {_value(each.after)}"
+    if len(changes.found) > MOST_SHOWN:
+        yield "", f"and {len(changes.found) - MOST_SHOWN} more: --format json"
+
+
+def _value(value: Json) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
