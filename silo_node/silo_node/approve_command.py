@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
-from silo_node.porter.approvals import Approver, approve
+from silo_node.porter.approvals import Approver, approve, objections
 from silo_node.review_command import summary
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
-from wardround.errors import refuse
+from wardround.errors import raise_all, refuse
 from wardround.study.bundle import read_bundle
 
 DEFAULT_DAYS = 180
@@ -36,16 +36,16 @@ def approve_command(bundle_path: Path, site_paths: tuple[Path, ...], approver: s
 
     The approval signs the study hash (study, schema, initial weights, every hospital's keys), the digest of the software
     installed here, the most releases allowed, and its end. Anything changed is another study and needs another approval.
+    What the hospital's policy does not allow is refused with every reason, and nothing is written.
     """
     bundle = read_bundle(bundle_path)
     if form != "json":
         say(summary(bundle))
-    approvals = []
-    for path in site_paths:
-        site = load_site(path)
-        identity = load_identity(site.folder)
-        person = _person(approver, role)
-        approvals.append(approve(site.folder, bundle, identity, approval_key(site.folder), person, timedelta(days=days)))
+    person, sites = _person(approver, role), [load_site(path) for path in site_paths]
+    asked = [(site.folder, load_identity(site.folder)) for site in sites]
+    raise_all([problem for folder, identity in asked for problem in objections(folder, bundle, identity)])  # all, or none
+    valid = timedelta(days=days)
+    approvals = [approve(folder, bundle, identity, approval_key(folder), person, valid) for folder, identity in asked]
     if form == "json":
         print_json({"approvals": [model_json(each) for each in approvals]})
         return

@@ -8,7 +8,7 @@ import click
 
 from silo_node.configuration import load_site
 from silo_node.identity import load_identity
-from silo_node.porter.approvals import membership_problems
+from silo_node.porter.approvals import objections
 from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, print_problems, say
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER
@@ -22,16 +22,18 @@ from wardround.study.bundle import Bundle, read_bundle
 def review(bundle_path: Path, site_path: Path, form: str) -> int:
     """Say in plain words what the study in BUNDLE asks of this hospital; changes nothing.
 
-    Exit status 1 when this hospital is not on the study's roster with its own keys.
+    Exit status 1 when this hospital is not on the study's roster with its own keys, or its policy does not allow the
+    study; every reason is shown.
     """
     bundle = read_bundle(bundle_path)
     site = load_site(site_path)
-    problems = membership_problems(bundle, load_identity(site.folder))
+    problems = objections(site.folder, bundle, load_identity(site.folder))
     if form == "json":
         print_json({**facts(bundle), "problems": [dict(problem.as_json()) for problem in problems]})
     else:
         say(summary(bundle))
-        say(f"Next: wardround silo check --site {site_path} --study {bundle_path}, then wardround silo approve")
+        if not problems:
+            say(f"Next: wardround silo check --site {site_path} --study {bundle_path}, then wardround silo approve")
         print_problems(problems)
     return EXIT_NOT_IN_ORDER if problems else EXIT_DONE
 

@@ -16,6 +16,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from silo_node.policy import PolicyFile
+from silo_node.porter.policy_check import policy_problems
 from wardround.canonical import canonical_bytes, digest, model_bytes, model_json
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import write_atomic
@@ -97,9 +99,10 @@ def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, app
     """Write the approval of a study, and keep the bundle that was approved.
 
     Raises:
-        Refused: P-ROSTER when this hospital is not on the study's roster with exactly its own keys.
+        Refused: P-ROSTER when this hospital is not on the study's roster with exactly its own keys; G- codes for all that its
+            policy does not allow; Y- codes of the policy itself. Nothing is written then.
     """
-    raise_all(membership_problems(bundle, identity))
+    raise_all(objections(folder, bundle, identity))
     now = datetime.now(UTC)
     approval = Approval(
         site=identity.site,
@@ -116,6 +119,15 @@ def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, app
     (folder / APPROVALS / f"{bundle.study_hash}.rejected.json").unlink(missing_ok=True)
     write_atomic(folder / APPROVALS / f"{bundle.study_hash}.json", canonical_bytes(model_json(signed)), mode=0o600)
     return approval
+
+
+def objections(folder: Path, bundle: Bundle, identity: Member) -> list[Problem]:
+    """Say why a study may not be approved at a hospital, whoever would: not its own study, or not allowed by its policy.
+
+    Raises:
+        Refused: Y- codes when the policy cannot be read.
+    """
+    return [*membership_problems(bundle, identity), *policy_problems(bundle, PolicyFile(folder).read())]
 
 
 def membership_problems(bundle: Bundle, identity: Member) -> list[Problem]:
@@ -152,7 +164,7 @@ class Approvals:
         """
         paths = (self._folder / APPROVALS / f"{study_hash}.json", self._folder / INBOX / f"{study_hash}.wardround")
         try:
-            state = tuple(number for path in paths for number in _file_state(path))
+            state = tuple(number for path in paths for number in file_state(path))
         except OSError:
             raise Refused([missing_approval(self._identity.site, study_hash)]) from None
         known = self._verified.get(study_hash)
@@ -190,7 +202,8 @@ class Approvals:
         return Approved(bundle, approval)
 
 
-def _file_state(path: Path) -> tuple[int, int, int, int]:
+def file_state(path: Path) -> tuple[int, int, int, int]:
+    """Give what changes when a file is written or replaced."""
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
