@@ -93,6 +93,8 @@ class Trainer:
         policy = self._policy()
         if policy is None:
             return NotDone("H-POLICY")
+        if outcome.records < policy.least_records:
+            return NotDone("H-FEW")
         if policy.maximum_update_norm is not None and l2_norm(outcome.change) > policy.maximum_update_norm:
             self._log.warning("the change of weights is larger than the hospital's policy allows")
             return NotDone("H-NORM")
