@@ -164,6 +164,19 @@ def test_the_policy_is_shown_and_written_once(tmp_path: Path, wardround: Command
     assert all(name in shown for name in Policy.model_fields)
 
 
+def test_a_mistake_in_the_policy_hides_nothing_and_starts_nothing(tmp_path: Path, wardround: Command) -> None:
+    """What only looks works on; what would run or decide names the line."""
+    hospital = write_hospital(tmp_path / "alpha", "alpha", range(20))
+    assert wardround("silo", "init", "--site", hospital.site).status == 0
+    (hospital.folder / POLICY_FILE).write_text("small_cell: few\n")
+    for command in ("ledger", "status"):
+        assert "policy.yaml" not in wardround("silo", command, "--site", hospital.site).err
+    assert wardround("silo", "ledger", "--site", hospital.site).status == 0
+    for words in (("start",), ("check", "--schema", "breast.cytology"), ("policy",)):
+        answer = wardround("silo", *words, "--site", hospital.site)
+        assert (answer.status, "Y-VALUE policy.yaml, line 1" in answer.err) == (2, True), words
+
+
 def test_a_check_uses_the_policy(tmp_path: Path) -> None:
     """The outgoing report of a check withholds what the policy of that moment calls small."""
     site, contract = make_site(tmp_path, rows(height=12)), load_contract(CLINIC, tmp_path)
