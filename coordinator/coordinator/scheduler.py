@@ -46,7 +46,7 @@ OFFER_SECONDS = 30.0
 """How long an offer is worth delivering; a hospital that is away is asked again after it."""
 ASK_AGAIN_SECONDS = 3.0
 WAIT_SECONDS = 0.5
-FINAL: tuple[OfferState, ...] = ("approved", "rejected", "refused")
+FINAL: tuple[OfferState, ...] = ("approved", "rejected", "refused", "refused-by-policy")
 HALTED_SECONDS = 10.0
 """How long to wait before a study is tried again whose journal cannot be read, or that the disk did not take."""
 STATE_SECONDS = 0.25

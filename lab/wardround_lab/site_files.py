@@ -25,6 +25,7 @@ from wardround.contract.units import find
 from wardround.files import write_atomic
 
 SITE_FILE = "site.yaml"
+POLICY_FILE = "policy.yaml"
 DIGITS = 40
 """Decimal digits of the arithmetic: twice what a 64-bit number holds."""
 
@@ -58,7 +59,7 @@ class LocalForm:
         columns: for every field that the hospital has.
         missing: what it writes for a missing value; a number if the file is Parquet (no mark: an empty cell).
         extra: columns of its own that no schema knows, with what they hold.
-        policy: lines under ``policy:``, each with a comment for the reader.
+        policy: lines of its ``policy.yaml``, each with a comment for the reader; no such file when there are none.
         line_end: of a CSV.
     """
 
@@ -81,7 +82,9 @@ class LocalForm:
 
 
 def write_site(folder: Path, form: LocalForm, contract: Contract, records: pl.DataFrame) -> Path:
-    """Write a hospital's data file and ``site.yaml``; gives the path of the latter.
+    """Write a hospital's data file, ``site.yaml`` and, if it has a policy of its own, ``policy.yaml``.
+
+    Gives the path of ``site.yaml``.
 
     Args:
         folder: the hospital's own; made when it is not there.
@@ -92,6 +95,8 @@ def write_site(folder: Path, form: LocalForm, contract: Contract, records: pl.Da
     columns = {name: local_cells(records[name], contract.field(name), column) for name, column in form.columns.items()}
     data = _parquet(columns, form, contract) if form.parquet else _csv(columns, form)
     write_atomic(folder / form.path, data, mode=0o600)
+    if form.policy:
+        write_atomic(folder / POLICY_FILE, policy_yaml(form).encode(), mode=0o600)
     write_atomic(folder / SITE_FILE, site_yaml(form, contract).encode(), mode=0o600)
     return folder / SITE_FILE
 
@@ -166,16 +171,12 @@ def _typed(name: str, cells: list[Cell], shared: ContractField, missing: str) ->
     return texts.cast(pl.Int64) if digits else texts
 
 
-# ------------------------------------------------------------------------------------------------------------ site.yaml
+# -------------------------------------------------------------------------------------------- site.yaml and policy.yaml
 
 
 def site_yaml(form: LocalForm, contract: Contract) -> str:
     """Give the text of ``site.yaml``."""
     lines = [f"site: {form.site}", f"name: {_text(form.name)}"]
-    if form.policy:
-        lines.append("policy:")
-        for key, (number, comment) in form.policy.items():
-            lines += [f"  # {comment}", f"  {key}: {number}"]
     lines += ["sources:", "  records:", *(f"    {line}" for line in _source(form))]
     lines += ["schemas:", f"  {contract.id}:", "    source: records"]
     if form.missing:
@@ -184,6 +185,11 @@ def site_yaml(form: LocalForm, contract: Contract) -> str:
         lines.append(f"    ignore: [{', '.join(_text(name) for name in form.extra)}]")
     lines += ["    columns:", *(f"      {name}: {_column(column)}" for name, column in form.columns.items())]
     return "\n".join(lines) + "\n"
+
+
+def policy_yaml(form: LocalForm) -> str:
+    """Give the text of ``policy.yaml``."""
+    return "".join(f"# {comment}\n{key}: {number}\n" for key, (number, comment) in form.policy.items())
 
 
 def _source(form: LocalForm) -> list[str]:

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
 from silo_node.passphrase import passphrase_option, read_passphrase
-from silo_node.porter.approvals import Approver, approve
+from silo_node.porter.approvals import Approver, approve, objections
 from silo_node.review import review_study, summary
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
-from wardround.errors import refuse
+from wardround.errors import raise_all, refuse
 from wardround.study.bundle import read_bundle
 
 DEFAULT_DAYS = 180
@@ -46,18 +46,18 @@ def approve_command(
 
     The approval signs the study hash (study, schema, initial weights, every hospital's keys), the digest of the software
     installed here, the most releases allowed, and its end. Anything changed is another study and needs another approval.
+    What the hospital's policy does not allow is refused with every reason, and nothing is written.
     """
     bundle = read_bundle(bundle_path)
     person, sites = _person(approver, role), [load_site(path) for path in site_paths]
     identities = [load_identity(site.folder) for site in sites]
     if form != "json":
         say(summary(review_study(sites[0], bundle, identities[0], count=False)))
-    passphrase = read_passphrase(passphrase_file)
-    keys = [approval_key(site.folder, passphrase) for site in sites]
-    approvals = [
-        approve(site.folder, bundle, identity, key, person, timedelta(days=days))
-        for site, identity, key in zip(sites, identities, keys, strict=True)
-    ]
+    asked = [(site.folder, identity) for site, identity in zip(sites, identities, strict=True)]
+    raise_all([problem for folder, identity in asked for problem in objections(folder, bundle, identity)])  # all, or none
+    passphrase, valid = read_passphrase(passphrase_file), timedelta(days=days)
+    keyed = [(folder, identity, approval_key(folder, passphrase)) for folder, identity in asked]
+    approvals = [approve(folder, bundle, identity, key, person, valid) for folder, identity, key in keyed]
     if form == "json":
         print_json({"approvals": [model_json(each) for each in approvals]})
         return

@@ -145,7 +145,8 @@ def _select(valid: pl.DataFrame, contract: Contract, study: Study) -> pl.DataFra
 
 
 def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFrame, train: pl.DataFrame) -> None:
-    least = site.file.policy.small_cell
+    policy = site.policy()
+    least = policy.least_records
     if train.height < least:
         raise CheckFailed(
             with_finding(
@@ -155,11 +156,11 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
                     result,
                     None,
                     train.height,
-                    f"A hospital trains on at least {least} records (small_cell of its policy)",
+                    f"A hospital trains on at least {least} records (minimum_records and small_cell of its policy)",
                     f"{train.height} are left for training",
                     "export more records, or do not take part",
                 ),
-                least,
+                policy.small_cell,
             )
         )
     positive = (labelled[study.target.field] == study.target.positive).sum()
@@ -176,7 +177,7 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
                     "all selected records are of one class",
                     "check the mapping of the target and the cohort rule; a hospital with one class cannot take part",
                 ),
-                least,
+                policy.small_cell,
             )
         )
 

@@ -1,6 +1,7 @@
-"""The hospital's own file, ``site.yaml``: who it is, what it never lets out, where its records are and what they mean.
+"""The hospital's own file, ``site.yaml``: who it is, where its records are and what they mean.
 
     site.yaml
+    policy.yaml         beside it: what the hospital never does or lets out (``silo_node.policy``)
     keys/ approvals/ journal/ ledger/ reports/ inbox/ logs/      beside it; see ``Site.directory``
 
 The file is strict: unknown keys are refused with the line and the nearest known key. What can be judged without a
@@ -18,7 +19,8 @@ from typing import Annotated, Literal
 from pydantic import Field as Setting
 from pydantic import StringConstraints, field_validator, model_validator
 
-from wardround.errors import Problem, raise_all
+from silo_node.policy import POLICY_FILE, Policy, PolicyFile
+from wardround.errors import Problem, raise_all, refuse
 from wardround.strict_yaml import Document, load, nearest, parse
 from wardround.values import SchemaId, Slug, Value
 
@@ -28,9 +30,6 @@ DIRECTORIES: tuple[DirectoryName, ...] = ("keys", "approvals", "journal", "ledge
 
 PRIVATE_DIRECTORY_MODE = 0o700
 
-DEFAULT_SMALL_CELL = 11
-"""Counts from 1 to 10 are withheld, as CMS and PCORnet do."""
-
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 LocalText = Annotated[str, StringConstraints(max_length=500)]
 LocalColumn = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -38,23 +37,6 @@ FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 OneCharacter = Annotated[str, StringConstraints(pattern=r"^[\t\x20-\x7e]$")]
 
 _DATE_TOKENS = re.compile(r"(?:%[dmY]|[-./ ])+")
-
-
-class Policy(Value):
-    """What the hospital never lets out, whatever a study asks.
-
-    Attributes:
-        small_cell: counts of records from 1 to one below this are withheld; also the fewest records to train on.
-        metrics_minimum: the fewest validation records whose metrics may leave (``small_cell`` when not given).
-    """
-
-    small_cell: Annotated[int, Setting(ge=1, le=1_000_000)] = DEFAULT_SMALL_CELL
-    metrics_minimum: Annotated[int, Setting(ge=1, le=1_000_000)] | None = None
-
-    @property
-    def smallest_metrics(self) -> int:
-        """The fewest validation records whose metrics may leave."""
-        return self.small_cell if self.metrics_minimum is None else self.metrics_minimum
 
 
 _UNITS = {"MiB": 2**20, "GiB": 2**30}
@@ -176,7 +158,6 @@ class SiteFile(Value):
 
     site: Slug
     name: Words
-    policy: Policy = Policy()
     resources: Resources = Resources()
     sources: dict[Slug, Source]
     schemas: dict[SchemaId, SchemaMapping]
@@ -191,12 +172,22 @@ class Site:
         folder: where ``site.yaml`` lies; relative paths of sources begin here.
         path: ``site.yaml`` itself.
         document: the parsed file with its line numbers, for messages.
+        policy_file: the hospital's policy, which is read anew whenever it is asked for.
     """
 
     file: SiteFile
     folder: Path
     path: Path
     document: Document = field(repr=False, compare=False)
+    policy_file: PolicyFile = field(repr=False, compare=False)
+
+    def policy(self) -> Policy:
+        """Give the policy that holds now.
+
+        Raises:
+            Refused: Y- codes, P-NETWORK.
+        """
+        return self.policy_file.read()
 
     def directory(self, name: DirectoryName) -> Path:
         """Give the path of one of the hospital's folders; it may not be there yet."""
@@ -220,9 +211,22 @@ def load_site(path: Path) -> Site:
         Refused: any Y- code; M-SOURCE and M-UNIT, all of them at once.
     """
     document = load(path)
+    _refuse_policy(document)
     file = parse(SiteFile, document)
     raise_all(_problems(file, document))
-    return Site(file, path.parent, path, document)
+    return Site(file, path.parent, path, document, PolicyFile(path.parent))
+
+
+def _refuse_policy(document: Document) -> None:
+    """Say where the policy stands to who still has it in ``site.yaml``."""
+    if isinstance(document.data, dict) and "policy" in document.data:
+        raise refuse(
+            "Y-KEY",
+            document.place(("policy",)),
+            f"The hospital's policy is a file of its own, {POLICY_FILE} beside the site file",
+            "the key 'policy' stands in the site file",
+            f"move the lines under 'policy' into {POLICY_FILE}, without indentation, and remove the key",
+        )
 
 
 def _problems(file: SiteFile, document: Document) -> list[Problem]:

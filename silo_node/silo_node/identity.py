@@ -6,6 +6,7 @@ keys/approval.pem      signs approvals; a person's, whose passphrase opens it: n
 keys/node.key          the SuperNode signs in at the centre with it
 keys/runtime.secret    what the hospital's own processes show each other; goes nowhere
 request.json           the public halves, for the centre and study authors
+policy.yaml            what the hospital allows (``silo_node.policy``); the default one where there is none yet
 format                 how the directory is to be read (``wardround.directory``)
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from silo_node.policy import PolicyFile
 from wardround.canonical import canonical_bytes, model_json
 from wardround.directory import check_format, write_format
 from wardround.errors import Refused, refuse
@@ -36,7 +38,7 @@ SECRET_BYTES = 32
 
 
 def create_identity(folder: Path, site: str, name: str, passphrase: bytes | None = None) -> Member:
-    """Make the hospital's keys, all or none, and its ``request.json`` (public halves only).
+    """Make the hospital's keys, all or none, its ``request.json`` (public halves only), and a default policy if it has none.
 
     Args:
         folder: the hospital's directory.
@@ -77,6 +79,7 @@ def create_identity(folder: Path, site: str, name: str, passphrase: bytes | None
             write_new(keys / NODE_KEY, node.private, mode=0o600)
             write_new(keys / RUNTIME_SECRET, secrets.token_bytes(SECRET_BYTES), mode=0o600)
             write_atomic(folder / REQUEST, canonical_bytes(model_json(member)))
+            PolicyFile(folder).write_default()
             write_format(folder)
     except FileExistsError:
         raise _exist_already(site) from None

@@ -132,7 +132,7 @@ def _records(site: Site, bundle: Bundle) -> Records:
         return Records(codes=tuple(sorted(set(failure.codes))))
     except Refused as refused:
         return Records(codes=tuple(sorted(set(refused.codes))))
-    least = site.file.policy.small_cell
+    least = site.policy().small_cell
     valid = counts.found - counts.quarantined
 
     def shown(number: int) -> int | None:

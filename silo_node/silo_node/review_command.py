@@ -8,7 +8,7 @@ import click
 
 from silo_node.configuration import load_site
 from silo_node.identity import load_identity
-from silo_node.porter.approvals import membership_problems
+from silo_node.porter.approvals import objections
 from silo_node.review import review_study, summary
 from wardround.console import format_option, print_json, print_problems, say
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER
@@ -23,17 +23,19 @@ from wardround.study.bundle import read_bundle
 def review(bundle_path: Path, site_path: Path, records: bool, form: str) -> int:  # noqa: FBT001  (click's)
     """Say in plain words what the study in BUNDLE asks of this hospital; changes nothing.
 
-    Exit status 1 when this hospital is not on the study's roster with its own keys.
+    Exit status 1 when this hospital is not on the study's roster with its own keys, or its policy does not allow the
+    study; every reason is shown.
     """
     bundle = read_bundle(bundle_path)
     site = load_site(site_path)
     identity = load_identity(site.folder)
-    problems = membership_problems(bundle, identity)
+    problems = objections(site.folder, bundle, identity)
     found = review_study(site, bundle, identity, count=records)
     if form == "json":
         print_json({**found.as_json(), "problems": [dict(problem.as_json()) for problem in problems]})
     else:
         say(summary(found))
-        say(f"Next: wardround silo check --site {site_path} --study {bundle_path}, then wardround silo approve")
+        if not problems:
+            say(f"Next: wardround silo check --site {site_path} --study {bundle_path}, then wardround silo approve")
         print_problems(problems)
     return EXIT_NOT_IN_ORDER if problems else EXIT_DONE

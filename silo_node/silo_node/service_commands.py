@@ -41,6 +41,7 @@ def start(site_path: Path, visit_seconds: float, silence_seconds: float) -> None
     Nothing runs on the records but studies that a person approved; starting approves nothing.
     """
     site = load_site(site_path)
+    site.policy()
     identity = load_identity(site.folder)
     joined = load_joined(site.folder)
     check_ground(site.folder)
@@ -100,7 +101,7 @@ def status(site_path: Path, form: str) -> int:
 @site_option
 @format_option
 def studies(site_path: Path, form: str) -> None:
-    """List the studies in this hospital's inbox, and what was decided about each."""
+    """List the studies in this hospital's inbox, and what was decided about each: by a person, or by the hospital's policy."""
     entries = open_inbox(load_site(site_path)).entries()
     if form == "json":
         rows: list[Json] = [

@@ -117,13 +117,13 @@ def test_nobody_is_overtaken(tmp_path):
 def test_too_many_refusals_fail_it_at_once(tmp_path):
     """A study that cannot reach its minimum any more fails with the decisions, and nobody is sent a task."""
     study = paper()
-    decisions: list[OfferState] = ["approved", "rejected", "refused"]
+    decisions: list[OfferState] = ["approved", "rejected", "refused-by-policy"]
     invited = [Invited(study, site, RECORDS[site], decision=each) for site, each in zip(SITES, decisions, strict=True)]
     scheduler = centre_of(study, tmp_path, invited)
     state = ticks(scheduler, tmp_path, lambda state: state.phase != "submitted")
     assert state.phase == "failed"
     assert "C-QUORUM" in state.problems[0]
-    assert "beta: rejected" in state.problems[0]
+    assert "beta: rejected, gamma: refused-by-policy" in state.problems[0]
     assert not any(hospital.tasks for hospital in invited)
 
 

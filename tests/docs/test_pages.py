@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from silo_node.configuration import SiteFile
+from silo_node.policy import Policy
 from wardround.contract.library import check as check_contract
 from wardround.contract.model import Contract
 from wardround.errors import CATALOGUE
@@ -30,6 +31,7 @@ MACHINE_PATH = re.compile(
 MODELS: tuple[tuple[type, frozenset[str]], ...] = (
     (Study, frozenset({"question", "features", "network"})),
     (SiteFile, frozenset({"site", "sources", "schemas"})),
+    (Policy, frozenset({"small_cell", "logs"})),
     (Contract, frozenset({"kind", "fields", "primaryKey"})),
 )
 """A YAML block with all of these keys is a whole file of this kind."""
@@ -71,6 +73,13 @@ def test_yaml_is_read_by_the_strict_loader(page: Any) -> None:
                     value = parse(model, document)  # type: ignore[type-var]
                     if isinstance(value, Contract):
                         check_contract(value, page.name)
+
+
+def test_every_setting_of_the_policy_is_explained() -> None:
+    """The policy's page has a row for each setting, and no other."""
+    text = (ROOT / "docs" / "reference" / "policy.md").read_text(encoding="utf-8")
+    rows = {name.partition(".")[0] for name in re.findall(r"^\| `([a-zA-Z_.]+)` \|", text, re.MULTILINE)}
+    assert rows == set(Policy.model_fields)
 
 
 def test_no_command_is_untested(page: Any) -> None:

@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from hospitals_on_disk import Command, deal, prepare, write_hospital, write_study
 
 from wardround.chain import read_chain
@@ -241,14 +240,62 @@ def test_a_cohort_is_no_person(tmp_path: Path, wardround: Command) -> None:
     assert "P-RULE" in answer.err
 
 
+def test_a_study_that_breaks_a_policy_is_refused_with_every_reason(tmp_path: Path, wardround: Command) -> None:
+    """Review shows all reasons; one hospital's policy keeps `approve` from writing anything, for any hospital."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)), approve=False)
+    beta = ready.hospitals[1]
+    (beta.folder / "policy.yaml").write_text(
+        "authors: [Ana Ruiz]\nmaximum_rounds: 2\nnever_fields: {breast.cytology: [diagnosis]}\n"
+    )
+    expected = ["G-AUTHOR", "G-FIELD", "G-ROUNDS"]
+    review = ("silo", "review", ready.bundle, "--site", beta.site)
+    shown = wardround(*review, "--format", "json")
+    assert (shown.status, [problem["code"] for problem in shown.json()["problems"]]) == (1, expected)  # type: ignore[attr-defined]
+    answer = wardround(*review)
+    assert all(f"{code} policy.yaml" in answer.err for code in expected)
+    assert "Next: wardround silo check" not in answer.out
+    approve = ("silo", "approve", ready.bundle, *ready.sites, "--approver", "Dr A", "--role", "DPO")
+    refused = wardround(*approve, "--format", "json")
+    assert (refused.status, [problem["code"] for problem in refused.json()["problems"]]) == (1, expected)  # type: ignore[attr-defined]
+    assert not [path for hospital in ready.hospitals for path in hospital.folder.glob("approvals/*")]
+    assert not [path for hospital in ready.hospitals for path in hospital.folder.glob("inbox/*")]
+    (beta.folder / "policy.yaml").unlink()
+    assert "Y-FILE policy.yaml" in wardround(*approve).err, "a policy that was lost allows nothing"
+
+
+def test_a_policy_that_is_tightened_after_the_approval_holds(tmp_path: Path, wardround: Command) -> None:
+    """What was approved before does not run under a policy that forbids it, and the release says who is missing and why."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90, 80)))
+    (ready.hospitals[2].folder / "policy.yaml").write_text("never_fields: {breast.cytology: [area_mean]}\n")
+    answer = ready.simulate(wardround)
+    assert (answer.status, answer.json()["counted"]) == (3, ["alpha", "beta"])
+    history = json.loads((ready.release() / "history.json").read_text())
+    gamma = next(silo for silo in history["visits"][0]["silos"] if silo["site"] == "gamma")
+    assert (gamma["status"], gamma["code"]) == ("refused", "H-POLICY")
+    assert "G-FIELD" in (ready.hospitals[2].folder / "logs" / "node.log").read_text()
+    assert b"G-FIELD" not in b"".join(path.read_bytes() for path in ready.release().iterdir())
+
+
+def test_too_large_an_update_is_refused_at_the_hospital(tmp_path: Path, wardround: Command) -> None:
+    """A hospital whose policy bounds its update is refused by a code of its own; the others go on with the plan they had."""
+    ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90, 80)))
+    (ready.hospitals[2].folder / "policy.yaml").write_text("maximum_update_norm: 0.000001\n")
+    answer = ready.simulate(wardround)
+    assert (answer.status, answer.json()["counted"]) == (3, ["alpha", "beta"])
+    rounds = [
+        visit for visit in json.loads((ready.release() / "history.json").read_text())["visits"] if visit["purpose"] == "round"
+    ]
+    assert {silo["code"] for visit in rounds for silo in visit["silos"] if silo["site"] == "gamma"} == {"H-NORM"}
+    assert {visit["raised"] for visit in rounds} == {0}
+
+
 def test_the_hospital_decides_what_of_its_figures_leaves(tmp_path: Path, wardround: Command) -> None:
     """Figures on fewer records than the hospital's own policy wants are withheld, whatever the study says."""
     ready = prepare(wardround, tmp_path, deal(tmp_path, (150, 60)))
-    site = ready.hospitals[1].folder / "site.yaml"
-    plain = yaml.safe_load(site.read_text())
+    policy = ready.hospitals[1].folder / "policy.yaml"
 
     def evaluations(metrics_minimum: int) -> set[str]:
-        site.write_text(yaml.safe_dump({**plain, "policy": {"metrics_minimum": metrics_minimum}}))
+        policy.write_text(f"metrics_minimum: {metrics_minimum}\n")
         assert wardround("silo", "approve", ready.bundle, *ready.sites, "--approver", "Dr A", "--role", "DPO").status == 0
         assert ready.simulate(wardround, f"out{metrics_minimum}").status == 0
         visits = json.loads((ready.release(f"out{metrics_minimum}") / "history.json").read_text())["visits"]

@@ -79,5 +79,5 @@ def test_every_form_is_read_back(tmp_path: Path, changes: dict[str, object]) -> 
     assert result.valid.select(pl.exclude(pl.Float64)).equals(records.select(pl.exclude(pl.Float64)))
     for column in records.select(pl.col(pl.Float64)).iter_columns():
         assert (column - result.valid[column.name]).abs().max() < 1e-12
-    assert (site.file.policy.small_cell, site.file.policy.smallest_metrics) == ((7, 3) if "policy" in changes else (11, 11))
+    assert (site.policy().small_cell, site.policy().smallest_metrics) == ((7, 3) if "policy" in changes else (11, 11))
     assert site.path.stat().st_mode & 0o077 == 0, "a hospital's files are its own"

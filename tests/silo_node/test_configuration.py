@@ -10,7 +10,6 @@ from wardround.errors import Refused
 WHOLE = """
 site: north
 name: Northern Infirmary
-policy: {small_cell: 7}
 sources:
   biopsies: {format: csv, path: biopsies.csv, delimiter: ";", decimal: ",", encoding: latin-1}
   other: {format: parquet, path: /data/other.parquet}
@@ -45,13 +44,18 @@ def test_a_whole_file_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert long is not None
     assert (short.column, long.column, long.unit) == ("PatNr", "Radius_cm", "cm")
     assert mapping.column("texture_mean") is None
-    assert site.file.policy.smallest_metrics == 7
 
 
-def test_metrics_have_a_threshold_of_their_own(tmp_path: Path) -> None:
-    """Model metrics are another egress class than counts of records."""
-    site = load_site(_write(tmp_path, WHOLE.replace("small_cell: 7", "small_cell: 7, metrics_minimum: 40")))
-    assert (site.file.policy.small_cell, site.file.policy.smallest_metrics) == (7, 40)
+def test_the_policy_is_a_file_of_its_own(tmp_path: Path) -> None:
+    """A policy in the site file is refused, and the next step says where its lines belong; beside it, it is read."""
+    path = _write(tmp_path, WHOLE + "policy: {small_cell: 7}\n")
+    with pytest.raises(Refused) as refused:
+        load_site(path)
+    (problem,) = refused.value.problems
+    assert (problem.code, problem.place) == ("Y-KEY", "site.yaml, line 16")
+    assert "policy.yaml" in problem.next_step
+    (tmp_path / "policy.yaml").write_text("small_cell: 7\n")
+    assert load_site(_write(tmp_path, WHOLE)).policy().small_cell == 7
 
 
 def test_folders_and_sources_lie_beside_the_file(tmp_path: Path) -> None:
@@ -67,20 +71,19 @@ def test_folders_and_sources_lie_beside_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "code", "line", "hint"),
     [
-        ("delimiter:", "delimeter:", "Y-KEY", 6, "'delimiter'"),
-        ("source: biopsies", "source: biopsy", "M-SOURCE", 10, "'biopsies'"),
-        ("unit: cm", "unit: cm, factor: 10", "M-UNIT", 13, "keep the unit"),
-        ("unit: cm", "unit: cm, offset: 0", "M-UNIT", 13, "keep the unit"),
-        ("latin-1", "latin-999", "Y-VALUE", 6, ""),
-        ("latin-1", "base64", "Y-VALUE", 6, ""),
-        ('delimiter: ";"', 'delimiter: ";;"', "Y-VALUE", 6, ""),
-        ('delimiter: ";"', "delimiter: '\"'", "Y-VALUE", 6, ""),
-        ('delimiter: ";"', 'delimiter: "x"', "Y-VALUE", 6, ""),
-        ("column: Befund", 'column: Befund, date_format: "%d.%m.%y"', "Y-VALUE", 14, ""),
-        ("small_cell: 7", "small_cell: 0", "Y-VALUE", 4, ""),
+        ("delimiter:", "delimeter:", "Y-KEY", 5, "'delimiter'"),
+        ("source: biopsies", "source: biopsy", "M-SOURCE", 9, "'biopsies'"),
+        ("unit: cm", "unit: cm, factor: 10", "M-UNIT", 12, "keep the unit"),
+        ("unit: cm", "unit: cm, offset: 0", "M-UNIT", 12, "keep the unit"),
+        ("latin-1", "latin-999", "Y-VALUE", 5, ""),
+        ("latin-1", "base64", "Y-VALUE", 5, ""),
+        ('delimiter: ";"', 'delimiter: ";;"', "Y-VALUE", 5, ""),
+        ('delimiter: ";"', "delimiter: '\"'", "Y-VALUE", 5, ""),
+        ('delimiter: ";"', 'delimiter: "x"', "Y-VALUE", 5, ""),
+        ("column: Befund", 'column: Befund, date_format: "%d.%m.%y"', "Y-VALUE", 13, ""),
         ("site: north", "site: North Hospital", "Y-VALUE", 2, ""),
-        ("M: malignant", "NO: malignant", "Y-SURPRISE", 14, ""),
-        ("M: malignant", "M: 1", "Y-VALUE", 14, ""),
+        ("M: malignant", "NO: malignant", "Y-SURPRISE", 13, ""),
+        ("M: malignant", "M: 1", "Y-VALUE", 13, ""),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_line(tmp_path: Path, old: str, new: str, code: str, line: int, hint: str) -> None:

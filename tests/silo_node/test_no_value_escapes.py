@@ -100,6 +100,7 @@ def _check(folder: Path, columns: dict[str, Any], source: dict[str, Any], capfd:
     schemas.mkdir(parents=True, exist_ok=True)
     (schemas / "1.2.0.yaml").write_text(json.dumps(CLINIC))
     (folder / "site.yaml").write_text(site_yaml("test.clinic", columns, source=source))
+    (folder / "policy.yaml").write_text("small_cell: 3\n")
     monkeypatch.chdir(folder)  # as an operator would; the folder's own name may hold a canary
     words = ["silo", "check", "--site", "site.yaml", "--schema", "test.clinic", "--schema-path", "schemas", "--format", form]
     status = run(words)

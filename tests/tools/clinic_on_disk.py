@@ -95,7 +95,6 @@ def site_yaml(
     columns: Mapping[str, Any],
     *,
     source: Mapping[str, Any],
-    small_cell: int = SMALL_CELL,
     missing: Iterable[str] = (),
     ignore: Iterable[str] = (),
 ) -> str:
@@ -105,7 +104,6 @@ def site_yaml(
         {
             "site": "north",
             "name": "Northern Infirmary",
-            "policy": {"small_cell": small_cell},
             "sources": {"table": dict(source)},
             "schemas": {schema: mapping},
         },
@@ -127,5 +125,6 @@ def make_site(
     source = {"format": "csv", "path": "records.csv", **settings.pop("dialect", GERMAN)}
     (folder / "records.csv").write_bytes(content.encode() if isinstance(content, str) else content)
     path = folder / "site.yaml"
+    (folder / "policy.yaml").write_text(json.dumps({"small_cell": settings.pop("small_cell", SMALL_CELL)}))
     path.write_text(site_yaml(schema, columns, source=source, **settings))
     return load_site(path)

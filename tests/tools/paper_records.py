@@ -34,17 +34,17 @@ def rows(count: int, *, seed: int = 0, missing: int = 0, without_target: int = 0
 
 
 def write_site(folder: Path, content: str, small_cell: int = 3) -> Site:
-    """Write a hospital's records and site file, in shared form; JSON is YAML."""
+    """Write a hospital's records, site file and policy, in shared form; JSON is YAML."""
     (folder / "records.csv").write_text(content)
     columns = {field["name"]: field["name"] for field in CONTRACT["fields"]}
     site = {
         "site": "north",
         "name": "Northern Infirmary",
-        "policy": {"small_cell": small_cell},
         "sources": {"table": {"format": "csv", "path": "records.csv"}},
         "schemas": {CONTRACT["id"]: {"source": "table", "columns": columns}},
     }
     (folder / "site.yaml").write_text(json.dumps(site))
+    (folder / "policy.yaml").write_text(json.dumps({"small_cell": small_cell}))
     return load_site(folder / "site.yaml")
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from wardround.values import Sha256, Slug, Value
 
-OfferState: TypeAlias = Literal["unknown", "waiting", "approved", "rejected", "refused"]
+OfferState: TypeAlias = Literal["unknown", "waiting", "approved", "rejected", "refused", "refused-by-policy"]
 
 
 class Offer(Value):
@@ -30,7 +30,8 @@ class OfferAnswer(Value):
 
     Attributes:
         state: ``unknown``: send the bundle; ``waiting``: in the inbox, nobody decided yet; ``approved``; ``rejected`` by a
-            person; ``refused``: the bundle does not hold, or is not for this hospital.
+            person; ``refused``: the bundle does not hold, or is not for this hospital; ``refused-by-policy``: it breaks the
+            hospital's own policy, and no person is asked. What in it does stays in the hospital.
     """
 
     protocol: Literal[1] = 1

@@ -6,7 +6,7 @@ setting is another study: its ``study_hash`` differs and every hospital is asked
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, StringConstraints, model_validator
 from pydantic import Field as Setting
@@ -14,6 +14,8 @@ from pydantic import Field as Setting
 from wardround.values import FieldName, Fraction, SchemaId, Slug, Value, Version, printable
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(printable)]
+Strategy: TypeAlias = Literal["fedavg"]
+"""How the hospitals' changes become one."""
 PositiveCount = Annotated[int, Setting(ge=1, lt=2**53)]
 Argument = Annotated[
     bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...], Setting(union_mode="left_to_right")
@@ -166,7 +168,7 @@ class Study(Value):
     training: Training
     seed: Annotated[int, Setting(ge=0, lt=2**53)]
     split: Split = Split()
-    strategy: Literal["fedavg"] = "fedavg"
+    strategy: Strategy = "fedavg"
     rounds: Rounds
     convergence: Convergence = Convergence()
     silos: Silos

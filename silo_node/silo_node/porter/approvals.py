@@ -21,7 +21,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from silo_node.policy import PolicyFile
 from silo_node.porter.manifest import egress_manifest
+from silo_node.porter.policy_check import policy_problems
 from wardround.canonical import canonical_bytes, digest, model_bytes, model_json
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import write_atomic
@@ -107,9 +109,10 @@ def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, app
     """Write the approval of a study, and keep the bundle that was approved.
 
     Raises:
-        Refused: P-ROSTER when this hospital is not on the study's roster with exactly its own keys.
+        Refused: P-ROSTER when this hospital is not on the study's roster with exactly its own keys; G- codes for all that its
+            policy does not allow; Y- codes of the policy itself. Nothing is written then.
     """
-    raise_all(membership_problems(bundle, identity))
+    raise_all(objections(folder, bundle, identity))
     now, manifest = datetime.now(UTC), egress_manifest(bundle)
     approval = Approval(
         site=identity.site,
@@ -157,6 +160,15 @@ def resume(folder: Path, study_hash: str) -> bool:
     return True
 
 
+def objections(folder: Path, bundle: Bundle, identity: Member) -> list[Problem]:
+    """Say why a study may not be approved at a hospital, whoever would: not its own study, or not allowed by its policy.
+
+    Raises:
+        Refused: Y- codes when the policy cannot be read.
+    """
+    return [*membership_problems(bundle, identity), *policy_problems(bundle, PolicyFile(folder).read())]
+
+
 def membership_problems(bundle: Bundle, identity: Member) -> list[Problem]:
     """Say whether a hospital is on a study's roster with exactly its own keys; no problem if so."""
     member = bundle.roster.member(identity.site)
@@ -191,7 +203,7 @@ class Approvals:
         """
         paths = (self._folder / APPROVALS / f"{study_hash}.json", self._folder / INBOX / f"{study_hash}.wardround")
         try:
-            state = tuple(number for path in paths for number in _file_state(path))
+            state = tuple(number for path in paths for number in file_state(path))
         except OSError:
             raise Refused([missing_approval(self._identity.site, study_hash)]) from None
         known = self._verified.get(study_hash)
@@ -239,7 +251,8 @@ class Approvals:
         return Approved(bundle, approval)
 
 
-def _file_state(path: Path) -> tuple[int, int, int, int]:
+def file_state(path: Path) -> tuple[int, int, int, int]:
+    """Give what changes when a file is written or replaced."""
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 

@@ -1,8 +1,8 @@
 """The egress gate: the only place that makes what may leave the hospital.
 
 Everything outgoing is checked against what the approved study says that it sends: kind of message, shape and range of
-the change, counts against the hospital's own policy, number of releases. Then it is written to the ledger, on disk,
-and only then signed. What does not pass leaves as a bare code.
+the change, number of releases; and against the hospital's own policy: counts, size of the change, bytes. Then it is
+written to the ledger, on disk, and only then signed. What does not pass leaves as a bare code.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
+from silo_node.policy import Policy, PolicyFile
 from silo_node.porter.ledger import Ledger
+from silo_node.porter.policy_check import policy_problems
 from silo_node.work import Busy, Done, NotDone
 from wardround.canonical import digest, model_json
+from wardround.errors import Refused
 from wardround.identity.keys import SigningKey
 from wardround.messages.canary import Canary, CanaryFigures, CanaryReport
 from wardround.messages.confidential import encrypted_for
@@ -24,7 +27,6 @@ from wardround.messages.envelope import Envelope, digests, seal
 from wardround.messages.offer import OfferAnswer, OfferState
 from wardround.messages.round import (
     Collect,
-    Evaluation,
     Reply,
     RoundResult,
     SiloCode,
@@ -34,11 +36,13 @@ from wardround.messages.round import (
     Working,
 )
 from wardround.weights.fixed_point import OutOfRange, check_range
+from wardround.weights.norm import l2_norm
 from wardround.weights.packing import to_bytes
 
 if TYPE_CHECKING:
     from silo_node.porter.approvals import Approved
     from wardround.canonical import Json
+    from wardround.study.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +53,38 @@ class Release:
     result: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class EgressPolicy:
-    """The hospital's own thresholds, in records: no study can lower them."""
-
-    small_cell: int
-    metrics_minimum: int
-
-
 class Gate:
     """One hospital's gate."""
 
-    def __init__(self, site: str, key: SigningKey, ledger: Ledger, policy: EgressPolicy) -> None:
-        """Take the hospital's name, signing key, ledger and policy."""
+    def __init__(self, site: str, key: SigningKey, ledger: Ledger, policy: PolicyFile) -> None:
+        """Take the hospital's name, signing key, ledger and policy, which is read anew for every release."""
         self._site = site
         self._key = key
         self.ledger = ledger
         self._policy = policy
         self._told: dict[str, OfferState] = {}
 
+    def against_policy(self, bundle: Bundle) -> tuple[str, ...]:
+        """Give the codes of everything in a study that the hospital's policy of now does not allow.
+
+        Those of the policy's own mistakes where it cannot be read: then it allows nothing.
+        """
+        try:
+            return tuple(problem.code for problem in policy_problems(bundle, self._policy.read()))
+        except Refused as error:
+            return error.codes
+
     def release(self, task: Task, approved: Approved, outcome: Done | NotDone) -> Release:
         """Let an outcome out, or a refusal in its place."""
+        try:
+            policy = self._policy.read()
+        except Refused:
+            return self.refuse(NotDone("H-POLICY"), task.study_hash, task.task_id)
         if isinstance(outcome, NotDone):
-            if outcome.report is not None and not self._report_may_leave(outcome.report, approved):
+            if outcome.report is not None and not _report_may_leave(outcome.report, approved, policy):
                 outcome = NotDone("H-GATE")
             return self.refuse(outcome, task.study_hash, task.task_id)
-        code = self._objection(task, approved, outcome)
+        code = _objection(task, approved, outcome, policy)
         if code is not None:
             return self.refuse(NotDone(code), task.study_hash, task.task_id)
         arrays = () if outcome.change is None else (to_bytes(outcome.change),)
@@ -86,6 +96,7 @@ class Gate:
             "purpose": task.core.purpose,
             "round": task.core.round,
             "approval": approved.digest,
+            "policy": policy.policy_digest(),
             "records": outcome.records,
             "result": digest("result", 1, result),
             "arrays": list(digests(arrays)),
@@ -93,6 +104,8 @@ class Gate:
         }
         if not self.ledger.allows(entry, approved.approval.releases):
             return self.refuse(NotDone("H-GATE"), task.study_hash, task.task_id)
+        if policy.most_bytes is not None and self.ledger.bytes_with(entry) > policy.most_bytes:
+            return self.refuse(NotDone("H-POLICY"), task.study_hash, task.task_id)
         reply = Reply(
             site=self._site,
             study_hash=task.study_hash,
@@ -180,40 +193,41 @@ class Gate:
         self.ledger.write_repeat(task.study_hash, task.task_id)
         return Release(reply)
 
-    def _objection(self, task: Task, approved: Approved, done: Done) -> SiloCode | None:
-        """Say why an outcome may not leave, if so."""
-        if done.result.purpose != task.core.purpose or done.records < self._policy.small_cell:
-            return "H-GATE"
-        if task.records not in (None, done.records):
-            return "H-CHANGED"
-        if isinstance(done.result, StatisticsResult):
-            return self._objection_to_statistics(approved, done, done.result)
-        if not self._may_leave(done.result.evaluation):
-            return "H-GATE"
-        if isinstance(done.result, RoundResult):
-            return _objection_to_change(task, approved, done)
-        return "H-GATE" if done.change is not None else None
 
-    def _objection_to_statistics(self, approved: Approved, done: Done, result: StatisticsResult) -> SiloCode | None:
-        names = [sums.field for sums in result.sums]
-        foreign = len(set(names)) != len(names) or not set(names) <= set(approved.bundle.study.features)
-        counts = [size for size in (result.validation, result.test) if size is not None]
-        for sums in result.sums:
-            counts += (sums.records, done.records - sums.records)
-        counts += _left_out(done.records, result)
-        exposed = any(0 < count < self._policy.small_cell for count in counts)
-        passes = self._report_may_leave(result.report, approved) and done.change is None
-        return None if passes and not foreign and not exposed else "H-GATE"
+def _objection(task: Task, approved: Approved, done: Done, policy: Policy) -> SiloCode | None:
+    """Say why an outcome may not leave, if so."""
+    if done.result.purpose != task.core.purpose or done.records < policy.least_records:
+        return "H-GATE"
+    if task.records not in (None, done.records):
+        return "H-CHANGED"
+    if isinstance(done.result, StatisticsResult):
+        return _objection_to_statistics(approved, done, done.result, policy)
+    counts = done.result.evaluation.counts
+    if counts is not None and counts.records < policy.smallest_metrics:
+        return "H-GATE"
+    if isinstance(done.result, RoundResult):
+        return _objection_to_change(task, approved, done, policy)
+    return "H-GATE" if done.change is not None else None
 
-    def _report_may_leave(self, report: DataReport, approved: Approved) -> bool:
-        """Say whether a report names only what the schema names, and shows no small count."""
-        cells = (report.found, report.quarantined, report.valid, *(finding.records for finding in report.findings))
-        shown = [cell.count for cell in cells if isinstance(cell, ShownCell)]
-        small = any(0 < count < self._policy.small_cell for count in shown)
-        return not small and not foreign_names(report, approved.bundle.contract)
 
-    def _may_leave(self, evaluation: Evaluation) -> bool:
-        return evaluation.counts is None or evaluation.counts.records >= self._policy.metrics_minimum
+def _objection_to_statistics(approved: Approved, done: Done, result: StatisticsResult, policy: Policy) -> SiloCode | None:
+    names = [sums.field for sums in result.sums]
+    foreign = len(set(names)) != len(names) or not set(names) <= set(approved.bundle.study.features)
+    counts = [size for size in (result.validation, result.test) if size is not None]
+    for sums in result.sums:
+        counts += (sums.records, done.records - sums.records)
+    counts += _left_out(done.records, result)
+    exposed = any(0 < count < policy.small_cell for count in counts)
+    passes = _report_may_leave(result.report, approved, policy) and done.change is None
+    return None if passes and not foreign and not exposed else "H-GATE"
+
+
+def _report_may_leave(report: DataReport, approved: Approved, policy: Policy) -> bool:
+    """Say whether a report names only what the schema names, and shows no small count."""
+    cells = (report.found, report.quarantined, report.valid, *(finding.records for finding in report.findings))
+    shown = [cell.count for cell in cells if isinstance(cell, ShownCell)]
+    small = any(0 < count < policy.small_cell for count in shown)
+    return not small and not foreign_names(report, approved.bundle.contract)
 
 
 def _exact(figures: CanaryFigures) -> CanaryFigures | None:
@@ -236,7 +250,7 @@ def _left_out(records: int, result: StatisticsResult) -> list[int]:
     return [count - records - part for count in valid for part in named]
 
 
-def _objection_to_change(task: Task, approved: Approved, done: Done) -> SiloCode | None:
+def _objection_to_change(task: Task, approved: Approved, done: Done, policy: Policy) -> SiloCode | None:
     manifest, plan = approved.bundle.manifest, task.core.plan
     if done.change is None or plan is None or done.change.shape != (manifest.size,):
         return "H-GATE"
@@ -244,4 +258,5 @@ def _objection_to_change(task: Task, approved: Approved, done: Done) -> SiloCode
         check_range(done.change, manifest, plan)
     except OutOfRange as finding:
         return "H-RANGE" if finding.finite else "H-NONFINITE"
-    return None
+    most = policy.maximum_update_norm
+    return "H-NORM" if most is not None and l2_norm(done.change) > most else None

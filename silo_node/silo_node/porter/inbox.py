@@ -9,7 +9,9 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from silo_node.porter.approvals import APPROVALS, INBOX, Approvals, membership_problems
+from silo_node.policy import PolicyFile
+from silo_node.porter.approvals import APPROVALS, INBOX, Approvals, file_state, membership_problems
+from silo_node.porter.policy_check import policy_problems
 from wardround.canonical import canonical_bytes, model_json
 from wardround.errors import Refused, refuse
 from wardround.files import write_atomic
@@ -44,7 +46,7 @@ class Rejection(Value):
 
 @dataclass(frozen=True)
 class Entry:
-    """One study in the inbox; ``codes`` say why an approval does not hold."""
+    """One study in the inbox; ``codes`` say why an approval does not hold, or what the hospital's policy does not allow."""
 
     bundle: Bundle
     state: OfferState
@@ -72,6 +74,8 @@ class Inbox:
         self._approvals = approvals
         self._coordinator = coordinator
         self._encryption = encryption
+        self._policy = PolicyFile(folder)
+        self._read: dict[str, tuple[tuple[int, ...], Bundle]] = {}
 
     def answer(self, envelope: Envelope, offer: Offer) -> OfferState | None:
         """Take an offer; None when it is not signed by the centre that this hospital joined, or not for it."""
@@ -97,14 +101,32 @@ class Inbox:
         return self.state(study_hash)
 
     def state(self, study_hash: str) -> OfferState:
-        """Say what was decided about a study."""
+        """Say what was decided about a study: by a person, or before anybody is asked by the policy as it stands now.
+
+        Raises:
+            Refused: Y- codes when the policy cannot be read.
+        """
         if not self._path(study_hash).exists():
             return "unknown"
+        decided: OfferState = "approved"
         try:
             self._approvals.require(study_hash)
         except Refused:
-            return "rejected" if self._rejection(study_hash) is not None else "waiting"
-        return "approved"
+            decided = "rejected" if self._rejection(study_hash) is not None else "waiting"
+        return decided if decided == "rejected" or not self._against_policy(study_hash) else "refused-by-policy"
+
+    def _against_policy(self, study_hash: str) -> tuple[str, ...]:
+        """Give the codes of everything in a study that the policy does not allow; none for a bundle that is damaged."""
+        policy, path = self._policy.read(), self._path(study_hash)
+        try:
+            state = file_state(path)
+            known = self._read.get(study_hash)
+            if known is None or known[0] != state:
+                known = (state, read_bundle(path).lightened())
+                self._read[study_hash] = known
+        except (OSError, Refused):
+            return ()
+        return tuple(problem.code for problem in policy_problems(known[1], policy))
 
     def entries(self) -> list[Entry]:
         """Give everything in the inbox, by the studies' names; a damaged bundle is left out."""
@@ -121,6 +143,8 @@ class Inbox:
         state = self.state(bundle.study_hash)
         if state == "approved":
             return Entry(bundle, state, self._approvals.require(bundle.study_hash).approval.expires_at)
+        if state == "refused-by-policy":
+            return Entry(bundle, state, codes=tuple(dict.fromkeys(self._against_policy(bundle.study_hash))))
         if not (self._folder / APPROVALS / f"{bundle.study_hash}.json").exists():
             return Entry(bundle, state)
         try:

@@ -20,6 +20,11 @@ def _content(entry: dict[str, Json]) -> str:
     return digest("release", 1, [entry["work"], entry["result"], entry["arrays"]])
 
 
+def _size(entry: dict[str, Json]) -> int:
+    """Give how many bytes the arrays of a release have."""
+    return int(str(entry["bytes"]))
+
+
 class Ledger:
     """One hospital's ledger over all studies."""
 
@@ -28,12 +33,15 @@ class Ledger:
         self._chain = Chain(folder / LEDGER_FILE)
         self._releases: dict[str, set[str]] = {}
         self._tests: dict[str, str] = {}
+        self._bytes: dict[str, dict[str, int]] = {}
         for link in read_chain(folder / LEDGER_FILE):
             if link.entry.get("event") == "release":
                 self._remember(link.entry)
 
     def _remember(self, entry: dict[str, Json]) -> None:
-        self._releases.setdefault(str(entry["approval"]), set()).add(_content(entry))
+        content = _content(entry)
+        self._releases.setdefault(str(entry["approval"]), set()).add(content)
+        self._bytes.setdefault(str(entry["study"]), {})[content] = _size(entry)
         if entry["purpose"] == "test":
             self._tests[str(entry["study"])] = str(entry["task"])
 
@@ -41,6 +49,11 @@ class Ledger:
         """Say whether a result may leave, if ``most`` may under its approval; the same bytes again are the same result."""
         known = self._releases.get(str(entry["approval"]), set())
         return _content(entry) in known or len(known) < most
+
+    def bytes_with(self, entry: dict[str, Json]) -> int:
+        """Give how many bytes of arrays leave for a study with this result, over every approval; the same again counts once."""
+        sizes = {**self._bytes.get(str(entry["study"]), {}), _content(entry): _size(entry)}
+        return sum(sizes.values())
 
     def test_task(self, study_hash: str) -> str | None:
         """Give the task for which a study's test records were read, over every restart and approval."""

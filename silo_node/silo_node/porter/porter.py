@@ -1,8 +1,9 @@
 """The porter: takes a message, verifies it, has the work done, and answers through the gate.
 
 A task is accepted only if it is canonical, of a study approved here and now, signed by that study's coordinator,
-addressed to this hospital, whole (weights and encoding are what its header says), in order, and within the approved
-number of tasks. Everything else is answered by a code, and nothing of it reaches the trainer.
+addressed to this hospital, allowed by the hospital's policy as it stands now, whole (weights and encoding are what its
+header says), in order, and within the approved number of tasks. Everything else is answered by a code, and nothing of
+it reaches the trainer.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ class Porter:
         """Answer a canary, of a study that is approved here and now, while no task is under way."""
         try:
             approved = self._approvals.require(canary.study_hash)
+            if self._breaks_policy(approved):
+                return self._gate.refuse(NotDone("H-POLICY"), canary.study_hash, canary.nonce)
             idle = all(progress.pending is None for progress in self._progress.values())
             return self._canaries.answer(envelope, canary, approved, begun, idle=idle)
         except Refused as error:
@@ -144,6 +147,10 @@ class Porter:
         if objection is not None:
             self._log.warning("%s of task %s refused: %s", order.kind, order.task_id[:12], objection)
             return self._refuse(objection, order)
+        if self._breaks_policy(approved):
+            if order.study_hash in self._progress:
+                self._drop(self._progress[order.study_hash])  # nothing goes on that the policy does not allow any more
+            return self._refuse("H-POLICY", order)
         progress = self._progress_of(order.study_hash)
         if isinstance(order, Task):
             plain = decrypted(envelope, self._encryption)
@@ -151,6 +158,13 @@ class Porter:
                 return self._refuse("H-BODY", order)
             return self._answer(plain, order, approved, progress)
         return self._follow_up(order, approved, progress)
+
+    def _breaks_policy(self, approved: Approved) -> bool:
+        """Say whether a study breaks the hospital's policy as it stands now: it may have been changed after the approval."""
+        codes = self._gate.against_policy(approved.bundle)
+        if codes:
+            self._log.warning("study %s breaks the policy: %s", approved.bundle.study_hash[:12], ", ".join(codes))
+        return bool(codes)
 
     def _progress_of(self, study_hash: str) -> _Progress:
         """Give how far an approved study has come here, over every restart.

@@ -8,7 +8,7 @@ a place for it (``Durable``), results and unfinished trainings outlive the proce
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import nn
 
 from silo_node.cohort import Cohort, assemble
 from silo_node.configuration import Site
+from silo_node.policy import Policy
 from silo_node.training.checkpoint import Training
 from silo_node.training.durable import Durable, Notes
 from silo_node.training.encode import Examples, encode
@@ -38,14 +39,16 @@ from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.study.randomness import derive_seed
 from wardround.weights.fixed_point import OutOfRange, check_range, needed_exponents
+from wardround.weights.norm import l2_norm
 
 
 @dataclass
 class _Desk:
-    """What a study's rounds share."""
+    """What a study's rounds share; under another policy the records are looked at anew."""
 
     bundle: Bundle
     cohort: Cohort
+    policy: Policy
     network: nn.Module | None = None
     encoding: str | None = None
     train: Examples | None = None
@@ -75,7 +78,11 @@ class Trainer:
         return self.answer(work, self.produce(work, watch))
 
     def answer(self, work: Work, outcome: Done | NotDone) -> Done | NotDone:
-        """Hold the outcome of some work against the task that asks for it now: its records, its plan of the sum."""
+        """Hold the outcome of some work against the task that asks for it now: its records, its plan of the sum.
+
+        And against the hospital's policy of now, for work that was done under another. What the policy never lets out is
+        said before the sum's plan is looked at: no other hospital need widen its plan for it.
+        """
         if not isinstance(outcome, Done) or outcome.change is None:
             return outcome
         plan, manifest = work.task.core.plan, work.bundle.manifest
@@ -83,12 +90,28 @@ class Trainer:
             return NotDone("H-BODY")
         if work.task.records != outcome.records:
             return NotDone("H-CHANGED")
+        policy = self._policy()
+        if policy is None:
+            return NotDone("H-POLICY")
+        if outcome.records < policy.least_records:
+            return NotDone("H-FEW")
+        if policy.maximum_update_norm is not None and l2_norm(outcome.change) > policy.maximum_update_norm:
+            self._log.warning("the change of weights is larger than the hospital's policy allows")
+            return NotDone("H-NORM")
         try:
             check_range(outcome.change, manifest, plan)
         except OutOfRange:  # finite: nothing else is kept
             needed = needed_exponents(outcome.change, manifest, plan)
             return NotDone("H-RANGE", exponents=needed if max(map(abs, needed)) <= LARGEST_EXPONENT else None)
-        return outcome
+        return _withheld(outcome, policy)
+
+    def _policy(self) -> Policy | None:
+        """Give the hospital's policy of now; None when it cannot be read: then nothing is done."""
+        try:
+            return self._site.policy()
+        except Refused as refused:
+            self._log.warning("the hospital's policy cannot be read: %s", refused)
+            return None
 
     def produce(self, work: Work, watch: Watch | None = None) -> Done | NotDone:
         """Do some work to its end, whatever the plan of the sum; work that was done is not done again."""
@@ -118,8 +141,11 @@ class Trainer:
         return out_of_memory(self._log, self._site.file.resources.memory_bytes)
 
     def _perform(self, work: Work, watch: Watch | None) -> Done | NotDone:
+        policy = self._policy()
+        if policy is None:
+            return NotDone("H-POLICY")
         try:
-            desk = self._desk(work.bundle)
+            desk = self._desk(work.bundle, policy)
         except CheckFailed as failure:
             self._log.warning("the records may not be used: %s", ", ".join(failure.codes))
             return NotDone("H-FEW" if set(failure.codes) == {"T-FEW"} else "H-DATA", failure.outgoing)
@@ -150,15 +176,17 @@ class Trainer:
                 raise
         return out_of_memory(self._log, limit)
 
-    def _desk(self, bundle: Bundle) -> _Desk:
+    def _desk(self, bundle: Bundle, policy: Policy) -> _Desk:
         key = bundle.study_hash
-        if key not in self._desks:
+        known = self._desks.get(key)
+        if known is None or known.policy != policy:
+            self._desks.pop(key, None)
             cohort = assemble(self._site, bundle.contract, bundle.study, key)
-            self._desks[key] = _Desk(bundle, cohort)
+            self._desks[key] = _Desk(bundle, cohort, policy)
         return self._desks[key]
 
     def _statistics(self, desk: _Desk) -> Done:
-        bundle, cohort, policy = desk.bundle, desk.cohort, self._site.file.policy
+        bundle, cohort, policy = desk.bundle, desk.cohort, desk.policy
         result = StatisticsResult(
             validation=_shown(cohort.validation.height, policy.small_cell),
             test=_shown(cohort.test.height, policy.small_cell),
@@ -175,8 +203,8 @@ class Trainer:
         write_weights(network, weights, desk.bundle.manifest)
         records = desk.cohort.train.height
         if core.purpose == "test":
-            return Done(records, EvaluationResult(purpose="test", evaluation=self._evaluate(network, desk.test)))
-        evaluation = self._evaluate(network, desk.validation)
+            return Done(records, EvaluationResult(purpose="test", evaluation=_evaluate(network, desk.test, desk.policy)))
+        evaluation = _evaluate(network, desk.validation, desk.policy)
         if core.purpose == "closing":
             return Done(records, EvaluationResult(purpose="closing", evaluation=evaluation))
         return self._train(work, desk, network, evaluation, watch)
@@ -193,12 +221,6 @@ class Trainer:
             desk.records = desk.train.digest()
             desk.encoding = digest
         return desk.network
-
-    def _evaluate(self, network: nn.Module, examples: Examples | None) -> Evaluation:
-        """Evaluate, unless the hospital's policy withholds figures of so few records."""
-        if examples is None or examples.size < self._site.file.policy.smallest_metrics:
-            return Evaluation(counts=None)
-        return Evaluation(counts=evaluate(network, examples))
 
     def _train(self, work: Work, desk: _Desk, network: nn.Module, evaluation: Evaluation, watch: Watch) -> Done | NotDone:
         study, core, before = desk.bundle.study, work.task.core, work.weights
@@ -224,6 +246,23 @@ class Trainer:
         self._shelf.keep(work, done)  # durable before anybody hears of it
         notes.done()
         return done
+
+
+def _evaluate(network: nn.Module, examples: Examples | None, policy: Policy) -> Evaluation:
+    """Evaluate, unless the hospital's policy withholds figures of so few records."""
+    if examples is None or examples.size < policy.smallest_metrics:
+        return Evaluation(counts=None)
+    return Evaluation(counts=evaluate(network, examples))
+
+
+def _withheld(done: Done, policy: Policy) -> Done:
+    """Give a round's result without figures of fewer records than the policy lets out; it may have been made under another."""
+    result = done.result
+    if not isinstance(result, RoundResult) or result.evaluation.counts is None:
+        return done
+    if result.evaluation.counts.records >= policy.smallest_metrics:
+        return done
+    return replace(done, result=result.model_copy(update={"evaluation": Evaluation(counts=None)}))
 
 
 def _report(cohort: Cohort, small_cell: int) -> DataReport:

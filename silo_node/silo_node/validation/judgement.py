@@ -27,7 +27,7 @@ def unreadable(site: Site, mapping: TableMapping, fault: Fault) -> CheckResult:
     """Give the result for a table that could not be read at all."""
     finding = _from_fault(fault, 0, "line", ())
     empty = pl.DataFrame(schema={each.field.name: SCHEMA_TYPES[each.field.type] for each in mapping.fields})
-    small_cell = site.file.policy.small_cell
+    small_cell = site.policy().small_cell
     report = outgoing_report(mapping.contract, [finding], found=0, quarantined=0, passed=False, small_cell=small_cell)
     return CheckResult(mapping.contract, (finding,), 0, 0, MappingProxyType({}), (), "line", empty, passed=False, outgoing=report)
 
@@ -71,7 +71,7 @@ class Judgement:
                 found=self.table.found,
                 quarantined=self.quarantined,
                 passed=passed,
-                small_cell=self.site.file.policy.small_cell,
+                small_cell=self.site.policy().small_cell,
             ),
         )
 

@@ -94,8 +94,8 @@ def test_each_has_its_own_ways(sites: list[Site]) -> None:
     assert {column.unit for column in columns if column} == {"um2", "mm2", "cm2"}
     assert len({tuple(column.codes or {}) for column in diagnoses if column}) == 4
     assert len({source.model_dump_json(exclude={"path"}) for source in sources}) == 4
-    assert [site.file.policy.smallest_metrics for site in sites] == [11, 11, 11, 5]
-    assert "our own decision" in sites[3].path.read_text()
+    assert [site.policy().smallest_metrics for site in sites] == [11, 11, 11, 5]
+    assert "our own decision" in sites[3].policy_file.path.read_text()
 
 
 def test_the_same_on_every_machine(tmp_path: Path, sites: list[Site]) -> None:

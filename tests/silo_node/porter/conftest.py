@@ -13,9 +13,10 @@ import pytest
 from paper_hospitals import PaperHospital, report
 from studies_on_paper import CENTRE_READS, Paper, encoding, paper
 
+from silo_node.policy import POLICY_FILE, PolicyFile
 from silo_node.porter import approvals
 from silo_node.porter.approvals import Approvals, Approver, approve
-from silo_node.porter.gate import EgressPolicy, Gate, Release
+from silo_node.porter.gate import Gate, Release
 from silo_node.porter.ledger import LEDGER_FILE, Ledger
 from silo_node.porter.porter import Porter
 from silo_node.work import Busy, Done, NotDone, Stepped, Work
@@ -79,7 +80,6 @@ class House:
     spy: Spy
     porter: Porter
     ledger: Ledger
-    policy: EgressPolicy
 
     def task(self, purpose: Purpose, number: int | None = None, **changes: Any) -> Task:
         """Make a task as the conductor does; changes are those of the task or, with ``core_``, of its core."""
@@ -146,6 +146,10 @@ class House:
         assert answer.report is None
         return answer.code
 
+    def decides(self, policy: str) -> None:
+        """Have the hospital write another policy; nothing is restarted."""
+        (self.folder / POLICY_FILE).write_text(policy)
+
     def entries(self) -> list[dict[str, Any]]:
         """Give the ledger's entries, verified from the file."""
         return [link.entry for link in read_chain(self.folder / "ledger" / LEDGER_FILE)]
@@ -156,7 +160,7 @@ class House:
         self.porter.close()
         member = self.paper.parties[SITE].member
         self.ledger = Ledger(self.folder / "ledger")
-        gate = Gate(SITE, self.paper.parties[SITE].key, self.ledger, self.policy)
+        gate = Gate(SITE, self.paper.parties[SITE].key, self.ledger, PolicyFile(self.folder))
         encryption = self.paper.parties[SITE].encryption
         self.porter = Porter(SITE, self.folder, encryption, Approvals(self.folder, member), gate, self.spy)
 
@@ -176,13 +180,14 @@ def open_house(tmp_path):
         made = paper(**study)
         party = made.parties[SITE]
         folder = tmp_path / f"house{len(opened)}"
+        folder.mkdir()
+        (folder / POLICY_FILE).write_text(f"small_cell: {small_cell}\nmetrics_minimum: {metrics_minimum}\n")
         if approved:
             approve(folder, made.bundle, party.member, party.approval_key, PERSON, timedelta(days=1))
-        policy = EgressPolicy(small_cell, metrics_minimum)
         spy, ledger = Spy(made), Ledger(folder / "ledger")
-        gate = Gate(SITE, party.key, ledger, policy)
+        gate = Gate(SITE, party.key, ledger, PolicyFile(folder))
         porter = Porter(SITE, folder, party.encryption, Approvals(folder, party.member), gate, spy)
-        opened.append(House(made, folder, spy, porter, ledger, policy))
+        opened.append(House(made, folder, spy, porter, ledger))
         return opened[-1]
 
     yield make

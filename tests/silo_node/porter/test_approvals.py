@@ -66,6 +66,18 @@ def test_an_approved_study_is_given(approved):
     assert file_of(study, folder).stat().st_mode & 0o777 == 0o600
 
 
+def test_nobody_approves_what_the_policy_does_not_allow(tmp_path):
+    """Whoever signs, a study that breaks the policy is refused with every reason, and no file is written."""
+    study = paper()
+    beta = study.parties["beta"]
+    (tmp_path / "policy.yaml").write_text("coordinators: []\nmaximum_rounds: 2\n")
+    with pytest.raises(Refused) as refused:
+        approve(tmp_path, study.bundle, beta.member, beta.approval_key, PERSON, timedelta(days=1))
+    assert refused.value.codes == ("G-COORDINATOR", "G-ROUNDS")
+    assert refused.value.exit_status == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["policy.yaml"]
+
+
 def test_without_an_approval_nothing(tmp_path, approved):
     """No approval, or none of this study, or its bundle is gone: A-MISSING."""
     study, folder = approved

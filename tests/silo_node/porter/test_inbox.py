@@ -7,12 +7,14 @@ from datetime import timedelta
 import pytest
 from studies_on_paper import Paper, paper, signing_key
 
+from silo_node.policy import PolicyFile
 from silo_node.porter.approvals import Approvals, Approver, approve
-from silo_node.porter.gate import EgressPolicy, Gate
+from silo_node.porter.gate import Gate
 from silo_node.porter.inbox import Inbox
 from silo_node.porter.ledger import LEDGER_FILE, Ledger
 from silo_node.porter.porter import Porter
 from wardround.chain import read_chain
+from wardround.errors import Refused
 from wardround.identity.keys import SigningKey
 from wardround.messages.confidential import encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
@@ -34,7 +36,7 @@ class Door:
         self.ledger = Ledger(folder / "ledger")
         approvals = Approvals(folder, party.member)
         self.inbox = Inbox(folder, party.member, approvals, coordinator or study.key.public, party.encryption)
-        gate = Gate(SITE, party.key, self.ledger, EgressPolicy(11, 11))
+        gate = Gate(SITE, party.key, self.ledger, PolicyFile(folder))
         self.porter = Porter(SITE, folder, party.encryption, approvals, gate, None, inbox=self.inbox)
 
     def ask(self, envelope: Envelope) -> str:
@@ -157,13 +159,49 @@ def test_a_hospital_that_joined_no_centre_takes_no_offer(tmp_path):
         tmp_path,
         door.party.encryption,
         Approvals(tmp_path, door.party.member),
-        Gate(SITE, door.party.key, door.ledger, EgressPolicy(1, 1)),
+        Gate(SITE, door.party.key, door.ledger, PolicyFile(tmp_path)),
         None,
     )
     refusal = read(porter.visit(offered()).envelope, ANSWER)
     assert isinstance(refusal, SiloRefusal)
     assert refusal.code == "H-PROTOCOL"
     door.ledger.close()
+
+
+def test_a_study_that_breaks_the_policy_waits_for_nobody(door):
+    """The centre hears one bare word, the hospital's own list has the codes; no reason leaves."""
+    (door.folder / "policy.yaml").write_text("maximum_rounds: 2\nauthors: [Ana Ruiz]\n")
+    assert door.ask(offered()) == "unknown"
+    assert door.ask(offered(body=bundle_bytes(STUDY.bundle))) == "refused-by-policy"
+    (entry,) = door.inbox.entries()
+    assert (entry.state, entry.codes) == ("refused-by-policy", ("G-AUTHOR", "G-ROUNDS"))
+    answer = door.porter.visit(offered()).envelope
+    assert b"G-" not in answer.message
+    with pytest.raises(Refused) as refused:
+        person(door)
+    assert refused.value.codes == ("G-AUTHOR", "G-ROUNDS")
+    assert door.ask(offered()) == "refused-by-policy"
+
+
+def test_the_policy_of_now_decides_about_an_offer(door):
+    """A policy that was loosened lets the study wait for a person; one that was tightened refuses what was approved."""
+    policy = door.folder / "policy.yaml"
+    policy.write_text("maximum_rounds: 2\n")
+    assert door.ask(offered(body=bundle_bytes(STUDY.bundle))) == "refused-by-policy"
+    policy.write_text("maximum_rounds: 3\n")
+    assert door.ask(offered()) == "waiting"
+    person(door)
+    assert door.ask(offered()) == "approved"
+    policy.write_text("maximum_rounds: 2\n")
+    assert door.ask(offered()) == "refused-by-policy"
+    door.inbox.reject(STUDY.bundle, "ethics")
+    assert door.ask(offered()) == "rejected", "what a person said stands"
+
+
+def test_under_a_policy_that_cannot_be_read_nothing_is_said_of_a_study(door):
+    """The centre is not told that a study waits or is approved; it asks again."""
+    (door.folder / "policy.yaml").write_text("maximum_rounds: many\n")
+    assert door.ask(offered(body=bundle_bytes(STUDY.bundle))) == "H-FAILED"
 
 
 def test_what_was_said_is_written_down_once(door):

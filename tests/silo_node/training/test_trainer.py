@@ -9,12 +9,14 @@ import pytest
 import torch
 from paper_records import done, planned, real_paper, rows, work, write_site
 
+from silo_node.policy import POLICY_FILE
 from silo_node.training.trainer import Trainer
 from silo_node.work import NotDone
 from wardround.canonical import sha256
 from wardround.messages.data_report import ShownCell
 from wardround.messages.round import EvaluationResult, RoundResult, StatisticsResult
 from wardround.weights.fixed_point import needed_exponents
+from wardround.weights.norm import l2_norm
 from wardround.weights.packing import to_bytes
 
 PAPER = real_paper()
@@ -161,6 +163,73 @@ def test_figures_of_few_records_are_withheld(trainer):
     found = done(one.perform(work(PAPER, "statistics")))
     assert (found.result.validation, found.result.test) == (None, None)
     assert done(one.perform(work(PAPER, "round", records=found.records))).result.evaluation.counts is None
+
+
+@pytest.fixture
+def decides(tmp_path):
+    """Give a function that writes the hospital's policy, under a trainer that goes on."""
+    return (tmp_path / POLICY_FILE).write_text
+
+
+def test_a_new_policy_holds_for_the_next_task(trainer, decides):
+    """What is withheld and how many records are enough follow the policy of the moment, and the records are looked at anew."""
+    one = trainer(rows(60))
+    found = done(one.perform(work(PAPER, "statistics")))
+    assert found.result.validation is not None
+    first = done(one.perform(work(PAPER, "round", records=found.records)))
+    assert first.result.evaluation.counts is not None
+    decides("small_cell: 20\n")
+    assert done(one.perform(work(PAPER, "statistics"))).result.validation is None
+    assert done(one.perform(work(PAPER, "closing", records=found.records))).result.evaluation.counts is None
+    decides(f"minimum_records: {found.records + 1}\n")
+    for number, looked_at in ((1, False), (2, True)):  # the first was trained before
+        refused = one.perform(work(PAPER, "round", number, records=found.records))
+        assert isinstance(refused, NotDone)
+        assert (refused.code, refused.report is not None) == ("H-FEW", looked_at)
+    decides("small_cell: 3\n")
+    again = done(one.perform(work(PAPER, "round", records=found.records)))
+    assert to_bytes(again.change) == to_bytes(first.change)
+
+
+def test_figures_that_were_made_before_are_withheld_too(trainer, decides):
+    """A result that was computed under a looser policy leaves without the figures that the policy of now withholds."""
+    one = trainer(rows(60))
+    count = done(one.perform(work(PAPER, "statistics"))).records
+    asked = work(PAPER, "round", records=count)
+    produced = one.produce(asked)
+    assert done(produced).result.evaluation.counts is not None
+    decides("metrics_minimum: 50\n")
+    answered = done(one.answer(asked, produced))
+    assert answered.result.evaluation.counts is None
+    assert to_bytes(answered.change) == to_bytes(done(produced).change)
+
+
+def test_a_policy_that_cannot_be_read_stops_the_work(trainer, decides):
+    """No record is read under a policy with a mistake, and nothing that was computed is given."""
+    one = trainer()
+    count = done(one.perform(work(PAPER, "statistics"))).records
+    asked = work(PAPER, "round", records=count)
+    produced = one.produce(asked)
+    decides("small_cell: few\n")
+    for outcome in (one.perform(work(PAPER, "statistics")), one.perform(asked), one.answer(asked, produced)):
+        assert isinstance(outcome, NotDone)
+        assert outcome.code == "H-POLICY"
+
+
+def test_a_change_that_the_policy_never_lets_out_asks_for_no_wider_plan(trainer, decides):
+    """Too large for the policy comes before too large for the sum: no exponents leave, and nobody's plan is widened."""
+    one = trainer()
+    count = done(one.perform(work(PAPER, "statistics"))).records
+    asked = work(PAPER, "round", records=count)
+    narrow = planned(asked, tuple(-60 for _ in PAPER.bundle.manifest.tensors))
+    assert one.perform(narrow).code == "H-RANGE"
+    norm = l2_norm(done(one.perform(asked)).change)
+    decides(f"small_cell: 3\nmaximum_update_norm: {norm * 0.999}\n")
+    refused = one.perform(narrow)
+    assert isinstance(refused, NotDone)
+    assert (refused.code, refused.exponents) == ("H-NORM", None)
+    decides(f"small_cell: 3\nmaximum_update_norm: {norm * 1.001}\n")
+    assert done(one.perform(asked)).change is not None
 
 
 @pytest.mark.parametrize("small_cell", [3, 11])

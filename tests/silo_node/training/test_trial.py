@@ -33,7 +33,7 @@ def test_no_record_is_opened(tmp_path):
     assert isinstance(tried, Stepped)
     assert tried.rows == 16, "the study's batch"
     assert 0 < tried.step_us < 10**7
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["site.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["policy.yaml", "site.yaml"]
 
 
 def test_a_study_without_batches_steps_over_as_many_as_it_is_told(tmp_path):

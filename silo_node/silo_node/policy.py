@@ -1,0 +1,230 @@
+"""The hospital's own policy, ``policy.yaml`` beside ``site.yaml``: what no study may overstep, whoever approves it.
+
+The file has one name and one place, so that whoever installs, backs up or audits a hospital knows where it is, and no
+other setting can point past it. It is read again whenever it is needed: a change holds from the next task on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field as Setting
+from pydantic import StringConstraints
+
+from wardround.canonical import digest, model_json
+from wardround.directory import KEYS
+from wardround.errors import Problem, raise_all, refuse
+from wardround.files import write_atomic
+from wardround.strict_yaml import Document, nearest, parse, parse_text, read_text
+from wardround.study.model import PositiveCount, Strategy
+from wardround.study.networks import NETWORKS
+from wardround.values import FieldName, PersonName, SchemaId, Sha256, Value
+
+POLICY_FILE = "policy.yaml"
+
+DEFAULT_SMALL_CELL = 11
+"""Counts from 1 to 10 are withheld, as CMS and PCORnet do."""
+
+Threshold = Annotated[int, Setting(ge=1, le=1_000_000)]
+"""A number of records."""
+
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9]{5}( [0-9]{5}){5}$")]
+"""A centre's fingerprint as the commands print it: six groups of five digits."""
+
+_UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,6} (KiB|MiB|GiB)$")]
+"""An amount of data: a whole number, a space, KiB (2**10 bytes), MiB (2**20) or GiB (2**30)."""
+
+
+class NetworkLimit(Value):
+    """How large an allowed network may be; ``null`` is no limit."""
+
+    maximum_weights: PositiveCount | None = None
+
+
+class DifferentialPrivacy(Value):
+    """The weakest differential privacy that is enough: at most this ε at at most this δ."""
+
+    epsilon: Annotated[float, Setting(gt=0)]
+    delta: Annotated[float, Setting(gt=0, lt=1)]
+
+
+class RequiredPrivacy(Value):
+    """What must protect this hospital's changes of weights.
+
+    Attributes:
+        secure_sum: the centre learns the sum over hospitals, never this hospital's own change.
+        differential_privacy: noise with an accounted guarantee, at least this strong.
+    """
+
+    secure_sum: bool = False
+    differential_privacy: DifferentialPrivacy | None = None
+
+
+class Policy(Value):
+    """What the hospital never does or lets out, whatever a study asks. ``null`` is no limit; an empty list allows nothing.
+
+    Attributes:
+        coordinators: fingerprints of the centres whose studies may run here.
+        authors: names of the authors whose studies may run here, as they stand in the study.
+        networks: the networks that may be trained here, and how large each may be.
+        strategies: the strategies that may combine this hospital's changes with those of others.
+        never_fields: fields of each schema that no study may use, be it as feature, target or in its cohort rule.
+        required_privacy: protection that a study must bring.
+        minimum_records: the fewest training records to take part with (never fewer than ``small_cell``).
+        small_cell: counts of records from 1 to one below this are withheld.
+        metrics_minimum: the fewest validation or test records whose metrics may leave (``small_cell`` when not given).
+        maximum_rounds: the most rounds of a study.
+        maximum_bytes: the most bytes of changes of weights that may leave for a study, over all its rounds.
+        maximum_update_norm: the largest L2 norm of a change of weights that may leave.
+        logs: what of this hospital's logs others may read. Nothing: there is no way out for a log.
+    """
+
+    coordinators: tuple[Fingerprint, ...] | None = None
+    authors: tuple[PersonName, ...] | None = None
+    networks: dict[str, NetworkLimit] | None = None
+    strategies: tuple[Strategy, ...] | None = None
+    never_fields: dict[SchemaId, tuple[FieldName, ...]] = Setting(default_factory=dict)
+    required_privacy: RequiredPrivacy = RequiredPrivacy()
+    minimum_records: Threshold | None = None
+    small_cell: Threshold = DEFAULT_SMALL_CELL
+    metrics_minimum: Threshold | None = None
+    maximum_rounds: PositiveCount | None = None
+    maximum_bytes: Size | None = None
+    maximum_update_norm: Annotated[float, Setting(gt=0)] | None = None
+    logs: Literal["none"] = "none"
+
+    @property
+    def least_records(self) -> int:
+        """The fewest training records to take part with."""
+        return max(self.small_cell, self.minimum_records or 0)
+
+    @property
+    def smallest_metrics(self) -> int:
+        """The fewest validation or test records whose metrics may leave."""
+        return self.small_cell if self.metrics_minimum is None else self.metrics_minimum
+
+    @property
+    def most_bytes(self) -> int | None:
+        """``maximum_bytes`` as a number."""
+        if self.maximum_bytes is None:
+            return None
+        number, unit = self.maximum_bytes.split()
+        return int(number) * _UNITS[unit]
+
+    def policy_digest(self) -> Sha256:
+        """Give the digest under which the ledger names this policy; comments and order of the file do not matter."""
+        return digest("policy", 1, model_json(self))
+
+
+class PolicyFile:
+    """One hospital's ``policy.yaml``, as it stands at each moment."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder of ``site.yaml``; nothing is read yet."""
+        self._folder = folder
+        self._known: tuple[str, Policy] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._folder / POLICY_FILE
+
+    def read(self) -> Policy:
+        """Give the policy that holds now.
+
+        Without a file the defaults hold, but only as long as the hospital has no keys: then nothing can be approved or
+        leave. Later a missing file is an accident, and may not loosen anything.
+
+        Raises:
+            Refused: Y- codes, P-NETWORK, all of them at once.
+        """
+        if not self.path.exists():
+            if (self._folder / KEYS).exists():
+                raise refuse(
+                    "Y-FILE",
+                    POLICY_FILE,
+                    "A hospital with keys has a policy beside its site file",
+                    "there is no such file",
+                    "restore it, or run: wardround silo policy --site site.yaml --write-default",
+                )
+            return Policy()
+        text = read_text(self.path)
+        if self._known is None or self._known[0] != text:
+            self._known = (text, parse_policy(text))
+        return self._known[1]
+
+    def write_default(self) -> bool:
+        """Write the default policy with its explanations, unless there is a file; says whether it was written.
+
+        Raises:
+            Refused: O-WRITE.
+        """
+        if self.path.exists():
+            return False
+        write_atomic(self.path, DEFAULT_TEXT.encode(), mode=0o600)
+        return True
+
+
+def parse_policy(text: str) -> Policy:
+    """Read a policy from its text.
+
+    Raises:
+        Refused: Y- codes, P-NETWORK, all of them at once.
+    """
+    document = parse_text(text, POLICY_FILE)
+    policy = parse(Policy, document)
+    raise_all(_problems(policy, document))
+    return policy
+
+
+def _problems(policy: Policy, document: Document) -> list[Problem]:
+    problems = []
+    for name in policy.networks or {}:
+        if name not in NETWORKS:
+            guess = nearest(name, NETWORKS)
+            problems.append(
+                Problem(
+                    "P-NETWORK",
+                    document.place(("networks", name)),
+                    "Networks come from an allow-list",
+                    f"the network {name!r} is not on it",
+                    f"did you mean {guess!r}?" if guess else f"choose of: {', '.join(sorted(NETWORKS))}",
+                )
+            )
+    return problems
+
+
+DEFAULT_TEXT = f"""\
+# The policy of this hospital: what no study may overstep, whoever approves it. A study that breaks it is refused with
+# every reason, before a person is asked. A change of this file holds from the next task on; nothing is restarted.
+# null: no limit. An empty list allows nothing. Every key: docs/reference/policy.md
+
+# Who may ask. Fingerprints of centres as `wardround silo review` shows them; names of authors as they stand in studies.
+coordinators: null      # such as ["12345 12345 12345 12345 12345 12345"]
+authors: null           # such as ["Ana Ruiz"]
+
+# What may be trained.
+networks: null          # such as {{FullyConnectedNet: {{maximum_weights: 1000000}}}}
+strategies: null        # such as [fedavg]
+never_fields: {{}}        # such as {{breast.cytology: [fractal_dimension_mean]}}
+
+# What must protect this hospital's changes of weights. This release has neither: requiring one refuses every study.
+required_privacy:
+  secure_sum: false
+  differential_privacy: null    # such as {{epsilon: 3.0, delta: 0.00001}}
+
+# Records. Counts from 1 to one below small_cell never leave.
+minimum_records: null   # the fewest training records to take part with; never fewer than small_cell
+small_cell: {DEFAULT_SMALL_CELL}
+metrics_minimum: null   # the fewest validation or test records whose metrics may leave; null: as small_cell
+
+# How much may leave for a study.
+maximum_rounds: null        # such as 200
+maximum_bytes: null         # of changes of weights, over all rounds; such as 500 MiB
+maximum_update_norm: null   # L2 norm of a change of weights; such as 10.0
+
+# What of this hospital's logs others may read.
+logs: none
+"""
