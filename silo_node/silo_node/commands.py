@@ -6,6 +6,7 @@ import click
 
 from silo_node.approve_command import approve_command
 from silo_node.check_command import check
+from silo_node.doctor_command import doctor
 from silo_node.init_command import init
 from silo_node.join_command import join
 from silo_node.ledger_command import ledger
@@ -21,6 +22,7 @@ def silo() -> None:
 silo.add_command(init)
 silo.add_command(join)
 silo.add_command(check)
+silo.add_command(doctor)
 silo.add_command(review)
 silo.add_command(approve_command)
 silo.add_command(ledger)
