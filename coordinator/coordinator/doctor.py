@@ -1,4 +1,4 @@
-"""The checks of ``wardround coordinator doctor``, in the order in which things go wrong: machine, keys, door, studies, hospitals."""
+"""The checks of ``wardround coordinator doctor``, in the order in which things go wrong: machine, keys, door, studies."""
 
 from __future__ import annotations
 
@@ -218,11 +218,17 @@ def _studies(folder: Path) -> Iterator[Line]:
         except Refused as error:
             yield from refused("studies", error)
         if state.phase in OPEN and state.problems:
-            yield Line(
-                name="studies", state="fail", finding=f"{state.name} {state.version} waits: {state.problems[0].splitlines()[0]}"
-            )
+            yield _waits(state)
     told = ", ".join(f"{number} {phase}" for phase, number in sorted(counts.items()))
     yield Line(name="studies", state="ok", finding=told or "none yet")
+
+
+def _waits(state: StudyState) -> Line:
+    """Say why an open study does not go on: its problem is two lines of text, the second with the next step."""
+    problem, _, step = state.problems[0].partition("\n  Next: ")
+    return Line(
+        name="studies", state="fail", finding=f"{state.name} {state.version} waits: {problem}", next_step=step.strip() or None
+    )
 
 
 def _journals(folder: Path) -> Iterator[Line]:

@@ -18,7 +18,7 @@ CONNECT_SECONDS = 10.0
 DATE_SECONDS = 1.0
 """How old the time in an answer's head is on average: it has whole seconds, and the server makes it anew once a second."""
 # OpenSSL's verification codes (openssl-verification-options(1), X509_V_ERR_*)
-NOT_YET_VALID, EXPIRED, HOSTNAME_MISMATCH = 9, 10, 62
+NOT_YET_VALID, EXPIRED, HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH = 9, 10, 62, 64
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _certificate(address: str, code: int) -> Refused:
             "by this machine's clock it is not valid yet",
             "set this machine's clock (NTP)",
         )
-    if code == HOSTNAME_MISMATCH:
+    if code in (HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH):
         return refuse(
             "N-NAME",
             address,
@@ -135,7 +135,7 @@ def _certificate(address: str, code: int) -> Refused:
             "it names another one",
             "ask the operator for a certificate with this name (coordinator renew --also-named), or use the name that it has",
         )
-    return _refused("N-CENTRE", address, "its certificate is not signed by the authority that this hospital pinned")
+    return _refused("N-CENTRE", address, "its certificate is not signed by the authority that was pinned")
 
 
 def _refused(code: str, address: str, finding: str) -> Refused:
