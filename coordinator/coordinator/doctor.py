@@ -66,7 +66,7 @@ def checks(folder: Path) -> list[Check]:
         Check("disk", lambda: _disk(folder), 2 * CONNECT_SECONDS),
         Check("keys", lambda: _keys(folder)),
         Check("certificates", lambda: _certificates(folder)),
-        Check("name", lambda: _name(centre)),
+        Check("name", lambda: _name(centre), late="warn"),
         Check("service", lambda: _service(folder)),
         Check("port", lambda: _port(centre), 2 * CONNECT_SECONDS),
         Check("hospitals", lambda: _hospitals(folder)),

@@ -27,7 +27,7 @@ from wardround.values import Value
 
 State: TypeAlias = Literal["ok", "warn", "fail", "skipped"]
 """``skipped``: it could not be looked at, or there is nothing to look at yet; the finding says why."""
-SECONDS = 5.0
+SECONDS = 10.0
 """How long a check may take, where it says nothing else."""
 NAME_WIDTH = 19
 COLOURS: dict[State, str] = {"ok": "green", "warn": "bold yellow", "fail": "bold red", "skipped": "dim"}
@@ -58,11 +58,13 @@ class Check:
         name: of the line that tells that it failed or took too long.
         look: gives the lines.
         seconds: how long it may take.
+        late: the state of the line when it takes longer.
     """
 
     name: str
     look: Callable[[], Iterable[Line]]
     seconds: float = SECONDS
+    late: State = "fail"
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ def bounded(check: Check) -> tuple[Line, ...]:
         return answer.get(timeout=check.seconds)
     except queue.Empty:
         next_step = "see what holds this machine up (disk, network, name server), then run the doctor again"
-        return (Line(name=check.name, state="fail", finding=f"no answer in {check.seconds:.0f} seconds", next_step=next_step),)
+        return (
+            Line(name=check.name, state=check.late, finding=f"no answer in {check.seconds:.0f} seconds", next_step=next_step),
+        )
 
 
 def _safely(check: Check) -> tuple[Line, ...]:

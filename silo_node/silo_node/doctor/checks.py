@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from silo_node.configuration import Site, load_site
@@ -22,14 +23,12 @@ from wardround.doctor.machine import directory, kept_in_step, name_server, open_
 from wardround.errors import Refused
 from wardround.identity.invitation import read_invitation
 from wardround.identity.software import RUNTIME, package_versions
-from wardround.supervision.ground import MIB
+from wardround.supervision.ground import MIB, MODELS_ON_DISK
 from wardround.supervision.house import read_state
 from wardround.supervision.lock import holder
 from wardround.transport.greeting import CONNECT_SECONDS
 
 PRIVATE = (SIGNING, ENCRYPTION, NODE_KEY, RUNTIME_SECRET)
-MODELS_ON_DISK = 4
-"""What a hospital keeps of a study at once: bundle, last reply, last result, checkpoint."""
 LIBRARIES_BYTES = 512 * MIB
 MODELS_IN_MEMORY = 10
 """Of the size of a study's weights: as received, in the network, gradients, two of the optimiser's, a snapshot, the change, and
@@ -45,8 +44,9 @@ class _Ward:
 
     site: Site
 
+    @cached_property
     def entries(self) -> list[Entry]:
-        """Give the studies that are approved here or wait for a decision, the approved ones first."""
+        """The studies that are approved here or wait for a decision, the approved ones first."""
         identity = load_identity(self.site.folder)
         inbox = Inbox(self.site.folder, identity, Approvals(self.site.folder, identity), None)
         found = [entry for entry in inbox.entries() if entry.state in ("approved", "waiting")]
@@ -55,7 +55,7 @@ class _Ward:
     def largest_model(self) -> int:
         """Give the bytes of the weights of the largest of them; 0 when there is none, or none can be known yet."""
         try:
-            return max((entry.bundle.manifest.byte_count for entry in self.entries()), default=0)
+            return max((entry.bundle.manifest.byte_count for entry in self.entries), default=0)
         except Refused:
             return 0
 
@@ -161,7 +161,7 @@ def _centre(folder: Path) -> Iterable[Line]:
 
 
 def _unseen(name: str) -> Line:
-    return Line(name=name, state="skipped", finding="no centre is joined yet")
+    return Line(name=name, state="skipped", finding="there is no joined centre to ask")
 
 
 def _studies(ward: _Ward) -> Iterator[Line]:
@@ -169,7 +169,7 @@ def _studies(ward: _Ward) -> Iterator[Line]:
     if not (ward.site.folder / KEYS).exists():
         yield Line(name="studies", state="skipped", finding="there are no keys yet")
         return
-    entries = ward.entries()
+    entries = ward.entries
     if not entries:
         yield Line(name="studies", state="ok", finding="none is approved here or waits for a decision")
     for entry in entries:
@@ -226,7 +226,7 @@ def _sources(site: Site) -> Iterator[Line]:
 
 def _rehearsal(ward: _Ward, *, deep: bool) -> Iterator[Line]:
     try:
-        entries: Sequence[Entry] = ward.entries()
+        entries: Sequence[Entry] = ward.entries
     except Refused:
         entries = ()
     asked = [Asked(entry.bundle.study_hash, entry.state == "approved") for entry in entries]

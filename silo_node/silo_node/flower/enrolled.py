@@ -23,7 +23,7 @@ Enrolled: TypeAlias = Literal["yes", "no", "refused", "unknown"]
 
 MODULE = "silo_node.flower.enrolled"
 NO_INTERVAL = 0.0
-PATIENCE_SECONDS = 8.0
+PATIENCE_SECONDS = 20.0
 
 
 def ask_enrolled(address: str, authority: Path, node_key: Path, seconds: float = PATIENCE_SECONDS) -> Enrolled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -52,9 +53,10 @@ def test_a_refusal_keeps_its_code_and_next_step_and_what_was_seen_before():
 def test_a_check_that_hangs_is_left():
     """The doctor goes on, and says so."""
     begun = time.monotonic()
-    done = examine([Check("slow", lambda: time.sleep(30) or [], seconds=0.2), Check("a", fine)])
+    slow = Check("slow", lambda: time.sleep(30) or [], seconds=0.2)
+    done = examine([slow, replace(slow, late="warn"), Check("a", fine)])
     assert time.monotonic() - begun < 10
-    assert [(line.name, line.state) for line in done.lines] == [("slow", "fail"), ("a", "ok")]
+    assert [(line.name, line.state) for line in done.lines] == [("slow", "fail"), ("slow", "warn"), ("a", "ok")]
 
 
 @pytest.mark.parametrize(("checks", "status"), [((fine,), 0), ((fine, uneasy), 0), ((fine, refusing, uneasy), 1), ((broken,), 1)])
