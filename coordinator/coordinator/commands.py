@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from coordinator.canary_command import begin, canary
 from coordinator.certificates import expires
 from coordinator.certificates import renew as renew_certificate
+from coordinator.doctor_command import doctor
 from coordinator.enrol_command import enrol
 from coordinator.history_command import history
 from coordinator.identity import KEYS, PUBLIC, CentreFile, init_centre
@@ -114,6 +115,7 @@ def renew(folder: Path, also_named: tuple[str, ...], form: str) -> None:
     say(f"Next: wardround coordinator stop {folder}, then start: the running centre still shows the old one")
 
 
+coordinator.add_command(doctor)
 coordinator.add_command(enrol)
 coordinator.add_command(history)
 

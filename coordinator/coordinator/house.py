@@ -10,7 +10,7 @@ from coordinator.identity import centre_files
 from wardround.supervision.child import Child
 from wardround.supervision.ports import free_port, listens
 from wardround.supervision.pulse import SILENCE_SECONDS, Pulse
-from wardround.transport.environment import flower_environment
+from wardround.transport.environment import NO_PROXY, flower_environment
 
 RUN = "run"
 LOGS = "logs"
@@ -80,7 +80,7 @@ def children(centre: Path, listen: str, *, silence_seconds: float = SILENCE_SECO
                 *(sys.executable, "-m", "coordinator.conductor_process", "--dir", str(centre.absolute())),
                 *("--private", private, "--ready", str(ready)),
             ],
-            environment=STEADY_MEMORY,
+            environment={**STEADY_MEMORY, **NO_PROXY},
             ready=ready.exists,
             before=lambda: ready.unlink(missing_ok=True),
             patience_seconds=START_SECONDS,

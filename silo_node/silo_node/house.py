@@ -18,6 +18,7 @@ from wardround.supervision.child import Child
 from wardround.supervision.ports import free_port, listens
 from wardround.supervision.printed import SUFFIX
 from wardround.supervision.pulse import SILENCE_SECONDS, Pulse
+from wardround.transport.environment import NO_PROXY
 
 RUN = "run"
 SOCKET = "trainer.sock"
@@ -95,6 +96,7 @@ def children(
                 *(sys.executable, "-m", "silo_node.node_process", "--site", site_file, "--runtime", runtime),
                 *(*socket_option, *patience, "--ready", str(ready)),
             ],
+            environment=NO_PROXY,
             ready=ready.exists,
             before=_remover(ready),
             patience_seconds=START_SECONDS,

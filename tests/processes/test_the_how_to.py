@@ -168,8 +168,8 @@ def test_the_pages_lead_from_nothing_to_a_release(tools: SimpleNamespace, tmp_pa
     hospital = Person(tools, "hospital-it-join-a-study.md", tmp_path, address)
     other = Person(tools, "hospital-it-join-a-study.md", tmp_path / "south", address)
     try:
-        operator.follow("Make the centre, once", "Start it")
-        hospital.follow("Make your keys, once")
+        operator.follow("Make the centre, once", "Look before you start", "Start it")
+        hospital.follow("Make your keys, once", "See what the machine lacks")
         shutil.copy(tmp_path / "north" / "request.json", tmp_path / "north-request.json")  # the mail
         operator.follow("Let a hospital in")
         shutil.copy(tmp_path / "centre" / "invitations" / "north.json", tmp_path / "north" / "invitation.json")

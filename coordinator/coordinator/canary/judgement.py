@@ -11,10 +11,9 @@ from wardround.messages.canary import CANARY_ANSWER, MIB, CanaryFigures, CanaryR
 from wardround.messages.envelope import Envelope, bodies_hold, read, signed_by
 from wardround.messages.round import CentreCode, SiloCode, SiloRefusal
 from wardround.study.bundle import Bundle
+from wardround.supervision.ground import MODELS_ON_DISK
 from wardround.transport.clocks import AHEAD_SECONDS, BEHIND_SECONDS
 
-MODELS_ON_DISK = 4
-"""What a hospital keeps of a study at once: bundle, last reply, last result, checkpoint."""
 SPARE_BYTES = 100 * MIB
 """For everything else: journals, ledger, logs."""
 

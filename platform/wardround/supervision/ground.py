@@ -11,6 +11,8 @@ from wardround.errors import Problem, raise_all
 MIB = 2**20
 LEAST_FREE_BYTES = 500 * MIB
 """What a directory's disk has free before anything starts in it."""
+MODELS_ON_DISK = 4
+"""What a hospital keeps of a study at once, in sizes of its model: bundle, last reply, last result, checkpoint."""
 
 
 def check_ground(folder: Path, least_bytes: int = LEAST_FREE_BYTES) -> None:

@@ -14,6 +14,8 @@ SWITCHED_OFF = {
 }
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "SYSTEMROOT")
 """What a Flower process gets of our own environment; in particular no proxy, credential or other FLWR_ setting."""
+NO_PROXY = {"no_proxy": "*", "NO_PROXY": "*"}
+"""For processes of ours that speak over Flower's clients, which ask the proxy of the environment even for loopback."""
 
 
 def flower_environment(home: Path) -> dict[str, str]:
