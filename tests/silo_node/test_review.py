@@ -1,0 +1,97 @@
+"""``wardround silo review``: one screen from which a person decides."""
+
+from __future__ import annotations
+
+import pytest
+from hospitals_on_disk import deal, prepare, write_study
+
+from silo_node.porter.manifest import egress_manifest
+from wardround.study.bundle import read_bundle
+
+
+@pytest.fixture
+def ready(tmp_path, wardround):
+    return prepare(wardround, tmp_path, deal(tmp_path, (60, 60)))
+
+
+def build(wardround, ready, name, **changes):
+    """Build another version of the study."""
+    study = write_study(ready.folder / f"{name}.yaml", **changes)
+    requests = [word for each in ready.hospitals for word in ("--silo", each.folder / "request.json")]
+    out = ready.folder / f"{name}.wardround"
+    answer = wardround("study", "build", study, "--coordinator", ready.centre / "coordinator.json", *requests, "--out", out)
+    assert answer.status == 0, answer.err
+    return out
+
+
+def review(wardround, ready, bundle, *words):
+    return wardround("silo", "review", bundle, "--site", ready.hospitals[0].site, *words)
+
+
+def test_it_says_what_leaves_tensor_by_tensor(ready, wardround):
+    """As JSON it is the manifest whose digest the approval signs; in words it is every kind of visit."""
+    bundle = read_bundle(ready.bundle)
+    found = review(wardround, ready, ready.bundle, "--format", "json").json()
+    assert found["egress_digest"] == egress_manifest(bundle).egress_digest()
+    assert [visit["purpose"] for visit in found["leaves"]["visits"]] == ["statistics", "round", "closing", "test"]
+    text = review(wardround, ready, ready.bundle).out
+    for words in ("leaves first, once", "leaves each round, 3 times at most", "leaves then, once", "leaves at the end, once"):
+        assert words in text
+    assert f"the change of {len(bundle.manifest.tensors)} tensors" in text
+
+
+def test_it_counts_our_records_and_withholds_small_counts(ready, wardround):
+    """A count below the policy's smallest is not shown; without reading the records, none is."""
+    found = review(wardround, ready, ready.bundle, "--format", "json").json()["records"]
+    assert (found["found"], found["valid"], found["withheld_below"]) == (60, 60, 11)
+    assert 30 <= found["train"] <= 42
+    small = {name: found[name] for name in ("validation", "test")}
+    assert all(count is None or count >= 11 for count in small.values())
+    text = review(wardround, ready, ready.bundle).out
+    assert "60 found, 60 valid" in text
+    if None in small.values():
+        assert "fewer than 11" in text
+    assert review(wardround, ready, ready.bundle, "--no-records", "--format", "json").json()["records"] is None
+
+
+def test_records_that_cannot_take_part_are_said_by_their_codes(ready, wardround):
+    """A missing file hides nothing else of the review."""
+    ready.hospitals[0].table.unlink()
+    answer = review(wardround, ready, ready.bundle, "--format", "json")
+    assert answer.status == 0
+    assert answer.json()["records"] == {"codes": ["T-FILE"]}
+    assert "cannot take part now: T-FILE" in review(wardround, ready, ready.bundle).out
+
+
+def test_what_changed_since_the_last_approved_version_is_named(ready, wardround):
+    """Place by place; of the first version there is nothing to compare with, and what was not approved does not count."""
+    assert review(wardround, ready, ready.bundle, "--format", "json").json()["changes"] is None
+    never_approved = build(wardround, ready, "never", version="1.0.1", seed=99)
+    second = build(wardround, ready, "second", version="1.1.0", rounds={"maximum": 9, "deadline_seconds": 60, "retries": 1})
+    changes = review(wardround, ready, second, "--format", "json").json()["changes"]
+    assert changes["since_study_hash"] == read_bundle(ready.bundle).study_hash
+    places = {each["place"]: (each["before"], each["after"]) for each in changes["differences"]}
+    assert places == {"study.version": ("1.0.0", "1.1.0"), "study.rounds.maximum": (3, 9)}
+    text = review(wardround, ready, second).out
+    assert "2 places since the version that Dr A approved" in text
+    assert "study.rounds.maximum: 3 -> 9" in text
+    assert read_bundle(never_approved).study_hash != changes["since_study_hash"]
+
+
+def test_a_withdrawn_version_is_compared_with_too(ready, wardround):
+    """What a person once approved is what they know."""
+    assert wardround("silo", "revoke", "trial", "--site", ready.hospitals[0].site).status == 0
+    second = build(wardround, ready, "second", version="1.1.0")
+    assert review(wardround, ready, second, "--format", "json").json()["changes"] is not None
+
+
+def test_another_centre_than_the_joined_one_is_said(ready, wardround, tmp_path):
+    """It is the first thing that a person has to know."""
+    site = ready.hospitals[0]
+    assert review(wardround, ready, ready.bundle, "--format", "json").json()["joined_centre_asks"] is None
+    centre = tmp_path / "other"
+    assert wardround("coordinator", "init", centre, "--name", "Another", "--address", "localhost:1").status == 0
+    assert wardround("coordinator", "enrol", site.folder / "request.json", "--dir", centre, "--yes").status == 0
+    assert wardround("silo", "join", centre / "invitations" / "alpha.json", "--site", site.site).status == 0
+    assert review(wardround, ready, ready.bundle, "--format", "json").json()["joined_centre_asks"] is False
+    assert "NOT the centre that you joined" in review(wardround, ready, ready.bundle).out
