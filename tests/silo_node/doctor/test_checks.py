@@ -88,7 +88,7 @@ def test_spoiled_files_are_told_each_by_its_code(doctor, hospital):
     assert found["keys"][0]["next_step"] == "run: chmod 600 node.key"
     assert states(found["sources"]) == {("fail", "T-FILE")}
     (hospital.folder / "keys" / "node.key").chmod(0o600)
-    (hospital.folder / "keys" / "signing.pem").write_bytes((hospital.folder / "keys" / "approval.pem").read_bytes())
+    (hospital.folder / "keys" / "signing.pem").write_bytes((hospital.folder / "keys" / "encryption.pem").read_bytes())
     hospital.table.rmdir()
     hospital.table.write_bytes(b"")
     (hospital.folder / "format").write_text(json.dumps({"format": 99, "written_by": "9.0.0"}))
