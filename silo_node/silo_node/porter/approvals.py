@@ -12,64 +12,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
-from wardround.canonical import canonical_bytes, digest, model_bytes, model_json
+from wardround.canonical import canonical_bytes, model_bytes, model_json
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import write_atomic
-from wardround.identity.keys import Signature, SigningKey, verify
+from wardround.identity.approval import KIND, Approval, Approver, SignedApproval
+from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Member
 from wardround.identity.software import code_digest
 from wardround.study.bundle import Bundle, bundle_bytes, read_bundle
-from wardround.values import Count, Instant, PersonName, Sha256, Slug, Value, instant
+from wardround.values import instant
 
 APPROVALS = "approvals"
 INBOX = "inbox"
-KIND = "approval"
 OUR_PACKAGES = ("wardround", "wardround_schemas", "silo_node")
 OTHER_RELEASES = 3
 """Releases besides the rounds: statistics, closing, test."""
-
-Nonce = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-
-
-class Approver(Value):
-    """The person who answers for the approval."""
-
-    name: PersonName
-    role: PersonName
-
-
-class Approval(Value):
-    """What exactly was approved, by whom, until when. Times are UTC.
-
-    Attributes:
-        releases: the most different results that may leave under this approval, over every restart.
-        nonce: makes each approval one of its own: approving again allows as many releases again.
-    """
-
-    protocol: Literal[1] = 1
-    site: Slug
-    study_hash: Sha256
-    code_digest: Sha256
-    releases: Annotated[Count, Field(ge=1)]
-    approved_at: Instant
-    expires_at: Instant
-    approver: Approver
-    nonce: Nonce
-
-    def approval_digest(self) -> str:
-        """Give the digest that replies and ledger entries carry."""
-        return digest("approval", 1, model_json(self))
-
-
-class SignedApproval(Value):
-    """The file: an approval and its signature."""
-
-    approval: Approval
-    signature: Signature
 
 
 @dataclass(frozen=True)
@@ -77,7 +37,12 @@ class Approved:
     """A study that may run here now."""
 
     bundle: Bundle
-    approval: Approval
+    signed: SignedApproval
+
+    @property
+    def approval(self) -> Approval:
+        """What was approved."""
+        return self.signed.approval
 
     @cached_property
     def digest(self) -> str:
@@ -177,7 +142,7 @@ class Approvals:
         except (OSError, ValidationError):
             raise _invalid(site, "the approval file cannot be read") from None
         approval = signed.approval
-        if not verify(self._identity.approval_key, signed.signature, KIND, model_bytes(approval)):
+        if not signed.holds(self._identity.approval_key):
             raise _invalid(site, "it is not signed by this site's approval key")
         if (approval.site, approval.study_hash) != (site, study_hash):
             raise _invalid(site, "it is for another site or study")
@@ -187,7 +152,7 @@ class Approvals:
         if bundle.study_hash != study_hash:
             raise _invalid(site, "the bundle in the inbox is another study")
         raise_all(membership_problems(bundle, self._identity))
-        return Approved(bundle, approval)
+        return Approved(bundle, signed)
 
 
 def _file_state(path: Path) -> tuple[int, int, int, int]:

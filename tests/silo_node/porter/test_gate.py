@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ledgers import last_segment
 from paper_hospitals import PaperHospital, report
 from studies_on_paper import contract, scores
 
@@ -183,14 +184,14 @@ def test_the_entry_comes_first(house, monkeypatch):
     """The signature, without which nothing can leave, is made after the entry is on disk."""
     order = []
     key = house.porter._gate._key
-    true_sign, true_append = type(key).sign, house.ledger._chain.append
-    monkeypatch.setattr(type(key), "sign", lambda self, *a: order.append("sign") or true_sign(self, *a))
-    monkeypatch.setattr(house.ledger._chain, "append", lambda entry: order.append("ledger") or true_append(entry))
+    true_sign, true_append = type(key).sign, house.ledger._writer.append
+    monkeypatch.setattr(type(key), "sign", lambda self, kind, data: order.append(kind) or true_sign(self, kind, data))
+    monkeypatch.setattr(house.ledger._writer, "append", lambda entry: order.append(entry.event) or true_append(entry))
     envelope = house.sealed(house.task("statistics"))
     order.clear()
     house.porter.visit(envelope)
     house.porter.visit(Envelope(b"", "0" * 128))
-    assert order == ["ledger", "sign", "ledger", "sign"]
+    assert order == ["approval", "ledger", "release", "ledger", "reply", "refusal", "ledger", "reply"]
 
 
 def test_every_answer_is_in_the_ledger_and_verifies(house):
@@ -199,7 +200,7 @@ def test_every_answer_is_in_the_ledger_and_verifies(house):
     house.visit("statistics")
     house.visit("round", 1, to="alpha")
     assert [entry["event"] for entry in house.entries()] == ["release", "repeat", "refusal"]
-    path = house.folder / "ledger" / "ledger.jsonl"
+    path = last_segment(house.folder)
     path.write_bytes(path.read_bytes().replace(b'"records":60', b'"records":61'))
     with pytest.raises(Exception, match="L-BROKEN"):
         house.reopen()

@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from studies_on_paper import encoding
 
-from silo_node.porter.approvals import Approver, approve
+from silo_node.porter.approvals import approve
 from silo_node.work import Busy, NotDone
 from wardround.canonical import canonical_bytes, sha256
 from wardround.errors import Refused
+from wardround.identity.approval import Approver
 from wardround.identity.keys import SigningKey
 from wardround.messages.confidential import encrypted_for
 from wardround.messages.envelope import Envelope, seal
