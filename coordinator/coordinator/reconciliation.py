@@ -18,7 +18,7 @@ from wardround.errors import Problem
 from wardround.identity.keys import verify
 from wardround.identity.roster import Member
 from wardround.ledger.entries import AnyEntry, ReceiptTaken, RefusalSent, Released
-from wardround.ledger.folder import Course, entry_of, read_ledger
+from wardround.ledger.folder import Course, read_entries
 from wardround.ledger.verification import missing_head
 from wardround.messages.envelope import Envelope, read
 from wardround.messages.round import ANSWER, RECEIPT, Receipt, Reply
@@ -82,8 +82,8 @@ def reconcile(study_folder: Path, bundle: Bundle, member: Member, ledger: Path) 
         Refused: L-BROKEN, L-FORGED, L-FORMAT, J-FORMAT, J-STUDY: one of the two does not hold by itself.
     """
     held = _Ledger()
-    for line in read_ledger(ledger, member.signing_key, held.course):
-        held.take(line.sequence, line.hash, entry_of(line, held.course), bundle.study_hash)
+    for line, entry in read_entries(ledger, member.signing_key, held.course):
+        held.take(line.sequence, line.hash, entry, bundle.study_hash)
     known, _ = read_with_heads(study_folder / FOLDER)
     if known:
         check_study([known[0][0]], bundle.study_hash)

@@ -17,7 +17,7 @@ from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, print_problems, say, terminal, warn
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER
 from wardround.ledger.entries import AnyEntry, RefusalSent, Released
-from wardround.ledger.folder import Course, entry_of, read_ledger
+from wardround.ledger.folder import Course, read_entries
 from wardround.ledger.verification import Verified, verify_ledger
 from wardround.values import instant
 
@@ -63,8 +63,7 @@ def show(site_path: Path | None, copy: Path | None, identity: Path | None, last:
     """
     source, course = open_source(site_path, copy, identity), Course()
     entries = [
-        (line.sequence, line.hash, entry_of(line, course))
-        for line in read_ledger(source.folder, source.member.signing_key, course)
+        (line.sequence, line.hash, entry) for line, entry in read_entries(source.folder, source.member.signing_key, course)
     ]
     shown = entries if last is None else entries[-last:]
     if form == "json":

@@ -8,12 +8,12 @@ from typing import Any
 from wardround.canonical import model_json
 from wardround.identity.keys import PublicKey
 from wardround.identity.roster import Member, read_party
-from wardround.ledger.folder import read_ledger
+from wardround.ledger.folder import read_entries
 
 
 def entries_of(ledger: Path, public: PublicKey) -> list[dict[str, Any]]:
     """Give the entries of a ledger's folder, but for those that hold an approval."""
-    return [entry for line in read_ledger(ledger, public) if (entry := model_json(line.entry()))["event"] != "approval"]
+    return [model_json(entry) for _, entry in read_entries(ledger, public) if entry.event != "approval"]
 
 
 def ledger_of(hospital: Path) -> list[dict[str, Any]]:

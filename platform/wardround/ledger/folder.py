@@ -129,6 +129,28 @@ def read_ledger(folder: Path, public: PublicKey, course: Course | None = None) -
     _refuse_forged(folder, public, course.last)
 
 
+def read_entries(folder: Path, public: PublicKey, course: Course | None = None) -> Iterator[tuple[Line, AnyEntry]]:
+    """Read and verify a ledger as ``read_ledger``, and give the entry of each line with it.
+
+    Raises:
+        Refused: L-FORMAT besides, when the hospital's own entry is none that this version knows.
+    """
+    course = course or Course()
+    for line in read_ledger(folder, public, course):
+        try:
+            entry = line.entry()
+        except ValidationError:
+            _refuse_forged(folder, public, line)
+            raise refuse(
+                "L-FORMAT",
+                course.place(line.sequence),
+                "Every entry of a ledger is one of those that this version knows",
+                "the entry is whole, and not one of them",
+                "go on with the version of Wardround that wrote it",
+            ) from None
+        yield line, entry
+
+
 def _refuse_forged(folder: Path, public: PublicKey, last: Line | None) -> None:
     """Refuse a chain whose last signature does not hold, by the first one that does not."""
     if last is None or last.signed_by(public):
@@ -200,21 +222,3 @@ def _refusal(place: str, finding: str) -> Refused:
         finding,
         "keep this file as evidence, restore it from a backup and find out who changed it",
     )
-
-
-def entry_of(line: Line, course: Course) -> AnyEntry:
-    """Read the entry of a line.
-
-    Raises:
-        Refused: L-FORMAT when it is none that this version knows.
-    """
-    try:
-        return line.entry()
-    except ValidationError:
-        raise refuse(
-            "L-FORMAT",
-            course.place(line.sequence),
-            "Every entry of a ledger is one of those that this version knows",
-            "the entry is whole, and not one of them",
-            "go on with the version of Wardround that wrote it",
-        ) from None

@@ -11,7 +11,7 @@ from wardround.canonical import Json
 from wardround.errors import Problem, raise_all
 from wardround.identity.keys import PublicKey
 from wardround.ledger.entries import CanaryAnswered, ReceiptTaken, RefusalSent, Released
-from wardround.ledger.folder import Course, entry_of, read_ledger
+from wardround.ledger.folder import Course, read_entries
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ def verify_ledger(folder: Path, public: PublicKey, heads: Collection[str] = ()) 
     unconfirmed: dict[str, int] = {}
     first = last = confirmed_at = None
     confirmed = None
-    for line in read_ledger(folder, public, course):
-        entry = entry_of(line, course)
+    for line, entry in read_entries(folder, public, course):
         events[entry.event] += 1
         first, last = first or entry.time, entry.time
         wanted.discard(line.hash)

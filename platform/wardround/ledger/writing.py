@@ -10,7 +10,7 @@ from wardround.append_only import AppendOnly, lock, unopened
 from wardround.errors import Broken
 from wardround.identity.keys import SigningKey
 from wardround.ledger.entries import AnyEntry
-from wardround.ledger.folder import SUFFIX, Course, entry_of, read_ledger
+from wardround.ledger.folder import SUFFIX, Course, read_entries
 from wardround.ledger.lines import write_line
 
 DAY = 10
@@ -37,9 +37,9 @@ class LedgerWriter:
             self._folder_file = os.open(folder, os.O_RDONLY)
             lock(self._folder_file, folder.name)
             course = Course()
-            for line in read_ledger(folder, key.public, course):
+            for _, entry in read_entries(folder, key.public, course):
                 if seen is not None:
-                    seen(entry_of(line, course))
+                    seen(entry)
             self._length, self._head = course.length, course.head
             self._go_on(course)
         except OSError as error:

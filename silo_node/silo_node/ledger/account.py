@@ -20,7 +20,7 @@ from wardround.ledger.entries import (
     Repeated,
     WorkingSent,
 )
-from wardround.ledger.folder import Course, entry_of, read_ledger
+from wardround.ledger.folder import Course, read_entries
 from wardround.messages.round import RECEIPT, Receipt
 
 Leaving: TypeAlias = Released | RefusalSent | CanaryAnswered
@@ -93,8 +93,8 @@ def read_account(source: Source) -> Account:
         Refused: L-BROKEN, L-FORGED, L-FORMAT.
     """
     reader = _Reader(Account(source, Course()))
-    for line in read_ledger(source.folder, source.member.signing_key, reader.account.course):
-        reader.take(line.sequence, line.hash, entry_of(line, reader.account.course))
+    for line, entry in read_entries(source.folder, source.member.signing_key, reader.account.course):
+        reader.take(line.sequence, line.hash, entry)
     return reader.account
 
 
