@@ -82,8 +82,8 @@ def reconcile(study_folder: Path, bundle: Bundle, member: Member, ledger: Path) 
         Refused: L-BROKEN, L-FORGED, L-FORMAT, J-FORMAT, J-STUDY: one of the two does not hold by itself.
     """
     held = _Ledger()
-    for line, entry in read_entries(ledger, member.signing_key, held.course):
-        held.take(line.sequence, line.hash, entry, bundle.study_hash)
+    for line, written in read_entries(ledger, member.signing_key, held.course):
+        held.take(line.sequence, line.hash, written, bundle.study_hash)
     known, _ = read_with_heads(study_folder / FOLDER)
     if known:
         check_study([known[0][0]], bundle.study_hash)
