@@ -24,8 +24,9 @@ FOLDER = "ledger"
 SUFFIX = ".jsonl"
 BEFORE = "ledger.jsonl"
 """The one file of an unsigned ledger, as development versions before the first release wrote it."""
+DAY = 10
+"""Characters of the day in an instant."""
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_TIME = re.compile(rb'"time":"(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}:\d{2}Z"')
 
 
 @dataclass
@@ -196,8 +197,7 @@ def _torn(data: bytes, course: Course) -> bool:
 
 def _check_day(segment: Segment, line: Line) -> None:
     """A segment is named by the day on which it began: one that was renamed is found."""
-    found = _TIME.search(line.content)
-    if found is None or found[1].decode() != segment.path.stem:
+    if line.text("time")[:DAY] != segment.path.stem:
         raise _refusal(segment.place(line.sequence), "the file is named by another day than that of its first entry")
 
 

@@ -10,11 +10,8 @@ from wardround.append_only import AppendOnly, lock, unopened
 from wardround.errors import Broken
 from wardround.identity.keys import SigningKey
 from wardround.ledger.entries import AnyEntry
-from wardround.ledger.folder import SUFFIX, Course, read_entries
+from wardround.ledger.folder import DAY, SUFFIX, Course, read_entries
 from wardround.ledger.lines import write_line
-
-DAY = 10
-"""Characters of the day in an entry's time."""
 
 
 class LedgerWriter:

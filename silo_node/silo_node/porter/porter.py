@@ -255,15 +255,12 @@ class Porter:
         return {self._ledger.test_task(task.study_hash), known.test_task} <= {None, task.task_id}
 
     def _take_receipt(self, task: Task, progress: _Progress) -> None:
-        if task.receipt is not None and progress.memory.receipt(task.receipt):
-            self._ledger.write(
-                ReceiptTaken(
-                    time=self._ledger.now(),
-                    study=task.study_hash,
-                    **task.receipt.__dict__,
-                    signature=task.receipt_signature or "",
-                )
-            )
+        """Write a receipt down, in the ledger first: killed in between, it may stand there twice, and is never missing."""
+        receipt, signature = task.receipt, task.receipt_signature
+        if receipt is None or signature is None or not progress.memory.is_news(receipt):
+            return
+        self._ledger.write(ReceiptTaken(time=self._ledger.now(), study=task.study_hash, **receipt.__dict__, signature=signature))
+        progress.memory.receipt(receipt)
 
     def _objection(self, envelope: Envelope, task: Order, approved: Approved) -> SiloCode | None:
         """Say why an order is refused, if so; the signature comes first."""
