@@ -80,16 +80,17 @@ class LedgerWriter:
     def _begin(self, day: str, data: bytes) -> None:
         """Begin a segment with its first line."""
         path = self._folder / f"{day}{SUFFIX}"
+        file: AppendOnly | None = None
         try:
             file = AppendOnly(path)
             file.cut(0)
-        except OSError as error:
-            raise unopened(path.name, error) from None
-        try:
             file.append(data)
-        except BaseException:
-            file.close()
-            path.unlink(missing_ok=True)
+        except BaseException as error:
+            if file is not None:
+                file.close()
+                path.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise unopened(path.name, error) from None
             raise
         if self._file is not None:
             self._file.close()

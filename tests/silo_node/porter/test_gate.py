@@ -218,7 +218,7 @@ def test_the_ledger_says_how_much_left_for_whom_and_under_whose_approval(house):
     assert used.signed.holds(member.approval_key)
     assert used.signed.approval.approver.name == "Dr A"
     assert (used.coordinator, used.tensors) == (house.paper.bundle.roster.coordinator, house.paper.bundle.manifest.tensors)
-    assert statistics.figures == ("records", "validation_size", "test_size", "report")
+    assert statistics.figures == ("records", "validation_size", "test_size", "sums", "report")
     assert trained.figures == ("records", "scores", "training_loss", "change_of_weights")
     assert closing.figures == ("records", "scores")
     change = PaperHospital(house.paper, "beta", 60).change(1)
