@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from paper_ledgers import KEY, STRANGER, lines, write_ledger
 
 from wardround.errors import Refused
-from wardround.ledger.folder import SUFFIX, Course, read_ledger
+from wardround.ledger.folder import SUFFIX, Course, read_entries, read_ledger
 from wardround.ledger.lines import GENESIS, seal_line
 from wardround.ledger.verification import verify_ledger
 
@@ -262,3 +262,14 @@ def test_a_file_of_another_form_is_refused(copied, name, word):
     found = refusal(folder)
     assert found.codes == ("L-FORMAT",)
     assert word in found.problems[0].finding
+
+
+@pytest.mark.parametrize(("key", "code"), [(KEY, "L-FORMAT"), (STRANGER, "L-FORGED")])
+def test_an_entry_that_nobody_knows(tmp_path, key, code):
+    """The hospital's own entry of another version is named as such; a stranger's as forged, whatever it says."""
+    data, _ = seal_line(b'{"event":"vision","time":"2026-07-01T08:00:00Z"}', 0, GENESIS, key)
+    folder = write_ledger(tmp_path / "ledger", [("2026-07-01", data)])
+    with pytest.raises(Refused) as caught:
+        list(read_entries(folder, KEY.public))
+    assert caught.value.codes == (code,)
+    assert named(caught.value) == 0
