@@ -35,9 +35,10 @@ from coordinator.identity import create_centre, load_centre
 from silo_node.cohort import assemble
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, create_identity
-from silo_node.porter.approvals import Approver, approve
+from silo_node.porter.approvals import approve
 from silo_node.training.encode import encode
 from wardround.contract.library import find
+from wardround.identity.approval import Approver
 from wardround.models.build import build_network, write_weights
 from wardround.models.commands import make_bundle, make_roster
 from wardround.study.bundle import read_bundle

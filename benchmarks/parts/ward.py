@@ -20,9 +20,10 @@ from coordinator.studies import StudyState, folders
 from parts.processes import ONE_THREAD, await_line, cpu_seconds, free_port, processes
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
-from silo_node.porter.approvals import Approver, approve
+from silo_node.porter.approvals import approve
 from wardround.contract.library import find
 from wardround.files import write_new
+from wardround.identity.approval import Approver
 from wardround.models.commands import make_bundle, make_roster
 from wardround.study.model import Study, Target
 from wardround_lab.synthetic import SyntheticHospital, make_synthetic

@@ -7,17 +7,14 @@ cut in the middle of a write) is dropped on opening; an edited byte anywhere els
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wardround.append_only import AppendOnly, unopened
 from wardround.canonical import Json, canonical_bytes, digest, read_json
 from wardround.errors import Broken, Refused, refuse
-from wardround.files import sync_folder
 
 GENESIS = "0" * 64
 
@@ -46,41 +43,22 @@ class Chain:
                 when the file cannot be opened or written.
         """
         self.path = path
-        self._length, self._head, self._size = 0, GENESIS, 0
-        self._file = -1
+        self._length, self._head = 0, GENESIS
+        self._file: AppendOnly | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-            self._lock()
+            self._file = AppendOnly(path)
+            self._file.lock()
+            size = 0
             for link, end in _read(path):
-                self._length, self._head, self._size = link.sequence + 1, link.hash, end
-            os.ftruncate(self._file, self._size)
-            sync_folder(path.parent)  # the file's own name must survive a power cut too
+                self._length, self._head, size = link.sequence + 1, link.hash, end
+            self._file.cut(size)
         except OSError as error:
             self.close()
-            raise refuse(
-                "O-WRITE",
-                path.name,
-                "A journal or ledger can be opened and written",
-                f"it cannot ({type(error).__name__})",
-                "check the folder's rights, whether its disk is read-only, and the free space",
-            ) from None
+            raise unopened(path.name, error) from None
         except BaseException:
             self.close()
             raise
-
-    def _lock(self) -> None:
-        """Take the file for this process alone; the lock goes with the process, however it ends."""
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise refuse(
-                "L-BUSY",
-                self.path.name,
-                "One process at a time writes a journal or ledger",
-                "another process has it open",
-                "stop the other one, or wait until it ends",
-            ) from None
 
     @property
     def head(self) -> str:
@@ -100,28 +78,17 @@ class Chain:
         """
         hashed = _hash(self._length, self._head, entry)
         line: Json = {"sequence": self._length, "previous": self._head, "hash": hashed, "entry": entry}
-        data = canonical_bytes(line) + b"\n"
-        try:
-            _write_whole(self._file, data, self._size)
-        except OSError:
-            os.ftruncate(self._file, self._size)
-            raise refuse(
-                "O-WRITE", self.path.name, "Every line is on disk before it counts", "the disk did not take a line", "free space"
-            ) from None
-        self._length, self._head, self._size = self._length + 1, hashed, self._size + len(data)
+        if self._file is None:
+            raise Broken("a chain that was closed is written to")
+        self._file.append(canonical_bytes(line) + b"\n")
+        self._length, self._head = self._length + 1, hashed
         return hashed
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-
-def _write_whole(file: int, data: bytes, position: int) -> None:
-    if os.pwrite(file, data, position) != len(data):
-        raise OSError(errno.ENOSPC, "short write")
-    os.fsync(file)
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def read_chain(path: Path) -> list[Link]:

@@ -133,6 +133,10 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "J-STUDY": _checked("a journal of another study"),
     "J-WEIGHTS": _checked("weights that a journal names are missing or damaged"),
     "L-BROKEN": _checked("a journal or ledger was changed"),
+    "L-FORGED": _checked("an entry of a ledger is not signed by its hospital"),
+    "L-ANCHOR": _checked("a ledger does not hold a head that somebody outside holds"),
+    "L-RECEIPT": _checked("a hospital's ledger and what the centre says of it differ"),
+    "L-FORMAT": CatalogueEntry("a ledger that this version cannot read"),
     # Messages refused by a hospital's porter
     "H-PROTOCOL": _checked("a message of an unknown protocol or form"),
     "H-SIGNATURE": _checked("a message that is not signed by the pinned coordinator"),

@@ -15,7 +15,7 @@ from silo_node.local_log import open_log
 from silo_node.porter.approvals import Approvals
 from silo_node.porter.gate import Gate, Release
 from silo_node.porter.inbox import Inbox
-from silo_node.porter.ledger import Ledger
+from silo_node.porter.ledger import FOLDER, Ledger
 from silo_node.porter.porter import Porter
 from silo_node.work import Worker
 from wardround.identity.keys import PublicKey
@@ -54,16 +54,16 @@ def open_node(site: Site, make_worker: MakeWorker, coordinator: PublicKey | None
             but brought, and what was done for one is forgotten with the node, so that it can be tried again.
 
     Raises:
-        Refused: K- codes when keys are missing or do not fit, Y- codes of the hospital's policy, L-BROKEN when the ledger was
-            changed, L-BUSY when another process has it open.
+        Refused: K- codes when keys are missing or do not fit, Y- codes of the hospital's policy, L- codes when the ledger was
+            changed or another process has it open.
     """
     identity = load_identity(site.folder)
     site.policy()  # one that cannot be read is said now, not to the first task
     key = signing_key(site.folder)
-    ledger = Ledger(site.make_directory("ledger"))
+    ledger = Ledger(site.make_directory(FOLDER), key)
     log = open_log(site.make_directory("logs"), identity.site)
     approvals = Approvals(site.folder, identity)
-    gate = Gate(identity.site, key, ledger, site.policy_file)
+    gate = Gate(identity.site, key, ledger, site.policy_file, coordinator)
     encryption = encryption_key(site.folder)
     inbox = None if coordinator is None else Inbox(site.folder, identity, approvals, coordinator, encryption)
     folder = None if coordinator is None else site.folder

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from silo_node.joining import load_joined
-from silo_node.porter.approvals import INBOX, Approval, given_approvals
+from silo_node.porter.approvals import INBOX, given_approvals
 from silo_node.porter.manifest import EgressManifest, Figure, egress_manifest
 from wardround.canonical import Json, model_json
 from wardround.errors import Refused
+from wardround.identity.approval import Approval
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.study.difference import Difference, differences
 

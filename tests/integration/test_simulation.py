@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from hospitals_on_disk import Command, deal, prepare, write_hospital, write_study
-
-from wardround.chain import read_chain
+from ledgers import last_segment, ledger_of
 
 
 def digest_of(release: Path) -> str:
@@ -30,7 +29,7 @@ def test_a_whole_study(tmp_path: Path, wardround: Command) -> None:
     purposes = [record["purpose"] for record in history["visits"]]
     assert purposes == ["statistics", "round", "round", "round", "closing", "test"]
     for hospital in ready.hospitals:
-        entries = [link.entry for link in read_chain(hospital.folder / "ledger" / "ledger.jsonl")]
+        entries = ledger_of(hospital.folder)
         assert [entry["purpose"] for entry in entries if entry["event"] == "release"] == purposes
         receipts = [entry for entry in entries if entry["event"] == "receipt"]
         assert [entry["verdict"] for entry in receipts] == ["counted"] * 5, "each next task brings the receipt for the last"
@@ -61,7 +60,7 @@ def test_nothing_runs_without_approval(tmp_path: Path, wardround: Command) -> No
         ("A-MISSING", "site gamma"),
     ]
     assert not ready.release().exists()
-    assert not (one.folder / "ledger" / "ledger.jsonl").exists()
+    assert ledger_of(one.folder) == []
 
 
 def test_one_changed_setting_is_another_study(tmp_path: Path, wardround: Command) -> None:
@@ -148,7 +147,7 @@ def test_an_edited_ledger_stops_a_hospital(tmp_path: Path, wardround: Command) -
     """A hospital whose ledger was changed does not open its door."""
     ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)))
     assert ready.simulate(wardround, "first").status == 0
-    ledger = ready.hospitals[0].folder / "ledger" / "ledger.jsonl"
+    ledger = last_segment(ready.hospitals[0].folder)
     ledger.write_bytes(ledger.read_bytes().replace(b'"round":2', b'"round":9', 1))
     answer = ready.simulate(wardround, "second")
     assert answer.status == 1
@@ -221,7 +220,7 @@ def test_the_place_of_the_release_is_tried_first(tmp_path: Path, wardround: Comm
     answer = ready.simulate(wardround, "file/inner")
     assert answer.status == 2
     assert answer.json()["problems"][0]["code"] == "O-WRITE"
-    assert not (ready.hospitals[0].folder / "ledger" / "ledger.jsonl").exists()
+    assert ledger_of(ready.hospitals[0].folder) == []
 
 
 def test_a_forged_line_cannot_be_reviewed(tmp_path: Path, wardround: Command) -> None:

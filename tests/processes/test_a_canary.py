@@ -7,9 +7,8 @@ import re
 from pathlib import Path
 
 from hospitals_on_disk import Command
+from ledgers import ledger_of
 from ward_on_processes import Ward
-
-from wardround.chain import read_chain
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "run-a-centre.md"
 SECTION = re.compile(r"^## Try the hospitals first$.*?^## ", re.MULTILINE | re.DOTALL)
@@ -26,8 +25,8 @@ def documented(ward: Ward, word: str) -> list[str]:
 
 def events(ward: Ward) -> list[list[str]]:
     """Give what stands in the hospitals' ledgers, but for offers."""
-    ledgers = [read_chain(hospital.folder / "ledger" / "ledger.jsonl") for hospital in ward.hospitals]
-    return [[link.entry["event"] for link in ledger if link.entry["event"] != "offer"] for ledger in ledgers]
+    ledgers = [ledger_of(hospital.folder) for hospital in ward.hospitals]
+    return [[entry["event"] for entry in ledger if entry["event"] != "offer"] for ledger in ledgers]
 
 
 def test_who_is_ready_before_the_first_round(ward: Ward, wardround: Command) -> None:

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 from hospitals_on_disk import Command
+from ledgers import entries_of, ledger_of
 from ward_on_processes import Ward, no_trace
 
-from wardround.chain import read_chain
+from wardround.identity.roster import Member, read_party
 
 
 def comparable(history: dict) -> list[dict]:
@@ -49,7 +50,7 @@ def test_the_same_as_in_one_process(ward: Ward, wardround: Command) -> None:
         assert no_trace(service.said)
     assert not [process for process in left if Path(f"/proc/{process}").exists()], "no orphan"
     for hospital in ward.hospitals:  # the very same study, in one process
-        (hospital.folder / "ledger" / "ledger.jsonl").rename(hospital.folder / "ledger" / "before.jsonl")
+        (hospital.folder / "ledger").rename(hospital.folder / "before")
     sites = [word for hospital in ward.hospitals for word in ("--site", hospital.site)]
     ward.command("simulate", bundle, *sites, "--out", ward.folder / "out", "--centre", ward.centre)
     deployed = ward.centre / str(state.release)
@@ -59,7 +60,8 @@ def test_the_same_as_in_one_process(ward: Ward, wardround: Command) -> None:
     histories = [json.loads((folder / "history.json").read_text()) for folder in (deployed, simulated)]
     assert comparable(histories[0]) == comparable(histories[1])
     for hospital in ward.hospitals:
-        events = [link.entry["event"] for link in read_chain(hospital.folder / "ledger" / "before.jsonl")]
+        public = read_party(hospital.folder / "request.json", Member).signing_key
+        events = [entry["event"] for entry in entries_of(hospital.folder / "before", public)]
         assert events.count("release") == len(histories[0]["visits"])
 
 
@@ -77,4 +79,4 @@ def test_a_stranger_gets_no_weights_and_a_rejection_is_heard(ward: Ward) -> None
     history = json.loads((ward.centre / str(state.release) / "history.json").read_text())
     assert {silo["code"] for record in history["visits"] for silo in record["silos"] if silo["site"] == "beta"} == {"H-STUDY"}
     assert not list((stranger.folder / "inbox").glob("*.wardround"))
-    assert read_chain(stranger.folder / "ledger" / "ledger.jsonl") == []
+    assert ledger_of(stranger.folder) == []

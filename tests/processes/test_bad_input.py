@@ -20,12 +20,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from hospitals_on_disk import Answer, Hospital
+from ledgers import last_segment, ledger_of
 from ward_on_processes import Service, Ward, no_trace, wait
 
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
-from silo_node.porter.approvals import Approver, approve
-from wardround.chain import read_chain
+from silo_node.porter.approvals import approve
+from wardround.identity.approval import Approver
 from wardround.identity.tls import KeyPair, issue_server, make_authority
 from wardround.study.bundle import read_bundle
 
@@ -187,8 +188,7 @@ def test_who_is_let_in(ward: Ward) -> None:
 
 def releases(hospital: Hospital) -> int:
     """Count what left a hospital."""
-    links = read_chain(hospital.folder / "ledger" / "ledger.jsonl")
-    return sum(link.entry["event"] == "release" for link in links)
+    return sum(entry["event"] == "release" for entry in ledger_of(hospital.folder))
 
 
 def listed(ward: Ward, hospital: Hospital) -> dict[str, object]:
@@ -259,18 +259,17 @@ def test_a_full_disk(ward: Ward) -> None:
     services = [ward.start_hospital(hospital) for hospital in pair]
     for service in services:
         service.up()
-    ledger = beta.folder / "ledger" / "ledger.jsonl"
     first = ward.build("first", pair, silos={"minimum": 1}, rounds={"maximum": 12, "deadline_seconds": 20, "retries": 1})
     ward.approve(first, pair)
     porter = services[1].running("silo_node.node_process")
     ward.submit(first)
     ward.until(lambda state: state.round >= FULL_ROUND, "first")
-    full(porter, ledger.stat().st_size)
+    full(porter, last_segment(beta.folder).stat().st_size)
     state = ward.ended("first")
     before = releases(beta)
     assert state.phase == "partial", state
     assert "R-SILENT" in ward.codes(state, "beta")
-    assert "O-WRITE ledger.jsonl" in (beta.folder / "logs" / "node.log").read_text()
+    assert f"O-WRITE {last_segment(beta.folder).name}" in (beta.folder / "logs" / "node.log").read_text()
     assert services[1].end() == 0
     again = ward.start_hospital(beta)  # there is space again
     again.up()

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from flower_processes import eventually
 from hospitals_on_disk import Answer, Hospital
+from ledgers import ledger_of
 from ward_on_processes import Service, Ward, no_trace, wait
 
 from coordinator.studies import StudyState
-from wardround.chain import read_chain
 
 pytestmark = pytest.mark.faults
 
@@ -185,7 +185,7 @@ def test_what_is_killed_comes_back(ward: Ward) -> None:
     assert state.phase == "complete", state
     for hospital in pair:
         ward.whole(hospital)
-        assert read_chain(hospital.folder / "ledger" / "ledger.jsonl")
+        assert ledger_of(hospital.folder)
 
     killed = services[1]
     left = killed.processes()

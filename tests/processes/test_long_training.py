@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from flower_processes import eventually
 from hospitals_on_disk import FEATURES, Hospital
+from ledgers import ledger_of
 from ward_on_processes import Ward, make_ward
 
 from coordinator.studies import StudyState
 from silo_node.training.encode import Examples
 from silo_node.training.loop import train
-from wardround.chain import read_chain
 from wardround.models.build import build_network
 from wardround.study.model import Network, Optimiser, Training
 
@@ -41,8 +41,7 @@ def epoch(state: StudyState) -> int:
 
 def entries(hospital: Hospital, event: str) -> list[dict[str, object]]:
     """Give the ledger's entries of one kind."""
-    links = read_chain(hospital.folder / "ledger" / "ledger.jsonl")
-    return [link.entry for link in links if link.entry["event"] == event]
+    return [entry for entry in ledger_of(hospital.folder) if entry["event"] == event]
 
 
 def begin(ward: Ward, name: str, hospitals: list[Hospital], deadline: float, **changes: object) -> None:

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 import yaml
 from hospitals_on_disk import SCHEMA, Hospital, deal
+from ledgers import ledger_of
 from tapped_ward import TappedWard, tapped_ward
 from traces import WINDOW, Traces
 
 from coordinator.identity import load_centre
 from wardround.canonical import sha256
-from wardround.chain import read_chain
 from wardround.messages.confidential import decrypted
 from wardround.messages.envelope import Envelope, read
 from wardround.messages.round import ANSWER, Reply, SiloRefusal
@@ -172,8 +172,7 @@ def assert_capture_is_whole(ward: TappedWard) -> None:
     refusals = {(answer.site, answer.task_id, answer.code) for answer, _ in answers if isinstance(answer, SiloRefusal)}
     purposes = set()
     for hospital, site in zip(ward.hospitals, ("alpha", "beta", "gamma"), strict=True):
-        for link in read_chain(hospital.folder / "ledger" / "ledger.jsonl"):
-            entry = link.entry
+        for entry in ledger_of(hospital.folder):
             if entry["event"] == "release":
                 assert [sha256(array) for array in replies[site, entry["task"]].arrays] == entry["arrays"]
                 purposes.add(entry["purpose"])

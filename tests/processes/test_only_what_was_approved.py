@@ -14,6 +14,7 @@ from flower_processes import eventually
 from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.supercore.constant import TaskType
 from hospitals_on_disk import Hospital, deal, write_study
+from ledgers import ledger_of
 from tapped_ward import TappedWard, superlink_of, tapped_ward
 
 from coordinator.flower.control import Control
@@ -25,7 +26,6 @@ from coordinator.studies import StudyState, folders
 from silo_node.identity import signing_key
 from silo_node.porter.porter import PHASES
 from wardround.canonical import model_json
-from wardround.chain import read_chain
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Member
 from wardround.messages.confidential import encrypted_for
@@ -62,7 +62,7 @@ def hospital_of(ward: TappedWard, site: str) -> Hospital:
 
 def ledger(ward: TappedWard, site: str) -> list[dict]:
     """Give a hospital's ledger."""
-    return [link.entry for link in read_chain(hospital_of(ward, site).folder / "ledger" / "ledger.jsonl")]
+    return ledger_of(hospital_of(ward, site).folder)
 
 
 def centre_key(ward: TappedWard) -> SigningKey:

@@ -20,8 +20,9 @@ from coordinator.identity import Centre, create_centre, load_centre
 from coordinator.rounds.outcome import Outcome
 from silo_node.configuration import Site, load_site
 from silo_node.identity import approval_key, create_identity
-from silo_node.porter.approvals import Approver, approve
+from silo_node.porter.approvals import approve
 from wardround.contract.model import Contract
+from wardround.identity.approval import Approver
 from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import SigningKey
 from wardround.models.commands import make_bundle, make_roster

@@ -49,9 +49,9 @@ class Mortal(DiskJournal):
             raise Killed
         return result
 
-    def write(self, entry: AnyEntry) -> None:
+    def write(self, entry: AnyEntry) -> str:
         """Write, unless it dies first."""
-        self._act(entry.event, lambda: super(Mortal, self).write(entry))
+        return str(self._act(entry.event, lambda: super(Mortal, self).write(entry)))
 
     def spool(self, reply: str, change: Array) -> None:
         """Spool, unless it dies first."""

@@ -66,6 +66,7 @@ class Heard(Value):
 
     Attributes:
         reply: SHA-256 of the signed message.
+        ledger: head of the hospital's ledger, as the message names it; None when it was not read or is not signed.
         message, signature: the answer as the hospital signed it (canonical JSON), as evidence and to go on from.
         seconds: from the visit's opening; bytes: message and arrays, of all that passed in this visit.
     """
@@ -74,6 +75,7 @@ class Heard(Value):
     attempt: Count
     site: Slug
     reply: Sha256
+    ledger: Sha256 | None = None
     message: MessageText
     signature: Signature
     seconds: Seconds
@@ -102,6 +104,7 @@ class ReplyLate(Value):
     task_id: Sha256
     site: Slug
     reply: Sha256
+    ledger: Sha256 | None = None
 
 
 class SumClosed(Value):

@@ -56,10 +56,15 @@ VERSION: TypeAdapter[str] = TypeAdapter(PackageVersion)
 
 @dataclass
 class Recalled:
-    """What is known of a visit that was opened: who answered what, and its record if it is closed."""
+    """What is known of a visit that was opened: who answered what, and its record if it is closed.
+
+    Attributes:
+        heads: the journal's head after the line about each answer; the receipts name it.
+    """
 
     opened: VisitOpened
     heard: dict[str, ReplyAdmitted | ReplyRefused] = field(default_factory=dict)
+    heads: dict[str, str] = field(default_factory=dict)
     record: RoundRecord | None = None
 
 
@@ -79,8 +84,8 @@ class Journal(Protocol):
         """Give what was asked before in the visits of a purpose and round, in their order."""
         ...
 
-    def write(self, entry: AnyEntry) -> None:
-        """Write a fact down; it is on disk when this returns."""
+    def write(self, entry: AnyEntry) -> str | None:
+        """Write a fact down; it is on disk when this returns. Gives the journal's head; None where nothing is written."""
         ...
 
     def make_room(self, needed: int) -> None:
@@ -144,8 +149,9 @@ class Unwritten:
         """Know nothing."""
         return []
 
-    def write(self, entry: AnyEntry) -> None:
+    def write(self, _entry: AnyEntry) -> str | None:
         """Write nothing."""
+        return None
 
     def make_room(self, needed: int) -> None:
         """Need no room."""
@@ -202,26 +208,27 @@ class DiskJournal:
             raise
 
     def _load(self, bundle: Bundle) -> None:
-        entries = read_entries(self._folder)
-        if not entries:
+        known, _ = read_with_heads(self._folder)
+        if not known:
             roster = digest("roster", 1, model_json(bundle.roster))
             self.write(StudyBegun(written_by=__version__, study_hash=bundle.study_hash, roster=roster))
             return
-        check_study(entries, bundle.study_hash)
-        for entry in entries[1:]:
-            self._index(entry)
+        check_study([entry for entry, _ in known], bundle.study_hash)
+        for entry, head in known[1:]:
+            self._index(entry, head)
 
     @property
     def shelf(self) -> Shelf:
         """Where weights are kept."""
         return self._shelf
 
-    def _index(self, entry: AnyEntry) -> None:
+    def _index(self, entry: AnyEntry, head: str) -> None:
         match entry:
             case VisitOpened():
                 self._visits[entry.task_id, entry.attempt] = Recalled(entry)
             case ReplyAdmitted() | ReplyRefused():
-                self._visits[entry.task_id, entry.attempt].heard[entry.site] = entry
+                visit = self._visits[entry.task_id, entry.attempt]
+                visit.heard[entry.site], visit.heads[entry.site] = entry, head
             case VisitClosed():
                 self._visits[entry.task_id, entry.attempt].record = entry.record
             case StudyEnded():
@@ -269,8 +276,8 @@ class DiskJournal:
         found = [each.opened.core for each in self._visits.values()]
         return [core for core in found if (core.purpose, core.round) == (purpose, number)]
 
-    def write(self, entry: AnyEntry) -> None:
-        """Write a fact down; it is on disk when this returns.
+    def write(self, entry: AnyEntry) -> str:
+        """Write a fact down; it is on disk when this returns. Gives the journal's head.
 
         Raises:
             Halted: when the disk does not take it; nothing is half-written.
@@ -284,10 +291,11 @@ class DiskJournal:
                     f"it ended as {self._ended.status}, and now something else would follow from the same journal",
                     "keep the study's folder as it is, and report it: this is a fault of Wardround",
                 )
-            self._chain.append(model_json(entry))
-        self._index(entry)
+            head = self._chain.append(model_json(entry))
+        self._index(entry, head)
         if isinstance(entry, VisitClosed):  # who made the visit has its answers; in the journal they stay for whoever comes after
             self._visits[entry.task_id, entry.attempt].heard.clear()
+        return head
 
     def make_room(self, needed: int) -> None:
         """See whether so many bytes can be written, and some besides, before anything begins that needs them.
@@ -360,12 +368,18 @@ def read_journal(folder: Path) -> tuple[list[AnyEntry], bool]:
     Raises:
         Refused: L-BROKEN naming the line that does not hold; J-FORMAT when a newer version wrote it.
     """
+    known, torn = read_with_heads(folder)
+    return [entry for entry, _ in known], torn
+
+
+def read_with_heads(folder: Path) -> tuple[list[tuple[AnyEntry, str]], bool]:
+    """Read and verify a journal as ``read_journal``; each line with the head of the journal after it."""
     links, torn = read_whole_lines(folder / FILE)
     if not links:
         return [], torn
     _check_format(links[0].entry)
     version = _written_by(links[0].entry)
-    return [_entry(link.entry, number, version) for number, link in enumerate(links, start=1)], torn
+    return [(_entry(link.entry, number, version), link.hash) for number, link in enumerate(links, start=1)], torn
 
 
 def check_study(entries: list[AnyEntry], study_hash: str) -> StudyBegun:

@@ -53,14 +53,25 @@ class Admitted:
     change: Vector | None
     digest: str
 
+    @property
+    def head(self) -> str:
+        """The head of the hospital's ledger, as the hospital signed it."""
+        return self.reply.ledger
+
 
 @dataclass(frozen=True)
 class NotAdmitted:
-    """An answer that does not count, and why; ``refusal`` is the hospital's own, if it refused."""
+    """An answer that does not count, and why.
+
+    Attributes:
+        refusal: the hospital's own, if it refused.
+        head: of the hospital's ledger, as the hospital signed it; None when the answer could not be read or is not signed.
+    """
 
     code: SiloCode | CentreCode
     digest: str
     refusal: SiloRefusal | None = None
+    head: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,14 +102,15 @@ def admit(envelope: Envelope, expected: Expectation, bundle: Bundle) -> Decision
         return still if same and not envelope.arrays else NotAdmitted("R-TASK", digest)
     if isinstance(answer, SiloRefusal):
         code = _objection_to_refusal(answer, expected.core, bundle)
-        return NotAdmitted(answer.code, digest, answer) if code is None else NotAdmitted(code, digest)
+        own = None if code is not None else answer
+        return NotAdmitted(code or answer.code, digest, own, answer.ledger)
     code = _objection(answer, envelope, expected)
     if code is not None:
-        return NotAdmitted(code, digest)
+        return NotAdmitted(code, digest, head=answer.ledger)
     change, code = _change(envelope, expected.core, bundle)
     code = code or _objection_to_counts(answer, expected, bundle)
     if code is not None:
-        return NotAdmitted(code, digest)
+        return NotAdmitted(code, digest, head=answer.ledger)
     return Admitted(answer, change, digest)
 
 

@@ -51,8 +51,8 @@ class Recorder:
         self._attempt = attempt
         self.total: ExactSum | None = None
 
-    def decided(self, site: str, answered: Answered, envelope: Envelope) -> None:
-        """An answer was admitted or refused."""
+    def decided(self, site: str, answered: Answered, envelope: Envelope) -> str | None:
+        """An answer was admitted or refused; gives the journal's head once that is written down."""
         decision = answered.decision
         if decision is None:
             msg = "silence was recorded as an answer"
@@ -64,6 +64,7 @@ class Recorder:
             "attempt": self._attempt,
             "site": site,
             "reply": decision.digest,
+            "ledger": decision.head,
             "message": heard_text(envelope.message) if read else "",
             "signature": envelope.signature if read else UNREAD,
             "seconds": answered.seconds or 0.0,
@@ -73,20 +74,21 @@ class Recorder:
         if isinstance(decision, Admitted):
             if envelope.arrays:
                 self._journal.spool(decision.digest, envelope.arrays[0])
-            self._journal.write(ReplyAdmitted.model_validate({**heard, "records": decision.reply.records}))
+            head = self._journal.write(ReplyAdmitted.model_validate({**heard, "records": decision.reply.records}))
         else:
-            self._journal.write(ReplyRefused.model_validate({**heard, "code": decision.code}))
+            head = self._journal.write(ReplyRefused.model_validate({**heard, "code": decision.code}))
         self._add(decision)
         self._listener.answered(site, decision)
+        return head
 
     def _add(self, decision: Decision) -> None:
         if isinstance(decision, Admitted) and decision.change is not None and self._core.plan is not None:
             self.total = self.total or ExactSum(self._bundle.manifest, self._core.plan)
             self.total.add(decision.change, decision.reply.records)
 
-    def late(self, site: str, task_id: str, envelope: Envelope) -> None:
-        """A reply came after its visit had closed."""
-        self._journal.write(ReplyLate(task_id=task_id, site=site, reply=sha256(envelope.message)))
+    def late(self, site: str, task_id: str, envelope: Envelope, head: str | None) -> str | None:
+        """A reply came after its visit had closed; gives the journal's head once that is written down."""
+        return self._journal.write(ReplyLate(task_id=task_id, site=site, reply=sha256(envelope.message), ledger=head))
 
     def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """A hospital is still at its task."""
@@ -106,13 +108,13 @@ class Recorder:
         for site, entry in recalled.heard.items():
             decision: Decision | None = None
             if isinstance(entry, ReplyRefused):
-                decision = NotAdmitted(entry.code, entry.reply, _refusal(entry))
+                decision = NotAdmitted(entry.code, entry.reply, _refusal(entry), entry.ledger)
             elif site in expected:
                 found = admit(self._envelope(entry), expected[site], self._bundle)
                 decision = found if isinstance(found, Admitted) else None
             if decision is not None:
                 self._add(decision)
-                known[site] = _answered(entry, decision)
+                known[site] = _answered(entry, decision, recalled.heads.get(site))
                 self._listener.answered(site, decision)
         return known
 
@@ -121,9 +123,9 @@ class Recorder:
         return Envelope(entry.message.encode(), entry.signature, () if change is None else (change,))
 
 
-def _answered(entry: ReplyAdmitted | ReplyRefused, decision: Decision) -> Answered:
+def _answered(entry: ReplyAdmitted | ReplyRefused, decision: Decision, head: str | None) -> Answered:
     kept = replace(decision, change=None) if isinstance(decision, Admitted) else decision
-    return Answered(kept, entry.seconds, entry.bytes_down, entry.bytes_up)
+    return Answered(kept, entry.seconds, entry.bytes_down, entry.bytes_up, head)
 
 
 def _refusal(entry: ReplyRefused) -> SiloRefusal | None:
@@ -135,7 +137,7 @@ def recalled_answers(recalled: Recalled, record: RoundRecord) -> dict[str, Answe
     """Give the answers to a closed visit as they were decided; their changes of weights are in the step already."""
     answers: dict[str, Answered] = {}
     for silo in record.silos:
-        entry = recalled.heard.get(silo.site)
+        entry, head = recalled.heard.get(silo.site), recalled.heads.get(silo.site)
         if silo.status == "counted":
             if not isinstance(entry, ReplyAdmitted):
                 msg = "a reply that counted is not in the journal any more"
@@ -144,9 +146,10 @@ def recalled_answers(recalled: Recalled, record: RoundRecord) -> dict[str, Answe
             if not isinstance(reply, Reply):
                 msg = "a reply that counted cannot be read any more"
                 raise Broken(msg)
-            answers[silo.site] = _answered(entry, Admitted(reply, None, entry.reply))
+            answers[silo.site] = _answered(entry, Admitted(reply, None, entry.reply), head)
         elif silo.status == "refused" and isinstance(entry, ReplyRefused):
-            answers[silo.site] = _answered(entry, NotAdmitted(entry.code, entry.reply, _refusal(entry)))
+            refused = NotAdmitted(entry.code, entry.reply, _refusal(entry), entry.ledger)
+            answers[silo.site] = _answered(entry, refused, head)
         elif silo.status == "silent":
             answers[silo.site] = Answered(None, silo.seconds, silo.bytes_down, silo.bytes_up)
     return answers

@@ -11,10 +11,10 @@ from typing import Protocol
 
 from coordinator.rounds.admission import Admitted, Decision, Expectation, NotAdmitted, StillWorking, admit
 from coordinator.rounds.grid import Grid, Incoming, Outgoing
-from wardround.canonical import sha256
+from wardround.canonical import model_bytes, sha256
 from wardround.identity.keys import SigningKey
 from wardround.messages.envelope import Array, Envelope, digests, seal
-from wardround.messages.round import Collect, Receipt, Task, TaskCore, Withdraw
+from wardround.messages.round import RECEIPT, Collect, Receipt, Task, TaskCore, Withdraw
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 
@@ -36,12 +36,17 @@ MOST_RESENDS = 100
 
 @dataclass(frozen=True)
 class Answered:
-    """One hospital's part in a visit; no decision means silence until the deadline."""
+    """One hospital's part in a visit; no decision means silence until the deadline.
+
+    Attributes:
+        journal: the head of the journal after the line about the answer; None where there is no journal.
+    """
 
     decision: Decision | None
     seconds: float | None
     bytes_down: int
     bytes_up: int
+    journal: str | None = None
 
 
 @dataclass
@@ -89,12 +94,12 @@ class _Sent:
 class Onlooker(Protocol):
     """Who is told of answers as they come."""
 
-    def decided(self, site: str, answered: Answered, envelope: Envelope) -> None:
-        """An answer was admitted or refused: nothing was done with it yet."""
+    def decided(self, site: str, answered: Answered, envelope: Envelope) -> str | None:
+        """An answer was admitted or refused: nothing was done with it yet. Gives the journal's head once it is written down."""
         ...
 
-    def late(self, site: str, task_id: str, envelope: Envelope) -> None:
-        """A reply came after its visit had closed, and is refused."""
+    def late(self, site: str, task_id: str, envelope: Envelope, head: str | None) -> str | None:
+        """A reply came after its visit had closed, and is refused. Gives the journal's head once it is written down."""
         ...
 
     def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
@@ -178,6 +183,7 @@ class Caller:
     def _task(self, expected: Expectation, weights: Array | None, encoding: Encoding | None, attempt: int) -> Outgoing:
         site, arrays = expected.member.site, () if weights is None else (weights,)
         seconds = self._bundle.study.rounds.deadline_seconds
+        receipt = self._receipts.get(site)
         task = Task(
             to=site,
             study_hash=expected.core.study_hash,
@@ -187,7 +193,8 @@ class Caller:
             records=expected.records,
             attempt=attempt,
             deadline_seconds=seconds,
-            receipt=self._receipts.get(site),
+            receipt=receipt,
+            receipt_signature=None if receipt is None else self._key.sign(RECEIPT, model_bytes(receipt)),
             bodies=digests(arrays),
         )
         return Outgoing(site, seal("task", task, self._key, arrays), seconds)
@@ -228,8 +235,8 @@ class Caller:
             opened.due.append((time.monotonic(), replace(sent, working=False)))
             return
         answered = Answered(decision, seconds, sent.bytes_down, sent.bytes_up)
-        opened.onlooker.decided(sent.site, answered, incoming.envelope)
-        self._note_receipt(sent, decision)
+        answered = replace(answered, journal=opened.onlooker.decided(sent.site, answered, incoming.envelope))
+        self._note_receipt(sent, decision, answered.journal)
         if isinstance(decision, Admitted):  # it was added: no reason to hold every hospital's change
             answered = replace(answered, decision=replace(decision, change=None))
         opened.visit.answers[sent.site] = answered
@@ -254,9 +261,10 @@ class Caller:
                 self._withdraw(stale)
         elif envelope is not None and not (isinstance(decision, NotAdmitted) and decision.refusal is not None):
             opened.visit.late.add(stale.site)
-            opened.onlooker.late(stale.site, stale.expected.core.task_id(), envelope)
+            journal = opened.onlooker.late(stale.site, stale.expected.core.task_id(), envelope, _head(decision))
             if stale.expected.core != opened.core:  # else it is asked for again, and its receipt is still to come
-                self._note_receipt(stale, NotAdmitted("R-LATE", sha256(envelope.message)))
+                late = NotAdmitted("R-LATE", sha256(envelope.message), head=_head(decision))
+                self._note_receipt(stale, late, journal)
 
     def _collect(self, opened: _Open) -> None:
         """Ask those whose pause is over: after the task that they work at, or with the task itself once more."""
@@ -286,9 +294,10 @@ class Caller:
         self._visits += 1
         for site, answered in answers.items():
             if answered.decision is not None:
-                self._note_receipt(_Sent(self._visits, replace(expected[site], core=core), 0), answered.decision)
+                sent = _Sent(self._visits, replace(expected[site], core=core), 0)
+                self._note_receipt(sent, answered.decision, answered.journal)
 
-    def _note_receipt(self, sent: _Sent, decision: Decision) -> None:
+    def _note_receipt(self, sent: _Sent, decision: Decision, journal: str | None) -> None:
         """Remember what to tell the hospital about its reply with the next task; a refusal of its own needs none.
 
         What comes late never takes the place of the receipt for a later visit.
@@ -300,13 +309,23 @@ class Caller:
         self._receipted[sent.site] = sent.number
         verdict = "counted" if isinstance(decision, Admitted) else decision.code
         self._receipts[sent.site] = Receipt.model_validate(
-            {"task_id": sent.expected.core.task_id(), "reply": decision.digest, "verdict": verdict}
+            {
+                "task_id": sent.expected.core.task_id(),
+                "reply": decision.digest,
+                "verdict": verdict,
+                "ledger": decision.head,
+                "journal": journal,
+            }
         )
 
     def forget(self, core: TaskCore) -> None:
         """Forget the receipts of a failed attempt: its replies did not count after all, and will be asked for again."""
         task_id = core.task_id()
         self._receipts = {site: receipt for site, receipt in self._receipts.items() if receipt.task_id != task_id}
+
+
+def _head(decision: Decision | StillWorking | None) -> str | None:
+    return decision.head if isinstance(decision, Admitted | NotAdmitted) else None
 
 
 def _judge(envelope: Envelope, expected: Expectation, bundle: Bundle) -> Decision | StillWorking:

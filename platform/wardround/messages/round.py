@@ -15,6 +15,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, StringConstraints, TypeAdapter, model_validator
 
 from wardround.canonical import digest, model_json
+from wardround.identity.keys import Signature
 from wardround.messages.data_report import DataReport
 from wardround.metrics.pooled import LOSS_LIMIT, LOSS_UNIT, ScoreCounts
 from wardround.study.encoding import Encoding
@@ -99,11 +100,23 @@ class TaskCore(Value):
 
 
 class Receipt(Value):
-    """What the coordinator did with a hospital's last reply. A hospital keeps its reply bytes until it comes."""
+    """What the coordinator did with a hospital's last reply. A hospital keeps its reply bytes until it comes.
+
+    Attributes:
+        ledger: the head of the hospital's ledger that the reply named; None when the reply was not read.
+        journal: the head of the centre's journal after the line about the reply; None where there is no journal, as in a
+            simulation.
+    """
 
     task_id: Sha256
     reply: Sha256
     verdict: Literal["counted"] | CentreCode
+    ledger: Sha256 | None = None
+    journal: Sha256 | None = None
+
+
+RECEIPT = "receipt"
+"""The kind under which a receipt is signed, besides the task that brings it: it is evidence, and is kept alone."""
 
 
 class Task(Value):
@@ -113,6 +126,8 @@ class Task(Value):
         records: the hospital's signed count of training records, once it is known; the reply must equal it.
         attempt: 0, or more when the round is repeated.
         deadline_seconds: how long the coordinator will wait for the answer.
+        receipt: what became of the hospital's last reply; ``receipt_signature``: the coordinator's over it alone, which the
+            hospital keeps in its ledger.
     """
 
     protocol: Literal[1] = 1
@@ -126,6 +141,7 @@ class Task(Value):
     attempt: Count = 0
     deadline_seconds: Annotated[float, Field(gt=0)]
     receipt: Receipt | None = None
+    receipt_signature: Signature | None = None
     bodies: Bodies = ()
 
 
@@ -227,6 +243,7 @@ class SiloRefusal(Value):
 
     Attributes:
         exponents: with H-RANGE, the smallest exponents under which this change could be summed; else None.
+        ledger: head of the hospital's ledger after the entry of this refusal.
     """
 
     protocol: Literal[1] = 1
@@ -237,6 +254,7 @@ class SiloRefusal(Value):
     code: SiloCode
     report: DataReport | None = None
     exponents: Exponents | None = None
+    ledger: Sha256 | None = None
 
     @model_validator(mode="after")
     def _exponents_fit(self) -> SiloRefusal:

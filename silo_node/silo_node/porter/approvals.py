@@ -17,70 +17,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
 from silo_node.policy import PolicyFile
 from silo_node.porter.manifest import egress_manifest
 from silo_node.porter.policy_check import policy_problems
-from wardround.canonical import canonical_bytes, digest, model_bytes, model_json
+from wardround.canonical import canonical_bytes, model_bytes, model_json
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import write_atomic
-from wardround.identity.keys import Signature, SigningKey, verify
+from wardround.identity.approval import KIND, Approval, Approver, SignedApproval
+from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Member
 from wardround.identity.software import code_digest
 from wardround.study.bundle import Bundle, bundle_bytes, read_bundle
-from wardround.values import Count, Instant, PersonName, Sha256, Slug, Value, instant
+from wardround.values import Instant, Sha256, Slug, Value, instant
 
 APPROVALS = "approvals"
 GIVEN = "given"
 PAUSED_SUFFIX = ".paused.json"
 INBOX = "inbox"
-KIND = "approval"
 OUR_PACKAGES = ("wardround", "wardround_schemas", "silo_node")
-
-Nonce = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-
-
-class Approver(Value):
-    """The person who answers for the approval."""
-
-    name: PersonName
-    role: PersonName
-
-
-class Approval(Value):
-    """What exactly was approved, by whom, until when. Times are UTC.
-
-    Attributes:
-        egress: digest of what exactly may leave (``porter.manifest``): tensors, figures, how often.
-        releases: the most different results that may leave under this approval, over every restart. The same bytes again
-            are the same result, however often a round is repeated or the node restarted.
-        nonce: makes each approval one of its own: approving again allows as many releases again.
-    """
-
-    protocol: Literal[1] = 1
-    site: Slug
-    study_hash: Sha256
-    code_digest: Sha256
-    egress: Sha256
-    releases: Annotated[Count, Field(ge=1)]
-    approved_at: Instant
-    expires_at: Instant
-    approver: Approver
-    nonce: Nonce
-
-    def approval_digest(self) -> str:
-        """Give the digest that replies and ledger entries carry."""
-        return digest("approval", 1, model_json(self))
-
-
-class SignedApproval(Value):
-    """The file: an approval and its signature."""
-
-    approval: Approval
-    signature: Signature
 
 
 class Pause(Value):
@@ -97,7 +55,12 @@ class Approved:
     """A study that may run here now."""
 
     bundle: Bundle
-    approval: Approval
+    signed: SignedApproval
+
+    @property
+    def approval(self) -> Approval:
+        """What was approved."""
+        return self.signed.approval
 
     @cached_property
     def digest(self) -> str:
@@ -140,7 +103,7 @@ def given_approvals(folder: Path, identity: Member) -> list[Approval]:
     for path in (folder / APPROVALS / GIVEN).glob("*.json"):
         with suppress(OSError, ValidationError):
             signed = SignedApproval.model_validate_json(path.read_bytes())
-            if verify(identity.approval_key, signed.signature, KIND, model_bytes(signed.approval)):
+            if signed.holds(identity.approval_key):
                 found.append(signed.approval)
     return sorted(found, key=lambda approval: (approval.approved_at, approval.nonce))
 
@@ -236,7 +199,7 @@ class Approvals:
         except (OSError, ValidationError):
             raise _invalid(site, "the approval file cannot be read") from None
         approval = signed.approval
-        if not verify(self._identity.approval_key, signed.signature, KIND, model_bytes(approval)):
+        if not signed.holds(self._identity.approval_key):
             raise _invalid(site, "it is not signed by this site's approval key")
         if (approval.site, approval.study_hash) != (site, study_hash):
             raise _invalid(site, "it is for another site or study")
@@ -248,7 +211,7 @@ class Approvals:
         if approval.egress != egress_manifest(bundle).egress_digest():
             raise _invalid(site, "what would leave is not what was approved")
         raise_all(membership_problems(bundle, self._identity))
-        return Approved(bundle, approval)
+        return Approved(bundle, signed)
 
 
 def file_state(path: Path) -> tuple[int, int, int, int]:

@@ -7,6 +7,7 @@ written to the ledger, on disk, and only then signed. What does not pass leaves 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,19 @@ from silo_node.policy import Policy, PolicyFile
 from silo_node.porter.ledger import Ledger
 from silo_node.porter.policy_check import policy_problems
 from silo_node.work import Busy, Done, NotDone
-from wardround.canonical import digest, model_json
+from wardround.canonical import canonical_bytes, digest, model_json
 from wardround.errors import Refused
-from wardround.identity.keys import SigningKey
+from wardround.identity.keys import PublicKey, SigningKey
+from wardround.ledger.entries import (
+    ApprovalUsed,
+    CanaryAnswered,
+    Figure,
+    OfferAnswered,
+    RefusalSent,
+    Released,
+    Repeated,
+    WorkingSent,
+)
 from wardround.messages.canary import Canary, CanaryFigures, CanaryReport
 from wardround.messages.confidential import encrypted_for
 from wardround.messages.data_report import DataReport, ShownCell, foreign_names
@@ -33,15 +44,15 @@ from wardround.messages.round import (
     SiloRefusal,
     StatisticsResult,
     Task,
+    TaskCore,
     Working,
 )
 from wardround.weights.fixed_point import OutOfRange, check_range
 from wardround.weights.norm import l2_norm
-from wardround.weights.packing import to_bytes
+from wardround.weights.packing import Vector, to_bytes
 
 if TYPE_CHECKING:
     from silo_node.porter.approvals import Approved
-    from wardround.canonical import Json
     from wardround.study.bundle import Bundle
 
 
@@ -56,9 +67,15 @@ class Release:
 class Gate:
     """One hospital's gate."""
 
-    def __init__(self, site: str, key: SigningKey, ledger: Ledger, policy: PolicyFile) -> None:
-        """Take the hospital's name, signing key, ledger and policy, which is read anew for every release."""
+    def __init__(
+        self, site: str, key: SigningKey, ledger: Ledger, policy: PolicyFile, centre: PublicKey | None = None
+    ) -> None:
+        """Take the hospital's name, signing key, ledger and policy, which is read anew for every release.
+
+        And the key of the centre that it joined, if any.
+        """
         self._site = site
+        self._centre = centre
         self._key = key
         self.ledger = ledger
         self._policy = policy
@@ -79,39 +96,45 @@ class Gate:
         try:
             policy = self._policy.read()
         except Refused:
-            return self.refuse(NotDone("H-POLICY"), task.study_hash, task.task_id)
+            return self.refuse(NotDone("H-POLICY"), task.study_hash, task.task_id, task.core, approved)
+        self._write_approval(approved)
         if isinstance(outcome, NotDone):
             if outcome.report is not None and not _report_may_leave(outcome.report, approved, policy):
                 outcome = NotDone("H-GATE")
-            return self.refuse(outcome, task.study_hash, task.task_id)
+            return self.refuse(outcome, task.study_hash, task.task_id, task.core, approved)
         code = _objection(task, approved, outcome, policy)
         if code is not None:
-            return self.refuse(NotDone(code), task.study_hash, task.task_id)
+            return self.refuse(NotDone(code), task.study_hash, task.task_id, task.core, approved)
         arrays = () if outcome.change is None else (to_bytes(outcome.change),)
         result = model_json(outcome.result)
-        entry: dict[str, Json] = {
-            "study": task.study_hash,
-            "task": task.task_id,
-            "work": task.core.work_id(),
-            "purpose": task.core.purpose,
-            "round": task.core.round,
-            "approval": approved.digest,
-            "policy": policy.policy_digest(),
-            "records": outcome.records,
-            "result": digest("result", 1, result),
-            "arrays": list(digests(arrays)),
-            "bytes": sum(len(array) for array in arrays),
-        }
+        entry = Released(
+            time=self.ledger.now(),
+            study=task.study_hash,
+            task=task.task_id,
+            work=task.core.work_id(),
+            purpose=task.core.purpose,
+            round=task.core.round,
+            approval=approved.digest,
+            policy=policy.policy_digest(),
+            to=approved.bundle.roster.coordinator.signing_key,
+            records=outcome.records,
+            figures=figures_of(outcome),
+            result=digest("result", 1, result),
+            result_bytes=len(canonical_bytes(result)),
+            arrays=digests(arrays),
+            bytes=sum(len(array) for array in arrays),
+            norm=None if outcome.change is None else norm_of(outcome.change),
+        )
         if not self.ledger.allows(entry, approved.approval.releases):
-            return self.refuse(NotDone("H-GATE"), task.study_hash, task.task_id)
+            return self.refuse(NotDone("H-GATE"), task.study_hash, task.task_id, task.core, approved)
         if policy.most_bytes is not None and self.ledger.bytes_with(entry) > policy.most_bytes:
-            return self.refuse(NotDone("H-POLICY"), task.study_hash, task.task_id)
+            return self.refuse(NotDone("H-POLICY"), task.study_hash, task.task_id, task.core, approved)
         reply = Reply(
             site=self._site,
             study_hash=task.study_hash,
             task_id=task.task_id,
             approval=approved.digest,
-            ledger=self.ledger.write_release(entry),
+            ledger=self.ledger.write(entry),
             records=outcome.records,
             result=outcome.result,
             bodies=digests(arrays),
@@ -119,8 +142,29 @@ class Gate:
         envelope = seal("reply", reply, self._key, arrays)
         return Release(encrypted_for(envelope, approved.bundle.roster.coordinator.encryption_key), result=True)
 
-    def refuse(self, outcome: NotDone, study_hash: str | None, task_id: str | None) -> Release:
-        """Let a refusal out: a code, and the outgoing data report if the records are why."""
+    def refuse(
+        self,
+        outcome: NotDone,
+        study_hash: str | None,
+        task_id: str | None,
+        core: TaskCore | None = None,
+        approved: Approved | None = None,
+    ) -> Release:
+        """Let a refusal out: a code, and the outgoing data report if the records are why.
+
+        What was asked, and under which approval it was looked at, go to the ledger as far as they are known.
+        """
+        entry = RefusalSent(
+            time=self.ledger.now(),
+            study=study_hash,
+            task=task_id,
+            purpose=None if core is None else core.purpose,
+            round=None if core is None else core.round,
+            approval=None if approved is None else approved.digest,
+            to=self._centre if approved is None else approved.bundle.roster.coordinator.signing_key,
+            code=outcome.code,
+            report=None if outcome.report is None else digest("result", 1, model_json(outcome.report)),
+        )
         refusal = SiloRefusal(
             site=self._site,
             study_hash=study_hash,
@@ -128,27 +172,40 @@ class Gate:
             code=outcome.code,
             report=outcome.report,
             exponents=outcome.exponents,
+            ledger=self.ledger.write(entry),
         )
-        entry: dict[str, Json] = {
-            "study": study_hash,
-            "task": task_id,
-            "code": outcome.code,
-            "report": None if outcome.report is None else digest("result", 1, model_json(outcome.report)),
-        }
-        self.ledger.write_refusal(entry)
         return Release(seal("reply", refusal, self._key))
+
+    def _write_approval(self, approved: Approved) -> None:
+        """Write down an approval before the first answer under it."""
+        if self.ledger.knows_approval(approved.digest):
+            return
+        bundle = approved.bundle
+        self.ledger.write(
+            ApprovalUsed(
+                time=self.ledger.now(),
+                study=bundle.study_hash,
+                approval=approved.digest,
+                name=bundle.study.name,
+                version=bundle.study.version,
+                title=bundle.study.title,
+                coordinator=bundle.roster.coordinator,
+                tensors=bundle.manifest.tensors,
+                signed=approved.signed,
+            )
+        )
 
     def answer_offer(self, study_hash: str, state: OfferState) -> Release:
         """Let out what was decided about an offered study; written down when it is news."""
         if self._told.get(study_hash) != state:
-            self.ledger.write_offer(study_hash, state)
+            self.ledger.write(OfferAnswered(time=self.ledger.now(), study=study_hash, state=state))
             self._told[study_hash] = state
         answer = OfferAnswer(site=self._site, study_hash=study_hash, state=state)
         return Release(seal("reply", answer, self._key))
 
     def working(self, task: Task, busy: Busy) -> Release:
         """Let out that a task goes on: how far it is, nothing else."""
-        self.ledger.write_working(task.study_hash, task.task_id, busy.epoch)
+        self.ledger.write(WorkingSent(time=self.ledger.now(), study=task.study_hash, task=task.task_id, epoch=busy.epoch))
         working = Working(
             site=self._site,
             study_hash=task.study_hash,
@@ -164,24 +221,29 @@ class Gate:
 
         The body is made here: nothing that the trainer holds can be in it.
         """
+        self._write_approval(approved)
         checked = _exact(figures)
         if checked is None:
-            return self.refuse(NotDone("H-GATE"), canary.study_hash, canary.nonce)
+            return self.refuse(NotDone("H-GATE"), canary.study_hash, canary.nonce, approved=approved)
         arrays = (to_bytes(np.zeros(approved.bundle.manifest.size, np.float32)),)
-        entry: dict[str, Json] = {
-            "study": canary.study_hash,
-            "canary": canary.nonce,
-            "approval": approved.digest,
-            "result": digest("result", 1, model_json(checked)),
-            "arrays": list(digests(arrays)),
-            "bytes": sum(len(array) for array in arrays),
-        }
+        result = model_json(checked)
+        entry = CanaryAnswered(
+            time=self.ledger.now(),
+            study=canary.study_hash,
+            canary=canary.nonce,
+            approval=approved.digest,
+            to=approved.bundle.roster.coordinator.signing_key,
+            result=digest("result", 1, result),
+            result_bytes=len(canonical_bytes(result)),
+            arrays=digests(arrays),
+            bytes=sum(len(array) for array in arrays),
+        )
         report = CanaryReport(
             site=self._site,
             study_hash=canary.study_hash,
             nonce=canary.nonce,
             approval=approved.digest,
-            ledger=self.ledger.write_canary(entry),
+            ledger=self.ledger.write(entry),
             figures=checked,
             bodies=digests(arrays),
         )
@@ -190,7 +252,7 @@ class Gate:
 
     def repeat(self, reply: Envelope, task: Task | Collect) -> Release:
         """Let the same bytes out again, for the same task."""
-        self.ledger.write_repeat(task.study_hash, task.task_id)
+        self.ledger.write(Repeated(time=self.ledger.now(), study=task.study_hash, task=task.task_id))
         return Release(reply)
 
 
@@ -228,6 +290,32 @@ def _report_may_leave(report: DataReport, approved: Approved, policy: Policy) ->
     shown = [cell.count for cell in cells if isinstance(cell, ShownCell)]
     small = any(0 < count < policy.small_cell for count in shown)
     return not small and not foreign_names(report, approved.bundle.contract)
+
+
+def figures_of(done: Done) -> tuple[Figure, ...]:
+    """Name what a result holds, for the ledger."""
+    result = done.result
+    if isinstance(result, StatisticsResult):
+        held: dict[Figure, bool] = {
+            "records": True,
+            "validation_size": result.validation is not None,
+            "test_size": result.test is not None,
+            "sums": bool(result.sums),
+            "report": True,
+        }
+    else:
+        held = {
+            "records": True,
+            "scores": result.evaluation.counts is not None,
+            "training_loss": isinstance(result, RoundResult),
+            "change_of_weights": done.change is not None,
+        }
+    return tuple(name for name, is_held in held.items() if is_held)
+
+
+def norm_of(change: Vector) -> float:
+    """Give a change's Euclidean norm to six digits: the same on every processor, and too short to say more."""
+    return float(f"{l2_norm(change):.6g}")
 
 
 def _exact(figures: CanaryFigures) -> CanaryFigures | None:

@@ -1,59 +1,77 @@
-"""The hospital's ledger: a hash-chained line for everything that leaves, on disk before the bytes go."""
+"""The hospital's ledger, as its porter writes it: a signed entry for everything that leaves, on disk before the bytes go.
+
+How its lines hold together is ``wardround.ledger``; here is what the porter asks it: whether a result may still leave
+under its approval, and for which task a study's test records were read.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
-from wardround.canonical import digest, model_json
-from wardround.chain import Chain, read_chain
-from wardround.messages.round import Receipt
+from wardround.canonical import digest
+from wardround.identity.keys import SigningKey
+from wardround.ledger.entries import AnyEntry, ApprovalUsed, Released
+from wardround.ledger.writing import LedgerWriter
+from wardround.values import instant
 
-if TYPE_CHECKING:
-    from wardround.canonical import Json
-
-LEDGER_FILE = "ledger.jsonl"
+FOLDER: Final = "ledger"
 
 
-def _content(entry: dict[str, Json]) -> str:
+def _now() -> str:
+    return instant(datetime.now(UTC))
+
+
+def _content(entry: Released) -> str:
     """Give what a release is, wherever it stands in the ledger: the work, its result and its arrays."""
-    return digest("release", 1, [entry["work"], entry["result"], entry["arrays"]])
-
-
-def _size(entry: dict[str, Json]) -> int:
-    """Give how many bytes the arrays of a release have."""
-    return int(str(entry["bytes"]))
+    return digest("release", 1, [entry.work, entry.result, list(entry.arrays)])
 
 
 class Ledger:
     """One hospital's ledger over all studies."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the ledger in a folder and verify it whole (L-BROKEN if a line was changed)."""
-        self._chain = Chain(folder / LEDGER_FILE)
+    def __init__(self, folder: Path, key: SigningKey, now: Callable[[], str] = _now) -> None:
+        """Open the ledger in a folder and verify it whole.
+
+        Args:
+            folder: the ledger's folder.
+            key: signs the entries.
+            now: gives the instant of an entry.
+
+        Raises:
+            Refused: L-BROKEN when an entry was changed, L-FORGED when one is not this hospital's, L-FORMAT, L-BUSY, O-WRITE.
+        """
+        self.now = now
         self._releases: dict[str, set[str]] = {}
         self._tests: dict[str, str] = {}
         self._bytes: dict[str, dict[str, int]] = {}
-        for link in read_chain(folder / LEDGER_FILE):
-            if link.entry.get("event") == "release":
-                self._remember(link.entry)
+        self._approvals: set[str] = set()
+        self._writer = LedgerWriter(folder, key, self._remember)
 
-    def _remember(self, entry: dict[str, Json]) -> None:
-        content = _content(entry)
-        self._releases.setdefault(str(entry["approval"]), set()).add(content)
-        self._bytes.setdefault(str(entry["study"]), {})[content] = _size(entry)
-        if entry["purpose"] == "test":
-            self._tests[str(entry["study"])] = str(entry["task"])
+    def _remember(self, entry: AnyEntry) -> None:
+        if isinstance(entry, ApprovalUsed):
+            self._approvals.add(entry.approval)
+        elif isinstance(entry, Released):
+            content = _content(entry)
+            self._releases.setdefault(entry.approval, set()).add(content)
+            self._bytes.setdefault(entry.study, {})[content] = entry.bytes
+            if entry.purpose == "test":
+                self._tests[entry.study] = entry.task
 
-    def allows(self, entry: dict[str, Json], most: int) -> bool:
+    def allows(self, entry: Released, most: int) -> bool:
         """Say whether a result may leave, if ``most`` may under its approval; the same bytes again are the same result."""
-        known = self._releases.get(str(entry["approval"]), set())
+        known = self._releases.get(entry.approval, set())
         return _content(entry) in known or len(known) < most
 
-    def bytes_with(self, entry: dict[str, Json]) -> int:
+    def bytes_with(self, entry: Released) -> int:
         """Give how many bytes of arrays leave for a study with this result, over every approval; the same again counts once."""
-        sizes = {**self._bytes.get(str(entry["study"]), {}), _content(entry): _size(entry)}
-        return sum(sizes.values())
+        return sum({**self._bytes.get(entry.study, {}), _content(entry): entry.bytes}.values())
+
+    def knows_approval(self, approval: str) -> bool:
+        """Say whether an approval stands in the ledger."""
+        return approval in self._approvals
 
     def test_task(self, study_hash: str) -> str | None:
         """Give the task for which a study's test records were read, over every restart and approval."""
@@ -62,38 +80,14 @@ class Ledger:
     @property
     def head(self) -> str:
         """The hash of the last entry."""
-        return self._chain.head
+        return self._writer.head
 
-    def write_release(self, entry: dict[str, Json]) -> str:
-        """Write down a result before its bytes go; gives the ledger's new head."""
-        head = self._chain.append({"event": "release", **entry})
+    def write(self, entry: AnyEntry) -> str:
+        """Write down what leaves, before it does; gives the ledger's new head."""
+        head = self._writer.append(entry)
         self._remember(entry)
         return head
 
-    def write_refusal(self, entry: dict[str, Json]) -> None:
-        """Write down a refusal before it goes."""
-        self._chain.append({"event": "refusal", **entry})
-
-    def write_offer(self, study_hash: str, state: str) -> None:
-        """Write down what the coordinator is told of an offered study."""
-        self._chain.append({"event": "offer", "study": study_hash, "state": state})
-
-    def write_working(self, study_hash: str, task_id: str, epoch: int) -> None:
-        """Write down that the coordinator is told how far a task is."""
-        self._chain.append({"event": "working", "study": study_hash, "task": task_id, "epoch": epoch})
-
-    def write_canary(self, entry: dict[str, Json]) -> str:
-        """Write down that figures of machine and network go, before they do; counts as no release. Gives the new head."""
-        return self._chain.append({"event": "canary", **entry})
-
-    def write_repeat(self, study_hash: str, task_id: str) -> None:
-        """Write down that the same bytes go again."""
-        self._chain.append({"event": "repeat", "study": study_hash, "task": task_id})
-
-    def write_receipt(self, study_hash: str, receipt: Receipt) -> None:
-        """Write down what the coordinator says it did with a release."""
-        self._chain.append({"event": "receipt", "study": study_hash, **model_json(receipt)})
-
     def close(self) -> None:
-        """Close the ledger's file."""
-        self._chain.close()
+        """Close the ledger's files."""
+        self._writer.close()

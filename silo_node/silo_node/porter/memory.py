@@ -184,13 +184,14 @@ class StudyMemory:
         self._write(_ReplyReady(task=task_id, order=order, encoding=encoding, reply=message, stored=stored))
         self.known.reply = reply
 
-    def receipt(self, receipt: Receipt) -> bool:
-        """Take a receipt for exactly the last reply; says whether it is news."""
+    def is_news(self, receipt: Receipt) -> bool:
+        """Say whether a receipt is for exactly the last reply, and was not taken before."""
         known = self.known
-        if (receipt.task_id, receipt.reply) != (known.task_id, known.message) or receipt == known.receipted:
-            return False
+        return (receipt.task_id, receipt.reply) == (known.task_id, known.message) and receipt != known.receipted
+
+    def receipt(self, receipt: Receipt) -> None:
+        """Take a receipt that is news."""
         self._write(_ReceiptTaken(receipt=receipt))
-        return True
 
     def close(self) -> None:
         """Close the file."""

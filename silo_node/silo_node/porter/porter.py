@@ -23,15 +23,17 @@ from silo_node.porter.inbox import Inbox
 from silo_node.porter.memory import Order as Place
 from silo_node.porter.memory import StudyMemory
 from silo_node.work import Busy, NotDone, Work, Worker
-from wardround.canonical import sha256
+from wardround.canonical import model_bytes, sha256
 from wardround.contract.model import Contract
 from wardround.errors import Refused
 from wardround.identity.encryption import EncryptionKey
+from wardround.identity.keys import verify
+from wardround.ledger.entries import ReceiptTaken
 from wardround.messages.canary import CANARY, Canary
 from wardround.messages.confidential import decrypted
 from wardround.messages.envelope import Envelope, bodies_hold, in_memory, read, signed_by
 from wardround.messages.offer import OFFER
-from wardround.messages.round import ORDER, Collect, SiloCode, Task, Withdraw
+from wardround.messages.round import ORDER, RECEIPT, Collect, SiloCode, Task, Withdraw
 from wardround.study.encoding import SMALLEST_DEVIATION, Encoding, NumberColumn, bounds, input_width
 from wardround.study.model import Study
 from wardround.weights.fixed_point import MOST_RAISES, follows, plan_sum
@@ -272,8 +274,12 @@ class Porter:
         return {self._ledger.test_task(task.study_hash), known.test_task} <= {None, task.task_id}
 
     def _take_receipt(self, task: Task, progress: _Progress) -> None:
-        if task.receipt is not None and progress.memory.receipt(task.receipt):
-            self._ledger.write_receipt(task.study_hash, task.receipt)
+        """Write a receipt down, in the ledger first: killed in between, it may stand there twice, and is never missing."""
+        receipt, signature = task.receipt, task.receipt_signature
+        if receipt is None or signature is None or not progress.memory.is_news(receipt):
+            return
+        self._ledger.write(ReceiptTaken(time=self._ledger.now(), study=task.study_hash, **receipt.__dict__, signature=signature))
+        progress.memory.receipt(receipt)
 
     def _objection(self, envelope: Envelope, task: Order, approved: Approved) -> SiloCode | None:
         """Say why an order is refused, if so; the signature comes first."""
@@ -281,6 +287,8 @@ class Porter:
             return "H-SIGNATURE"
         if task.to != self._site:
             return "H-ADDRESS"
+        if isinstance(task, Task) and not _receipt_holds(task, approved):
+            return "H-SIGNATURE"
         if not isinstance(task, Task):
             return "H-BODY" if envelope.arrays or envelope.body_key else None
         if task.core.task_id() != task.task_id or task.core.study_hash != task.study_hash:
@@ -291,12 +299,20 @@ class Porter:
 
     def _refuse(self, code: SiloCode, order: Order | None = None) -> Release:
         study_hash, task_id = (None, None) if order is None else (order.study_hash, order.task_id)
-        return self._gate.refuse(NotDone(code), study_hash, task_id)
+        return self._gate.refuse(NotDone(code), study_hash, task_id, order.core if isinstance(order, Task) else None)
 
 
 def _most_tasks(approved: Approved) -> int:
     """Give how many tasks may be answered: the approved releases, and each round once more for every raised plan."""
     return approved.approval.releases * (1 + MOST_RAISES)
+
+
+def _receipt_holds(task: Task, approved: Approved) -> bool:
+    """Say whether a task's receipt, if it has one, is signed on its own: the ledger keeps it without the task."""
+    if task.receipt is None or task.receipt_signature is None:
+        return task.receipt is None and task.receipt_signature is None
+    centre = approved.bundle.roster.coordinator.signing_key
+    return verify(centre, task.receipt_signature, RECEIPT, model_bytes(task.receipt))
 
 
 def _in_study(task: Task, study: Study) -> bool:

@@ -13,8 +13,11 @@ from studies_on_paper import RECORDS, Paper, paper
 from coordinator.journal.entries import VisitResumed
 from coordinator.journal.journal import FILE, FOLDER, SPOOL, DiskJournal, Halted, read_entries
 from coordinator.rounds.outcome import Outcome
-from wardround.chain import Chain
+from wardround.canonical import model_bytes
+from wardround.chain import Chain, read_chain
 from wardround.errors import Refused, refuse
+from wardround.identity.keys import verify
+from wardround.messages.round import RECEIPT
 from wardround.weights.fixed_point import ExactSum
 from wardround.weights.packing import to_bytes
 
@@ -185,7 +188,7 @@ def test_the_spool_is_empty_when_a_round_is_over(tmp_path):
 
 
 def test_receipts_reach_their_hospitals_after_a_death(tmp_path):
-    """What was counted before the conductor died is receipted in the first task of its next life."""
+    """What was counted before the conductor died is receipted in the first task of its next life: signed, with both heads."""
     asked = hospitals()
     for number in range(10, 60):
         folder = tmp_path / f"{number}"
@@ -200,6 +203,9 @@ def test_receipts_reach_their_hospitals_after_a_death(tmp_path):
         receipt = hospital.tasks[0].receipt
         assert receipt is not None
         assert (receipt.task_id, receipt.verdict) == (before[hospital.site], "counted")
+        assert verify(STUDY.key.public, hospital.tasks[0].receipt_signature, RECEIPT, model_bytes(receipt))
+        lines = {link.hash: link.entry for link in read_chain(folder / FOLDER / FILE)}
+        assert (lines[receipt.journal]["reply"], lines[receipt.journal]["ledger"]) == (receipt.reply, receipt.ledger)
 
 
 def test_lost_weights_are_named(tmp_path):

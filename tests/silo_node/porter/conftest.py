@@ -10,21 +10,34 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from ledgers import entries_of
 from paper_hospitals import PaperHospital, report
 from studies_on_paper import CENTRE_READS, Paper, encoding, paper
 
 from silo_node.policy import POLICY_FILE, PolicyFile
 from silo_node.porter import approvals
-from silo_node.porter.approvals import Approvals, Approver, approve
+from silo_node.porter.approvals import Approvals, approve
 from silo_node.porter.gate import Gate, Release
-from silo_node.porter.ledger import LEDGER_FILE, Ledger
+from silo_node.porter.ledger import Ledger
 from silo_node.porter.porter import Porter
 from silo_node.work import Busy, Done, NotDone, Stepped, Work
-from wardround.chain import read_chain
+from wardround.canonical import model_bytes
+from wardround.identity.approval import Approver
 from wardround.identity.keys import SigningKey
 from wardround.messages.confidential import decrypted, encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
-from wardround.messages.round import ANSWER, Collect, Purpose, Reply, SiloRefusal, StatisticsResult, Task, Withdraw, Working
+from wardround.messages.round import (
+    ANSWER,
+    RECEIPT,
+    Collect,
+    Purpose,
+    Reply,
+    SiloRefusal,
+    StatisticsResult,
+    Task,
+    Withdraw,
+    Working,
+)
 from wardround.study.bundle import Bundle
 from wardround.weights.fixed_point import plan_sum
 from wardround.weights.packing import to_bytes
@@ -90,6 +103,8 @@ class House:
         core = self.paper.core(purpose, number, weights, plan)
         core = core.model_copy(update={k.removeprefix("core_"): changes.pop(k) for k in [*changes] if k.startswith("core_")})
         arrays = () if purpose == "statistics" else (to_bytes(weights),)
+        if "receipt" in changes:
+            changes.setdefault("receipt_signature", self.paper.key.sign(RECEIPT, model_bytes(changes["receipt"])))
         fields = {
             "to": SITE,
             "study_hash": core.study_hash,
@@ -151,15 +166,15 @@ class House:
         (self.folder / POLICY_FILE).write_text(policy)
 
     def entries(self) -> list[dict[str, Any]]:
-        """Give the ledger's entries, verified from the file."""
-        return [link.entry for link in read_chain(self.folder / "ledger" / LEDGER_FILE)]
+        """Give the ledger's entries, verified from the files, but for those that hold an approval."""
+        return entries_of(self.folder / "ledger", self.paper.parties[SITE].member.signing_key)
 
     def reopen(self) -> None:
         """Open the door anew, as after a restart."""
         self.ledger.close()
         self.porter.close()
         member = self.paper.parties[SITE].member
-        self.ledger = Ledger(self.folder / "ledger")
+        self.ledger = Ledger(self.folder / "ledger", self.paper.parties[SITE].key)
         gate = Gate(SITE, self.paper.parties[SITE].key, self.ledger, PolicyFile(self.folder))
         encryption = self.paper.parties[SITE].encryption
         self.porter = Porter(SITE, self.folder, encryption, Approvals(self.folder, member), gate, self.spy)
@@ -184,7 +199,7 @@ def open_house(tmp_path):
         (folder / POLICY_FILE).write_text(f"small_cell: {small_cell}\nmetrics_minimum: {metrics_minimum}\n")
         if approved:
             approve(folder, made.bundle, party.member, party.approval_key, PERSON, timedelta(days=1))
-        spy, ledger = Spy(made), Ledger(folder / "ledger")
+        spy, ledger = Spy(made), Ledger(folder / "ledger", party.key)
         gate = Gate(SITE, party.key, ledger, PolicyFile(folder))
         porter = Porter(SITE, folder, party.encryption, Approvals(folder, party.member), gate, spy)
         opened.append(House(made, folder, spy, porter, ledger))

@@ -8,21 +8,14 @@ import pytest
 from studies_on_paper import paper, party
 
 from silo_node.porter import approvals
-from silo_node.porter.approvals import (
-    Approvals,
-    Approver,
-    SignedApproval,
-    approve,
-    given_approvals,
-    instant,
-    pause,
-    resume,
-)
+from silo_node.porter.approvals import Approvals, approve, given_approvals, pause, resume
 from silo_node.porter.manifest import egress_manifest
 from wardround.canonical import canonical_bytes, model_bytes
 from wardround.errors import Refused
+from wardround.identity.approval import Approver, SignedApproval
 from wardround.identity.keys import SigningKey
 from wardround.study.bundle import bundle_bytes
+from wardround.values import instant
 
 PERSON = Approver(name="Dr A", role="data protection officer")
 

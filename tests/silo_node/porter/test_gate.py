@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ledgers import last_segment
 from paper_hospitals import PaperHospital, report
 from studies_on_paper import contract, scores
 
 from silo_node.work import Done, NotDone
 from wardround.canonical import digest, model_json, sha256
+from wardround.ledger.folder import read_entries
 from wardround.messages.data_report import CountedFinding, FindingSummary, ShownCell, WithheldCell, make_report
 from wardround.messages.envelope import Envelope, digests
 from wardround.messages.round import Evaluation, EvaluationResult, FieldSums, Reply, RoundResult, SiloRefusal
@@ -183,14 +185,14 @@ def test_the_entry_comes_first(house, monkeypatch):
     """The signature, without which nothing can leave, is made after the entry is on disk."""
     order = []
     key = house.porter._gate._key
-    true_sign, true_append = type(key).sign, house.ledger._chain.append
-    monkeypatch.setattr(type(key), "sign", lambda self, *a: order.append("sign") or true_sign(self, *a))
-    monkeypatch.setattr(house.ledger._chain, "append", lambda entry: order.append("ledger") or true_append(entry))
+    true_sign, true_append = type(key).sign, house.ledger._writer.append
+    monkeypatch.setattr(type(key), "sign", lambda self, kind, data: order.append(kind) or true_sign(self, kind, data))
+    monkeypatch.setattr(house.ledger._writer, "append", lambda entry: order.append(entry.event) or true_append(entry))
     envelope = house.sealed(house.task("statistics"))
     order.clear()
     house.porter.visit(envelope)
     house.porter.visit(Envelope(b"", "0" * 128))
-    assert order == ["ledger", "sign", "ledger", "sign"]
+    assert order == ["approval", "ledger", "release", "ledger", "reply", "refusal", "ledger", "reply"]
 
 
 def test_every_answer_is_in_the_ledger_and_verifies(house):
@@ -199,10 +201,46 @@ def test_every_answer_is_in_the_ledger_and_verifies(house):
     house.visit("statistics")
     house.visit("round", 1, to="alpha")
     assert [entry["event"] for entry in house.entries()] == ["release", "repeat", "refusal"]
-    path = house.folder / "ledger" / "ledger.jsonl"
+    path = last_segment(house.folder)
     path.write_bytes(path.read_bytes().replace(b'"records":60', b'"records":61'))
     with pytest.raises(Exception, match="L-BROKEN"):
         house.reopen()
+
+
+def test_the_ledger_says_how_much_left_for_whom_and_under_whose_approval(house):
+    """Beside its digests, a release has figures, norm and receiver; before the first one stands the approval, once."""
+    for purpose in ("statistics", "round", "closing"):
+        house.visit(purpose)
+    member = house.paper.parties["beta"].member
+    entries = [entry for _, entry in read_entries(house.folder / "ledger", member.signing_key)]
+    assert [entry.event for entry in entries] == ["approval", "release", "release", "release"]
+    used, statistics, trained, closing = entries
+    assert used.signed.holds(member.approval_key)
+    assert used.signed.approval.approver.name == "Dr A"
+    assert (used.coordinator, used.tensors) == (house.paper.bundle.roster.coordinator, house.paper.bundle.manifest.tensors)
+    assert statistics.figures == ("records", "validation_size", "test_size", "sums", "report")
+    assert trained.figures == ("records", "scores", "training_loss", "change_of_weights")
+    assert closing.figures == ("records", "scores")
+    change = PaperHospital(house.paper, "beta", 60).change(1)
+    assert trained.norm == pytest.approx(np.linalg.norm(change.astype(np.float64)), rel=1e-5)
+    assert (statistics.norm, closing.norm) == (None, None)
+    assert {each.approval for each in entries} == {used.approval}
+    assert {each.to for each in entries[1:]} == {house.paper.key.public}
+    house.reopen()
+    house.visit("test")
+    entries = [entry for _, entry in read_entries(house.folder / "ledger", member.signing_key)]
+    assert [entry.event for entry in entries].count("approval") == 1
+
+
+def test_a_refusal_names_the_ledgers_head_after_it(house):
+    """As a reply does: so the centre holds a head of every answer. What was asked stands in its entry."""
+    house.visit("statistics")
+    house.spy.outcome = lambda _work: NotDone("H-FEW")
+    refused = house.visit("round", 1)
+    assert refused.ledger == house.ledger.head
+    entry = house.entries()[-1]
+    assert (entry["code"], entry["purpose"], entry["round"]) == ("H-FEW", "round", 1)
+    assert entry["to"] == house.paper.key.public
 
 
 def test_what_leaves_is_what_was_computed(house):

@@ -5,16 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from ledgers import entries_of
 from studies_on_paper import Paper, paper, signing_key
 
 from silo_node.policy import PolicyFile
-from silo_node.porter.approvals import Approvals, Approver, approve
+from silo_node.porter.approvals import Approvals, approve
 from silo_node.porter.gate import Gate
 from silo_node.porter.inbox import Inbox
-from silo_node.porter.ledger import LEDGER_FILE, Ledger
+from silo_node.porter.ledger import Ledger
 from silo_node.porter.porter import Porter
-from wardround.chain import read_chain
 from wardround.errors import Refused
+from wardround.identity.approval import Approver
 from wardround.identity.keys import SigningKey
 from wardround.messages.confidential import encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
@@ -33,7 +34,7 @@ class Door:
         party = study.parties[SITE]
         self.folder = folder
         self.party = party
-        self.ledger = Ledger(folder / "ledger")
+        self.ledger = Ledger(folder / "ledger", party.key)
         approvals = Approvals(folder, party.member)
         self.inbox = Inbox(folder, party.member, approvals, coordinator or study.key.public, party.encryption)
         gate = Gate(SITE, party.key, self.ledger, PolicyFile(folder))
@@ -208,5 +209,5 @@ def test_what_was_said_is_written_down_once(door):
     """The ledger has each change of what the centre was told, not every question."""
     for envelope in (offered(), offered(), offered(body=bundle_bytes(STUDY.bundle)), offered(), offered()):
         door.ask(envelope)
-    events = [link.entry for link in read_chain(door.folder / "ledger" / LEDGER_FILE)]
+    events = entries_of(door.folder / "ledger", door.party.key.public)
     assert [(entry["event"], entry["state"]) for entry in events] == [("offer", "unknown"), ("offer", "waiting")]

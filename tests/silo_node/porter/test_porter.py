@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from studies_on_paper import encoding
 
-from silo_node.porter.approvals import Approver, approve, pause, resume
+from silo_node.porter.approvals import approve, pause, resume
 from silo_node.work import Busy, NotDone
-from wardround.canonical import canonical_bytes, sha256
+from wardround.canonical import canonical_bytes, model_bytes, sha256
 from wardround.errors import Refused
+from wardround.identity.approval import Approver
 from wardround.identity.keys import SigningKey
 from wardround.messages.confidential import encrypted_for
 from wardround.messages.envelope import Envelope, seal
@@ -320,6 +321,18 @@ def test_no_more_results_leave_than_were_approved(open_house):
         house.reopen()
     released = [entry for entry in house.entries() if entry["event"] == "release"]
     assert 1 < len({(entry["task"], entry["result"], *entry["arrays"]) for entry in released}) <= 4
+
+
+def test_a_receipt_that_is_not_signed_by_itself_is_refused(house):
+    """The ledger keeps a receipt without the task that brought it: unsigned, or signed by another, it is not taken."""
+    release = house.porter.visit(house.sealed(house.task("statistics")))
+    receipt = Receipt(task_id=house.read(release).task_id, reply=sha256(release.envelope.message), verdict="counted")
+    forged = SigningKey.generate().sign("receipt", model_bytes(receipt))
+    as_task = house.paper.key.sign("task", model_bytes(receipt))
+    for signature in (None, forged, as_task):
+        assert house.code(house.sealed(house.task("round", 1, receipt=receipt, receipt_signature=signature))) == "H-SIGNATURE"
+    assert house.code(house.sealed(house.task("round", 1, receipt_signature=forged))) == "H-SIGNATURE"
+    assert not [entry for entry in house.entries() if entry["event"] == "receipt"]
 
 
 def test_receipts_are_written_down(house):

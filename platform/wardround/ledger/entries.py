@@ -1,0 +1,180 @@
+"""The entries of a hospital's ledger: one frozen value for everything that left, and for what the centre said of it.
+
+approval  a study begins to be answered under an approval: which, by whom, for whom, of which tensors
+release   a result left: of which records, how many bytes, under which approval
+refusal   a code left instead
+repeat    the same bytes went again
+working   the centre was told how far a task is
+offer     the centre was told what was decided about an offered study
+canary    figures of machine and network left, and a body of zeros
+receipt   what the centre says it did with a release, signed by it
+
+Digests stand for what left; no value of a record is here. ``to`` is the signing key of the centre that was answered.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter, model_validator
+
+from wardround.identity.approval import SignedApproval
+from wardround.identity.keys import PublicKey, Signature
+from wardround.identity.roster import Coordinator
+from wardround.messages.offer import OfferState
+from wardround.messages.round import CentreCode, Purpose, SiloCode
+from wardround.study.model import Text
+from wardround.values import Count, Instant, Sha256, Slug, Value, Version
+from wardround.weights.packing import Tensor
+
+Figure: TypeAlias = Literal[
+    "records", "validation_size", "test_size", "sums", "report", "scores", "training_loss", "change_of_weights"
+]
+"""What a result holds: counts of records, sums of features, the outgoing report, score histograms, the mean training loss,
+the change of the weights."""
+
+Digests: TypeAlias = Annotated[tuple[Sha256, ...], Field(max_length=2)]
+
+
+class Stamped(Value):
+    """What every entry has: the moment in which it was written, by the hospital's own clock (UTC)."""
+
+    time: Instant
+
+
+class ApprovalUsed(Stamped):
+    """From here on a study may be answered under this approval.
+
+    Attributes:
+        name, version: of the study; ``coordinator``: who gets what leaves under it.
+        tensors: names and shapes of what a change of weights consists of.
+    """
+
+    event: Literal["approval"] = "approval"
+    study: Sha256
+    approval: Sha256
+    name: Slug
+    version: Version
+    title: Text
+    coordinator: Coordinator
+    tensors: Annotated[tuple[Tensor, ...], Field(min_length=1)]
+    signed: SignedApproval
+
+    @model_validator(mode="after")
+    def _names_what_it_holds(self) -> ApprovalUsed:
+        held = self.signed.approval
+        if (held.approval_digest(), held.study_hash) != (self.approval, self.study):
+            msg = "the entry names another approval than it holds"
+            raise ValueError(msg)
+        return self
+
+
+class Released(Stamped):
+    """A result left.
+
+    Attributes:
+        work: what was done, however often its sum's plan was raised; with ``result`` and ``arrays`` it is the release's identity.
+        policy: digest of the hospital's policy that held.
+        figures: what the result holds; ``result``, ``result_bytes``: digest and size of its canonical form.
+        arrays, bytes: digests of the arrays that went with it, and how many bytes they are together.
+        norm: Euclidean norm of the change of weights, to six digits; None where there is none.
+    """
+
+    event: Literal["release"] = "release"
+    study: Sha256
+    task: Sha256
+    work: Sha256
+    purpose: Purpose
+    round: Count
+    approval: Sha256
+    policy: Sha256
+    to: PublicKey
+    records: Count
+    figures: tuple[Figure, ...]
+    result: Sha256
+    result_bytes: Count
+    arrays: Digests
+    bytes: Count
+    norm: Annotated[float, Field(ge=0)] | None
+
+
+class RefusalSent(Stamped):
+    """A code left; with the digest of the outgoing data report where that went along.
+
+    Attributes:
+        study, task, purpose, round: of what was asked, as far as it could be read.
+        approval: under which it was looked at, if it came so far.
+        to: None where nobody that this hospital knows asked.
+    """
+
+    event: Literal["refusal"] = "refusal"
+    study: Sha256 | None
+    task: Sha256 | None
+    purpose: Purpose | None
+    round: Count | None
+    approval: Sha256 | None
+    to: PublicKey | None
+    code: SiloCode
+    report: Sha256 | None
+
+
+class Repeated(Stamped):
+    """The bytes of a release went again."""
+
+    event: Literal["repeat"] = "repeat"
+    study: Sha256
+    task: Sha256
+
+
+class WorkingSent(Stamped):
+    """The centre was told in which local epoch a task is."""
+
+    event: Literal["working"] = "working"
+    study: Sha256
+    task: Sha256
+    epoch: Count
+
+
+class OfferAnswered(Stamped):
+    """The centre was told what was decided about a study, when it was news."""
+
+    event: Literal["offer"] = "offer"
+    study: Sha256
+    state: OfferState
+
+
+class CanaryAnswered(Stamped):
+    """Figures of machine and network left, with as many zeros as the study has weights. It counts as no release."""
+
+    event: Literal["canary"] = "canary"
+    study: Sha256
+    canary: Sha256
+    approval: Sha256
+    to: PublicKey
+    result: Sha256
+    result_bytes: Count
+    arrays: Digests
+    bytes: Count
+
+
+class ReceiptTaken(Stamped):
+    """What the centre did with a release, in its own words.
+
+    Attributes:
+        task_id, reply, verdict, ledger, journal: as in the receipt; ``signature``: the centre's, over exactly those.
+    """
+
+    event: Literal["receipt"] = "receipt"
+    study: Sha256
+    task_id: Sha256
+    reply: Sha256
+    verdict: Literal["counted"] | CentreCode
+    ledger: Sha256 | None
+    journal: Sha256 | None
+    signature: Signature
+
+
+AnyEntry: TypeAlias = (
+    ApprovalUsed | Released | RefusalSent | Repeated | WorkingSent | OfferAnswered | CanaryAnswered | ReceiptTaken
+)
+ENTRY: TypeAdapter[AnyEntry] = TypeAdapter(Annotated[AnyEntry, Field(discriminator="event")])
