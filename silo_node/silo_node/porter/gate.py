@@ -7,7 +7,6 @@ written to the ledger, on disk, and only then signed. What does not pass leaves 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,9 +66,7 @@ class Release:
 class Gate:
     """One hospital's gate."""
 
-    def __init__(
-        self, site: str, key: SigningKey, ledger: Ledger, policy: PolicyFile, centre: PublicKey | None = None
-    ) -> None:
+    def __init__(self, site: str, key: SigningKey, ledger: Ledger, policy: PolicyFile, centre: PublicKey | None = None) -> None:
         """Take the hospital's name, signing key, ledger and policy, which is read anew for every release.
 
         And the key of the centre that it joined, if any.
