@@ -43,6 +43,7 @@ def entry(number: int, when: str, head: str) -> AnyEntry:
         purpose="round",
         round=number // 2,
         approval=study,
+        policy=study,
         to=study,
         records=161,
         figures=("records", "scores", "training_loss", "change_of_weights"),

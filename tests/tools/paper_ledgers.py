@@ -39,6 +39,7 @@ def entry(number: int, when: str, head: str) -> AnyEntry:
         purpose="round",
         round=number,
         approval=STUDY,
+        policy=STUDY,
         to=KEY.public,
         records=161,
         figures=("records", "change_of_weights"),

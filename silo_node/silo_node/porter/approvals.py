@@ -6,6 +6,7 @@ expiry. No process writes one by itself: only ``wardround silo approve`` does.
 
     approvals/<study hash>.json           the approval that holds
     approvals/<study hash>.paused.json    while it is there, nothing of the study is done, and nothing leaves
+    approvals/<study hash>.rejected.json  a person's no; it stands above any approval until the study is approved anew
     approvals/given/<digest>.json         every approval that was ever given: the ledger names them by their digests
 """
 
@@ -37,6 +38,7 @@ from wardround.values import Instant, Sha256, Slug, Value, instant
 APPROVALS = "approvals"
 GIVEN = "given"
 PAUSED_SUFFIX = ".paused.json"
+REJECTED_SUFFIX = ".rejected.json"
 INBOX = "inbox"
 OUR_PACKAGES = ("wardround", "wardround_schemas", "silo_node")
 
@@ -90,7 +92,7 @@ def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, app
     )
     signed = SignedApproval(approval=approval, signature=key.sign(KIND, model_bytes(approval)))
     write_atomic(folder / INBOX / f"{bundle.study_hash}.wardround", bundle_bytes(bundle), mode=0o600)
-    (folder / APPROVALS / f"{bundle.study_hash}.rejected.json").unlink(missing_ok=True)
+    (folder / APPROVALS / f"{bundle.study_hash}{REJECTED_SUFFIX}").unlink(missing_ok=True)
     data = canonical_bytes(model_json(signed))
     write_atomic(folder / APPROVALS / GIVEN / f"{approval.approval_digest()}.json", data, mode=0o600)
     write_atomic(folder / APPROVALS / f"{bundle.study_hash}.json", data, mode=0o600)
@@ -164,6 +166,8 @@ class Approvals:
         Raises:
             Refused: A-MISSING, A-INVALID, A-EXPIRED, A-PAUSED, or a bundle's own codes.
         """
+        if (self._folder / APPROVALS / f"{study_hash}{REJECTED_SUFFIX}").exists():  # also where an old approval was put back
+            raise Refused([missing_approval(self._identity.site, study_hash)])
         paths = (self._folder / APPROVALS / f"{study_hash}.json", self._folder / INBOX / f"{study_hash}.wardround")
         try:
             state = tuple(number for path in paths for number in file_state(path))

@@ -41,7 +41,9 @@ class Canaries:
         self._next = 0.0
         self._seen = ""
 
-    def answer(self, envelope: Envelope, canary: Canary, approved: Approved, begun: int, *, idle: bool) -> Release:
+    def answer(
+        self, envelope: Envelope, canary: Canary, approved: Approved, begun: int, *, idle: bool, allowed: bool = True
+    ) -> Release:
         """Answer one canary, or refuse it by a code.
 
         Args:
@@ -50,8 +52,10 @@ class Canaries:
             approved: its study, which is approved here and now.
             begun: when the porter had it whole, on the monotonic clock in nanoseconds.
             idle: whether no task is under way here.
+            allowed: whether the hospital's policy of now allows the study; only its coordinator hears that it does not.
         """
-        code = self._objection(envelope, canary, approved) or self._takes_turn(canary, idle=idle)
+        code = self._objection(envelope, canary, approved) or (None if allowed else "H-POLICY")
+        code = code or self._takes_turn(canary, idle=idle)
         if code is not None:
             return self._gate.refuse(NotDone(code), canary.study_hash, canary.nonce)
         tried = self._worker.try_out(approved.bundle, canary.rows)

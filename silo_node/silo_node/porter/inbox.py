@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from silo_node.policy import PolicyFile
-from silo_node.porter.approvals import APPROVALS, INBOX, Approvals, file_state, membership_problems
+from silo_node.porter.approvals import APPROVALS, INBOX, REJECTED_SUFFIX, Approvals, file_state, membership_problems
 from silo_node.porter.policy_check import policy_problems
 from wardround.canonical import canonical_bytes, model_json
 from wardround.errors import Refused, refuse
@@ -24,7 +24,6 @@ from wardround.messages.offer import Offer, OfferState
 from wardround.study.bundle import SUFFIX, Bundle, bundle_bytes, parse_bundle, read_bundle
 from wardround.values import Instant, Sha256, Slug, Value, instant
 
-REJECTED_SUFFIX = ".rejected.json"
 LARGEST_INBOX = 1000
 """Bundles kept at most: a centre that offers more is refused."""
 

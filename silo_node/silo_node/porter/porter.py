@@ -126,10 +126,9 @@ class Porter:
         """Answer a canary, of a study that is approved here and now, while no task is under way."""
         try:
             approved = self._approvals.require(canary.study_hash)
-            if self._breaks_policy(approved):
-                return self._gate.refuse(NotDone("H-POLICY"), canary.study_hash, canary.nonce)
+            allowed = not self._breaks_policy(approved)
             idle = all(progress.pending is None for progress in self._progress.values())
-            return self._canaries.answer(envelope, canary, approved, begun, idle=idle)
+            return self._canaries.answer(envelope, canary, approved, begun, allowed=allowed, idle=idle)
         except Refused as error:
             self._log.warning("a canary of study %s refused: %s", canary.study_hash[:12], ", ".join(error.codes))
             return self._gate.refuse(NotDone("H-STUDY"), canary.study_hash, canary.nonce)

@@ -9,6 +9,7 @@ from studies_on_paper import paper, party
 
 from silo_node.porter import approvals
 from silo_node.porter.approvals import Approvals, approve, given_approvals, pause, resume
+from silo_node.porter.inbox import Inbox
 from silo_node.porter.manifest import egress_manifest
 from wardround.canonical import canonical_bytes, model_bytes
 from wardround.errors import Refused
@@ -245,3 +246,19 @@ def test_every_approval_is_kept_for_whoever_reads_the_ledger(approved):
     approve(folder, study.bundle, beta.member, stranger.approval_key, PERSON, timedelta(days=3))
     (folder / "approvals" / "given" / "torn.json").write_text("{")
     assert given_approvals(folder, beta.member) == sorted([first, second], key=lambda each: (each.approved_at, each.nonce))
+
+
+def test_an_approval_that_was_rejected_cannot_be_put_back(approved):
+    """Its file is kept, signed, for whoever reads the ledger; that makes no approval. Only the approver's key does."""
+    study, folder = approved
+    beta = study.parties["beta"]
+    here = Approvals(folder, beta.member)
+    Inbox(folder, beta.member, here, None).reject(study.bundle, "ethics")
+    (given,) = (folder / "approvals" / "given").iterdir()
+    file_of(study, folder).write_bytes(given.read_bytes())
+    for each in (here, Approvals(folder, beta.member)):
+        with pytest.raises(Refused) as caught:
+            each.require(study.bundle.study_hash)
+        assert caught.value.codes == ("A-MISSING",)
+    approve(folder, study.bundle, beta.member, beta.approval_key, PERSON, timedelta(days=1))
+    here.require(study.bundle.study_hash)
