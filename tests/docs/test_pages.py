@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
@@ -28,6 +29,7 @@ CODE = re.compile(r"(?<![\w-])([A-Z]-[A-Z]{2,})(?![\w-])")
 MACHINE_PATH = re.compile(
     r"(?<![\w.])/(work|tmp|root|home|Users|mnt|srv)/|[A-Z]:\\\\|https?://\S*(pypi|simple/|index)", re.IGNORECASE
 )
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 MODELS: tuple[tuple[type, frozenset[str]], ...] = (
     (Study, frozenset({"question", "features", "network"})),
     (SiteFile, frozenset({"site", "sources", "schemas"})),
@@ -115,6 +117,24 @@ def test_every_code_that_a_page_names_exists(page: Any) -> None:
     """A page speaks of codes that the catalogue has."""
     named = {code for code in CODE.findall(page.text) if f"{code.split('-')[0]}-" in {f"{known[0]}-" for known in CATALOGUE}}
     assert named <= set(CATALOGUE)
+
+
+def test_every_test_that_a_page_names_exists(page: Any) -> None:
+    """A page that says which test shows something names one that is there."""
+    for name, function in TEST.findall(page.text):
+        path = ROOT / name
+        assert path.is_file(), f"{page.name}: {name}"
+        found = {node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)}
+        assert function in found, f"{page.name}: {name} has no {function}"
+
+
+def test_the_threat_model_names_a_test_in_every_row() -> None:
+    """Whatever the threat model says is stopped, a test shows; what none shows belongs under "Not covered"."""
+    text = (ROOT / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^\| could [^\n]*shown by \|\n\|[-|]+\|\n((?:\|[^\n]*\n)+)", text, re.MULTILINE)
+    assert len(tables) == text.count("| shown by |"), "every table is seen"
+    for row in "".join(tables).splitlines():
+        assert TEST.search(row), row
 
 
 @pytest.fixture(scope="module")
