@@ -12,7 +12,7 @@ from wardround.directory import FORMAT_FILE
 
 INIT = ("--name", "The centre", "--address", "centre.example:8443")
 NEWER = {"format": 2, "written_by": "9.8.7"}
-SILO = ("start", "status", "studies", "ledger", "init")
+SILO = ("start", "status", "studies", "ledger show", "init", "pause trial", "revoke trial")
 BUNDLE = ("review", "reject")
 CENTRE = ("start", "status", "watch", "renew")
 
@@ -57,7 +57,7 @@ def test_every_command_refuses_and_says_who_can_read_it(folder: Path, wardround:
     person = ("--approver", "Dr A", "--role", "DPO")
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     for words in (
-        *[("silo", name, "--site", site) for name in SILO],
+        *[("silo", *words.split(), "--site", site) for words in SILO],
         *[("silo", name, bundle, "--site", site) for name in BUNDLE],
         ("silo", "approve", bundle, "--site", site, *person),
         ("silo", "join", centre / "invitations" / "alpha.json", "--site", site),

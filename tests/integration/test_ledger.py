@@ -177,11 +177,12 @@ def test_the_auditors_export(wardround, ready, tmp_path):
     assert {path.stat().st_mode & 0o077 for path in out.rglob("*")} == {0}
 
 
-def test_a_name_in_the_page_is_text(wardround, ready, tmp_path):
+def test_a_name_in_the_page_is_text(wardround, ready, tmp_path, approvers_passphrase):
     """What people typed stays text: a name with signs of HTML cannot become part of the page."""
     folder = ready.hospitals[0].folder
     bundle, person = read_bundle(ready.bundle), Approver(name="<script>alert(1)</script>", role="& <b>")
-    approve(folder, bundle, load_identity(folder), approval_key(folder), person, timedelta(days=1))
+    key = approval_key(folder, approvers_passphrase.read_bytes().strip())
+    approve(folder, bundle, load_identity(folder), key, person, timedelta(days=1))
     shutil.rmtree(folder / "ledger")
     assert ready.simulate(wardround).status == 0
     assert wardround("silo", "ledger", "export", tmp_path / "out", "--site", ready.hospitals[0].site).status == 0
