@@ -15,6 +15,7 @@ from coordinator.enrol_command import enrol
 from coordinator.history_command import history
 from coordinator.identity import KEYS, PUBLIC, CentreFile, init_centre
 from coordinator.reconcile_command import reconcile_command
+from coordinator.remove_command import remove_hospital
 from coordinator.service_commands import start, status, stop, submit, watch
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
@@ -118,6 +119,7 @@ def renew(folder: Path, also_named: tuple[str, ...], form: str) -> None:
 
 coordinator.add_command(doctor)
 coordinator.add_command(enrol)
+coordinator.add_command(remove_hospital)
 coordinator.add_command(history)
 coordinator.add_command(reconcile_command)
 

@@ -12,11 +12,11 @@ import sys
 import threading
 from pathlib import Path
 
-from coordinator.flower.control import Control
+from coordinator.door import Door
 from coordinator.flower.grid import FlowerGrid
 from coordinator.flower.run import Run, SuperLinkAddress, serve_run
 from coordinator.house import LOGS, run_folder
-from coordinator.identity import centre_files, enrolled, load_centre
+from coordinator.identity import centre_files, load_centre
 from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys, largest_reply
 from coordinator.rounds.grid import Grid
 from coordinator.scheduler import MakeGrid, Scheduler
@@ -70,43 +70,21 @@ def _serve(folder: Path, private: str, ready: Path, stop: threading.Event) -> No
         private, files.authority.read_bytes(), files.token.read_text().strip(), Secret(files.secret.read_bytes())
     )
     with serve_run(link) as run, link.control() as control:
-        nodes = _Nodes(folder, control)
-        nodes.register()
-        scheduler = Scheduler(folder, centre.key, _grids(run, control, centre.encryption, run_folder(folder)))
+        door = Door(folder, control)
+        door.look()
+        scheduler = Scheduler(folder, centre.key, _grids(run, door, centre.encryption, run_folder(folder)), door.removed)
         settle()
         return_memory()
         ready.touch(mode=0o600)
         log.info("ready")
         while not stop.is_set():
-            nodes.register()
+            door.look()
             scheduler.tick()
 
 
-class _Nodes:
-    """The hospitals that may connect: those that are enrolled, registered again at every start."""
-
-    def __init__(self, folder: Path, control: Control) -> None:
-        self._folder = folder
-        self._control = control
-        self._known: set[str] = set()
-
-    def register(self) -> None:
-        """Let in hospitals that were enrolled since."""
-        try:
-            members = enrolled(self._folder)
-        except Refused as error:  # a damaged entry keeps out nobody who is in
-            log.error("%s", error)  # noqa: TRY400  (a coded error, not a trace)
-            return
-        for member in members:
-            if member.node_key not in self._known:
-                self._control.register(member.node_key.encode())
-                self._known.add(member.node_key)
-                log.info("site %s may connect", member.site)
-
-
-def _grids(run: Run, control: Control, key: EncryptionKey, spool: Path) -> MakeGrid:
+def _grids(run: Run, door: Door, key: EncryptionKey, spool: Path) -> MakeGrid:
     def make(bundle: Bundle) -> Grid:
-        nodes = {member.site: control.register(member.node_key.encode()) for member in bundle.roster.silos}
+        nodes = door.node_ids(bundle.roster)
         grid = FlowerGrid(run.channel, run.run_id, nodes, spool=spool, largest_reply=largest_reply(bundle))
         return EncryptedGrid(grid, encryption_keys(bundle.roster), key)
 

@@ -29,20 +29,23 @@ DEFAULT_DAYS = 30
     type=click.IntRange(1, 365),
     help="How long the invitation can be followed.",
 )
+@click.option("--again", is_flag=True, help="Let in a hospital again that was removed.")
 @click.option("--yes", is_flag=True, help="Do not ask: the fingerprint was compared already.")
 @format_option
-def enrol(request: Path, folder: Path, city: str | None, contact: str | None, days: int, yes: bool, form: str) -> int:  # noqa: FBT001  (click's options)
+def enrol(
+    request: Path, folder: Path, city: str | None, contact: str | None, days: int, form: str, *, again: bool, yes: bool
+) -> int:
     """Enrol the hospital that sent REQUEST (its request.json), and write its signed invitation.
 
     Compare the fingerprint with the hospital by phone before you say yes: whoever holds these keys is that hospital from
     then on. The same request again writes a new invitation.
     """
     member = read_party(request, Member)
-    again = check_enrolment(folder, member)
-    if not yes and not _confirmed(member, again=again):
+    before = check_enrolment(folder, member, again=again)
+    if not yes and not _confirmed(member, again=before):
         click.echo("Nothing was enrolled.", err=True)
         return EXIT_NOT_IN_ORDER
-    _report(enrol_hospital(folder, member, timedelta(days=days), city=city, contact=contact), form)
+    _report(enrol_hospital(folder, member, timedelta(days=days), city=city, contact=contact, again=again), form)
     return EXIT_DONE
 
 
@@ -74,6 +77,7 @@ def _report(done: Enrolment, form: str) -> None:
                 "silo": model_json(member),
                 "fingerprint": member.fingerprint,
                 "again": done.again,
+                "let_in": done.let_in,
                 "entry": str(done.silo_path),
                 "invitation": str(done.invitation_path),
                 "address": invitation.address,
@@ -81,9 +85,12 @@ def _report(done: Enrolment, form: str) -> None:
             }
         )
         return
-    say(f"{'Invited again' if done.again else 'Enrolled'}: {member.name} (site {member.site}).")
+    done_what = "Let in again" if done.let_in else "Invited again" if done.again else "Enrolled"
+    say(f"{done_what}: {member.name} (site {member.site}).")
     say(f"  fingerprint {member.fingerprint}")
     say(f"  invitation  {done.invitation_path}, until {invitation.expires_at}")
+    if done.let_in:
+        say("If its keys are the ones that were removed: a centre that runs lets them in at its next start, not before.")
     say(
         f"Next: send the invitation to the hospital, which runs: wardround silo join {done.invitation_path.name} --site site.yaml"
     )

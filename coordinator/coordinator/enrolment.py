@@ -1,6 +1,6 @@
 """Enrolment: a hospital's ``request.json`` becomes an entry of the centre and an invitation for the hospital.
 
-silos/SITE.json          who is enrolled: the hospital's own request, canonical
+silos/SITE.json          who is enrolled: the hospital's own request, canonical; ``coordinator.removal`` says who is not any more
 contacts/SITE.json       the operator's note of where and whom to call; never leaves the centre
 invitations/SITE.json    what goes back to the hospital
 """
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from coordinator.identity import SILOS, centre_files, enrolled, load_centre, load_centre_file
+from coordinator.identity import centre_files, enrolled, entry_path, load_centre, load_centre_file, removal_path
+from coordinator.removal import end_removal, removals, when
 from wardround.canonical import canonical_bytes, model_json
 from wardround.errors import Problem, raise_all, refuse
 from wardround.files import write_atomic
@@ -46,6 +47,7 @@ class Enrolment:
 
     Attributes:
         again: the same hospital was enrolled before; its invitation was written anew.
+        let_in: it was removed before, and is let in again.
     """
 
     member: Member
@@ -53,18 +55,31 @@ class Enrolment:
     silo_path: Path
     invitation_path: Path
     again: bool
+    let_in: bool = False
 
 
-def check_enrolment(folder: Path, member: Member) -> bool:
+def check_enrolment(folder: Path, member: Member, *, again: bool = False) -> bool:
     """Check that a hospital can be enrolled; says whether it is enrolled already, with the same keys.
 
+    One that was removed is not, unless it is let in ``again``, with the same keys or with new ones.
+
     Raises:
-        Refused: I-ENROLLED, I-KEYS, all at once; K-FORMAT when an entry of the centre cannot be read.
+        Refused: I-ENROLLED, I-KEYS, I-REMOVED, all at once; K-FORMAT when an entry of the centre cannot be read.
     """
     coordinator = load_centre(folder).coordinator
     known = {other.site: other for other in enrolled(folder)}
     before = known.pop(member.site, None)
     problems: list[Problem] = []
+    if removal_path(folder, member.site).exists() and not again:
+        problems.append(
+            Problem(
+                "I-REMOVED",
+                f"site {member.site}",
+                "A hospital that was removed is let in again only if somebody says so",
+                when(folder, member.site),
+                "ask who removed it, and why; then, to let it in again, add --again",
+            )
+        )
     if before is not None and before.keys != member.keys:
         problems.append(
             Problem(
@@ -72,8 +87,8 @@ def check_enrolment(folder: Path, member: Member) -> bool:
                 f"site {member.site}",
                 "A site's name stands for the same keys for ever",
                 f"it is enrolled with other keys (fingerprint {before.fingerprint})",
-                f"ask the hospital by phone; if it made new keys, remove {SILOS}/{member.site}.json and enrol again; "
-                "if it is another hospital, it needs another site name",
+                f"ask the hospital by phone; if it made new keys, run: wardround coordinator remove {member.site}, then enrol "
+                "with --again; if it is another hospital, it needs another site name",
             )
         )
     if len({*coordinator.keys, *member.keys}) != len(coordinator.keys) + len(member.keys):
@@ -82,6 +97,12 @@ def check_enrolment(folder: Path, member: Member) -> bool:
         _used_twice(member, f"a key in it is enrolled for the site {other.site!r}")
         for other in known.values()
         if set(other.keys) & set(member.keys)
+    ]
+    in_use = {key for other in known.values() for key in other.keys}
+    problems += [
+        _used_twice(member, f"a key in it was removed with the site {gone.site!r}")
+        for gone in removals(folder)
+        if gone.site != member.site and ({*gone.member.keys} - in_use) & {*member.keys}
     ]
     raise_all(problems)
     return before is not None
@@ -105,19 +126,22 @@ def enrol(
     city: str | None = None,
     contact: str | None = None,
     now: datetime | None = None,
+    again: bool = False,
 ) -> Enrolment:
     """Enrol a hospital and write its invitation; the same request again writes a new invitation.
 
+    A hospital that was removed is let in ``again`` once all its files are written; the record of its removal stays.
+
     Raises:
-        Refused: I-ENROLLED, I-KEYS; K-, Y- codes when the centre's own files are not in order; O-WRITE.
+        Refused: I-ENROLLED, I-KEYS, I-REMOVED; K-, Y- codes when the centre's own files are not in order; O-WRITE.
     """
     moment = now or datetime.now(UTC)
-    again = check_enrolment(folder, member)
+    before, removal = check_enrolment(folder, member, again=again), removal_path(folder, member.site).exists()
     centre = load_centre(folder)
     address, authority = load_centre_file(folder).address, centre_files(folder).authority.read_text()
     signed = invite(member, centre.coordinator, centre.key, address, authority, moment, valid)
     note = _note(folder, member, city, contact, moment)
-    silo, invitation = silo_path(folder, member.site), folder / INVITATIONS / f"{member.site}.json"
+    silo, invitation = entry_path(folder, member.site), folder / INVITATIONS / f"{member.site}.json"
     for path, data in (
         (silo, canonical_bytes(model_json(member))),  # first: who follows an invitation is let in
         (folder / CONTACTS / f"{member.site}.json", canonical_bytes(model_json(note))),
@@ -125,12 +149,9 @@ def enrol(
     ):
         _make_folder(path.parent)
         write_atomic(path, data, mode=0o600)
-    return Enrolment(member, signed.invitation, silo, invitation, again)
-
-
-def silo_path(folder: Path, site: str) -> Path:
-    """Give the path of a hospital's entry."""
-    return folder / SILOS / f"{site}.json"
+    if removal:
+        end_removal(folder, member.site)
+    return Enrolment(member, signed.invitation, silo, invitation, before, removal)
 
 
 def _make_folder(folder: Path) -> None:

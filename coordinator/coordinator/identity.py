@@ -8,6 +8,7 @@
     coordinator.json                  the public identity, for study authors
     centre.yaml                       name and addresses
     silos/SITE.json                   who is enrolled
+    silos/SITE.removed.json           that it is not any more (``coordinator.removal``)
     format                            how the directory is to be read (``wardround.directory``)
 
 A simulation's centre has the first two and ``coordinator.json`` only: it opens no connection.
@@ -41,6 +42,7 @@ ENCRYPTION = "encryption.pem"
 PUBLIC = "coordinator.json"
 SETTINGS = "centre.yaml"
 SILOS = "silos"
+REMOVED_SUFFIX = ".removed.json"
 SECRET_BYTES = 32
 
 
@@ -222,7 +224,7 @@ def centre_files(folder: Path) -> CentreFiles:
 
 
 def enrolled(folder: Path) -> tuple[Member, ...]:
-    """Give the hospitals that are enrolled at a centre, in the order of their site names; the folder may be growing.
+    """Give the hospitals that are enrolled at a centre and not removed, by their site names; the folder may be growing.
 
     Raises:
         Refused: K-FORMAT for every file that is not as ``enrol`` wrote it.
@@ -230,11 +232,10 @@ def enrolled(folder: Path) -> tuple[Member, ...]:
     members: list[Member] = []
     problems: list[Problem] = []
     for path in sorted((folder / SILOS).glob("[a-z]*.json")):
-        try:
-            member = Member.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            member = None
-        if member is None or member.site != path.stem:
+        if "." in path.stem or removal_path(folder, path.stem).exists():  # no site has a dot in its name
+            continue
+        member = read_entry(folder, path.stem)
+        if member is None:
             problems.append(
                 Problem(
                     "K-FORMAT",
@@ -248,3 +249,22 @@ def enrolled(folder: Path) -> tuple[Member, ...]:
             members.append(member)
     raise_all(problems)
     return tuple(members)
+
+
+def entry_path(folder: Path, site: str) -> Path:
+    """Give the path of a hospital's entry, which is its own request."""
+    return folder / SILOS / f"{site}.json"
+
+
+def removal_path(folder: Path, site: str) -> Path:
+    """Give the path of the record that a hospital is removed: it is, as soon as the file is there."""
+    return folder / SILOS / f"{site}{REMOVED_SUFFIX}"
+
+
+def read_entry(folder: Path, site: str) -> Member | None:
+    """Read a hospital's entry, removed or not; None when there is none that can be read."""
+    try:
+        member = Member.model_validate_json(entry_path(folder, site).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return member if member.site == site else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -33,6 +34,7 @@ from coordinator.studies import (
 )
 from wardround.errors import Problem, Refused
 from wardround.identity.keys import SigningKey
+from wardround.identity.roster import Roster
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
 from wardround.messages.offer import OFFER_ANSWER, Offer, OfferState
 from wardround.messages.record import RoundRecord, SiloRecord
@@ -54,6 +56,14 @@ STATE_SECONDS = 0.25
 
 MakeGrid = Callable[[Bundle], Grid]
 """Makes a grid to exactly the hospitals of a study's roster, which takes no larger answer than the study can have."""
+
+
+WhoIsRemoved = Callable[[Roster], Collection[str]]
+"""Says which hospitals of a roster the centre has removed by now."""
+
+
+def _nobody(_roster: Roster) -> Collection[str]:
+    return ()
 
 
 _Found: TypeAlias = tuple[SiloStatus, Mapping[str, object]]
@@ -132,13 +142,14 @@ class _Asked:
 class Scheduler:
     """Looks after all studies of a centre, one visit at a time."""
 
-    def __init__(self, centre: Path, key: SigningKey, make_grid: MakeGrid) -> None:
-        """Take the centre's directory, its key, and how to reach hospitals."""
+    def __init__(self, centre: Path, key: SigningKey, make_grid: MakeGrid, removed: WhoIsRemoved = _nobody) -> None:
+        """Take the centre's directory, its key, how to reach hospitals, and who says which of them are removed."""
+        self._removed = removed
         self._centre = centre
         self._key = key
         self._make_grid = make_grid
         self._bundles: dict[str, Bundle] = {}
-        self._grids: dict[str, Grid] = {}
+        self._grids: dict[tuple[str, frozenset[str]], Grid] = {}
         self._asked: dict[str, _Asked] = {}
         self._next_ask: dict[tuple[str, str], float] = {}
         self._halted: dict[str, float] = {}
@@ -167,12 +178,23 @@ class Scheduler:
         self._listen()
         for folder, _ in waiting:
             fresh = folder.read()
-            if fresh is not None and not _held(folder, fresh) and all(silo.offer in FINAL for silo in fresh.silos):
+            if fresh is not None and not _held(folder, fresh) and self._decided(folder, fresh):
                 try:
                     self._begin(folder, fresh)
                 except Refused as error:  # its state cannot be written now; it stays submitted
                     log.error("%s cannot begin: %s", fresh.name, error)  # noqa: TRY400  (a coded error, not a trace)
                 return
+
+    def _decided(self, folder: StudyFolder, state: StudyState) -> bool:
+        """Say whether every hospital has decided; nobody waits for one that is removed."""
+        undecided = {silo.site for silo in state.silos if silo.offer not in FINAL}
+        try:
+            return not undecided or undecided <= {*self._out(folder, state)}
+        except Refused:  # its bundle was damaged here: it does not begin
+            return False
+
+    def _out(self, folder: StudyFolder, state: StudyState) -> Collection[str]:
+        return self._removed(self._bundle(folder, state.study_hash).roster)
 
     def _answer_canaries(self, known: list[tuple[StudyFolder, StudyState]]) -> None:
         """Visit the hospitals of studies for which a canary is asked; between studies only, since a round goes first."""
@@ -182,7 +204,7 @@ class Scheduler:
                 continue
             try:
                 grid = self._grid(self._bundle(folder, state.study_hash))
-                write_result(folder.path, fly(folder.bundle(), self._key, grid, request))
+                write_result(folder.path, fly(folder.bundle(), self._key, grid, request, self._out(folder, state)))
             except Refused as error:
                 log.error("a canary of %s was not answered: %s", state.name, error)  # noqa: TRY400  (a coded error, no trace)
                 with suppress(OSError):
@@ -193,8 +215,10 @@ class Scheduler:
         bundle = self._bundle(folder, state.study_hash)
         now = time.monotonic()
         asking = {(asked.folder.path, asked.site) for asked in self._asked.values() if asked.end > now}
+        out = self._out(folder, state)
+        _show_removed(folder, state, out)
         for silo in state.silos:
-            due = self._next_ask.get((state.study_hash, silo.site), 0.0) <= now
+            due = self._next_ask.get((state.study_hash, silo.site), 0.0) <= now and silo.site not in out
             if silo.offer not in FINAL and due and (folder.path, silo.site) not in asking:
                 self._ask(folder, bundle, silo.site, with_bundle=silo.offer == "unknown")
 
@@ -223,7 +247,8 @@ class Scheduler:
         member = asked.bundle.roster.member(asked.site)
         answer = None if envelope is None else read(envelope, OFFER_ANSWER)
         pause = ASK_AGAIN_SECONDS
-        if envelope is not None and answer is not None and member is not None:
+        out = self._removed(asked.bundle.roster)
+        if envelope is not None and answer is not None and member is not None and asked.site not in out:
             ours = (answer.site, answer.study_hash) == (asked.site, asked.bundle.study_hash)
             if ours and signed_by(envelope, "reply", member.signing_key):
                 self._note(asked.folder, asked.site, answer.state)
@@ -241,10 +266,13 @@ class Scheduler:
     def _begin(self, folder: StudyFolder, state: StudyState) -> None:
         """Begin a study that every hospital has decided about."""
         bundle = self._bundle(folder, state.study_hash)
-        approved = {silo.site: 1 for silo in state.silos if silo.offer == "approved"}
+        out = self._out(folder, state)
+        approved = {silo.site: 1 for silo in state.silos if silo.offer == "approved" and silo.site not in out}
         rules = bundle.study.silos.model_copy(update={"minimum_records": 1})
         if shortfall(rules, approved):
-            folder.write(state.model_copy(update={"phase": "failed", "summary": "failed", "problems": (str(_declined(state)),)}))
+            folder.write(
+                state.model_copy(update={"phase": "failed", "summary": "failed", "problems": (str(_declined(state, out)),)})
+            )
             return
         running = state.model_copy(update={"phase": "running", "summary": ""})
         folder.write(running)
@@ -255,8 +283,9 @@ class Scheduler:
         keeper = StateKeeper(folder, state.model_copy(update={"problems": (), "summary": ""}))
         try:
             bundle = self._bundle(folder, state.study_hash)
+            removed = partial(self._removed, bundle.roster)
             with closing(DiskJournal(folder.path, bundle)) as journal:
-                outcome = Conductor(folder.bundle(), self._key, self._grid(bundle), keeper, journal).run()
+                outcome = Conductor(folder.bundle(), self._key, self._grid(bundle), keeper, journal, removed).run()
             release = release_folder(self._centre, bundle)
             if release.exists():  # whole, if it is there: written in a life before this one
                 check_release(release, outcome)
@@ -284,9 +313,10 @@ class Scheduler:
 
     def _grid(self, bundle: Bundle) -> Grid:
         """Give the grid to exactly the hospitals of a study's roster: nobody else ever gets anything of it."""
-        if bundle.study_hash not in self._grids:
-            self._grids[bundle.study_hash] = self._make_grid(bundle)
-        return self._grids[bundle.study_hash]
+        name = bundle.study_hash, frozenset(self._removed(bundle.roster))  # who is let in again is reached by another grid
+        if name not in self._grids:
+            self._grids[name] = self._make_grid(bundle)
+        return self._grids[name]
 
 
 def _held(folder: StudyFolder, state: StudyState) -> bool:
@@ -304,8 +334,19 @@ def _fail(folder: StudyFolder, state: StudyState, error: Refused) -> None:
         folder.write(state.model_copy(update={"phase": "failed", "summary": "failed", "problems": problems}))
 
 
-def _declined(state: StudyState) -> Problem:
-    said = ", ".join(f"{silo.site}: {silo.offer}" for silo in state.silos if silo.offer != "approved")
+def _show_removed(folder: StudyFolder, state: StudyState, out: Collection[str]) -> None:
+    """Say in a study's state who is removed, before it begins."""
+    shown = tuple(
+        silo.now("refused", code="R-REMOVED") if silo.site in out and silo.status == "invited" else silo for silo in state.silos
+    )
+    if shown != state.silos:
+        with suppress(Refused):  # it only shows
+            folder.write(state.model_copy(update={"silos": shown}))
+
+
+def _declined(state: StudyState, out: Collection[str]) -> Problem:
+    told = {silo.site: "removed from the centre" if silo.site in out else silo.offer for silo in state.silos}
+    said = ", ".join(f"{site}: {offer}" for site, offer in told.items() if offer != "approved")
     return Problem(
         "C-QUORUM",
         f"{state.name} {state.version}",

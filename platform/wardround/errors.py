@@ -103,6 +103,8 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     # Enrolment and invitations
     "I-ENROLLED": _checked("a site of this name is enrolled with other keys"),
     "I-KEYS": _checked("a key is enrolled for another party"),
+    "I-REMOVED": _checked("the hospital was removed from the centre"),
+    "I-UNKNOWN": _checked("no hospital of this name is enrolled"),
     "I-READ": CatalogueEntry("the file is not an invitation"),
     "I-SIGNATURE": _checked("an invitation was changed, or is not signed by the centre that it names"),
     "I-SITE": _checked("an invitation for another hospital"),
@@ -169,6 +171,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "R-METRICS": _checked("counts that contradict each other"),
     "R-LATE": _checked("a reply after the deadline"),
     "R-SILENT": _checked("no reply before the deadline"),
+    "R-REMOVED": _checked("the centre removed the hospital"),
     # Rounds
     "C-QUORUM": _checked("fewer hospitals or records than the study requires"),
     "C-REQUIRED": _checked("a required hospital did not answer"),

@@ -10,10 +10,13 @@ from silo_node.configuration import Site
 from silo_node.flower.supernode import SuperNodeSettings
 from silo_node.identity import KEYS, NODE_KEY, RUNTIME_SECRET
 from silo_node.joining import Joined
+from silo_node.local_log import LOG_FILE
 from silo_node.node_process import READY
 from silo_node.supernode_words import SuperNodeWords
 from silo_node.training.memory import NO_ROOM_STATUS
 from wardround.errors import Refused, refuse
+from wardround.json_log import close_log
+from wardround.json_log import open_log as open_json_log
 from wardround.supervision.child import Child
 from wardround.supervision.ports import free_port, listens
 from wardround.supervision.printed import SUFFIX
@@ -28,6 +31,7 @@ START_SECONDS = 90.0
 HELD_SECONDS = 75.0
 """How long Flower may hold a node for connected after it was killed (60 s), and a little."""
 LET_IN = "let-in"
+KEPT_OUT = "kept-out.json"
 
 
 def run_folder(site: Site) -> Path:
@@ -62,7 +66,9 @@ def children(
         home=run / "flower",
     )
     patience = ("--patience", str(visit_seconds))
-    words = SuperNodeWords(site.folder / "logs" / f"supernode{SUFFIX}", run / LET_IN)
+    words = SuperNodeWords(
+        site.folder / "logs" / f"supernode{SUFFIX}", run / LET_IN, run / KEPT_OUT, lambda text: _note(site, text)
+    )
     socket_option = ("--socket", SOCKET)  # relative: socket paths may have 107 bytes at most
     return [
         Child(
@@ -105,6 +111,13 @@ def children(
             pulse=Pulse(run / "porter.pulse", silence_seconds),
         ),
     ]
+
+
+def _note(site: Site, text: str) -> None:
+    """Write a line into the hospital's own log. Its porter, which writes there too, does not run while the SuperNode is out."""
+    log = open_json_log(site.make_directory("logs") / LOG_FILE, "silo_node.supervisor")
+    log.warning("%s", text)
+    close_log(log)
 
 
 def _no_room(status: int) -> Refused | None:

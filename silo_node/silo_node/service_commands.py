@@ -9,10 +9,11 @@ from rich.table import Table
 
 from silo_node.configuration import load_site
 from silo_node.decision_commands import open_inbox, site_option
-from silo_node.house import VISIT_SECONDS, children, run_folder
+from silo_node.house import KEPT_OUT, VISIT_SECONDS, children, run_folder
 from silo_node.identity import load_identity
 from silo_node.joining import load_joined
 from silo_node.preflight import check_centre, ending
+from silo_node.supernode_words import read_kept_out
 from silo_node.training_state import read_training_state
 from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, say, terminal, warn
@@ -69,13 +70,14 @@ def stop(site_path: Path) -> None:
 @site_option
 @format_option
 def status(site_path: Path, form: str) -> int:
-    """Say whether this hospital's node runs, how its processes are, and how its last training stands.
+    """Say whether this hospital's node runs and is let in, how its processes are, and how its last training stands.
 
     Exit status 1 when it does not run whole.
     """
     site = load_site(site_path)
     check_format(site.folder)
     state, training = read_state(run_folder(site)), read_training_state(run_folder(site))
+    kept_out = read_kept_out(run_folder(site) / KEPT_OUT)
     whole = state is not None and all(process.state == "ready" for process in state.processes)
     if form == "json":
         print_json(
@@ -84,6 +86,7 @@ def status(site_path: Path, form: str) -> int:
                 "running": state is not None,
                 "whole": whole,
                 "house": None if state is None else model_json(state),
+                "kept_out_since": None if kept_out is None else kept_out.since,
                 "training": None if training is None else model_json(training),
             }
         )
@@ -92,6 +95,8 @@ def status(site_path: Path, form: str) -> int:
         say(f"{site.file.name} does not run.")
     else:
         say(f"{site.file.name} runs since {state.since}: {state}")
+    if kept_out is not None:
+        say(f"The centre does not let its node in since {kept_out.since} (N-REFUSED): ask the operator whether it was removed.")
     if training is not None:
         say(f"Last training: {training.words()}.")
     return EXIT_DONE if whole else EXIT_NOT_IN_ORDER

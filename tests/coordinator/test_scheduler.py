@@ -395,3 +395,40 @@ def test_half_a_state_is_none(state):
     """A state without what belongs to it, or with what belongs to another, is refused."""
     with pytest.raises(ValidationError):
         SiloState(site="beta", **state)
+
+
+def removing(study: Paper, tmp_path, invited, out: set[str]) -> Scheduler:
+    """Give a scheduler whose centre removes whom a test says."""
+    submit(tmp_path, study.bundle)
+    return Scheduler(tmp_path, study.key, lambda _bundle: PaperGrid(invited), lambda _roster: frozenset(out))
+
+
+def test_nobody_waits_for_the_decision_of_a_removed_hospital(tmp_path):
+    """It had not decided when it was removed: it is offered nothing more, and the study begins and ends without it."""
+    study, out = paper(), set[str]()
+    invited = [Invited(study, site, RECORDS[site], decision="waiting" if site == "beta" else "approved") for site in SITES]
+    scheduler = removing(study, tmp_path, invited, out)
+    ticks(scheduler, tmp_path, lambda state: all(silo.offer in ("approved", "waiting") for silo in state.silos))
+    out.add("beta")
+    scheduler.tick()
+    offers = len(invited[1].sent)
+    state = ticks(scheduler, tmp_path, lambda state: state.phase not in ("submitted", "running"))
+    assert state.phase == "partial"
+    assert {silo.site: silo.code for silo in state.silos} == {"alpha": None, "beta": "R-REMOVED", "gamma": None}
+    assert len(invited[1].sent) == offers
+    assert not invited[1].tasks
+
+
+def test_an_approval_of_a_removed_hospital_counts_for_nothing(tmp_path):
+    """It approved and was removed then: with it gone the study has too few, and fails by its own rules before it begins."""
+    study, out = paper(), set[str]()
+    decisions: list[OfferState] = ["approved", "approved", "waiting"]
+    invited = [Invited(study, site, RECORDS[site], decision=each) for site, each in zip(SITES, decisions, strict=True)]
+    scheduler = removing(study, tmp_path, invited, out)
+    ticks(scheduler, tmp_path, lambda state: [silo.offer for silo in state.silos] == decisions)
+    out.add("beta")
+    invited[2].decision = "rejected"
+    state = ticks(scheduler, tmp_path, lambda state: state.phase != "submitted")
+    assert state.phase == "failed"
+    assert "beta: removed from the centre, gamma: rejected" in state.problems[0]
+    assert not any(hospital.tasks for hospital in invited)

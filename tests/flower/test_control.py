@@ -5,6 +5,8 @@ from flower_processes import SuperLink, eventually, supernode_settings
 from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 
 from coordinator.flower.control import Control
+from silo_node.flower.enrolled import ask_enrolled
+from silo_node.supernode_words import NOT_LET_IN
 from wardround.errors import Refused
 from wardround.identity.keys import SigningKey
 from wardround.identity.tls import make_node_key
@@ -97,3 +99,21 @@ def test_a_supernode_that_was_stopped_in_order_comes_back_at_once(superlink: Sup
             process.terminate()
             assert process.wait(20) == 0
             assert not any(node.online for node in control.nodes() if node.node_id == node_id)
+
+
+def test_a_key_that_was_struck_off_is_refused_at_once_and_for_good(superlink: SuperLink):
+    """A running SuperNode's next request is refused and it ends by itself; its key is neither let in nor registered again."""
+    key = make_node_key()
+    settings, _ = supernode_settings(superlink, "removed", key)
+    with superlink.link.control() as control:
+        node_id = control.register(key.public)
+        process = superlink.processes.start("removed", settings.command(), settings.environment())
+        eventually(lambda: any(node.online for node in control.nodes() if node.node_id == node_id), 20, "online")
+        control.unregister(node_id)
+        assert process.wait(20) == 0
+        assert ask_enrolled(superlink.public, superlink.authority_file, settings.node_key, 60.0) == "no"
+        with pytest.raises(Rejected):
+            control.register(key.public)
+    again = superlink.processes.start("removed again", settings.command(), settings.environment())
+    assert again.wait(60) == 1
+    assert NOT_LET_IN.decode() in superlink.processes.log("removed again")

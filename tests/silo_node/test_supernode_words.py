@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from silo_node.supernode_words import CONNECTED, LARGEST_READ_BYTES, NOT_LET_IN, SuperNodeWords
+from silo_node.supernode_words import CONNECTED, LARGEST_READ_BYTES, NOT_LET_IN, SuperNodeWords, read_kept_out
 
 
 @pytest.fixture
@@ -14,9 +14,16 @@ def printed(tmp_path):
 
 
 @pytest.fixture
-def words(tmp_path, printed):
+def noted():
+    """What is written into the hospital's log."""
+    lines: list[str] = []
+    return lines
+
+
+@pytest.fixture
+def words(tmp_path, printed, noted):
     """Somebody who listens."""
-    return SuperNodeWords(printed, tmp_path / "let-in")
+    return SuperNodeWords(printed, tmp_path / "let-in", tmp_path / "kept-out", noted.append)
 
 
 def say(path, text):
@@ -67,3 +74,31 @@ def test_who_is_tried_again(printed, words):
     say(printed, CONNECTED)
     assert words.connected()
     assert words.worth_another_try(1000.0)
+
+
+def test_a_node_that_is_removed_is_written_down_once(printed, words, noted, tmp_path):
+    """A newcomer that is refused was never in; one that was is written down at its first refusal, until it is in again."""
+    say(printed, NOT_LET_IN)
+    assert words.explain(1).codes == ("N-REFUSED",)
+    assert (noted, read_kept_out(tmp_path / "kept-out")) == ([], None)
+    say(printed, CONNECTED)
+    assert words.connected()
+    for _ in range(3):
+        words.begin()
+        say(printed, NOT_LET_IN)
+        assert not words.connected()
+        words.explain(1)
+    kept_out = read_kept_out(tmp_path / "kept-out")
+    assert kept_out is not None
+    assert [line.partition(":")[0] for line in noted] == ["N-REFUSED"]
+    words.begin()
+    say(printed, CONNECTED)
+    assert words.connected()
+    assert read_kept_out(tmp_path / "kept-out") is None
+    assert len(noted) == 2
+
+
+def test_what_cannot_be_read_is_no_fact(tmp_path):
+    """A damaged note of being kept out says nothing, and stops nobody from asking."""
+    (tmp_path / "kept-out").write_bytes(b"{")
+    assert read_kept_out(tmp_path / "kept-out") is None

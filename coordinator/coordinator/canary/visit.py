@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import wardround
@@ -21,19 +22,23 @@ from wardround.weights.packing import to_bytes
 LONGEST_WAIT_SECONDS = 1.0
 
 
-def fly(bundle: Bundle, key: SigningKey, grid: Grid, request: CanaryRequest) -> CanaryResult:
-    """Send a canary to every hospital of a study, and wait for the answers until nobody waits for the result any more.
+def fly(bundle: Bundle, key: SigningKey, grid: Grid, request: CanaryRequest, removed: Collection[str] = ()) -> CanaryResult:
+    """Send a canary to every hospital of a study that is not removed, and wait for the answers until nobody
+    waits for the result any more.
 
     The nonce is drawn here: a conductor that died over a request makes another visit.
     """
     asked_at, nonce = instant(datetime.now(UTC)), secrets.token_hex(32)
-    outgoing = _canaries(bundle, key, nonce, request)
+    outgoing = _canaries(bundle, key, nonce, request, removed)
+    sent = {each.site: each.envelope.byte_count for each in outgoing}
     answers = _gather(grid, outgoing, (request.until_ms - now_ms()) / 1000)
     silos = []
-    for member, sent in zip(bundle.roster.silos, outgoing, strict=True):
+    for member in bundle.roster.silos:
         landed = answers.get(member.site)
-        if landed is None:
-            silos.append(SiloCanary(site=member.site, codes=("R-SILENT",), bytes_down=sent.envelope.byte_count))
+        if member.site not in sent:
+            silos.append(SiloCanary(site=member.site, codes=("R-REMOVED",), bytes_down=0))
+        elif landed is None:
+            silos.append(SiloCanary(site=member.site, codes=("R-SILENT",), bytes_down=sent[member.site]))
         else:
             silos.append(judge(landed, member, bundle, nonce, request.records))
     study = bundle.study
@@ -50,7 +55,7 @@ def fly(bundle: Bundle, key: SigningKey, grid: Grid, request: CanaryRequest) -> 
     )
 
 
-def _canaries(bundle: Bundle, key: SigningKey, nonce: str, request: CanaryRequest) -> list[Outgoing]:
+def _canaries(bundle: Bundle, key: SigningKey, nonce: str, request: CanaryRequest, removed: Collection[str]) -> list[Outgoing]:
     """Make the orders; all bring the same weights, so that these are encrypted and stored once, as in a round."""
     arrays = (to_bytes(bundle.weights),)
     seconds = max((request.until_ms - now_ms()) / 1000, LONGEST_WAIT_SECONDS)
@@ -73,6 +78,7 @@ def _canaries(bundle: Bundle, key: SigningKey, nonce: str, request: CanaryReques
             seconds,
         )
         for site in bundle.roster.sites
+        if site not in removed
     ]
 
 

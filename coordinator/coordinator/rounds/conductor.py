@@ -13,7 +13,7 @@ from coordinator.rounds.grid import Grid
 from coordinator.rounds.normalisation import make_encoding
 from coordinator.rounds.outcome import Outcome
 from coordinator.rounds.policy import Progress
-from coordinator.rounds.visit import Caller
+from coordinator.rounds.visit import Caller, Removed, nobody
 from coordinator.rounds.visits import Closed, TooFew, Visits, Watcher
 from wardround.errors import Broken, Refused, refuse
 from wardround.identity.keys import SigningKey
@@ -30,8 +30,16 @@ OUR_CODES = "C-"
 class Conductor:
     """Conducts one study once, in as many lives as it takes."""
 
-    def __init__(self, bundle: Bundle, key: SigningKey, grid: Grid, watcher: Watcher, journal: Journal | None = None) -> None:
-        """Take the study, the coordinator's key, the transport, a watcher and the study's journal.
+    def __init__(
+        self,
+        bundle: Bundle,
+        key: SigningKey,
+        grid: Grid,
+        watcher: Watcher,
+        journal: Journal | None = None,
+        removed: Removed = nobody,
+    ) -> None:
+        """Take the study, the coordinator's key, the transport, a watcher, the study's journal, and who is removed.
 
         Without a journal nothing outlives the process. The initial weights are let go of once the journal has them.
 
@@ -45,7 +53,7 @@ class Conductor:
         self._bundle = bundle = bundle.lightened()
         self._journal = journal or Unwritten()
         self._outcome = Outcome(roster=bundle.roster.sites)
-        self._visits = Visits(bundle, Caller(bundle, key, grid), self._journal, watcher, self._outcome)
+        self._visits = Visits(bundle, Caller(bundle, key, grid, removed), self._journal, watcher, self._outcome)
         self._progress: Progress[str] = Progress(bundle.study.convergence)
 
     def run(self) -> Outcome:

@@ -31,7 +31,10 @@ def describe(
     """Describe a visit: who counted, who did not and why, and the pooled figures of those who were evaluated."""
     used = used_evaluations(core, visit, rules)
     total = sum(admitted.reply.records for admitted in visit.admitted.values())
-    answers = [_silo(site, answered, core, used, total) for site, answered in visit.answers.items()]
+    answers = [
+        _out(site, answered) if answered.decision is None and site in visit.removed else _silo(site, answered, core, used, total)
+        for site, answered in visit.answers.items()
+    ]
     absent = [SiloRecord(site=site, status="not asked", code=code) for site, code in not_asked.items()]
     return RoundRecord(
         purpose=core.purpose,
@@ -49,6 +52,11 @@ def describe(
         late=tuple(sorted(visit.late)),
         seconds=visit.seconds,
     )
+
+
+def _out(site: str, answered: Answered) -> SiloRecord:
+    """Describe the part of a hospital that the centre removed before it had answered."""
+    return SiloRecord(site=site, status="refused", code="R-REMOVED", bytes_down=answered.bytes_down, bytes_up=answered.bytes_up)
 
 
 def _silo(site: str, answered: Answered, core: TaskCore, used: Mapping[str, ScoreCounts], total: int) -> SiloRecord:

@@ -51,10 +51,11 @@ class Answered:
 
 @dataclass
 class Visit:
-    """What came of a visit, by site."""
+    """What came of a visit, by site; ``removed``: hospitals that the centre had removed by its end."""
 
     answers: dict[str, Answered] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
+    removed: frozenset[str] = frozenset()
     seconds: float = 0.0
 
     @property
@@ -65,7 +66,8 @@ class Visit:
     @property
     def away(self) -> bool:
         """Whether a hospital could not be reached, so that the visit ended without it before its deadline."""
-        return any(a.decision is None and a.seconds is not None for a in self.answers.values())
+        found = (site for site, a in self.answers.items() if a.decision is None and a.seconds is not None)
+        return any(site not in self.removed for site in found)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,15 @@ class _Sent:
     @property
     def site(self) -> str:
         return self.expected.member.site
+
+
+Removed = Callable[[], Collection[str]]
+"""Says which hospitals of a study the centre has removed by now. Asked again and again, also to keep the door in step."""
+
+
+def nobody() -> Collection[str]:
+    """Say that nobody is removed."""
+    return ()
 
 
 class Onlooker(Protocol):
@@ -128,8 +139,9 @@ class _Open:
 class Caller:
     """Makes visits: knows the grid, the signing key, and what became of each hospital's last reply."""
 
-    def __init__(self, bundle: Bundle, key: SigningKey, grid: Grid) -> None:
-        """Take the study, the coordinator's key and the transport."""
+    def __init__(self, bundle: Bundle, key: SigningKey, grid: Grid, removed: Removed = nobody) -> None:
+        """Take the study, the coordinator's key, the transport, and who says which hospitals are removed."""
+        self.removed = removed
         self._bundle = bundle
         self._key = key
         self._grid = grid
@@ -155,12 +167,14 @@ class Caller:
         A hospital whose answer is known already, from before the conductor died, is not asked. One that is still working
         is asked again. A hospital of those ``awaited`` that cannot be reached is sent the task again for a while, since it
         may have been restarted; another one is gone at once. What is still under way at the deadline goes on, in case the
-        visit is repeated: ``dismiss`` withdraws it.
+        visit is repeated: ``dismiss`` withdraws it. A hospital that the centre has removed is sent nothing, waited for by
+        nobody, and refused whatever it says; what was admitted of it before stays in the sum.
         """
         self._visits += 1
         begun = time.monotonic()
         deadline = begun + self._bundle.study.rounds.deadline_seconds
-        asked = [expectation for site, expectation in expected.items() if site not in known]
+        removed = self.removed()
+        asked = [expectation for site, expectation in expected.items() if site not in known and site not in removed]
         task_for = partial(self._task, weights=weights, encoding=encoding, attempt=attempt)
         outgoing = [task_for(expectation) for expectation in asked]
         ids = self._grid.push_messages(outgoing)
@@ -169,16 +183,23 @@ class Caller:
             for message_id, out in zip(ids, outgoing, strict=True)
         }
         del outgoing  # the hospitals' copies of the weights are with the transport now
-        opened = _Open(Visit(dict(known)), begun, onlooker, core, awaited, task_for, sent)
-        while (opened.sent or opened.due) and (left := deadline - time.monotonic()) > 0:
+        never = {site: Answered(None, None, 0, 0) for site in expected if site in removed and site not in known}
+        opened = _Open(Visit({**known, **never}), begun, onlooker, core, awaited, task_for, sent)
+        while self._waited_for(opened) and (left := deadline - time.monotonic()) > 0:
             self._listen(opened, left)
             self._collect(opened)
         for each in (*opened.sent.values(), *(sent for _, sent in opened.due)):
             opened.visit.answers[each.site] = Answered(None, None, each.bytes_down, each.bytes_up)
         self._stale |= opened.sent
         self._resting = [replace(sent, working=True) for _, sent in opened.due]
+        opened.visit.removed = frozenset(self.removed())
         opened.visit.seconds = time.monotonic() - begun
         return opened.visit
+
+    def _waited_for(self, opened: _Open) -> bool:
+        """Say whether an answer may still come that can count."""
+        removed = self.removed()
+        return any(sent.site not in removed for sent in (*opened.sent.values(), *(sent for _, sent in opened.due)))
 
     def _task(self, expected: Expectation, weights: Array | None, encoding: Encoding | None, attempt: int) -> Outgoing:
         site, arrays = expected.member.site, () if weights is None else (weights,)
@@ -221,12 +242,15 @@ class Caller:
         if sent is None:
             return
         seconds = time.monotonic() - opened.begun
+        removed = sent.site in self.removed()
         if incoming.envelope is None:
-            if incoming.final or not self._waits(sent, opened):
+            if incoming.final or removed or not self._waits(sent, opened):
                 opened.visit.answers[sent.site] = Answered(None, seconds, sent.bytes_down, sent.bytes_up)
             return
         sent = replace(sent, bytes_up=sent.bytes_up + incoming.envelope.byte_count, away=None)
-        decision = _judge(incoming.envelope, sent.expected, self._bundle)
+        decision: Decision | StillWorking = NotAdmitted("R-REMOVED", sha256(incoming.envelope.message))
+        if not removed:
+            decision = _judge(incoming.envelope, sent.expected, self._bundle)
         if isinstance(decision, StillWorking):
             opened.onlooker.working(sent.site, decision.epoch, decision.epochs, decision.percent)
             opened.due.append((time.monotonic() + COLLECT_PAUSE_SECONDS, replace(sent, working=True)))
@@ -268,9 +292,9 @@ class Caller:
 
     def _collect(self, opened: _Open) -> None:
         """Ask those whose pause is over: after the task that they work at, or with the task itself once more."""
-        now = time.monotonic()
+        now, removed = time.monotonic(), self.removed()
         for due, sent in list(opened.due):
-            if due <= now:
+            if due <= now and sent.site not in removed:
                 opened.due.remove((due, sent))
                 outgoing = self._order(sent) if sent.working else opened.task_for(sent.expected)
                 (message_id,) = self._grid.push_messages([outgoing])
@@ -284,6 +308,8 @@ class Caller:
         return Outgoing(sent.site, seal("collect", order, self._key), ORDER_SECONDS_TO_LIVE)
 
     def _withdraw(self, sent: _Sent) -> None:
+        if sent.site in self.removed():
+            return
         core = sent.expected.core
         envelope = seal("withdraw", Withdraw(to=sent.site, study_hash=core.study_hash, task_id=core.task_id()), self._key)
         (message_id,) = self._grid.push_messages([Outgoing(sent.site, envelope, ORDER_SECONDS_TO_LIVE)])

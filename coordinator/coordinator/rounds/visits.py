@@ -18,7 +18,7 @@ from coordinator.rounds.outcome import Outcome
 from coordinator.rounds.policy import shortfall
 from coordinator.rounds.recorder import Recorder, recalled_answers
 from coordinator.rounds.records import describe
-from coordinator.rounds.visit import Caller, Visit
+from coordinator.rounds.visit import LONGEST_WAIT_SECONDS, Caller, Visit
 from wardround.errors import Problem, Refused, refuse
 from wardround.messages.record import RoundRecord, ShortfallCode
 from wardround.messages.round import CentreCode, Purpose, SiloCode, StatisticsResult, TaskCore
@@ -122,9 +122,16 @@ class Visits:
             if attempt > rules.retries:
                 break
             if closed.live and closed.visit.away:
-                time.sleep(max(0.0, min(AWAY_SECONDS * 2 ** (attempt - 1), rules.deadline_seconds - closed.visit.seconds)))
+                self._rest(min(AWAY_SECONDS * 2 ** (attempt - 1), rules.deadline_seconds - closed.visit.seconds))
         self._caller.dismiss(core)
         raise TooFew([_too_few(self._bundle, closed.record)])
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, and see meanwhile whether somebody is removed: the door is kept by this thread."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._caller.removed()
+            time.sleep(min(left, LONGEST_WAIT_SECONDS))
 
     def _take_statistics(self, core: TaskCore, closed: Closed) -> None:
         if core.purpose == "statistics":
@@ -134,7 +141,7 @@ class Visits:
     def _attempt(self, core: TaskCore, attempt: int, encoding: Encoding | None) -> Closed:
         recalled, expected = self._journal.recall(core.task_id(), attempt), self._expected(core)
         if recalled is not None and recalled.record is not None:
-            visit = Visit(recalled_answers(recalled, recalled.record), set(recalled.record.late), recalled.record.seconds)
+            visit = Visit(recalled_answers(recalled, recalled.record), set(recalled.record.late), seconds=recalled.record.seconds)
             self._caller.recall(core, {site: answer for site, answer in visit.answers.items() if site in expected}, expected)
             closed = Closed(visit, recalled.record, live=False)
         else:
@@ -151,17 +158,17 @@ class Visits:
         recalled: Recalled | None,
     ) -> Closed:
         """Make a visit, or go on with one that was open when the conductor died."""
-        rules, task_id = self._bundle.study, core.task_id()
+        rules, task_id, removed = self._bundle.study, core.task_id(), self._caller.removed()
         recorder = Recorder(self._bundle, self._journal, self._watcher, core, attempt)
         models = len(expected) + MODELS_BESIDE if core.plan is not None else 0
         self._journal.make_room(models * self._bundle.manifest.byte_count)
         if recalled is None:
             seconds = rules.rounds.deadline_seconds
-            asked = tuple(expected)
+            asked = tuple(site for site in expected if site not in removed)
             self._journal.write(VisitOpened(core=core, task_id=task_id, attempt=attempt, asked=asked, deadline_seconds=seconds))
         else:
             self._journal.write(VisitResumed(task_id=task_id, attempt=attempt))
-        self._watcher.opened(core.purpose, core.round, attempt, tuple(expected))
+        self._watcher.opened(core.purpose, core.round, attempt, tuple(site for site in expected if site not in removed))
         awaited = self._present if recalled is None else tuple(expected)  # a new SuperLink: everybody signs in anew
         known = {} if recalled is None else recorder.take_up(recalled, expected)
         self._caller.recall(core, known, expected)

@@ -59,6 +59,7 @@ CentreCode: TypeAlias = Literal[
     "R-METRICS",
     "R-LATE",
     "R-SILENT",
+    "R-REMOVED",
 ]
 """Why the coordinator refuses a reply, or counts a hospital as absent."""
 

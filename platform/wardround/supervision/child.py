@@ -23,7 +23,7 @@ class Child:
         environment: on top of the supervisor's own, or in its place if ``whole_environment``.
         ready: says whether it does its work by now; asked until it does.
         patience_seconds: how long it may take to become ready at the first start.
-        explain: turns an exit status at the first start (0: it runs, but is not ready) into an error for people, where it can.
+        explain: turns an exit status (0 at the first start: it runs, but is not ready) into an error for people, where it can.
         group: processes of one group live and die together: when one ends, the others are stopped, and all start anew.
         folder: where it runs (short relative paths, for sockets).
         patient_note: told once when it ends during its patience and is started again; None: its end is an error at once.

@@ -109,7 +109,9 @@ class Supervisor:
             return
         status = run.ended()
         if status is not None:
-            self._rest(run, now, f"it ended with status {status}")
+            told = run.child.explain(status)
+            why = "" if told is None else f" ({', '.join(f'{each.code}: {each.finding}' for each in told.problems)})"
+            self._rest(run, now, f"it ended with status {status}{why}")
             self._rest_group(run, now)
         elif (silence := run.frozen()) is not None:
             _say(run, f"it has given no sign of life for {silence:.0f} seconds; it is killed")
