@@ -22,8 +22,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def _write_beside(path: Path, data: bytes | memoryview, mode: int) -> Path:
-    # a folder that is made for a private file is private too
-    path.parent.mkdir(mode=0o777 if mode & 0o077 else 0o700, parents=True, exist_ok=True)
+    # folders that are made for a private file are private too, each of them: Path.mkdir gives its mode to the last one only
+    missing = [folder for folder in path.parents if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o777 if mode & 0o077 else 0o700, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -159,3 +159,11 @@ def test_a_private_folder_takes_the_place_of_an_empty_one_only(tmp_path):
             write_new(folder / "b", b"2")
     assert names(tmp_path) == ["empty", "file"]
     assert names(tmp_path / "empty") == ["a"]
+
+
+def test_every_folder_that_is_made_for_a_private_file_is_private(tmp_path):
+    """Not only the last one; folders that were there stay as they are."""
+    (tmp_path / "there").mkdir(mode=0o755)
+    write_atomic(tmp_path / "there" / "one" / "two" / "file", b"secret", mode=0o600)
+    modes = [(tmp_path / part).stat().st_mode & 0o777 for part in ("there", "there/one", "there/one/two")]
+    assert modes == [0o755, 0o700, 0o700]
