@@ -6,7 +6,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from wardround.errors import Refused, refuse
@@ -75,6 +76,13 @@ def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
     finally:
         beside.unlink()
     sync_folder(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what writers of a file left beside it that were killed; only where no other process can be writing it now."""
+    for beside in path.parent.glob(f".{escape(path.name)}.????????"):
+        with suppress(OSError):  # it takes space and does no harm
+            beside.unlink()
 
 
 @contextmanager

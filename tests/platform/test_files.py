@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wardround.errors import Refused
-from wardround.files import new_private_folder, write_atomic, write_new
+from wardround.files import new_private_folder, remove_leftovers, write_atomic, write_new
 
 WRITERS = {
     "write_atomic": "[write_atomic(path, bytes([48 + n % 10]) * 300_000) for n in itertools.count()]",
@@ -44,6 +44,8 @@ def test_a_killed_writer_leaves_no_half_file(tmp_path, writer):
             assert len(set(content)) == 1
         else:
             assert writer == "write_new"
+        remove_leftovers(path)
+        assert set(names(tmp_path)) <= {"file"}
 
 
 def test_an_old_version_is_replaced_whole(tmp_path):

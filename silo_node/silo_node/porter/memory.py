@@ -18,7 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from wardround.canonical import canonical_bytes, model_json, sha256
 from wardround.chain import Chain, read_chain
 from wardround.errors import refuse
-from wardround.files import write_atomic
+from wardround.files import remove_leftovers, write_atomic
 from wardround.messages.envelope import Envelope
 from wardround.messages.round import Receipt
 from wardround.messages.stored import restore, store
@@ -117,6 +117,7 @@ class StudyMemory:
                 raise
 
     def _load(self) -> None:
+        remove_leftovers(self._folder / REPLY)  # the chain is locked: nobody else writes here
         for link in read_chain(self._folder / FILE):
             try:
                 self._take(_ENTRY.validate_json(canonical_bytes(link.entry)))

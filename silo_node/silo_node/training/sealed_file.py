@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wardround.files import write_atomic
+from wardround.files import remove_leftovers, write_atomic
 from wardround.values import Value
 
 LENGTH_BYTES = 8
@@ -42,6 +42,7 @@ def write_sealed(path: Path, kind: str, head: Value, body: bytes) -> None:
     seal = hashlib.sha256()
     for part in parts:
         seal.update(part)
+    remove_leftovers(path)  # of a trainer that was killed: there is one at a time
     write_atomic(path, b"".join((*parts, seal.digest())), MODE)
 
 
@@ -71,6 +72,7 @@ def read_sealed(path: Path, kind: str) -> Sealed | None:
 
 def drop(path: Path) -> None:
     """Remove a file, if it is there and can be removed; what stays is found again, and judged again."""
+    remove_leftovers(path)
     with suppress(OSError):
         path.unlink()
 

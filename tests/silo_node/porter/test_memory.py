@@ -84,6 +84,20 @@ def test_the_reply_is_on_disk_before_it_leaves(house, monkeypatch):
     assert isinstance(house.read(house.porter.visit(house.sealed(task))), Reply)
 
 
+def test_what_a_killed_porter_left_beside_the_reply_is_removed(house):
+    """A porter killed while it writes a reply leaves up to a model's bytes: the next one that opens the study removes them."""
+    house.visit("statistics")
+    left, other = folder_of(house) / f".{REPLY}.ab12_cd3", folder_of(house) / ".kept"
+    for path in (left, other):
+        path.write_bytes(b"half")
+    reply = (folder_of(house) / REPLY).read_bytes()
+    house.reopen()
+    assert isinstance(house.visit("round", 1), Reply)
+    assert not left.exists()
+    assert other.exists()
+    assert (folder_of(house) / REPLY).read_bytes() != reply
+
+
 @pytest.mark.parametrize("damage", ["lost", "cut", "changed"])
 def test_a_damaged_reply_is_made_again(house, damage):
     """A stored reply that is not whole is never sent: the work is asked for again, and gives the same result."""

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from silo_node.training import checkpoint
-from silo_node.training.checkpoint import CheckpointHead, Keeper, Training
+from silo_node.training.checkpoint import FILE, CheckpointHead, Keeper, Training
 from silo_node.training.encode import Examples
 from silo_node.training.fingerprint import Fingerprint, take_fingerprint
 from silo_node.training.loop import Watch, train
@@ -116,6 +116,14 @@ def test_what_was_done_is_not_done_again(tmp_path):
     assert seen[0] == 64
     assert seen == sorted(seen)
     assert seen[-1] == 100
+
+
+def test_what_a_killed_trainer_left_beside_is_removed(tmp_path):
+    """A trainer killed while it writes leaves up to a model's bytes beside the file; the next write removes them."""
+    left = tmp_path / f".{FILE}.ab12_cd3"
+    left.write_bytes(b"half")
+    run(Settings(optimiser=OPTIMISERS[0], local_epochs=2), keeper=Keeper(tmp_path, TRAINING, LOG, 0.0))
+    assert not left.exists()
 
 
 def test_a_short_training_writes_nothing(tmp_path):
