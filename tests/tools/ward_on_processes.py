@@ -221,12 +221,12 @@ class Ward:
                     service.process.wait()
 
 
-def make_ward(folder: Path, wardround: Command, sizes: tuple[int, ...]) -> Ward:
-    """Make keys for a centre and its hospitals, and enrol them all."""
+def make_ward(folder: Path, wardround: Command, sizes: tuple[int, ...], host: str = "localhost") -> Ward:
+    """Make keys for a centre and its hospitals, and enrol them all; ``host`` is by what name hospitals connect to it."""
     port = free_port()
     hospitals = deal(folder / "hospitals", sizes)
     ward = Ward(folder, wardround, port, hospitals)
-    address = f"localhost:{port}"
+    address = f"{host}:{port}"
     ward.command(
         "coordinator", "init", ward.centre, "--name", "The centre", "--address", address, "--listen", f"127.0.0.1:{port}"
     )

@@ -52,10 +52,11 @@ class ProxyFault(httpx.ConnectError):
 class ProxyTransport(httpx.HTTPTransport):
     """Carries requests to a centre through a tunnel; says after each how the proxy was."""
 
-    def __init__(self, route: Route, authority: Path, told: Callable[[ProxyFault | None], None] = lambda _fault: None) -> None:
-        """Take the proxy, the centre's pinned authority, and who is told of faults (and, by None, that there is none)."""
-        context = ssl.create_default_context(cafile=authority)
-        super().__init__(verify=context, trust_env=False, proxy=client_setting(route))
+    def __init__(
+        self, route: Route, pinned: ssl.SSLContext, told: Callable[[ProxyFault | None], None] = lambda _fault: None
+    ) -> None:
+        """Take the proxy, what trusts the centre's pinned authority, and who is told of faults (None: there is none)."""
+        super().__init__(verify=pinned, trust_env=False, proxy=client_setting(route))
         self._route = route
         self._told = told
 
@@ -128,7 +129,7 @@ def greet_through(address: str, authority: Path, route: Route) -> Greeting:
     """
     split_address(address)
     url = f"https://{address}/health"
-    transport = ProxyTransport(route, authority)
+    transport = ProxyTransport(route, ssl.create_default_context(cafile=authority))
     try:
         with httpx.Client(transport=transport, trust_env=False, timeout=CONNECT_SECONDS) as client:
             _ask(client, url)  # opens the tunnel, which may take long

@@ -9,6 +9,7 @@ and goes on trying.
 
 from __future__ import annotations
 
+import ssl
 import sys
 import threading
 from contextlib import suppress
@@ -40,13 +41,15 @@ def fleet_client(route: Route, trouble: Path | None = None) -> type[FleetHttpCli
         """Speaks through the proxy, and in no other way."""
 
         def __init__(self, base_url: str, **settings: Any) -> None:  # noqa: ANN401  (Flower's own)
-            authority = settings.get("verify")
+            pinned = settings.get("verify")  # a context, or the path of the authority
             super().__init__(base_url, **settings)
             stock = vars(self).get("_client")
-            if not isinstance(stock, httpx.Client) or not isinstance(authority, str):
+            if isinstance(pinned, str):
+                pinned = ssl.create_default_context(cafile=pinned)
+            if not isinstance(stock, httpx.Client) or not isinstance(pinned, ssl.SSLContext):
                 msg = "Flower's client is not the one that the proxy was fitted to"
                 raise Broken(msg)
-            transport = ProxyTransport(route, Path(authority), told)
+            transport = ProxyTransport(route, pinned, told)
             self._client = httpx.Client(
                 transport=transport, timeout=stock.timeout, follow_redirects=stock.follow_redirects, trust_env=False
             )
