@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import select
 import shutil
 import struct
@@ -108,6 +109,7 @@ class Networks:
 
     def __enter__(self) -> Self:
         """Make the networks, and begin to carry packets."""
+        remove_left_behind()
         self._ends: dict[int, str] = {}
         self._stop = os.pipe()
         self._thread = threading.Thread(target=self._carry, daemon=True)
@@ -168,6 +170,14 @@ class Networks:
                 self.opened.add(packet.connection)
             return packet.connection in self.opened
         return bool(packet.flags & ACK) and packet.answered in self.opened
+
+
+def remove_left_behind() -> None:
+    """Remove what a process that was killed could not."""
+    listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True, timeout=30).stdout
+    for name in re.findall(r"^(wardround-[0-9]+-\S+)", listed, flags=re.MULTILINE):
+        if not Path(f"/proc/{name.split('-')[1]}").exists():
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
 def _ip(*words: str) -> None:
