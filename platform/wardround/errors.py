@@ -185,6 +185,10 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     # Network and processes
     "N-PORT": CatalogueEntry("a port is taken"),
     "N-UNREACHABLE": CatalogueEntry("the centre cannot be reached"),
+    "N-PROXY": CatalogueEntry("the hospital's proxy cannot be used"),
+    "N-PROXYAUTH": CatalogueEntry("the hospital's proxy asks for credentials, or does not take them"),
+    "N-PROXYDENIED": CatalogueEntry("the hospital's proxy does not let the node through"),
+    "N-CREDENTIALS": CatalogueEntry("the credentials for the hospital's proxy are missing or cannot be used"),
     "N-CENTRE": CatalogueEntry("what answers is not the centre that the hospital joined"),
     "N-NAME": CatalogueEntry("the centre's certificate names another address"),
     "N-EXPIRED": CatalogueEntry("the centre's certificate has expired"),

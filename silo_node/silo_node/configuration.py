@@ -20,6 +20,7 @@ from pydantic import Field as Setting
 from pydantic import StringConstraints, field_validator, model_validator
 
 from silo_node.policy import POLICY_FILE, Policy, PolicyFile
+from silo_node.way_out import ProxySetting
 from wardround.errors import Problem, raise_all, refuse
 from wardround.strict_yaml import Document, load, nearest, parse
 from wardround.values import SchemaId, Slug, Value
@@ -159,6 +160,7 @@ class SiteFile(Value):
     site: Slug
     name: Words
     resources: Resources = Resources()
+    proxy: ProxySetting = "none"
     sources: dict[Slug, Source]
     schemas: dict[SchemaId, SchemaMapping]
 

@@ -12,8 +12,10 @@ from silo_node.identity import KEYS, NODE_KEY, RUNTIME_SECRET
 from silo_node.joining import Joined
 from silo_node.local_log import LOG_FILE
 from silo_node.node_process import READY
+from silo_node.proxy_trouble import PROXY_TROUBLE, read_proxy_trouble
 from silo_node.supernode_words import SuperNodeWords
 from silo_node.training.memory import NO_ROOM_STATUS
+from silo_node.way_out import WayOut
 from wardround.errors import Refused, refuse
 from wardround.json_log import close_log
 from wardround.json_log import open_log as open_json_log
@@ -64,7 +66,9 @@ def children(
         secret=keys / RUNTIME_SECRET,
         runtime=("127.0.0.1", port),
         home=run / "flower",
+        way_out=way_out(site, joined),
     )
+    kept = way_out(site, joined).kept_from_others()
     patience = ("--patience", str(visit_seconds))
     words = SuperNodeWords(
         site.folder / "logs" / f"supernode{SUFFIX}", run / LET_IN, run / KEPT_OUT, lambda text: _note(site, text)
@@ -74,7 +78,7 @@ def children(
         Child(
             name="trainer",
             command=[sys.executable, "-m", "silo_node.training.process", "--site", site_file, *socket_option, *patience],
-            environment={"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+            environment={"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **kept},
             ready=trainer_socket.exists,
             before=_remover(trainer_socket),
             patience_seconds=START_SECONDS,
@@ -92,7 +96,7 @@ def children(
             patience_seconds=HELD_SECONDS,
             group="node",
             pulse=Pulse(run / "supernode.pulse", silence_seconds),
-            explain=words.explain,
+            explain=lambda status: words.explain(status) or _kept_by_proxy(run, joined.address),
             patient=words.worth_another_try,
             patient_note="the centre does not let this node in yet; trying again for a while (after a crash it takes a minute)",
         ),
@@ -102,7 +106,7 @@ def children(
                 *(sys.executable, "-m", "silo_node.node_process", "--site", site_file, "--runtime", runtime),
                 *(*socket_option, *patience, "--ready", str(ready)),
             ],
-            environment=NO_PROXY,
+            environment={**kept, **NO_PROXY},
             ready=ready.exists,
             before=_remover(ready),
             patience_seconds=START_SECONDS,
@@ -111,6 +115,25 @@ def children(
             pulse=Pulse(run / "porter.pulse", silence_seconds),
         ),
     ]
+
+
+def way_out(site: Site, joined: Joined) -> WayOut:
+    """Give how this hospital's node reaches its centre."""
+    return WayOut(proxy=site.file.proxy, folder=str(site.folder.absolute()), centre=joined.address)
+
+
+def _kept_by_proxy(run: Path, address: str) -> Refused | None:
+    """Say that the proxy does not lead to the centre, if that is what the SuperNode met."""
+    trouble = read_proxy_trouble(run / PROXY_TROUBLE)
+    if trouble is None:
+        return None
+    return refuse(
+        trouble.code,
+        address,
+        "A node reaches its centre through the proxy that its site file names",
+        trouble.finding,
+        "run: wardround silo doctor --site site.yaml",
+    )
 
 
 def _note(site: Site, text: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from silo_node.joining import Joined
+from silo_node.way_out import WayOut
 from wardround.errors import refuse
 from wardround.identity.tls import ends_soon, expiry
 from wardround.transport.clocks import AHEAD_SECONDS, BEHIND_SECONDS
@@ -13,16 +13,30 @@ from wardround.transport.greeting import Greeting, greet
 from wardround.values import instant
 
 
-def check_centre(address: str, authority: Path) -> datetime:
-    """Connect to the centre's public address with the pinned authority, ask how it is, and compare the clocks.
+def greet_centre(joined: Joined, way_out: WayOut | None = None) -> Greeting:
+    """Connect to the centre's public address with the pinned authority, in the way that the node will, and ask how it is.
+
+    Raises:
+        Refused: N-CREDENTIALS, N-PROXY, N-PROXYAUTH, N-PROXYDENIED; N-UNREACHABLE, N-EXPIRED, N-CLOCK, N-NAME, N-CENTRE.
+    """
+    route = None if way_out is None else way_out.route()
+    if route is None:
+        return greet(joined.address, joined.authority)
+    from wardround.transport.proxy import greet_through  # noqa: PLC0415  (an HTTP library, for those who have a proxy)
+
+    return greet_through(joined.address, joined.authority, route)
+
+
+def check_centre(joined: Joined, way_out: WayOut | None = None) -> datetime:
+    """Greet the centre, and compare the clocks.
 
     Gives the moment when the server's certificate expires.
 
     Raises:
-        Refused: N-UNREACHABLE, N-EXPIRED, N-CLOCK, N-NAME, N-CENTRE.
+        Refused: what ``greet_centre`` raises; N-CLOCK.
     """
-    greeting = greet(address, authority)
-    compare_clocks(address, greeting)
+    greeting = greet_centre(joined, way_out)
+    compare_clocks(joined.address, greeting)
     return greeting.end
 
 

@@ -9,10 +9,11 @@ from rich.table import Table
 
 from silo_node.configuration import load_site
 from silo_node.decision_commands import open_inbox, site_option
-from silo_node.house import KEPT_OUT, VISIT_SECONDS, children, run_folder
+from silo_node.house import KEPT_OUT, VISIT_SECONDS, children, run_folder, way_out
 from silo_node.identity import load_identity
 from silo_node.joining import load_joined
 from silo_node.preflight import check_centre, ending
+from silo_node.proxy_trouble import PROXY_TROUBLE, read_proxy_trouble
 from silo_node.supernode_words import read_kept_out
 from silo_node.training_state import read_training_state
 from wardround.canonical import Json, model_json
@@ -46,7 +47,7 @@ def start(site_path: Path, visit_seconds: float, silence_seconds: float) -> None
     identity = load_identity(site.folder)
     joined = load_joined(site.folder)
     check_ground(site.folder)
-    for line in ending(joined, check_centre(joined.address, joined.authority)):
+    for line in ending(joined, check_centre(joined, way_out(site, joined))):
         warn(line)
     run_house(
         run_folder(site),
@@ -78,6 +79,7 @@ def status(site_path: Path, form: str) -> int:
     check_format(site.folder)
     state, training = read_state(run_folder(site)), read_training_state(run_folder(site))
     kept_out = read_kept_out(run_folder(site) / KEPT_OUT)
+    trouble = None if state is None else read_proxy_trouble(run_folder(site) / PROXY_TROUBLE)
     whole = state is not None and all(process.state == "ready" for process in state.processes)
     if form == "json":
         print_json(
@@ -87,6 +89,7 @@ def status(site_path: Path, form: str) -> int:
                 "whole": whole,
                 "house": None if state is None else model_json(state),
                 "kept_out_since": None if kept_out is None else kept_out.since,
+                "proxy": None if trouble is None else model_json(trouble),
                 "training": None if training is None else model_json(training),
             }
         )
@@ -97,6 +100,8 @@ def status(site_path: Path, form: str) -> int:
         say(f"{site.file.name} runs since {state.since}: {state}")
     if kept_out is not None:
         say(f"The centre does not let its node in since {kept_out.since} (N-REFUSED): ask the operator whether it was removed.")
+    if trouble is not None:
+        say(f"No way through the proxy since {trouble.since} ({trouble.code}): {trouble.finding}. The node goes on trying.")
     if training is not None:
         say(f"Last training: {training.words()}.")
     return EXIT_DONE if whole else EXIT_NOT_IN_ORDER

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import http.client
-import socket
 import ssl
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from flwr.superlink.main import create_app as superlink_app
 from flwr.supernode.main import create_app as supernode_app
 from hospitals_on_disk import deal
 from tapped_ward import TappedWard, option_of, pid_of, superlink_of, tapped_ward
+from tcp_sockets import tcp_of
 
 from coordinator.flower.superlink import SIGNED
 from wardround.transport.channel import RuntimeChannel, Secret, Unauthorised
@@ -145,34 +144,6 @@ for attempt in (
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["python", *["PermissionError"] * 5]
-
-
-@dataclass(frozen=True)
-class Tcp:
-    """One TCP socket of a process: both ends as ``address:port``."""
-
-    local: str
-    remote: str
-    listens: bool
-
-
-def tcp_of(process: int) -> set[Tcp]:
-    """Give a process's TCP sockets over IPv4, from /proc; it must have none over IPv6."""
-    links = [path.readlink() for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink()]
-    inodes = {str(link)[len("socket:[") : -1] for link in links if str(link).startswith("socket:[")}
-    found = set()
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
-            words = line.split()
-            if words[9] in inodes:
-                assert table == "tcp"
-                found.add(Tcp(_end(words[1]), _end(words[2]), words[3] == "0A"))
-    return found
-
-
-def _end(text: str) -> str:
-    address, _, port = text.partition(":")
-    return f"{socket.inet_ntoa(bytes.fromhex(address)[::-1])}:{int(port, 16)}"
 
 
 def test_one_way_out_and_no_way_in(ward: TappedWard) -> None:

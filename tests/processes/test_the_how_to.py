@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,11 @@ DOCUMENTED = "centre.example.org:8443"
 RECEIVED = "first-round.wardround"
 """The bundle's name in the hospital's page; it says to write inbox/... for one that came over the channel."""
 LOOKS = ("review", "check", "studies", "status", "ledger")
+INSTALLS = ["python3 -m venv program", "pip install", ". program/bin/activate"]
 SECONDS = 120
+INSTALL_SECONDS = 400
+
+pytestmark = pytest.mark.install
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +55,11 @@ def _module(name: str, path: Path) -> dict[str, Any]:
 class Person:
     """Somebody with a page and a terminal in a folder."""
 
-    def __init__(self, tools: SimpleNamespace, page: str, folder: Path, address: str) -> None:
+    def __init__(self, tools: SimpleNamespace, page: str, folder: Path, address: str, path: str | None = None) -> None:
         self.shown = tools.shown
         self.page = tools.read_page(HOW_TO / page)
         self.folder = folder
+        self.path = with_ours() if path is None else path
         self.said: dict[str, str] = {DOCUMENTED: address}
         self.typed: list[str] = []
         self.services: list[subprocess.Popen[str]] = []
@@ -74,6 +80,9 @@ class Person:
             for command in self.section(heading):
                 if re.fullmatch(r"cd \S+", command.text):
                     self.folder = self.folder / command.text.removeprefix("cd ")
+                elif activated := re.fullmatch(r"\. (\S+/bin)/activate", command.text):
+                    self.typed.append(command.text)
+                    self.path = f"{self.folder / activated[1]}{os.pathsep}{self.path}"
                 elif " start " in command.text:
                     self.serve(command)
                 else:
@@ -85,13 +94,13 @@ class Person:
         done = subprocess.run(
             ["bash", "-uo", "pipefail", "-c", text],
             cwd=self.folder,
-            env=environment(),
+            env=environment(self.path),
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=SECONDS,
+            timeout=INSTALL_SECONDS if "pip install" in text else SECONDS,
         )
         assert done.returncode == 0, f"{text}\n{done.stdout}"
         self._compare(command, done.stdout)
@@ -103,7 +112,7 @@ class Person:
             process = subprocess.Popen(
                 ["bash", "-c", f"exec {self._here(command.text)}"],
                 cwd=self.folder,
-                env=environment(),
+                env=environment(self.path),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -138,10 +147,34 @@ class Person:
             process.wait(SECONDS)
 
 
-def environment() -> dict[str, str]:
-    """Give a terminal's environment: our commands are on its path."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+def environment(path: str) -> dict[str, str]:
+    """Give a terminal's environment, with the programs that are on its path and no trace of the one the tests run in."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    return {**kept, "PATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def with_ours() -> str:
+    """Give a path with the commands of this environment."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def with_nothing_of_ours(folder: Path) -> str:
+    """Give the path of a machine that has Python and nothing of Wardround."""
+    folder.mkdir()
+    python = folder / "python3"
+    python.write_text(f'#!/bin/sh\nexec {sys._base_executable} "$@"\n')
+    python.chmod(0o700)
+    others = [each for each in os.environ["PATH"].split(os.pathsep) if not (Path(each) / "wardround").exists()]
+    return os.pathsep.join([str(folder), *others])
+
+
+def build_wheels(folder: Path) -> None:
+    """Do what whoever gives a hospital its packages does: three, and no more."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
+    sources = [str(ROOT / name) for name in ("schemas", "platform", "silo_node")]
+    subprocess.run([*command, *sources], check=True, timeout=SECONDS)
+    inside = {name.partition("/")[0] for wheel in folder.glob("*.whl") for name in zipfile.ZipFile(wheel).namelist()}
+    assert {name for name in inside if "." not in name} == {"wardround_schemas", "wardround", "silo_node"}
 
 
 def named(folder: Path, name: str, rows: range) -> None:
@@ -156,19 +189,24 @@ def build(folder: Path) -> None:
     write_study(folder / "study.yaml", **study)
     words = ["--coordinator", "centre/coordinator.json", "--silo", "north/request.json", "--silo", "south/request.json"]
     command = [sys.executable, "-m", "wardround", "study", "build", "study.yaml", *words, "--out", RECEIVED]
-    subprocess.run(command, cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL, timeout=SECONDS)
+    subprocess.run(command, cwd=folder, env=environment(with_ours()), check=True, stdout=subprocess.DEVNULL, timeout=SECONDS)
 
 
 def test_the_pages_lead_from_nothing_to_a_release(tools: SimpleNamespace, tmp_path: Path) -> None:
-    """Who types what the pages say gets what they show; a hospital needs four commands from installation to training."""
+    """Who types what the pages say gets what they show; a hospital needs seven commands from an empty machine to training."""
+    build_wheels(tmp_path / "wheels")
     named(tmp_path / "north", "Northern Infirmary", range(200))
     named(tmp_path / "south", "Southern Hospital", range(200, 400))
     address = f"localhost:{free_port()}"
     operator = Person(tools, "run-a-centre.md", tmp_path, address)
-    hospital = Person(tools, "hospital-it-join-a-study.md", tmp_path, address)
+    hospital = Person(tools, "hospital-it-join-a-study.md", tmp_path, address, with_nothing_of_ours(tmp_path / "bin"))
     other = Person(tools, "hospital-it-join-a-study.md", tmp_path / "south", address)
     try:
         operator.follow("Make the centre, once", "Look before you start", "Start it")
+        assert shutil.which("wardround", path=hospital.path) is None
+        hospital.follow("Install the node, once")
+        assert shutil.which("wardround", path=hospital.path) == str(tmp_path / "program" / "bin" / "wardround")
+        other.path = hospital.path
         hospital.follow("Make your keys, once", "See what the machine lacks")
         shutil.copy(tmp_path / "north" / "request.json", tmp_path / "north-request.json")  # the mail
         operator.follow("Let a hospital in")
@@ -197,6 +235,7 @@ def test_the_pages_lead_from_nothing_to_a_release(tools: SimpleNamespace, tmp_pa
             person.said[RECEIVED] = f"inbox/{received.name}"
         hospital.follow("Read what is asked", "Approve, or do not")
         other.type(SimpleNamespace(text=four[3].text, expected=()))
+        until_training = list(hospital.typed)
 
         operator.follow("Look on")
         assert list((tmp_path / "centre" / "releases").glob("first-round-1.0.0-*/report.html"))
@@ -208,6 +247,16 @@ def test_the_pages_lead_from_nothing_to_a_release(tools: SimpleNamespace, tmp_pa
             person.end()
     changing = [_word(text) for text in other.typed if text.startswith("wardround silo")]
     assert changing == ["init", "join", "start", "approve"]
+    seven(until_training)
+
+
+def seven(typed: list[str]) -> None:
+    """Of what a hospital typed, all but looking around is seven commands: three that install, and four."""
+    looking = [text for text in typed if text.startswith("wardround silo") and _word(text) in (*LOOKS, "doctor", "policy")]
+    needed = [text for text in typed if text not in looking]
+    assert len(needed) == 7, needed
+    assert all(part in text for part, text in zip(INSTALLS, needed, strict=False))
+    assert [_word(text) for text in needed[3:]] == ["init", "join", "start", "approve"]
 
 
 def _of_hospital(hospital: Person) -> list[Any]:

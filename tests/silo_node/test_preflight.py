@@ -46,7 +46,7 @@ def joined(tmp_path):
 
 def test_the_end_that_the_centre_shows_is_told(joined, tmp_path):
     """The certificate that was shown in the handshake counts; more than a month before its end nothing is said."""
-    end = check_centre(joined.address, joined.authority)
+    end = check_centre(joined)
     assert end == expiry((tmp_path / "server.pem").read_bytes())
     (line,) = ending(joined, end)
     assert "the centre's certificate expires" in line

@@ -100,6 +100,8 @@ class Ward:
     port: int
     hospitals: list[Hospital]
     services: dict[str, Service] = field(default_factory=dict)
+    inside: dict[str, list[str]] = field(default_factory=dict)
+    """Words before the command of a service: where it runs."""
 
     @property
     def centre(self) -> Path:
@@ -124,7 +126,7 @@ class Ward:
         with log.open("a") as output:
             begun = output.tell()
             process = subprocess.Popen(
-                [sys.executable, "-m", "wardround", *(str(word) for word in words)],
+                [*self.inside.get(name, ()), sys.executable, "-m", "wardround", *(str(word) for word in words)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -221,15 +223,15 @@ class Ward:
                     service.process.wait()
 
 
-def make_ward(folder: Path, wardround: Command, sizes: tuple[int, ...]) -> Ward:
-    """Make keys for a centre and its hospitals, and enrol them all."""
+def make_ward(
+    folder: Path, wardround: Command, sizes: tuple[int, ...], host: str = "localhost", listen: str = "127.0.0.1"
+) -> Ward:
+    """Make keys for a centre and its hospitals, and enrol them all; ``host`` is by what name hospitals connect to it."""
     port = free_port()
     hospitals = deal(folder / "hospitals", sizes)
     ward = Ward(folder, wardround, port, hospitals)
-    address = f"localhost:{port}"
-    ward.command(
-        "coordinator", "init", ward.centre, "--name", "The centre", "--address", address, "--listen", f"127.0.0.1:{port}"
-    )
+    address = f"{host}:{port}"
+    ward.command("coordinator", "init", ward.centre, "--name", "The centre", "--address", address, "--listen", f"{listen}:{port}")
     for hospital in hospitals:
         ward.command("silo", "init", "--site", hospital.site)
         ward.enrol(hospital)

@@ -48,7 +48,7 @@ class Greeting:
 
 
 def greet(address: str, authority: Path, connect_to: tuple[str, int] | None = None) -> Greeting:
-    """Connect to a centre's public address, straight and through no proxy, as nodes do, and ask for its health.
+    """Connect to a centre's public address, straight and through no proxy, and ask for its health.
 
     Args:
         address: ``host:port``; the certificate has to name the host.
@@ -69,9 +69,9 @@ def greet(address: str, authority: Path, connect_to: tuple[str, int] | None = No
             told, end = _told_time(secure, host), _end_of(secure)
             return Greeting(end, told, asked, time.time())
     except ssl.SSLCertVerificationError as error:
-        raise _certificate(address, error.verify_code) from None
+        raise certificate_refusal(address, error.verify_code) from None
     except ssl.SSLError:
-        raise _refused("N-CENTRE", address, "it does not speak TLS as the centre does") from None
+        raise other_centre(address, "it does not speak TLS as the centre does") from None
     except OSError as error:
         raise refuse(
             "N-UNREACHABLE",
@@ -81,7 +81,7 @@ def greet(address: str, authority: Path, connect_to: tuple[str, int] | None = No
             "check the name, the port, the firewall for outgoing TCP, and whether the centre is up",
         ) from None
     except HTTPException:
-        raise _refused("N-CENTRE", address, "it does not answer as the centre does") from None
+        raise other_centre(address, "it does not answer as the centre does") from None
 
 
 def _end_of(secure: ssl.SSLSocket) -> datetime:
@@ -110,7 +110,8 @@ def _why(error: OSError) -> str:
     return "the network does not lead there"
 
 
-def _certificate(address: str, code: int) -> Refused:
+def certificate_refusal(address: str, code: int) -> Refused:
+    """Say what is wrong with the certificate that a centre showed, by OpenSSL's verification code."""
     if code == EXPIRED:
         return refuse(
             "N-EXPIRED",
@@ -135,12 +136,13 @@ def _certificate(address: str, code: int) -> Refused:
             "it names another one",
             "ask the operator for a certificate with this name (coordinator renew --also-named), or use the name that it has",
         )
-    return _refused("N-CENTRE", address, "its certificate is not signed by the authority that was pinned")
+    return other_centre(address, "its certificate is not signed by the authority that was pinned")
 
 
-def _refused(code: str, address: str, finding: str) -> Refused:
+def other_centre(address: str, finding: str) -> Refused:
+    """Say that what answers is not the centre."""
     return refuse(
-        code,
+        "N-CENTRE",
         address,
         "A node speaks to the centre that it joined, and to no other",
         finding,

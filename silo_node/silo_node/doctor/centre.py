@@ -9,61 +9,77 @@ from pathlib import Path
 from silo_node.flower.enrolled import ask_enrolled
 from silo_node.identity import KEYS, NODE_KEY
 from silo_node.joining import Joined
-from silo_node.preflight import compare_clocks, ending
+from silo_node.preflight import compare_clocks, ending, greet_centre
+from silo_node.way_out import WayOut
 from wardround.doctor.lines import Line, refused
 from wardround.doctor.machine import proxy_variables
 from wardround.errors import Refused
 from wardround.identity.tls import expiry
 from wardround.transport.clocks import AHEAD_SECONDS
-from wardround.transport.greeting import Greeting, greet
+from wardround.transport.greeting import Greeting
 from wardround.values import instant
 
 TOLD_SECONDS = 2.0
 """A clock that is surely further from the centre's is told, long before the centre minds."""
 
 
-def connection(joined: Joined) -> Iterator[Line]:
+PROXY_CODES = frozenset({"N-PROXY", "N-PROXYAUTH", "N-PROXYDENIED", "N-CREDENTIALS", "Y-VALUE", "Y-FILE"})
+"""What is wrong with the proxy or what is said of it; everything behind it has not been seen then."""
+
+
+def connection(joined: Joined, way_out: WayOut | None = None) -> Iterator[Line]:
     """Connect once as the node will, and say how far it went."""
     try:
-        greeting = greet(joined.address, joined.authority)
+        greeting = greet_centre(joined, way_out)
     except Refused as error:
-        if error.codes == ("N-UNREACHABLE",):
+        if set(error.codes) <= PROXY_CODES:
+            yield Line(name="centre", state="skipped", finding="not seen past the proxy")
+            yield from refused("proxy", error)
+            unseen = ["certificate", "certificates end", "clock", "enrolled"]
+        elif error.codes == ("N-UNREACHABLE",):
             yield from refused("centre", error)
-            yield _proxies(reached=False)
+            yield _proxies(way_out, reached=False)
             unseen = ["certificate", "certificates end", "clock", "enrolled"]
         else:
             yield _reached(joined)
-            yield _proxies(reached=True)
+            yield _proxies(way_out, reached=True)
             yield from refused("certificate", error)
             unseen = ["certificates end", "clock", "enrolled"]
         yield from (Line(name=name, state="skipped", finding="not seen without a good connection") for name in unseen)
         return
     yield _reached(joined)
-    yield _proxies(reached=True)
+    yield _proxies(way_out, reached=True)
     yield Line(name="certificate", state="ok", finding="it names the address, and the authority that was joined signed it")
     yield from _ends(joined, greeting)
     yield _clock(joined, greeting)
-    yield _enrolled(joined)
+    yield _enrolled(joined, way_out)
 
 
 def _reached(joined: Joined) -> Line:
     return Line(name="centre", state="ok", finding=f"something answers at {joined.address}")
 
 
-def _proxies(*, reached: bool) -> Line:
-    """Say what becomes of the proxy that this environment names: nothing, a node connects straight."""
+def _proxies(way_out: WayOut | None, *, reached: bool) -> Line:
+    """Say by which proxy the node connects, if any, and what becomes of one that only the environment names."""
+    said = "none" if way_out is None else way_out.proxy
+    route = None if way_out is None else way_out.route()
+    if route is not None:
+        whose = "https_proxy" if said == "environment" else "site.yaml"
+        known = "without credentials" if route.credentials is None else "with credentials"
+        finding = f"the node connects through {route}, which {whose} names, {known}"
+        return Line(
+            name="proxy", state="ok", finding=finding + (", and that works" if reached else "; it lets this machine through")
+        )
+    if said != "none":
+        return Line(name="proxy", state="ok", finding="a node connects straight: the centre is excepted, or no proxy is named")
     named = ", ".join(proxy_variables())
     if not named:
         return Line(name="proxy", state="ok", finding="none is set here; a node connects straight")
+    finding = f"{named} is set here, and site.yaml names no proxy: a node connects straight"
     if reached:
-        finding = f"{named} is set here; a node takes no proxy: it connects straight, and that works"
-        return Line(name="proxy", state="ok", finding=finding)
-    return Line(
-        name="proxy",
-        state="warn",
-        finding=f"{named} is set here; a node takes no proxy: it connects straight",
-        next_step="let this machine out to the centre's address by TCP, past the proxy",
-    )
+        return Line(name="proxy", state="ok", finding=f"{finding}, and that works")
+    step = "write 'proxy: environment' in site.yaml to use it, or let this machine out to the centre's address by TCP"
+    return Line(name="proxy", state="warn", finding=finding, next_step=step)
 
 
 def _ends(joined: Joined, greeting: Greeting) -> Iterator[Line]:
@@ -92,11 +108,11 @@ def _clock(joined: Joined, greeting: Greeting) -> Line:
     return Line(name="clock", state="warn", finding=finding, next_step=next_step)
 
 
-def _enrolled(joined: Joined) -> Line:
+def _enrolled(joined: Joined, way_out: WayOut | None) -> Line:
     key = joined.authority.parent.parent / KEYS / NODE_KEY
     if not _readable(key):
         return Line(name="enrolled", state="skipped", finding="the node's key cannot be read")
-    answer = ask_enrolled(joined.address, joined.authority, key)
+    answer = ask_enrolled(joined.address, joined.authority, key, way_out=way_out)
     if answer == "yes":
         return Line(name="enrolled", state="ok", finding="the centre knows this node's key")
     if answer == "unknown":

@@ -12,7 +12,7 @@ from silo_node.doctor.centre import connection
 from silo_node.doctor.confinement import of_running, running_trainer
 from silo_node.doctor.rehearsal import DEEP_SECONDS, SECONDS, Asked, rehearse
 from silo_node.flower.enrolled import PATIENCE_SECONDS
-from silo_node.house import RUN
+from silo_node.house import RUN, way_out
 from silo_node.identity import APPROVAL, ENCRYPTION, KEYS, NODE_KEY, RUNTIME_SECRET, SIGNING, load_identity
 from silo_node.joining import CONFIG, INVITATION, Joined, load_joined
 from silo_node.porter.approvals import Approvals
@@ -82,8 +82,8 @@ def checks(path: Path, *, deep: bool) -> list[Check]:
         Check("keys", lambda: _keys(ward.site.folder)),
         Check("service", lambda: _service(ward.site.folder)),
         Check("joined", lambda: _joined(ward.site.folder)),
-        Check("name", lambda: _name(ward.site.folder)),
-        Check("centre", lambda: _centre(ward.site.folder), CONNECT_SECONDS + PATIENCE_SECONDS + SLACK_SECONDS),
+        Check("name", lambda: _name(ward.site)),
+        Check("centre", lambda: _centre(ward.site), 2 * CONNECT_SECONDS + PATIENCE_SECONDS + SLACK_SECONDS),
         Check("studies", lambda: _studies(ward), SLACK_SECONDS),
         Check("memory", lambda: _memory(ward), SLACK_SECONDS),
         Check("sources", lambda: _sources(ward.site)),
@@ -150,14 +150,23 @@ def _where(folder: Path) -> Joined | None:
         return None
 
 
-def _name(folder: Path) -> Iterable[Line]:
-    joined = _where(folder)
-    return [_unseen("name")] if joined is None else name_server("name", joined.address)
+def _name(site: Site) -> Iterable[Line]:
+    """Look up the host that this machine connects to: the centre's, or that of the proxy, which looks up the centre's."""
+    joined = _where(site.folder)
+    if joined is None:
+        return [_unseen("name")]
+    try:
+        route = way_out(site, joined).route()
+    except Refused:  # the line of the proxy says it
+        return [
+            Line(name="name", state="skipped", finding="it is not known whose name is needed: the proxy's settings do not hold")
+        ]
+    return name_server("name", joined.address if route is None else str(route))
 
 
-def _centre(folder: Path) -> Iterable[Line]:
-    joined = _where(folder)
-    return [_unseen("centre")] if joined is None else connection(joined)
+def _centre(site: Site) -> Iterable[Line]:
+    joined = _where(site.folder)
+    return [_unseen("centre")] if joined is None else connection(joined, way_out(site, joined))
 
 
 def _unseen(name: str) -> Line:

@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from silo_node.way_out import WayOut, handed_on
 from wardround.transport.environment import SWITCHED_OFF, flower_environment
 
 Enrolled: TypeAlias = Literal["yes", "no", "refused", "unknown"]
@@ -26,14 +27,16 @@ NO_INTERVAL = 0.0
 PATIENCE_SECONDS = 20.0
 
 
-def ask_enrolled(address: str, authority: Path, node_key: Path, seconds: float = PATIENCE_SECONDS) -> Enrolled:
-    """Ask the centre, in a process of its own with the environment of a SuperNode: no proxy, no telemetry."""
+def ask_enrolled(
+    address: str, authority: Path, node_key: Path, seconds: float = PATIENCE_SECONDS, way_out: WayOut | None = None
+) -> Enrolled:
+    """Ask the centre, in a process of its own with the environment of a SuperNode: no proxy but the site's, no telemetry."""
     paths = ("--authority", str(authority.absolute()), "--node-key", str(node_key.absolute()))
     with tempfile.TemporaryDirectory() as home:
         try:
             done = subprocess.run(  # noqa: S603  (our own command line)
                 [sys.executable, "-m", MODULE, "--centre", address, *paths],
-                env=flower_environment(Path(home)),
+                env={**flower_environment(Path(home)), **({} if way_out is None else way_out.environment())},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -68,6 +71,7 @@ def _ask(centre: str, authority: Path, node_key: Path) -> Enrolled:
     from flwr.supernode.fleet_http_client import FleetHttpClient  # noqa: PLC0415
     from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor  # noqa: PLC0415
 
+    from silo_node.flower.tunnel import fleet_client  # noqa: PLC0415
     from wardround.transport.channel import HeaderInterceptor  # noqa: PLC0415
 
     key = load_ssh_private_key(node_key.read_bytes(), password=None)
@@ -75,7 +79,10 @@ def _ask(centre: str, authority: Path, node_key: Path) -> Enrolled:
         return "unknown"
     public = key.public_key()
     version = HeaderInterceptor(lambda _: {})
-    with FleetHttpClient.from_server_address(
+    way_out = handed_on()
+    route = None if way_out is None else way_out.route()
+    kind = FleetHttpClient if route is None else fleet_client(route)
+    with kind.from_server_address(
         centre, insecure=False, root_certificates=str(authority), interceptors=[version, NodeAuthHttpInterceptor(key, public)]
     ) as client:
         try:

@@ -6,6 +6,8 @@ is what it was when the seam was made (else stock Flower runs, and a note says s
     pace    its literal sleeps of 3 s (no message) and 0.5 s (no reply yet) become shorter, the more the later; an
             object that is still on its way is asked for again after 50 ms instead of a second
     bundle  the bundle that the centre sent is not unpacked to read a configuration that nobody here uses
+
+Where the hospital has a proxy, its client speaks through that, and not at all if it cannot be put in.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+from silo_node.proxy_trouble import PROXY_TROUBLE
+from silo_node.way_out import WayOut, handed_on
+from wardround.errors import EXIT_USAGE, Broken, Refused
 from wardround.supervision.pulse import begin_pulse
 from wardround.supervision.settle import reuse_memory, settle
 from wardround.transport.environment import SWITCHED_OFF, flower_environment
@@ -43,7 +48,8 @@ class SuperNodeSettings:
         node_key: path of this hospital's P-384 key (OpenSSH).
         secret: path of the secret that the Runtime API asks for.
         runtime: ``host`` and ``port`` of the Runtime API, on loopback.
-        home: Flower's own folder.
+        home: Flower's own folder; that a proxy does not lead to the centre is written beside it.
+        way_out: how the centre is reached; straight when not given.
     """
 
     superlink: str
@@ -52,6 +58,7 @@ class SuperNodeSettings:
     secret: Path
     runtime: tuple[str, int]
     home: Path
+    way_out: WayOut | None = None
 
     def command(self) -> list[str]:
         """Give the command line."""
@@ -70,8 +77,8 @@ class SuperNodeSettings:
         ]
 
     def environment(self) -> dict[str, str]:
-        """Give the whole environment: telemetry, update checks and installs are off, no proxy is taken over."""
-        return flower_environment(self.home)
+        """Give the whole environment: telemetry, update checks and installs are off, no proxy is taken over but the site's."""
+        return {**flower_environment(self.home), **({} if self.way_out is None else self.way_out.environment())}
 
 
 def unlike(loop: ModuleType) -> list[str]:
@@ -115,6 +122,31 @@ def _no_configuration(_bundle: bytes, _run: object) -> dict[str, object]:
     return {}
 
 
+def go_through_proxy(trouble: Path) -> None:
+    """Have Flower's connection use the proxy that this process was told of, if any.
+
+    Args:
+        trouble: the file in which it stands that the proxy does not lead to the centre.
+
+    Raises:
+        Refused: what is wrong with the proxy's settings or credentials.
+        Broken: Flower does not connect in the way that a proxy was fitted to; straight is no way then.
+    """
+    way_out = handed_on()
+    route = None if way_out is None else way_out.route()
+    if route is None:
+        trouble.unlink(missing_ok=True)
+        return
+    from flwr.supernode import fleet_http_connection as connection  # noqa: PLC0415
+
+    from silo_node.flower.tunnel import fleet_client  # noqa: PLC0415
+
+    if inspect.getsource(connection).count("FleetHttpClient.from_server_address(") != 1:
+        msg = "Flower's connection is not the one that the proxy was fitted to"
+        raise Broken(msg)
+    vars(connection)["FleetHttpClient"] = fleet_client(route, trouble)
+
+
 def main() -> None:
     """Start the SuperNode in this process; it reads the command line itself and never returns."""
     os.environ.update(SWITCHED_OFF)
@@ -127,6 +159,11 @@ def main() -> None:
         print(f"note: Flower's loop has changed ({len(differences)} places); it runs as it comes", file=sys.stderr)  # noqa: T201
     else:
         shorten(loop)
+    try:
+        go_through_proxy(Path(os.environ["FLWR_HOME"]).parent / PROXY_TROUBLE)
+    except Refused as error:
+        print(error, file=sys.stderr)  # noqa: T201  (into logs/supernode.out)
+        sys.exit(EXIT_USAGE)
     settle()
     reuse_memory()
     flower_supernode()

@@ -3,61 +3,18 @@
 from __future__ import annotations
 
 import socket
-import ssl
-import threading
 import time
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import pytest
 from cryptography import x509
+from listening_centre import listening
 from studies_on_paper import paper
 
 from silo_node.doctor import centre
 from silo_node.joining import Joined
 from wardround.identity import tls
-
-RIGHT = timedelta(0)
-
-
-@contextmanager
-def listening(folder, *, days=800, late=RIGHT, told=True, signer=None, speaks_tls=True):
-    """A listener as a centre's, and the hospital that joined it; ``late`` is how far its clock is behind ours."""
-    authority = tls.make_authority("The centre")
-    server = tls.issue_server(signer or authority, ["localhost"], days=days)
-    for name, data in (("server.pem", server.public), ("server.key", server.private), ("authority.pem", authority.public)):
-        (folder / name).write_bytes(data)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem", folder / "server.key")
-
-    def answer(connection) -> None:
-        with suppress(OSError):
-            if not speaks_tls:
-                connection.sendall(b"220 a mail server\r\n")
-                connection.close()
-                return
-            with context.wrap_socket(connection, server_side=True) as secure:
-                secure.recv(1000)
-                date = format_datetime(datetime.now(UTC) - late, usegmt=True)
-                head = f"date: {date}\r\n" if told else ""
-                secure.sendall(f"HTTP/1.1 200 OK\r\n{head}content-length: 0\r\nconnection: close\r\n\r\n".encode())
-
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                answer(listener.accept()[0])
-
-    with socket.create_server(("", 0)) as listener:
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        address = f"localhost:{listener.getsockname()[1]}"
-        try:
-            yield Joined(address, folder / "authority.pem", paper().bundle.roster.coordinator, "2026-01-01T00:00:00Z")
-        finally:
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            thread.join(10.0)
+from wardround.transport.greeting import greet
 
 
 def told(joined) -> dict[str, tuple[str, str | None]]:
@@ -154,7 +111,7 @@ def test_the_clocks_difference_is_as_precise_as_is_said(tmp_path):
     late = timedelta(seconds=100)
     with listening(tmp_path, late=-late) as joined:
         begun = time.monotonic()
-        greeting = centre.greet(joined.address, joined.authority)
+        greeting = greet(joined.address, joined.authority)
         took = time.monotonic() - begun
     assert abs(greeting.ahead_seconds + 100) <= greeting.unsure_seconds
     assert 1.0 <= greeting.unsure_seconds <= 1.0 + took

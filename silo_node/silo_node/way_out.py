@@ -1,0 +1,275 @@
+"""A hospital's way out: ``proxy`` in ``site.yaml``, and the proxy that its node uses to reach its centre, if any.
+
+    none            connect straight, whatever the environment says (when nothing is said)
+    environment     ask https_proxy, else all_proxy, and no_proxy, in small letters or capitals
+    {url: ...}      this proxy
+
+Credentials are never in ``site.yaml``: it names a private file or an environment variable that holds ``user:password``.
+Only processes that speak to the centre are told of the proxy, and they read the credentials themselves, at each start.
+The machine itself (localhost, 127.0.0.0/8, ::1) is never reached through a proxy.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, StringConstraints, model_validator
+
+from wardround.errors import Refused, refuse
+from wardround.identity.address import LARGEST_PORT, check_host, split_address
+from wardround.transport.route import Route
+from wardround.values import Value
+
+PROXY_NAMES = tuple(name for each in ("https_proxy", "http_proxy", "all_proxy") for name in (each, each.upper()))
+ASKED = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+"""In this order, as curl and httpx have it for a centre's address, which is always TLS."""
+EXCEPT = ("no_proxy", "NO_PROXY")
+TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Where OpenSSL looks for the machine's own authorities; for TLS to a proxy only, never to the centre."""
+HANDED_ON = "WARDROUND_WAY_OUT"
+PLAIN_PORT, SECURE_PORT = 80, 443
+LONGEST_CREDENTIALS = 1000
+
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+_PlainPath = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+
+
+def _checked_url(url: str) -> str:
+    _split(url)
+    return url
+
+
+def _split(url: str, *, credentials: bool = False) -> tuple[str, int, bool, tuple[str, str] | None]:
+    """Take a proxy's URL apart: host, port, whether it is TLS, credentials; ``ValueError`` with the rule, never with the URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("a proxy is http://HOST:PORT or https://HOST:PORT") from None
+    if (
+        parts.scheme not in ("http", "https")
+        or parts.path not in ("", "/")
+        or parts.query
+        or parts.fragment
+        or not parts.hostname
+    ):
+        raise ValueError("a proxy is http://HOST:PORT or https://HOST:PORT")
+    if "@" in parts.netloc and not credentials:
+        raise ValueError("a proxy's URL holds no credentials; name a private file or a variable under 'credentials'")
+    secure = parts.scheme == "https"
+    given = None
+    if parts.username is not None:
+        given = _pair(f"{unquote(parts.username)}:{unquote(parts.password or '')}")
+    found = port if port is not None else SECURE_PORT if secure else PLAIN_PORT
+    if not 0 < found <= LARGEST_PORT:
+        raise ValueError("a port is from 1 to 65535")
+    return check_host(parts.hostname), found, secure, given
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """Take ``user:password`` apart; ``ValueError`` with the rule, never with the text."""
+    user, colon, password = text.partition(":")
+    if not colon or not user or len(text) > LONGEST_CREDENTIALS or not text.isprintable():
+        raise ValueError("credentials are one line, user:password")
+    return user, password
+
+
+def _checked_exception(text: str) -> str:
+    bare = text.removeprefix("*").removeprefix(".")
+    if text != "*":
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            check_host(bare.lower())
+    return text
+
+
+class Credentials(Value):
+    """Where ``user:password`` stands: in a file that only its owner may read, or in a variable of the service's environment."""
+
+    file: _PlainPath | None = None
+    variable: VariableName | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Credentials:
+        if (self.file is None) == (self.variable is None):
+            msg = "credentials stand in a file or in a variable, one of the two"
+            raise ValueError(msg)
+        return self
+
+
+class Proxy(Value):
+    """One proxy.
+
+    Attributes:
+        url: ``http://host:port`` or, for one that itself speaks TLS, ``https://host:port``; without credentials.
+        credentials: where user and password stand.
+        authority: the certificates (PEM, one or more) that vouch for an ``https://`` proxy, in place of the machine's own.
+        no_proxy: hosts that are reached straight: a name (with everything below it), an address, a network.
+    """
+
+    url: Annotated[str, StringConstraints(max_length=500), AfterValidator(_checked_url)]
+    credentials: Credentials | None = None
+    authority: _PlainPath | None = None
+    no_proxy: tuple[Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_checked_exception)], ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Proxy:
+        if self.authority is not None and not self.url.startswith("https://"):
+            msg = "an authority vouches for a proxy that speaks TLS: its url begins with https://"
+            raise ValueError(msg)
+        return self
+
+
+ProxySetting: TypeAlias = Literal["none", "environment"] | Proxy
+
+
+class WayOut(Value):
+    """How a hospital's node reaches its centre, handed on to the processes that do so.
+
+    Attributes:
+        proxy: what ``site.yaml`` says.
+        folder: the hospital's, where relative paths begin.
+        centre: the centre's ``host:port``.
+    """
+
+    proxy: ProxySetting
+    folder: str
+    centre: str
+
+    def route(self, environment: Mapping[str, str] | None = None) -> Route | None:
+        """Give the proxy that leads to the centre; None when the node connects straight.
+
+        Raises:
+            Refused: N-CREDENTIALS; Y-VALUE when the environment's proxy is none; Y-FILE for the proxy's authority.
+        """
+        known = os.environ if environment is None else environment
+        host, port = split_address(self.centre)
+        if self.proxy == "none" or _is_here(host):
+            return None
+        if isinstance(self.proxy, Proxy):
+            return None if _excepted(host, port, self.proxy.no_proxy) else self._of_site(self.proxy, known)
+        name = next((name for name in ASKED if known.get(name)), None)
+        exceptions = next((known[name] for name in EXCEPT if known.get(name)), "")
+        if name is None or _excepted(host, port, [each.strip() for each in exceptions.split(",")]):
+            return None
+        try:
+            return Route(*_split(_with_scheme(known[name]), credentials=True))
+        except ValueError as error:
+            raise refuse(
+                "Y-VALUE",
+                f"environment, {name}",
+                f"{error}"[0].upper() + f"{error}"[1:],
+                "the variable's value is not accepted",
+                f"correct {name} where the service is started, or name the proxy in site.yaml",
+            ) from None
+
+    def _of_site(self, proxy: Proxy, known: Mapping[str, str]) -> Route:
+        host, port, secure, _ = _split(proxy.url)
+        credentials = None if proxy.credentials is None else self._read(proxy.credentials, known)
+        authority = None if proxy.authority is None else Path(self.folder) / proxy.authority
+        if authority is not None and not os.access(authority, os.R_OK):
+            raise refuse(
+                "Y-FILE",
+                proxy.authority or "",
+                "The certificates that vouch for the proxy are a file beside the site file",
+                "it is missing or cannot be read",
+                "check 'proxy.authority' in site.yaml and the file's rights",
+            )
+        return Route(host, port, secure, credentials, authority)
+
+    def _read(self, named: Credentials, known: Mapping[str, str]) -> tuple[str, str]:
+        if named.variable is not None:
+            place, text = f"environment, {named.variable}", known.get(named.variable)
+            if not text:
+                raise _no_credentials(
+                    place, "the variable is not set", "set it where the service is started (systemd: Environment=)"
+                )
+        else:
+            place = named.file or ""
+            text = _private_text(Path(self.folder) / place, place)
+        try:
+            return _pair(text)
+        except ValueError:
+            raise _no_credentials(place, "they are not of this form", "write user:password, one line and nothing else") from None
+
+    def environment(self) -> dict[str, str]:
+        """Give what a process that speaks to the centre is told; nothing when the node connects straight anyway."""
+        if self.proxy == "none":
+            return {}
+        names = [*ASKED, *EXCEPT] if self.proxy == "environment" else []
+        if isinstance(self.proxy, Proxy) and self.proxy.credentials is not None and self.proxy.credentials.variable is not None:
+            names.append(self.proxy.credentials.variable)
+        passed = {name: os.environ[name] for name in (*names, *TRUST) if name in os.environ}
+        return {**passed, HANDED_ON: self.model_dump_json()}
+
+    def kept_from_others(self) -> dict[str, str]:
+        """Give what makes the proxy and its credentials unknown to a process that does not speak to the centre."""
+        names = list(PROXY_NAMES)
+        if isinstance(self.proxy, Proxy) and self.proxy.credentials is not None and self.proxy.credentials.variable is not None:
+            names.append(self.proxy.credentials.variable)
+        return dict.fromkeys(names, "")
+
+
+def handed_on() -> WayOut | None:
+    """Give what this process was told; None when it connects straight."""
+    text = os.environ.get(HANDED_ON)
+    return None if text is None else WayOut.model_validate_json(text)
+
+
+def _with_scheme(url: str) -> str:
+    return url if "://" in url else f"http://{url}"
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")  # RFC 6761, section 6.3
+
+
+def _excepted(host: str, port: int, exceptions: Sequence[str]) -> bool:
+    """Say whether a host is named as one that is reached straight: by itself, by what it is below, or by its network."""
+    for each in exceptions:
+        text = each.lower()
+        if text == "*":
+            return True
+        named, _, digits = text.rpartition(":")
+        if digits.isdigit() and named and ":" not in named:
+            if int(digits) != port:
+                continue
+            text = named
+        bare = text.removeprefix("*").removeprefix(".")
+        if bare and (host == bare or host.endswith(f".{bare}")):
+            return True
+        try:
+            if ipaddress.ip_address(host) in ipaddress.ip_network(text.strip("[]"), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def _private_text(path: Path, place: str) -> str:
+    try:
+        mode, raw = path.stat().st_mode, path.read_bytes()
+    except OSError:
+        raise _no_credentials(place, "the file is missing or cannot be read", "check 'proxy.credentials' in site.yaml") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise _no_credentials(place, "others may read the file", f"run: chmod 600 {place}")
+    try:
+        return raw.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise _no_credentials(place, "the file is not UTF-8", "write user:password, one line and nothing else") from None
+
+
+def _no_credentials(place: str, finding: str, next_step: str) -> Refused:
+    return refuse(
+        "N-CREDENTIALS", place, "A proxy's credentials are user:password, known to the service only", finding, next_step
+    )
