@@ -232,6 +232,8 @@ def make_ward(folder: Path, wardround: Command, sizes: tuple[int, ...]) -> Ward:
     )
     for hospital in hospitals:
         ward.command("silo", "init", "--site", hospital.site)
+        policy = hospital.folder / "policy.yaml"
+        policy.write_text(policy.read_text().replace("share_metrics: coordinator", "share_metrics: consortium"))
         ward.enrol(hospital)
     return ward
 
