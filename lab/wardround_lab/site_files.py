@@ -26,6 +26,8 @@ from wardround.files import write_atomic
 
 SITE_FILE = "site.yaml"
 POLICY_FILE = "policy.yaml"
+SHARES = {"share_metrics": ("consortium", "a made-up hospital: everybody may see its figures (default: coordinator)")}
+"""Of a policy: nobody's secret."""
 DIGITS = 40
 """Decimal digits of the arithmetic: twice what a 64-bit number holds."""
 
@@ -72,7 +74,7 @@ class LocalForm:
     encoding: str = "utf-8"
     missing: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
-    policy: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    policy: Mapping[str, tuple[int | str, str]] = field(default_factory=dict)
     line_end: str = "\n"
 
     @property
@@ -189,7 +191,7 @@ def site_yaml(form: LocalForm, contract: Contract) -> str:
 
 def policy_yaml(form: LocalForm) -> str:
     """Give the text of ``policy.yaml``."""
-    return "".join(f"# {comment}\n{key}: {number}\n" for key, (number, comment) in form.policy.items())
+    return "".join(f"# {comment}\n{key}: {setting}\n" for key, (setting, comment) in form.policy.items())
 
 
 def _source(form: LocalForm) -> list[str]:

@@ -28,7 +28,7 @@ from wardround.errors import Broken, refuse
 from wardround.study.encoding import bounds
 from wardround.study.model import Target
 from wardround.values import Slug
-from wardround_lab.site_files import LocalColumn, LocalForm, write_site
+from wardround_lab.site_files import SHARES, LocalColumn, LocalForm, write_site
 
 COMMON_SHARE = 0.75
 """How much of a latent's variance a record's numbers have in common; high, so that rules between fields often hold."""
@@ -76,6 +76,7 @@ def _form(hospital: SyntheticHospital, contract: Contract) -> LocalForm:
         name=f"Synthetic hospital {hospital.site}",
         path="records.parquet" if hospital.parquet else "records.csv",
         columns={name: LocalColumn(f"L_{name}") for name in contract.names},
+        policy=SHARES,
     )
 
 

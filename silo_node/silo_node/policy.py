@@ -16,6 +16,7 @@ from wardround.canonical import digest, model_json
 from wardround.directory import KEYS
 from wardround.errors import Problem, raise_all, refuse
 from wardround.files import write_atomic
+from wardround.messages.round import FiguresFor
 from wardround.strict_yaml import Document, nearest, parse, parse_text, read_text
 from wardround.study.model import PositiveCount, Strategy
 from wardround.study.networks import NETWORKS
@@ -31,6 +32,12 @@ Threshold = Annotated[int, Setting(ge=1, le=1_000_000)]
 
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9]{5}( [0-9]{5}){5}$")]
 """A centre's fingerprint as the commands print it: six groups of five digits."""
+
+SHOWN_TO_OTHERS: dict[FiguresFor, str] = {
+    "coordinator": "no: the coordinator sees this hospital's own figures, the release withholds them",
+    "consortium": "yes: this hospital's own figures stand in the release under its name, for everybody who gets it",
+}
+"""What ``share_metrics`` means for the hospital's records, metrics, losses and report of the check."""
 
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,6} (KiB|MiB|GiB)$")]
@@ -74,6 +81,8 @@ class Policy(Value):
         required_privacy: protection that a study must bring.
         minimum_records: the fewest training records to take part with (never fewer than ``small_cell``).
         small_cell: counts of records from 1 to one below this are withheld.
+        share_metrics: whom this hospital lets see its own figures under its name: the coordinator alone, or everybody who
+            gets the release.
         metrics_minimum: the fewest validation or test records whose metrics may leave (``small_cell`` when not given).
         maximum_rounds: the most rounds of a study.
         maximum_bytes: the most bytes of changes of weights that may leave for a study, over all its rounds.
@@ -90,6 +99,7 @@ class Policy(Value):
     minimum_records: Threshold | None = None
     small_cell: Threshold = DEFAULT_SMALL_CELL
     metrics_minimum: Threshold | None = None
+    share_metrics: FiguresFor = "coordinator"
     maximum_rounds: PositiveCount | None = None
     maximum_bytes: Size | None = None
     maximum_update_norm: Annotated[float, Setting(gt=0)] | None = None
@@ -219,6 +229,10 @@ required_privacy:
 minimum_records: null   # the fewest training records to take part with; never fewer than small_cell
 small_cell: {DEFAULT_SMALL_CELL}
 metrics_minimum: null   # the fewest validation or test records whose metrics may leave; null: as small_cell
+
+# Who may see this hospital's own figures (records, metrics, losses, report of the check) under its name. The coordinator
+# gets them in any case, to add them up. Showing them to others is a permission: without one they are withheld.
+share_metrics: coordinator    # or consortium: everybody who gets the release, other hospitals among them
 
 # How much may leave for a study.
 maximum_rounds: null        # such as 200

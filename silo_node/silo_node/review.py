@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from silo_node.joining import load_joined
+from silo_node.policy import SHOWN_TO_OTHERS
 from silo_node.porter.approvals import INBOX, given_approvals
 from silo_node.porter.manifest import EgressManifest, Figure, egress_manifest
 from wardround.canonical import Json, model_json
 from wardround.errors import Refused
 from wardround.identity.approval import Approval
+from wardround.messages.round import FiguresFor
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.study.difference import Difference, differences
 
@@ -71,11 +73,17 @@ class Changes:
 
 @dataclass(frozen=True)
 class Review:
-    """Everything that a person decides about. ``known_centre``: whether the centre is the one that was joined; None: none was."""
+    """Everything that a person decides about.
+
+    Attributes:
+        known_centre: whether the centre is the one that was joined; None: none was.
+        share_metrics: whom the hospital's policy of now lets see its own figures.
+    """
 
     bundle: Bundle
     manifest: EgressManifest
     known_centre: bool | None
+    share_metrics: FiguresFor
     records: Records | None
     changes: Changes | None
 
@@ -93,6 +101,7 @@ class Review:
             "joined_centre_asks": self.known_centre,
             "leaves": model_json(self.manifest),
             "egress_digest": self.manifest.egress_digest(),
+            "share_metrics": self.share_metrics,
             "records": None if self.records is None else self.records.as_json(),
             "changes": None
             if self.changes is None
@@ -110,6 +119,7 @@ def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool) -
         bundle=bundle,
         manifest=egress_manifest(bundle),
         known_centre=_is_joined(site.folder, bundle),
+        share_metrics=site.policy().share_metrics,
         records=_records(site, bundle) if count else None,
         changes=_changes(site.folder, bundle, identity),
     )
@@ -190,6 +200,7 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     steps = f"{training.local_epochs} epoch(s) by {training.optimiser.name}, learning rate {training.optimiser.learning_rate}"
     yield "each round", f"evaluate, then train {steps}, {batches}"
     yield from _leaving(review.manifest)
+    yield "shown to others", SHOWN_TO_OTHERS[review.share_metrics]
     yield "no protection by", "differential privacy or secure aggregation: the centre sees this hospital's own change of weights"
     yield "protected by", "encryption to the centre, your policy's smallest counts, the gate, and the ledger of all that leaves"
     yield "made with", ", ".join(f"{name} {version}" for name, version in sorted(bundle.versions.packages.items()))

@@ -28,6 +28,8 @@ def test_a_whole_study(tmp_path: Path, wardround: Command) -> None:
     history = json.loads((ready.release() / "history.json").read_text())
     purposes = [record["purpose"] for record in history["visits"]]
     assert purposes == ["statistics", "round", "round", "round", "closing", "test"]
+    assert history["withheld"] == dict.fromkeys(("alpha", "beta", "gamma"), "own policy"), "as policies are by default"
+    assert history["test"]["records"] > 0, "what all are together is shown"
     for hospital in ready.hospitals:
         entries = ledger_of(hospital.folder)
         assert [entry["purpose"] for entry in entries if entry["event"] == "release"] == purposes
@@ -291,10 +293,11 @@ def test_too_large_an_update_is_refused_at_the_hospital(tmp_path: Path, wardroun
 def test_the_hospital_decides_what_of_its_figures_leaves(tmp_path: Path, wardround: Command) -> None:
     """Figures on fewer records than the hospital's own policy wants are withheld, whatever the study says."""
     ready = prepare(wardround, tmp_path, deal(tmp_path, (150, 60)))
+    (ready.hospitals[0].folder / "policy.yaml").write_text("share_metrics: consortium\n")
     policy = ready.hospitals[1].folder / "policy.yaml"
 
     def evaluations(metrics_minimum: int) -> set[str]:
-        policy.write_text(f"metrics_minimum: {metrics_minimum}\n")
+        policy.write_text(f"metrics_minimum: {metrics_minimum}\nshare_metrics: consortium\n")
         assert wardround("silo", "approve", ready.bundle, *ready.sites, "--approver", "Dr A", "--role", "DPO").status == 0
         assert ready.simulate(wardround, f"out{metrics_minimum}").status == 0
         visits = json.loads((ready.release(f"out{metrics_minimum}") / "history.json").read_text())["visits"]

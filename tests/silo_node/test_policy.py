@@ -25,6 +25,7 @@ required_privacy: {secure_sum: true, differential_privacy: {epsilon: 3.0, delta:
 minimum_records: 50
 small_cell: 7
 metrics_minimum: 40
+share_metrics: consortium
 maximum_rounds: 200
 maximum_bytes: 3 KiB
 maximum_update_norm: 2.5
@@ -53,6 +54,7 @@ def test_what_is_left_out_has_its_default():
     assert policy == Policy()
     assert (policy.small_cell, policy.least_records, policy.smallest_metrics, policy.most_bytes) == (11, 11, 11, None)
     assert policy.logs == "none"
+    assert policy.share_metrics == "coordinator", "showing figures to others is a permission"
     assert parse_policy("minimum_records: 5").least_records == 11, "a small cell is never trained on"
 
 
@@ -162,6 +164,9 @@ def test_the_policy_is_shown_and_written_once(tmp_path: Path, wardround: Command
     shown = wardround(*show).out
     assert parse_policy("small_cell: 20").policy_digest() in shown
     assert all(name in shown for name in Policy.model_fields)
+    assert "Figures shown to others? No" in shown
+    policy.write_text("share_metrics: consortium\n")
+    assert "Figures shown to others? Yes" in wardround(*show).out
 
 
 def test_a_mistake_in_the_policy_hides_nothing_and_starts_nothing(tmp_path: Path, wardround: Command) -> None:

@@ -63,6 +63,15 @@ def test_records_that_cannot_take_part_are_said_by_their_codes(ready, wardround)
     assert "cannot take part now: T-FILE" in review(wardround, ready, ready.bundle).out
 
 
+def test_it_says_whether_others_see_our_figures(ready, wardround):
+    """By the policy of now; silence is a no."""
+    assert "no: the coordinator sees this hospital's own figures" in review(wardround, ready, ready.bundle, "--no-records").out
+    (ready.hospitals[0].folder / "policy.yaml").write_text("share_metrics: consortium\n")
+    assert "yes: this hospital's own figures stand in the release" in review(wardround, ready, ready.bundle, "--no-records").out
+    found = review(wardround, ready, ready.bundle, "--no-records", "--format", "json").json()
+    assert found["share_metrics"] == "consortium"
+
+
 def test_what_changed_since_the_last_approved_version_is_named(ready, wardround):
     """Place by place; of the first version there is nothing to compare with, and what was not approved does not count."""
     assert review(wardround, ready, ready.bundle, "--format", "json").json()["changes"] is None

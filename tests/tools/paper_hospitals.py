@@ -20,6 +20,7 @@ from wardround.messages.round import (
     Evaluation,
     EvaluationResult,
     FieldSums,
+    FiguresFor,
     Reply,
     Result,
     RoundResult,
@@ -49,6 +50,7 @@ class PaperHospital:
     Attributes:
         losses: validation loss, in 2**-20 nats a record, of the weights after so many rounds; falling by default.
         shows: whether its policy lets evaluations out.
+        shares: whom its policy lets see its figures.
         spoil: makes another envelope of a reply, or none at all.
         busy: whether it answers that it is still working.
         change: gives the change of weights for a round.
@@ -61,6 +63,7 @@ class PaperHospital:
     test: int = 20
     losses: Callable[[int], int] = lambda age: (900 - age) << 10
     shows: Callable[[Task], bool] = lambda _task: True
+    shares: Callable[[Task], FiguresFor] = lambda _task: "consortium"
     spoil: Spoil | None = None
     busy: Callable[[Task], bool] = lambda _task: False
     epoch: int = 0
@@ -105,6 +108,7 @@ class PaperHospital:
             ledger="b" * 64,
             records=self.records,
             result=self._result(task),
+            share_metrics=self.shares(task),
             bodies=digests(arrays),
         )
         return self.sealed(reply, arrays) if self.spoil is None else self.spoil(task, reply, arrays)

@@ -234,6 +234,8 @@ def make_ward(
     ward.command("coordinator", "init", ward.centre, "--name", "The centre", "--address", address, "--listen", f"{listen}:{port}")
     for hospital in hospitals:
         ward.command("silo", "init", "--site", hospital.site)
+        policy = hospital.folder / "policy.yaml"
+        policy.write_text(policy.read_text().replace("share_metrics: coordinator", "share_metrics: consortium"))
         ward.enrol(hospital)
     return ward
 

@@ -35,7 +35,7 @@ class Run:
         label: such as ``rounds 1 to 17``.
         visits: how many they are.
         closed: whether they counted; if not, ``shortfall`` says why.
-        records: training records of those who counted.
+        records: training records of those who counted; None where that is withheld.
         marks: one for each hospital of the roster, in its order.
         late: hospitals whose reply to an earlier visit came in now.
     """
@@ -44,7 +44,7 @@ class Run:
     visits: int
     closed: bool
     shortfall: tuple[str, ...]
-    records: int
+    records: int | None
     marks: tuple[Mark, ...]
     late: tuple[str, ...]
 

@@ -78,11 +78,13 @@ def validation_chart(curves: Curves) -> Chart | None:
 
 def loss_chart(curves: Curves) -> Chart | None:
     """Draw the training loss by round."""
-    if not curves.loss:
+    drawn = [line for line in (*curves.loss, *curves.site_loss) if line.points]
+    if not drawn:
         return None
-    description = f"Mean training loss: {'; then '.join(_ends(line) for line in curves.loss)}."
+    ends = "; then ".join(_ends(line) for line in curves.loss) or "withheld for all hospitals together"
+    description = f"Mean training loss: {ends}."
     broken = _BROKEN if len(curves.loss) > 1 else ""
-    last = curves.loss[-1].points[-1][0]
+    last = max(line.points[-1][0] for line in drawn)
 
     def paint(axes: Axes) -> None:
         for line, look in zip(curves.site_loss, looks(len(curves.site_loss)), strict=True):

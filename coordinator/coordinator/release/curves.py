@@ -59,7 +59,7 @@ def curves_of(study: Study, outcome: Outcome, names: dict[str, str]) -> Curves:
         metric=metric,
         pooled=_pieces((record.evaluated_by, _weights_age(record), _value(record.pooled, metric)) for record in evaluations),
         sites=tuple(_site_line(names[site], site, shown, metric) for site in outcome.roster),
-        loss=_pieces([(tuple(_losses(record)), record.round, _mean_loss(record)) for record in rounds]),
+        loss=_pieces([(record.counted, record.round, mean_loss(record)) for record in rounds]),
         site_loss=tuple(_loss_line(names[site], site, rounds) for site in outcome.roster),
         best=None if best is None else (outcome.best_round, best),
         seconds=Line("seconds", tuple((record.round, record.seconds) for record in rounds)),
@@ -89,22 +89,20 @@ def _site_line(name: str, site: str, shown: list[tuple[int, SiloRecord]], metric
     return Line(name, tuple(points))
 
 
-def _losses(record: RoundRecord) -> dict[str, tuple[int, float]]:
-    """Give (training records, mean training loss) by hospital."""
-    return {
-        silo.site: (silo.records, silo.training_loss)
-        for silo in record.silos
-        if silo.status == "counted" and silo.records is not None and silo.training_loss is not None
-    }
+def mean_loss(record: RoundRecord) -> float | None:
+    """Give the mean training loss over the records of all that counted: sums, not a mean of means.
+
+    None where it is withheld, or a hospital that counted has none.
+    """
+    if record.training_loss is not None:
+        return record.training_loss
+    counted = [(silo.records, silo.training_loss) for silo in record.silos if silo.status == "counted"]
+    known = [(records, loss) for records, loss in counted if records and loss is not None]
+    if not known or len(known) < len(counted):
+        return None
+    return sum(records * loss for records, loss in known) / sum(records for records, _ in known)
 
 
 def _loss_line(name: str, site: str, rounds: list[RoundRecord]) -> Line:
-    found = [(record.round, _losses(record).get(site)) for record in rounds]
-    return Line(name, tuple((number, loss[1]) for number, loss in found if loss is not None))
-
-
-def _mean_loss(record: RoundRecord) -> float | None:
-    """Give the mean over the records of all: sums, not a mean of means."""
-    losses = _losses(record).values()
-    total = sum(records for records, _ in losses)
-    return sum(records * loss for records, loss in losses) / total if total else None
+    found = [(record.round, silo) for record in rounds for silo in record.silos if silo.site == site]
+    return Line(name, tuple((number, silo.training_loss) for number, silo in found if silo.training_loss is not None))

@@ -68,13 +68,18 @@ def headline_of(outcome: Outcome, names: dict[str, str]) -> Headline:
     if outcome.status == "failed":
         return Headline("none", instead(UNKNOWN), "A failed study has no figures.")
     if outcome.test is not None:
-        return _pooled("test", outcome.test.pooled, outcome.test.evaluated_by, names)
-    found = _pooled("validation", outcome.best_metrics, outcome.best_evaluated_by, names)
+        return _pooled("test", outcome.test.pooled, outcome.test.evaluated_by, names, hidden=outcome.test.withheld)
+    found = _pooled("validation", outcome.best_metrics, outcome.best_evaluated_by, names, hidden=outcome.best_withheld)
     chosen = " The study keeps no test records: these figures chose the model, so they flatter it."
     return Headline(found.records, found.figures, found.basis + chosen)
 
 
-def _pooled(records: str, metrics: Metrics | None, evaluated_by: tuple[str, ...], names: dict[str, str]) -> Headline:
+def _pooled(
+    records: str, metrics: Metrics | None, evaluated_by: tuple[str, ...], names: dict[str, str], *, hidden: bool
+) -> Headline:
+    if metrics is None and hidden:
+        why = "they would give away those of a hospital that does not share its own"
+        return Headline(records, instead("withheld"), f"The pooled figures on {records} records are withheld: {why}.")
     if metrics is None:
         return Headline(records, instead("withheld"), f"Every hospital withholds its figures on {records} records.")
     basis = (

@@ -136,6 +136,8 @@ def of_silo(silo: SiloRecord | None) -> dict[str, Figure]:
         return instead("not asked")
     if silo.status != "counted":
         return instead(f"did not count ({silo.code})")
+    if silo.withheld:
+        return instead(WITHHELD)
     if silo.evaluation == "not used":
         return instead("too few records")
     if silo.evaluation == "withheld" or silo.metrics is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from coordinator.rounds.outcome import Outcome, Status
-from wardround.messages.data_report import DataReport
+from coordinator.rounds.outcome import Outcome, Status, WithheldFor
+from wardround.messages.data_report import DataReport, WithheldCell
 from wardround.messages.record import RoundRecord
 from wardround.metrics.pooled import Metrics
 from wardround.study.bundle import Bundle
@@ -30,7 +30,9 @@ class History(Value):
         best_round: how many rounds made the released weights; ``best_metrics``: their pooled validation metrics.
         test: the pooled metrics of the released weights on the test records.
         ledgers: the head of each hospital's ledger in its last admitted reply.
-        reports: the hospitals' outgoing data reports.
+        reports: the hospitals' outgoing data reports, or that one is withheld.
+        withheld: hospitals whose own figures are not shown here, and why; ``best_withheld``: nor are the pooled ones of the
+            best weights.
     """
 
     kind: Literal["history"] = "history"
@@ -48,13 +50,16 @@ class History(Value):
     test: Metrics | None
     problems: tuple[StatedProblem, ...]
     ledgers: dict[Slug, Sha256]
-    reports: dict[Slug, DataReport]
+    reports: dict[Slug, DataReport | WithheldCell]
+    withheld: dict[Slug, WithheldFor]
+    best_withheld: bool
     visits: tuple[RoundRecord, ...]
 
 
 def history_of(bundle: Bundle, outcome: Outcome) -> History:
     """Describe an outcome. A failed one has no best round and no figures, whatever was computed before."""
-    failed = outcome.status == "failed"
+    failed, withheld = outcome.status == "failed", outcome.withheld or {}
+    reported = sorted({*outcome.reports, *withheld})
     return History(
         study_hash=bundle.study_hash,
         status=outcome.status,
@@ -69,6 +74,8 @@ def history_of(bundle: Bundle, outcome: Outcome) -> History:
         test=None if failed or outcome.test is None else outcome.test.pooled,
         problems=tuple(StatedProblem(**problem.as_json()) for problem in outcome.problems),
         ledgers=dict(sorted(outcome.ledgers.items())),
-        reports=dict(sorted(outcome.reports.items())),
+        reports={site: WithheldCell() if site in withheld else outcome.reports[site] for site in reported},
+        withheld=dict(sorted(withheld.items())),
+        best_withheld=outcome.best_withheld and not failed,
         visits=tuple(outcome.history),
     )

@@ -12,6 +12,7 @@ from wardround.messages.record import RoundRecord, SiloRecord
 from wardround.messages.round import Purpose
 
 _NONE = Figure(UNKNOWN, shown=False)
+_WITHHELD = Figure(WITHHELD, shown=False)
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class Holding:
 
 @dataclass(frozen=True)
 class Weight:
-    """One hospital's weight: the mean of its shares over the rounds that closed (absent: zero)."""
+    """One hospital's weight: the mean of its shares over the rounds that closed (absent: zero); without one it is withheld."""
 
     name: str
     records: Figure
-    share: float
+    share: float | None
     text: str
     rounds: int
     of: int
@@ -45,7 +46,10 @@ class Weight:
 
 @dataclass(frozen=True)
 class FindingRow:
-    """One kind of finding in a hospital's outgoing report, with the code's title and the schema's own names."""
+    """One kind of finding in a hospital's outgoing report, with the code's title and the schema's own names.
+
+    Without a code it stands for a report that is withheld whole.
+    """
 
     name: str
     code: str
@@ -66,7 +70,7 @@ def _evaluated(silos: list[SiloRecord]) -> Figure:
     if not silos:
         return _NONE
     metrics = silos[-1].metrics
-    return Figure(WITHHELD, shown=False) if metrics is None else Figure(count(metrics.records))
+    return _WITHHELD if metrics is None else Figure(count(metrics.records))
 
 
 def _trained(outcome: Outcome, site: str) -> Figure:
@@ -75,6 +79,8 @@ def _trained(outcome: Outcome, site: str) -> Figure:
 
 
 def _reported(outcome: Outcome, site: str, name: str) -> Holding:
+    if site in (outcome.withheld or {}):
+        return Holding(name, *[_WITHHELD] * 6)
     report = outcome.reports.get(site)
     return Holding(
         name=name,
@@ -118,15 +124,17 @@ def weights_of(outcome: Outcome, names: dict[str, str]) -> tuple[Weight, ...]:
         return ()
     found = []
     for site in outcome.roster:
-        shares = [silo.share for silo in _silos(outcome, site, "round") if silo.share is not None]
-        mean = sum(shares) / of
-        found.append(Weight(names[site], _trained(outcome, site), mean, percent(mean), len(shares), of))
+        rounds = _silos(outcome, site, "round")
+        shares = [silo.share for silo in rounds if silo.share is not None]
+        records = _WITHHELD if site in (outcome.withheld or {}) else _trained(outcome, site)
+        mean = sum(shares) / of if len(shares) == len(rounds) else None
+        found.append(Weight(names[site], records, mean, WITHHELD if mean is None else percent(mean), len(rounds), of))
     return tuple(found)
 
 
 def findings_of(outcome: Outcome, names: dict[str, str]) -> tuple[FindingRow, ...]:
-    """Give what the hospitals report of their checks, by hospital."""
-    return tuple(
+    """Give what the hospitals report of their checks, by hospital; last those whose reports are withheld."""
+    shown = tuple(
         FindingRow(
             name=names.get(site, site),
             code=finding.code,
@@ -138,3 +146,5 @@ def findings_of(outcome: Outcome, names: dict[str, str]) -> tuple[FindingRow, ..
         for site, report in sorted(outcome.reports.items())
         for finding in report.findings
     )
+    withheld = sorted(outcome.withheld or {})
+    return (*shown, *(FindingRow(names.get(site, site), "", WITHHELD, "", warning=False, records=_WITHHELD) for site in withheld))

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from coordinator.release.card import write_card
 from coordinator.release.comparison import Comparison
+from coordinator.release.disclosure import disclose
 from coordinator.release.environment import environment_of
 from coordinator.release.history import history_of
 from coordinator.release.report import render_report
@@ -99,15 +100,16 @@ def write_release(folder: Path, bundle: Bundle, outcome: Outcome, *, comparison:
     Args:
         folder: new or empty; the parent folders are made.
         bundle: the study that was conducted.
-        outcome: what became of it.
-        comparison: from somebody who holds all records, such as a demo.
+        outcome: what became of it; of what others may not see nothing is written.
+        comparison: from somebody who holds all records, such as a demo; left out where a hospital does not share its figures.
 
     Raises:
         Refused: O-EXISTS, or O-WRITE when it cannot be written; nothing is left there or beside.
         Broken: when the outcome says that there is a result, and has no weights.
     """
     _require_nothing(folder)
-    files = _files(bundle, outcome, comparison)
+    outcome = disclose(outcome)
+    files = _files(bundle, outcome, None if outcome.withheld else comparison)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -19,7 +19,10 @@ _RESOLUTION = (
     "The ± beside an AUROC is that resolution, not a confidence interval."
 )
 
-_WITHHELD = "Withheld means that a hospital’s policy does not let the figure or count out. It does not mean zero."
+_WITHHELD = (
+    "Withheld means that a hospital’s policy does not let the figure or count out, or does not share it, or that one which is "
+    "not shared would follow from it. It does not mean zero."
+)
 _STOPPED = {
     "converged": "since the validation metric no longer improved",
     "maximum": "the most that the study allows",
@@ -112,9 +115,22 @@ def digests_of(bundle: Bundle, outcome: Outcome) -> Pairs:
     return tuple(found)
 
 
+def withheld_of(bundle: Bundle, outcome: Outcome) -> tuple[str, ...]:
+    """Say whose figures are not shown, and why."""
+    names = {member.site: member.name for member in bundle.roster.silos}
+    own = [names[site] for site, why in (outcome.withheld or {}).items() if why == "own policy"]
+    others = [names[site] for site, why in (outcome.withheld or {}).items() if why != "own policy"]
+    found = []
+    if own:
+        found.append(f"Figures that are not shared with others, only with the coordinator: those of {listing(own)}.")
+    if others:
+        found.append(f"Withheld as well, since those would follow from them: the figures of {listing(others)}.")
+    return tuple(found)
+
+
 def limits_of(bundle: Bundle, outcome: Outcome) -> tuple[str, ...]:
     """Say what the result does not say."""
-    found = [_NO_PRIVACY, _RESOLUTION, _WITHHELD]
+    found = [_NO_PRIVACY, _RESOLUTION, _WITHHELD, *withheld_of(bundle, outcome)]
     if bundle.study.silos.minimum_validation > 1:
         least = plural(bundle.study.silos.minimum_validation, "validation record")
         found.append(f"Validation figures of hospitals with fewer than {least} are not used.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from coordinator.release.figures import byte_count, count, ratio, seconds
+from coordinator.release.figures import WITHHELD, byte_count, count, ratio, seconds
 from coordinator.rounds.outcome import Outcome
 from wardround.messages.record import RoundRecord
 from wardround.messages.round import Purpose
@@ -45,12 +46,29 @@ class VisitLine:
     up: str
 
 
-def _down(record: RoundRecord) -> int:
-    return sum(silo.bytes_down for silo in record.silos)
+def _down(record: RoundRecord) -> int | None:
+    return record.bytes_down if record.bytes_down is not None else _sum(silo.bytes_down for silo in record.silos)
 
 
-def _up(record: RoundRecord) -> int:
-    return sum(silo.bytes_up for silo in record.silos)
+def _up(record: RoundRecord) -> int | None:
+    return record.bytes_up if record.bytes_up is not None else _sum(silo.bytes_up for silo in record.silos)
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """Add counts; None where one of them is withheld."""
+    known = list(counts)
+    shown = [count for count in known if count is not None]
+    return sum(shown) if len(shown) == len(known) else None
+
+
+def _bytes(value: float | None) -> str:
+    return WITHHELD if value is None else byte_count(value)
+
+
+def _median(counts: Iterable[int | None]) -> float | None:
+    known = list(counts)
+    shown = [count for count in known if count is not None]
+    return median(shown) if len(shown) == len(known) else None
 
 
 def traffic_of(outcome: Outcome) -> tuple[Traffic, ...]:
@@ -66,19 +84,19 @@ def traffic_of(outcome: Outcome) -> tuple[Traffic, ...]:
                 visits=count(len(visits)),
                 typical=seconds(median(record.seconds for record in visits)),
                 longest=seconds(max(record.seconds for record in visits)),
-                down=byte_count(median(_down(record) for record in visits)),
-                up=byte_count(median(_up(record) for record in visits)),
+                down=_bytes(_median(_down(record) for record in visits)),
+                up=_bytes(_median(_up(record) for record in visits)),
             )
         )
     return tuple(found)
 
 
 def totals_of(outcome: Outcome) -> dict[str, str]:
-    """Give the seconds of all visits, and the bytes that went to and came from the hospitals."""
+    """Give the seconds of all visits, and the bytes that went to and came from the hospitals, where all are shown."""
     return {
         "seconds": seconds(sum(record.seconds for record in outcome.history)),
-        "down": byte_count(sum(_down(record) for record in outcome.history)),
-        "up": byte_count(sum(_up(record) for record in outcome.history)),
+        "down": _bytes(_sum(_down(record) for record in outcome.history)),
+        "up": _bytes(_sum(_up(record) for record in outcome.history)),
     }
 
 
@@ -96,10 +114,10 @@ def _line(record: RoundRecord) -> VisitLine:
         label=f"{record.purpose}{number}{attempt}",
         closed=record.outcome == "closed",
         counted=f"{len(record.counted)} of {len(record.silos)}",
-        records=count(record.records),
+        records=WITHHELD if record.records is None else count(record.records),
         auroc=ratio(record.pooled.auroc) if record.pooled else missing,
         loss=ratio(record.pooled.loss) if record.pooled else missing,
         seconds=seconds(record.seconds),
-        down=byte_count(_down(record)),
-        up=byte_count(_up(record)),
+        down=_bytes(_down(record)),
+        up=_bytes(_up(record)),
     )

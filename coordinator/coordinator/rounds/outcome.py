@@ -8,11 +8,14 @@ from typing import Literal, TypeAlias
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, EXIT_PARTIAL, Problem
 from wardround.messages.data_report import DataReport
 from wardround.messages.record import RoundRecord
+from wardround.messages.round import FiguresFor
 from wardround.metrics.pooled import Metrics
 from wardround.study.encoding import Encoding
 from wardround.weights.packing import Vector
 
 Status: TypeAlias = Literal["complete", "partial", "failed"]
+WithheldFor: TypeAlias = Literal["own policy", "another hospital"]
+"""Why a hospital's figures are not shown: its policy does not share them, or another's would follow from them."""
 EXIT_STATUS: dict[Status, int] = {"complete": EXIT_DONE, "partial": EXIT_PARTIAL, "failed": EXIT_NOT_IN_ORDER}
 
 
@@ -33,6 +36,10 @@ class Outcome:
         test: the record of the test visit, of the best weights.
         ledgers: the head of each hospital's ledger in its last admitted reply: a ledger that was cut short after it shows.
         reports: the hospitals' outgoing data reports, of those who counted and those whose records did not pass.
+        shares: whom each hospital lets see its own figures, by the strictest of all its answers.
+        withheld: the hospitals whose own figures are not in this outcome any more, and why; None: it is whole, as the centre
+            has it (``coordinator.release.disclosure``).
+        best_withheld: the pooled figures of the best weights are not in it any more either.
         problems: why the study failed, if it did; why the test could not be read, if it is partial.
     """
 
@@ -55,7 +62,15 @@ class Outcome:
     history: list[RoundRecord] = field(default_factory=list)
     ledgers: dict[str, str] = field(default_factory=dict)
     reports: dict[str, DataReport] = field(default_factory=dict)
+    shares: dict[str, FiguresFor] = field(default_factory=dict)
+    withheld: dict[str, WithheldFor] | None = None
+    best_withheld: bool = False
     problems: tuple[Problem, ...] = ()
+
+    def share(self, site: str, word: FiguresFor) -> None:
+        """Take note of whom a hospital's answer lets see its figures; what was once kept from others stays so in this study."""
+        if self.shares.get(site) != "coordinator":
+            self.shares[site] = word
 
     def count(self, sites: tuple[str, ...]) -> None:
         """Take note of a visit that closed with these hospitals."""

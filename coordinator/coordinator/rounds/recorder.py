@@ -151,5 +151,5 @@ def recalled_answers(recalled: Recalled, record: RoundRecord) -> dict[str, Answe
             refused = NotAdmitted(entry.code, entry.reply, _refusal(entry), entry.ledger)
             answers[silo.site] = _answered(entry, refused, head)
         elif silo.status == "silent":
-            answers[silo.site] = Answered(None, silo.seconds, silo.bytes_down, silo.bytes_up)
+            answers[silo.site] = Answered(None, silo.seconds, silo.bytes_down or 0, silo.bytes_up or 0)
     return answers

@@ -222,8 +222,10 @@ class Visits:
             decision = answered.decision
             if isinstance(decision, NotAdmitted) and decision.refusal is not None and decision.refusal.report is not None:
                 self._outcome.reports[site] = decision.refusal.report
+                self._outcome.share(site, decision.refusal.share_metrics)
         for site, admitted in visit.admitted.items():
             self._outcome.ledgers[site] = admitted.reply.ledger
+            self._outcome.share(site, admitted.reply.share_metrics)
             if isinstance(admitted.reply.result, StatisticsResult):
                 self._outcome.reports[site] = admitted.reply.result.report
                 self._remember_sizes(site, admitted.reply.result)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from sklearn.datasets import load_breast_cancer
 
 from wardround.contract.library import find
 from wardround.contract.model import Contract
-from wardround_lab.site_files import LocalColumn, LocalForm, write_site
+from wardround_lab.site_files import SHARES, LocalColumn, LocalForm, write_site
 
 SCHEMA = "breast.cytology@1.0.0"
 DEAL_SEED = 1993
@@ -232,9 +232,14 @@ def make_hospitals(folder: Path) -> tuple[Path, ...]:
     contract = find(SCHEMA)
     everybody = wisconsin_records(contract)
     return tuple(
-        write_site(folder / hospital.form.site, hospital.form, contract, _with_impossible(hospital, records, contract))
+        write_site(folder / hospital.form.site, _sharing(hospital.form), contract, _with_impossible(hospital, records, contract))
         for hospital, records in zip(HOSPITALS, deal(everybody), strict=True)
     )
+
+
+def _sharing(form: LocalForm) -> LocalForm:
+    """Let everybody see the figures: the patients are real, the hospital is not."""
+    return replace(form, policy={**form.policy, **SHARES})
 
 
 def wisconsin_records(contract: Contract) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from coordinator.release.release import SUMS
 from coordinator.rounds.outcome import Outcome
 from wardround.canonical import sha256
 from wardround.errors import Problem, refuse
+from wardround.messages.data_report import DataReport
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.weights.packing import Vector, from_safetensors
@@ -55,7 +56,9 @@ def read_outcome(release: Path, bundle: Bundle) -> Outcome:
         test=tests[-1] if tests else None,
         history=list(history.visits),
         ledgers=dict(history.ledgers),
-        reports=dict(history.reports),
+        reports={site: report for site, report in history.reports.items() if isinstance(report, DataReport)},
+        withheld=dict(history.withheld),
+        best_withheld=history.best_withheld,
         problems=tuple(Problem(**stated.model_dump()) for stated in history.problems),
     )
 

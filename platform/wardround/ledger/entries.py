@@ -22,7 +22,7 @@ from wardround.identity.approval import SignedApproval
 from wardround.identity.keys import PublicKey, Signature
 from wardround.identity.roster import Coordinator
 from wardround.messages.offer import OfferState
-from wardround.messages.round import CentreCode, Purpose, SiloCode
+from wardround.messages.round import CentreCode, FiguresFor, Purpose, SiloCode
 from wardround.study.model import Text
 from wardround.values import Count, Instant, Sha256, Slug, Value, Version
 from wardround.weights.packing import Tensor
@@ -78,6 +78,7 @@ class Released(Stamped):
         figures: what the result holds; ``result``, ``result_bytes``: digest and size of its canonical form.
         arrays, bytes: digests of the arrays that went with it, and how many bytes they are together.
         norm: Euclidean norm of the change of weights, to six digits; None where there is none.
+        share_metrics: whom the result says that the hospital lets see its own figures.
     """
 
     event: Literal["release"] = "release"
@@ -96,6 +97,7 @@ class Released(Stamped):
     arrays: Digests
     bytes: Count
     norm: Annotated[float, Field(ge=0)] | None
+    share_metrics: FiguresFor = "coordinator"
 
 
 class RefusalSent(Stamped):
@@ -105,6 +107,7 @@ class RefusalSent(Stamped):
         study, task, purpose, round: of what was asked, as far as it could be read.
         approval: under which it was looked at, if it came so far.
         to: None where nobody that this hospital knows asked.
+        share_metrics: as in a release; it is about the report.
     """
 
     event: Literal["refusal"] = "refusal"
@@ -116,6 +119,7 @@ class RefusalSent(Stamped):
     to: PublicKey | None
     code: SiloCode
     report: Sha256 | None
+    share_metrics: FiguresFor = "coordinator"
 
 
 class Repeated(Stamped):

@@ -27,6 +27,7 @@ class SiloRecord(Value):
         metrics: of the weights that were sent, on this hospital's own records.
         training_loss: mean over the last local epoch.
         bytes_down, bytes_up: message and arrays, without the transport's own.
+        withheld: in a release, that this hospital's own figures are not shown: what is None here is not zero.
     """
 
     site: Slug
@@ -38,8 +39,9 @@ class SiloRecord(Value):
     metrics: Metrics | None = None
     training_loss: float | None = None
     seconds: Seconds | None = None
-    bytes_down: Count = 0
-    bytes_up: Count = 0
+    bytes_down: Count | None = 0
+    bytes_up: Count | None = 0
+    withheld: bool = False
 
 
 class RoundRecord(Value):
@@ -51,6 +53,9 @@ class RoundRecord(Value):
         stepped: SHA-256 of the weights after this round's step.
         pooled: metrics of the pooled counts of ``evaluated_by``.
         late: hospitals whose reply to an earlier visit came in now, and was refused.
+        training_loss: mean over the records of all that counted; bytes_down, bytes_up: of all hospitals together. None where
+            the hospitals' own, from which they follow, are all shown.
+        withheld: in a release, that figures of all hospitals together are not shown: a hospital's own would follow from them.
     """
 
     purpose: Purpose
@@ -61,12 +66,16 @@ class RoundRecord(Value):
     shortfall: tuple[ShortfallCode, ...] = ()
     weights: Sha256 | None = None
     stepped: Sha256 | None = None
-    records: Count
+    records: Count | None
     silos: tuple[SiloRecord, ...]
     pooled: Metrics | None = None
     evaluated_by: tuple[Slug, ...] = ()
     late: tuple[Slug, ...] = ()
     seconds: Seconds
+    training_loss: float | None = None
+    bytes_down: Count | None = None
+    bytes_up: Count | None = None
+    withheld: bool = False
 
     @property
     def counted(self) -> tuple[str, ...]:

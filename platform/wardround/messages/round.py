@@ -63,6 +63,9 @@ CentreCode: TypeAlias = Literal[
 ]
 """Why the coordinator refuses a reply, or counts a hospital as absent."""
 
+FiguresFor: TypeAlias = Literal["coordinator", "consortium"]
+"""Whom a hospital lets see its own figures: the coordinator alone, who adds them up, or everybody who gets the release."""
+
 ExactInteger = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,38})$")]
 """A non-negative integer of any size in decimal digits (JSON numbers are exact below 2**53 only)."""
 
@@ -225,6 +228,7 @@ class Reply(Value):
         approval: digest of the approval under which this leaves.
         ledger: head of the hospital's ledger after the entry of this release.
         records: validated training records behind the result.
+        share_metrics: whom the hospital's policy lets see this hospital's own figures; where it says nothing, nobody else.
     """
 
     protocol: Literal[1] = 1
@@ -236,6 +240,7 @@ class Reply(Value):
     ledger: Sha256
     records: RecordCount
     result: Result
+    share_metrics: FiguresFor = "coordinator"
     bodies: Bodies = ()
 
 
@@ -245,6 +250,7 @@ class SiloRefusal(Value):
     Attributes:
         exponents: with H-RANGE, the smallest exponents under which this change could be summed; else None.
         ledger: head of the hospital's ledger after the entry of this refusal.
+        share_metrics: as in a reply; it is about the report.
     """
 
     protocol: Literal[1] = 1
@@ -256,6 +262,7 @@ class SiloRefusal(Value):
     report: DataReport | None = None
     exponents: Exponents | None = None
     ledger: Sha256 | None = None
+    share_metrics: FiguresFor = "coordinator"
 
     @model_validator(mode="after")
     def _exponents_fit(self) -> SiloRefusal:

@@ -37,6 +37,7 @@ from wardround.messages.envelope import Envelope, digests, seal
 from wardround.messages.offer import OfferAnswer, OfferState
 from wardround.messages.round import (
     Collect,
+    FiguresFor,
     Reply,
     RoundResult,
     SiloCode,
@@ -121,6 +122,7 @@ class Gate:
             arrays=digests(arrays),
             bytes=sum(len(array) for array in arrays),
             norm=None if outcome.change is None else norm_of(outcome.change),
+            share_metrics=policy.share_metrics,
         )
         if not self.ledger.allows(entry, approved.approval.releases):
             return self.refuse(NotDone("H-GATE"), task.study_hash, task.task_id, task.core, approved)
@@ -134,6 +136,7 @@ class Gate:
             ledger=self.ledger.write(entry),
             records=outcome.records,
             result=outcome.result,
+            share_metrics=policy.share_metrics,
             bodies=digests(arrays),
         )
         envelope = seal("reply", reply, self._key, arrays)
@@ -151,6 +154,7 @@ class Gate:
 
         What was asked, and under which approval it was looked at, go to the ledger as far as they are known.
         """
+        sharing = self._sharing()
         entry = RefusalSent(
             time=self.ledger.now(),
             study=study_hash,
@@ -161,6 +165,7 @@ class Gate:
             to=self._centre if approved is None else approved.bundle.roster.coordinator.signing_key,
             code=outcome.code,
             report=None if outcome.report is None else digest("result", 1, model_json(outcome.report)),
+            share_metrics=sharing,
         )
         refusal = SiloRefusal(
             site=self._site,
@@ -170,8 +175,16 @@ class Gate:
             report=outcome.report,
             exponents=outcome.exponents,
             ledger=self.ledger.write(entry),
+            share_metrics=sharing,
         )
         return Release(seal("reply", refusal, self._key))
+
+    def _sharing(self) -> FiguresFor:
+        """Say whom the policy of now lets see this hospital's figures; nobody else where it cannot be read."""
+        try:
+            return self._policy.read().share_metrics
+        except Refused:
+            return "coordinator"
 
     def _write_approval(self, approved: Approved) -> None:
         """Write down an approval before the first answer under it."""

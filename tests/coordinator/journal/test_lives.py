@@ -46,6 +46,7 @@ def bits(outcome: Outcome) -> tuple[object, ...]:
         history,
         weights,
         outcome.reports,
+        outcome.shares,
     )
 
 

@@ -55,7 +55,7 @@ def roster() -> Roster:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bundle(roster) -> Callable[..., Bundle]:
     def make(**changes) -> Bundle:
         contract = find("breast.cytology")
@@ -83,7 +83,7 @@ def make_bundle(roster) -> Callable[..., Bundle]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bundle(make_bundle) -> Bundle:
     return make_bundle()
 
@@ -186,6 +186,7 @@ def make_outcome(bundle) -> Callable[..., Outcome]:
         outcome.history.append(outcome.test)
         outcome.count(outcome.test.counted)
         outcome.reports = {site: report(of, hide=site == "south") for site in of.roster.sites}
+        outcome.shares = dict.fromkeys(of.roster.sites, "consortium")
         outcome.succeed()
         return outcome
 

@@ -30,6 +30,13 @@ def test_a_whole_study():
     assert set(outcome.reports) == set(SITES)
 
 
+def test_the_strictest_answer_says_who_may_see_a_hospitals_figures():
+    """A hospital that shares them no longer, for one answer, does not share them in this study; the others do."""
+    once = conduct(STUDY, hospitals(shares=lambda task: "coordinator" if task.core.round == 2 else "consortium"))
+    assert once.shares == {"alpha": "consortium", "beta": "coordinator", "gamma": "consortium"}
+    assert set(conduct(STUDY, hospitals()).shares.values()) == {"consortium"}
+
+
 def test_the_weights_are_the_exact_sum():
     """Each round's step is the exact sum of the hospitals' changes, weighted by their signed records."""
     asked = hospitals()

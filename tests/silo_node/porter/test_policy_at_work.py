@@ -8,11 +8,11 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from paper_hospitals import PaperHospital
+from paper_hospitals import PaperHospital, report
 from studies_on_paper import scores
 
 from silo_node.policy import parse_policy
-from silo_node.work import Busy
+from silo_node.work import Busy, NotDone
 from wardround.errors import CATALOGUE
 from wardround.ledger.entries import Released
 from wardround.messages.canary import Canary
@@ -156,3 +156,22 @@ def test_the_ledger_names_the_policy_of_each_release(house):
 def test_every_code_of_a_hospital_is_in_the_catalogue():
     """What a hospital may answer has a page."""
     assert set(get_args(SiloCode)) <= set(CATALOGUE)
+
+
+def test_each_answer_says_who_may_see_the_figures(house):
+    """By the policy of that moment, in the signed answer and in the ledger; where it cannot be read, nobody else."""
+    first = house.visit("statistics")
+    house.decides("share_metrics: consortium\n")
+    second = house.visit("round", 1)
+    house.spy.outcome = lambda _work: NotDone("H-DATA", report(60))
+    third = house.visit("round", 2)
+    assert isinstance(first, Reply)
+    assert isinstance(second, Reply)
+    assert isinstance(third, SiloRefusal)
+    assert third.report is not None
+    house.decides("share_metrics: everybody\n")
+    fourth = house.visit("round", 2)
+    said = [answer.share_metrics for answer in (first, second, third, fourth)]
+    assert said == ["coordinator", "consortium", "consortium", "coordinator"]
+    written = [entry["share_metrics"] for entry in house.entries() if entry["event"] in ("release", "refusal")]
+    assert written == said

@@ -1,0 +1,103 @@
+"""What of an outcome others may see: everybody who gets the release, other hospitals among them.
+
+The centre has every hospital's own figures, to add them up. A hospital whose policy does not share them (``share_metrics``)
+is shown as withheld, and so is what would give it away: as many further hospitals as it takes, and sums over all.
+Everything in a release is made from what this module leaves. It is a promise of the centre's software: the centre itself sees
+the figures, in its journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from coordinator.release.curves import mean_loss
+from coordinator.release.suppression import Audit, hidden_with
+from coordinator.rounds.outcome import Outcome, WithheldFor
+from wardround.messages.record import RoundRecord, SiloRecord
+
+_EVALUATES = (("round", "closing"), ("test",))
+"""Visits that evaluate the same records."""
+
+
+def disclose(outcome: Outcome) -> Outcome:
+    """Give the outcome as others may see it; one that was given so before stays as it is."""
+    if outcome.withheld is not None:
+        return outcome
+    seen = {silo.site for record in outcome.history for silo in record.silos if silo.status == "counted"} | outcome.reports.keys()
+    protected = {site for site in outcome.roster if site in seen and outcome.shares.get(site) != "consortium"}
+    if not protected:
+        return replace(outcome, withheld={})
+    records = [record.counted for record in outcome.history]
+    scores = [[record.evaluated_by for record in outcome.history if record.purpose in kinds] for kinds in _EVALUATES]
+    families = [records, *scores]
+    hidden = hidden_with(protected, outcome.roster, [_largest(family) for family in families if family])
+    in_records = _shown(records, hidden, protected)
+    in_scores = [_shown(family, hidden, protected) for family in scores]
+    reasons: dict[str, WithheldFor] = {site: "own policy" if site in protected else "another hospital" for site in hidden}
+    shown = [
+        _record(
+            record,
+            frozenset(hidden),
+            total=frozenset(record.counted) in in_records,
+            pooled=frozenset(record.evaluated_by) in in_scores[record.purpose == "test"],
+        )
+        for record in outcome.history
+    ]
+    best = frozenset(outcome.best_evaluated_by) in in_scores[0]
+    return _with_history(
+        replace(
+            outcome,
+            withheld=reasons,
+            best_metrics=outcome.best_metrics if best else None,
+            best_withheld=outcome.best_metrics is not None and not best,
+            reports={site: report for site, report in outcome.reports.items() if site not in hidden},
+        ),
+        shown,
+    )
+
+
+def _with_history(outcome: Outcome, history: list[RoundRecord]) -> Outcome:
+    """Put another history in; the test's record is one of its records."""
+    test = next((new for old, new in zip(outcome.history, history, strict=True) if old is outcome.test), outcome.test)
+    return replace(outcome, history=history, test=test)
+
+
+def _largest(family: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Give the set of hospitals whose sum is to be shown above all."""
+    return max(reversed(list(family)), key=len)
+
+
+def _shown(family: Iterable[tuple[str, ...]], hidden: tuple[str, ...], protected: set[str]) -> set[frozenset[str]]:
+    """Choose the sets of hospitals over which sums are shown: the largest first, of equally large ones the later."""
+    audit, sets = Audit(hidden, protected), list(dict.fromkeys(frozenset(sites) for sites in reversed(list(family))))
+    return {sites for sites in sorted(sets, key=len, reverse=True) if audit.shows(sites)}
+
+
+def _record(record: RoundRecord, hidden: frozenset[str], *, total: bool, pooled: bool) -> RoundRecord:
+    """Give a visit's record without the figures of hidden hospitals, and without sums that may not be shown."""
+    changes: dict[str, object] = {
+        "silos": tuple(_silo(silo, total=total) if silo.site not in hidden else _hidden(silo) for silo in record.silos),
+        "withheld": not total or (record.pooled is not None and not pooled),
+    }
+    if total:
+        changes["training_loss"] = mean_loss(record)
+        changes["bytes_down"] = sum(silo.bytes_down or 0 for silo in record.silos)
+        changes["bytes_up"] = sum(silo.bytes_up or 0 for silo in record.silos)
+    else:
+        changes["records"] = None
+    if not pooled:
+        changes["pooled"] = None
+    return record.model_copy(update=changes)
+
+
+def _silo(silo: SiloRecord, *, total: bool) -> SiloRecord:
+    """Give the part of a hospital that is shown; its share of a total that is not would give the total."""
+    return silo if total else silo.model_copy(update={"share": None})
+
+
+def _hidden(silo: SiloRecord) -> SiloRecord:
+    """Give the part of a hospital whose figures are not shown: that it counted, or why not."""
+    unsaid = ("records", "share", "metrics", "training_loss", "seconds", "bytes_down", "bytes_up")
+    evaluation = "none" if silo.evaluation == "none" else "withheld"
+    return silo.model_copy(update={**dict.fromkeys(unsaid), "evaluation": evaluation, "withheld": True})
