@@ -50,6 +50,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "S-FIELD": CatalogueEntry("the schema names a field that it does not have"),
     "S-RANGE": CatalogueEntry("limits that contradict each other"),
     "S-HASH": CatalogueEntry("the schema file differs from the registry"),
+    "S-SYNTH": CatalogueEntry("no synthetic records can be made for a schema"),
     # Site file and mapping
     "M-SOURCE": CatalogueEntry("the site file names a source that it does not have"),
     "M-FIELD": CatalogueEntry("the mapping names a field that the schema does not have"),
