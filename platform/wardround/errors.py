@@ -204,6 +204,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "O-SPACE": CatalogueEntry("too little space is left on the disk"),
     "X-USAGE": CatalogueEntry("the command was used wrongly"),
     "X-STUDY": CatalogueEntry("no study of this name, or more than one"),
+    "X-EXAMPLE": CatalogueEntry("a study could not be tried on synthetic records in time"),
     "X-EXTRA": CatalogueEntry("a package that this command needs is not installed"),
     "X-BUG": CatalogueEntry("an error of Wardround itself"),
 }

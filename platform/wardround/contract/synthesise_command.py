@@ -15,7 +15,7 @@ from wardround.files import write_atomic, write_new
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wardround.contract.synthetic_faults import Made
+    from wardround.contract.synthetic.spoiling import Made
 
 MADE_UP = "made up from the schema alone; no record of a patient was read"
 
@@ -54,10 +54,10 @@ def synthesise(
     The same seed gives the same file on every machine. The records are a CSV in shared form, and serve to try things; no
     figure on them says anything about patients. Their patient keys bear a mark by which silo check and silo review know them.
     """
-    from wardround.contract.synthesis import synthesise as make
-    from wardround.contract.synthetic_faults import spoiled
-    from wardround.contract.synthetic_table import sheet_of
-    from wardround.contract.synthetic_text import all_synthetic
+    from wardround.contract.synthetic.faults import spoiled
+    from wardround.contract.synthetic.records import synthesise as make
+    from wardround.contract.synthetic.sheet import sheet_of
+    from wardround.contract.synthetic.texts import all_synthetic
 
     contract = library.find(name, schema_path)
     wanted = _wanted(dirty)

@@ -17,9 +17,9 @@ from silo_node.validation.check import CheckResult, check
 from wardround.contract.library import available, find
 from wardround.contract.library import check as check_contract
 from wardround.contract.model import Contract
-from wardround.contract.synthesis import synthesise
-from wardround.contract.synthetic_faults import ALONE, CODES, Spoiled, spoiled
-from wardround.contract.synthetic_table import sheet_of
+from wardround.contract.synthetic.faults import ALONE, CODES, Spoiled, spoiled
+from wardround.contract.synthetic.records import synthesise
+from wardround.contract.synthetic.sheet import sheet_of
 from wardround.errors import Refused
 
 SHIPPED = [listing.name for listing in available()]

@@ -48,8 +48,12 @@ def bears_mark(key: str) -> bool:
 
 def all_synthetic(keys: Iterable[str]) -> bool:
     """Say whether these are the patients of a synthetic table: there are enough of them, and every key bears the mark."""
-    different = set(keys)
-    return len(different) >= ENOUGH_KEYS and all(bears_mark(key) for key in different)
+    different: set[str] = set()
+    for key in keys:
+        if not bears_mark(key):
+            return False
+        different.add(key)
+    return len(different) >= ENOUGH_KEYS
 
 
 def pick(choices: Sequence[Any], random: Random) -> Any:  # noqa: ANN401  (an element of what is given)

@@ -16,7 +16,7 @@ from typing import Final
 
 from wardround.contract import rules
 from wardround.contract.model import Contract, ContractField
-from wardround.contract.synthetic_text import Random, Texts, pick
+from wardround.contract.synthetic.texts import Random, Texts, pick
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.35, 0.75
 """How much of a value is its record's hidden score; the rest is its own."""

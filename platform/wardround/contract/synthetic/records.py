@@ -22,8 +22,8 @@ from typing import Final
 
 from wardround.contract import rules
 from wardround.contract.model import Contract, ContractField
-from wardround.contract.synthetic_text import pick
-from wardround.contract.synthetic_values import FieldValues, ties_to
+from wardround.contract.synthetic.texts import pick
+from wardround.contract.synthetic.values import FieldValues, ties_to
 from wardround.errors import Refused, refuse
 
 VERSION: Final = 1
@@ -183,7 +183,8 @@ class _Making:
         """Say what a record breaks with its last value; None when it keeps everything so far."""
         value = record[name]
         if value is None and self.missing_left[name] <= 0:
-            return f"field {name}: no value was found"
+            tied = ", ".join(each.name for each in self.due[name])
+            return f"field {name}, by {tied}" if tied else f"field {name}: no value was found"
         if value is not None and value in self.unique.get(name, ()):
             return f"field {name}: unique"
         if name == self.last_of_key and self._key(record) in self.keys:
