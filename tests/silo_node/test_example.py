@@ -71,6 +71,34 @@ def test_what_may_not_be_approved_is_not_tried(ward, wardround):
     assert answer.json()["example"] is None
 
 
+def test_no_record_of_the_hospital_is_opened(ward, tmp_path, monkeypatch):
+    """The example is the same where there are none; and its process can make no socket by its end."""
+    site, bundle = studied(ward)
+    said = tmp_path / "said"
+    (tmp_path / "sitecustomize.py").write_text(
+        f"""
+import atexit, pathlib, socket
+
+def tried():
+    try:
+        socket.socket().close()
+    except PermissionError:
+        pathlib.Path({str(said)!r}).write_text("refused")
+
+atexit.register(tried)
+"""
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    table = ward.hospitals[0].table
+    hidden = table.rename(table.with_suffix(".hidden"))
+    try:
+        example = make_example(site.path, ward.bundle, bundle)
+    finally:
+        hidden.rename(table)
+    assert (len(example.visits), example.codes) == (2, ())
+    assert said.read_text() == "refused"
+
+
 def test_the_policy_holds_in_the_example(ward, tmp_path):
     """What it would withhold in the study is withheld, and what it would refuse is refused by its code."""
     site, bundle = studied(ward)

@@ -203,6 +203,7 @@ def test_the_command_makes_faults(wardround, tmp_path: Path) -> None:
         ("--dirty", "T-TYPE=x"),
         ("--dirty", "T-TYPE", "--dirty", "T-TYPE=2"),
         ("-n", "3"),
+        ("--site", "north"),
         ("-n", "9999999"),
     ],
 )
@@ -212,3 +213,10 @@ def test_wrong_usage_writes_nothing(wardround, tmp_path: Path, words: tuple[str,
     answer = wardround("schema", "synthesise", "heart.disease", "--out", out, *words, "--format", "json")
     assert (answer.status, json.loads(answer.out)["problems"][0]["code"]) == (2, "X-USAGE")
     assert not out.exists()
+
+
+@pytest.mark.parametrize("site", ["North", "../north", "n" * 64])
+def test_a_folder_of_a_hospital_has_a_hospitals_name(wardround, site: str) -> None:
+    """It is a name in rosters, and no path."""
+    answer = wardround("schema", "synthesise", "heart.disease", "--site", site, "--format", "json")
+    assert (answer.status, answer.json()["problems"][0]["code"]) == (2, "X-USAGE")

@@ -93,6 +93,27 @@ def test_a_study_without_room_sets_too_many_aside(tmp_path: Path) -> None:
     assert {code for code, _ in found(checked(contract, made.sheet.encoded(), tmp_path, 0.0))} == {"T-RANGE", "T-QUARANTINE"}
 
 
+def test_a_whole_hospital_is_made_and_known_as_synthetic(wardround, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its site file maps the table as it is, and the check says that these are no patients; of real records it does not."""
+    monkeypatch.chdir(tmp_path)
+    made = wardround("schema", "synthesise", "heart.disease", "-n", "40", "--site", "made-up", "--format", "json")
+    assert made.json()["files"] == ["made-up/synthetic-heart.disease-1.0.0.csv", "made-up/site.yaml"]
+    before = (tmp_path / "made-up" / "site.yaml").read_bytes()
+    again = wardround("schema", "synthesise", "heart.disease", "-n", "50", "--site", "made-up")
+    assert (again.status, (tmp_path / "made-up" / "site.yaml").read_bytes()) == (2, before)
+    check_it = ("silo", "check", "--site", "made-up/site.yaml", "--schema", "heart.disease")
+    answer = wardround(*check_it)
+    assert answer.status == 0
+    assert "40 records found, 0 set aside" in answer.out
+    assert "SYNTHETIC, NO PATIENTS" in answer.out
+    assert wardround(*check_it, "--format", "json").json()["synthetic"] is True
+    contract = find("heart.disease")
+    data = sheet_of(contract, synthesise(contract, 40)).encoded()
+    lines = data.decode().splitlines()
+    patient = lines[1].split(",")[1]
+    assert not checked(contract, data.replace(patient.encode(), b"0123456789abcdef"), tmp_path).synthetic
+
+
 # ----------------------------------------------------------------------------------------------------- any contract
 
 
