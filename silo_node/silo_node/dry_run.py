@@ -29,12 +29,10 @@ from wardround.contract.synthetic.records import synthesise
 from wardround.contract.synthetic.sheet import sheet_of
 from wardround.errors import Problem, Refused
 from wardround.identity.approval import Approver
-from wardround.identity.encryption import EncryptionKey
-from wardround.identity.keys import SigningKey
-from wardround.identity.roster import Coordinator, Member, Roster
-from wardround.messages.confidential import decrypted, encrypted_for
-from wardround.messages.envelope import Envelope, digests, in_memory, read, seal
-from wardround.messages.round import ANSWER, Reply, SiloRefusal, Task, TaskCore
+from wardround.identity.roster import Member, Roster
+from wardround.messages.envelope import Envelope, in_memory
+from wardround.messages.pretended_centre import Order, PretendedCentre
+from wardround.messages.round import Reply, SiloRefusal, TaskCore
 from wardround.study.bundle import Bundle, read_bundle
 from wardround.study.encoding import CodeColumn, Column, Encoding, NumberColumn, bounds
 from wardround.study.model import Study
@@ -63,8 +61,7 @@ class _Pretended:
     bundle: Bundle
     site: Site
     member: Member
-    key: SigningKey
-    encryption: EncryptionKey
+    centre: PretendedCentre
 
 
 def dry_run(site: Site, bundle: Bundle, folder: Path) -> Example:
@@ -115,13 +112,12 @@ def _pretend(folder: Path, site: Site, bundle: Bundle, policy: Policy, count: in
     (folder / "site.yaml").write_text(json.dumps(_site_file(site, bundle.contract)))
     made = load_site(folder / "site.yaml")
     member = create_identity(folder, made.file.site, made.file.name)
-    key, encryption = SigningKey.generate(), EncryptionKey.generate()
-    centre = Coordinator(name=bundle.roster.coordinator.name, signing_key=key.public, encryption_key=encryption.public)
+    centre = PretendedCentre(bundle.roster.coordinator.name)
     others = [each for each in bundle.roster.silos if each.site != member.site]
     silos = tuple(sorted([*others, member], key=lambda each: each.site))
-    same = replace(bundle, roster=Roster(coordinator=centre, silos=silos))
+    same = replace(bundle, roster=Roster(coordinator=centre.coordinator, silos=silos))
     approve(folder, same, member, approval_key(folder), Approver(name="nobody", role="dry run"), timedelta(hours=1))
-    return _Pretended(same, made, member, key, encryption)
+    return _Pretended(same, made, member, centre)
 
 
 def _site_file(site: Site, contract: Contract) -> dict[str, object]:
@@ -138,7 +134,9 @@ def _site_file(site: Site, contract: Contract) -> dict[str, object]:
 def _visits(pretended: _Pretended, node: Node) -> Iterator[ExampleVisit]:
     """Visit the hospital for its statistics, then for its first round."""
     bundle, study = pretended.bundle, pretended.bundle.study
-    first = _ask(pretended, node, TaskCore(study_hash=bundle.study_hash, purpose="statistics", round=0))
+    deadline = study.rounds.deadline_seconds
+    statistics = TaskCore(study_hash=bundle.study_hash, purpose="statistics", round=0)
+    first = _ask(pretended, node, Order(statistics, deadline))
     yield first
     weights, encoding = to_bytes(bundle.weights), ranges_as_encoding(study, bundle.contract)
     plan = planned = plan_sum(bundle.weights, bundle.manifest, first.records)
@@ -152,13 +150,14 @@ def _visits(pretended: _Pretended, node: Node) -> Iterator[ExampleVisit]:
             plan=plan,
         )
         try:
-            yield _ask(pretended, node, core, encoding, first.records, (weights,))
+            visit = _ask(pretended, node, Order(core, deadline, encoding, first.records, weights))
         except _NotHeldError as needs:  # the centre raises its plan then, and asks again
             raised = raise_plan(plan, planned, [needs.exponents])
             if raised is None:
                 raise _refused("H-RANGE") from None
             plan = raised
         else:
+            yield visit
             return
 
 
@@ -170,28 +169,10 @@ class _NotHeldError(Exception):
         self.exponents = exponents
 
 
-def _ask(
-    pretended: _Pretended,
-    node: Node,
-    core: TaskCore,
-    encoding: Encoding | None = None,
-    records: int | None = None,
-    arrays: tuple[bytes, ...] = (),
-) -> ExampleVisit:
+def _ask(pretended: _Pretended, node: Node, order: Order) -> ExampleVisit:
     """Send one task as the centre does, and read the answer as the centre does."""
-    task = Task(
-        to=pretended.member.site,
-        study_hash=core.study_hash,
-        task_id=core.task_id(),
-        core=core,
-        encoding=encoding,
-        records=records,
-        deadline_seconds=pretended.bundle.study.rounds.deadline_seconds,
-        bodies=digests(arrays),
-    )
-    sent = encrypted_for(seal("task", task, pretended.key, arrays), pretended.member.encryption_key)
-    envelope = node.visit(sent).envelope
-    answer, plain = read(envelope, ANSWER), decrypted(envelope, pretended.encryption)
+    envelope = node.visit(pretended.centre.task(order, pretended.member)).envelope
+    answer, plain = pretended.centre.read(envelope)
     if isinstance(answer, SiloRefusal):
         if answer.exponents is not None:
             raise _NotHeldError(answer.exponents)
@@ -200,7 +181,7 @@ def _ask(
     if not isinstance(answer, Reply) or plain is None:
         raise _refused("H-FAILED")
     return ExampleVisit(
-        purpose=core.purpose,
+        purpose=order.core.purpose,
         bytes=envelope.byte_count,
         records=answer.records,
         result=answer.result,

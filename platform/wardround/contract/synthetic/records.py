@@ -28,7 +28,7 @@ from wardround.errors import Refused, refuse
 
 VERSION: Final = 1
 """Of the way records are made; another one makes others of the same seed."""
-MOST_RECORDS: Final = 1_000_000
+MOST_RECORDS: Final = 100_000
 FIELD_TRIES, LEANING_TRIES = 60, 12
 """How often a field is drawn for one record; and how many of these lean on the record's score."""
 RECORD_TRIES: Final = 200
