@@ -36,7 +36,7 @@ from wardround.messages.round import Reply, SiloRefusal, TaskCore
 from wardround.study.bundle import Bundle, read_bundle
 from wardround.study.encoding import CodeColumn, Column, Encoding, NumberColumn, bounds
 from wardround.study.model import Study
-from wardround.weights.fixed_point import plan_sum, raise_plan
+from wardround.weights.fixed_point import plan_sum
 from wardround.weights.packing import Manifest, from_bytes, to_bytes
 
 if TYPE_CHECKING:
@@ -139,34 +139,15 @@ def _visits(pretended: _Pretended, node: Node) -> Iterator[ExampleVisit]:
     first = _ask(pretended, node, Order(statistics, deadline))
     yield first
     weights, encoding = to_bytes(bundle.weights), ranges_as_encoding(study, bundle.contract)
-    plan = planned = plan_sum(bundle.weights, bundle.manifest, first.records)
-    while True:
-        core = TaskCore(
-            study_hash=bundle.study_hash,
-            purpose="round",
-            round=1,
-            weights=sha256(weights),
-            encoding=encoding.encoding_digest(),
-            plan=plan,
-        )
-        try:
-            visit = _ask(pretended, node, Order(core, deadline, encoding, first.records, weights))
-        except _NotHeldError as needs:  # the centre raises its plan then, and asks again
-            raised = raise_plan(plan, planned, [needs.exponents])
-            if raised is None:
-                raise _refused("H-RANGE") from None
-            plan = raised
-        else:
-            yield visit
-            return
-
-
-class _NotHeldError(Exception):
-    """The plan of the sum does not hold the change."""
-
-    def __init__(self, exponents: tuple[int, ...]) -> None:
-        super().__init__()
-        self.exponents = exponents
+    core = TaskCore(
+        study_hash=bundle.study_hash,
+        purpose="round",
+        round=1,
+        weights=sha256(weights),
+        encoding=encoding.encoding_digest(),
+        plan=plan_sum(bundle.weights, bundle.manifest, first.records),
+    )
+    yield _ask(pretended, node, Order(core, deadline, encoding, first.records, weights))
 
 
 def _ask(pretended: _Pretended, node: Node, order: Order) -> ExampleVisit:
@@ -174,8 +155,6 @@ def _ask(pretended: _Pretended, node: Node, order: Order) -> ExampleVisit:
     envelope = node.visit(pretended.centre.task(order, pretended.member)).envelope
     answer, plain = pretended.centre.read(envelope)
     if isinstance(answer, SiloRefusal):
-        if answer.exponents is not None:
-            raise _NotHeldError(answer.exponents)
         found = () if answer.report is None else answer.report.findings
         raise _refused(answer.code, *(each.code for each in found if each.severity == "error"))
     if not isinstance(answer, Reply) or plain is None:
