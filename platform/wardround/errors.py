@@ -50,6 +50,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "S-FIELD": CatalogueEntry("the schema names a field that it does not have"),
     "S-RANGE": CatalogueEntry("limits that contradict each other"),
     "S-HASH": CatalogueEntry("the schema file differs from the registry"),
+    "S-SYNTH": CatalogueEntry("no synthetic records can be made for a schema"),
     # Site file and mapping
     "M-SOURCE": CatalogueEntry("the site file names a source that it does not have"),
     "M-FIELD": CatalogueEntry("the mapping names a field that the schema does not have"),
@@ -207,6 +208,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "O-SPACE": CatalogueEntry("too little space is left on the disk"),
     "X-USAGE": CatalogueEntry("the command was used wrongly"),
     "X-STUDY": CatalogueEntry("no study of this name, or more than one"),
+    "X-EXAMPLE": CatalogueEntry("a study could not be tried on synthetic records in time"),
     "X-EXTRA": CatalogueEntry("a package that this command needs is not installed"),
     "X-BUG": CatalogueEntry("an error of Wardround itself"),
 }

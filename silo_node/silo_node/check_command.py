@@ -110,4 +110,6 @@ def _tell(result: CheckResult, place: str) -> None:
     unread = not result.found and any(each.code in UNREAD for each in result.findings)
     counts = f"{result.found} records found, {result.quarantined} set aside, {valid} valid"
     say(f"{schema}: {verdict}. {'The records could not be read' if unread else counts}.")
+    if result.synthetic:
+        say("These records are SYNTHETIC, NO PATIENTS: every patient key bears the mark of wardround schema synthesise.")
     say(f"The local report is {place} beside the site file; it stays in the hospital.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from silo_node.example import Example, lines
 from silo_node.joining import load_joined
 from silo_node.policy import SHOWN_TO_OTHERS
 from silo_node.porter.approvals import INBOX, given_approvals
@@ -41,21 +42,24 @@ class Records:
     test: int | None = None
     withheld_below: int = 0
     codes: tuple[str, ...] = ()
+    synthetic: bool = False
 
     def as_json(self) -> dict[str, Json]:
         """Give the counts for programs; null is withheld."""
         if self.codes:
             return {"codes": list(self.codes)}
         parts: dict[str, Json] = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {"found": self.found, "valid": self.valid, **parts, "withheld_below": self.withheld_below}
+        rest: dict[str, Json] = {"withheld_below": self.withheld_below, "synthetic": self.synthetic}
+        return {"found": self.found, "valid": self.valid, **parts, **rest}
 
     def words(self) -> str:
         """Say the counts."""
         if self.codes:
             return f"cannot take part now: {', '.join(self.codes)} (wardround silo check says more)"
         train, validation, test = (self._count(each) for each in (self.train, self.validation, self.test))
+        made_up = "SYNTHETIC, NO PATIENTS: " if self.synthetic else ""
         return (
-            f"{self._count(self.found)} found, {self._count(self.valid)} valid; of them {train} for training, "
+            f"{made_up}{self._count(self.found)} found, {self._count(self.valid)} valid; of them {train} for training, "
             f"{validation} for validation, {test} for the test"
         )
 
@@ -86,6 +90,7 @@ class Review:
     share_metrics: FiguresFor
     records: Records | None
     changes: Changes | None
+    example: Example | None = None
 
     def as_json(self) -> dict[str, Json]:
         """Give it for programs."""
@@ -103,6 +108,7 @@ class Review:
             "egress_digest": self.manifest.egress_digest(),
             "share_metrics": self.share_metrics,
             "records": None if self.records is None else self.records.as_json(),
+            "example": None if self.example is None else model_json(self.example),
             "changes": None
             if self.changes is None
             else {
@@ -138,12 +144,12 @@ def _records(site: Site, bundle: Bundle) -> Records:
     from silo_node.validation.result import CheckFailed  # noqa: PLC0415
 
     try:
-        counts = assemble(site, bundle.contract, bundle.study, bundle.study_hash).counts
+        cohort = assemble(site, bundle.contract, bundle.study, bundle.study_hash)
     except CheckFailed as failure:
         return Records(codes=tuple(sorted(set(failure.codes))))
     except Refused as refused:
         return Records(codes=tuple(sorted(set(refused.codes))))
-    least = site.policy().small_cell
+    counts, least = cohort.counts, site.policy().small_cell
     valid = counts.found - counts.quarantined
 
     def shown(number: int) -> int | None:
@@ -156,6 +162,7 @@ def _records(site: Site, bundle: Bundle) -> Records:
         validation=shown(counts.validation),
         test=shown(counts.test),
         withheld_below=least,
+        synthetic=cohort.report.synthetic,
     )
 
 
@@ -201,6 +208,8 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     yield "each round", f"evaluate, then train {steps}, {batches}"
     yield from _leaving(review.manifest)
     yield "shown to others", SHOWN_TO_OTHERS[review.share_metrics]
+    if review.example is not None:
+        yield from lines(review.example)
     yield "no protection by", "differential privacy or secure aggregation: the centre sees this hospital's own change of weights"
     yield "protected by", "encryption to the centre, your policy's smallest counts, the gate, and the ledger of all that leaves"
     yield "made with", ", ".join(f"{name} {version}" for name, version in sorted(bundle.versions.packages.items()))

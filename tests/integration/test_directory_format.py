@@ -80,7 +80,9 @@ def test_one_from_before_the_file_is_marked(folder: Path, wardround: Command) ->
     """A directory with keys and without the file is worked in, and has the file afterwards."""
     for each in ("alpha", "centre"):
         (folder / each / FORMAT_FILE).unlink()
-    assert wardround("silo", "review", folder / "b.wardround", "--site", folder / "alpha" / "site.yaml").status == 0
+    assert (
+        wardround("silo", "review", folder / "b.wardround", "--site", folder / "alpha" / "site.yaml", "--no-example").status == 0
+    )
     assert wardround("coordinator", "submit", folder / "b.wardround", "--dir", folder / "centre").status == 0
     for each in ("alpha", "centre"):
         assert json.loads((folder / each / FORMAT_FILE).read_text())["format"] == 1

@@ -249,7 +249,7 @@ def test_a_study_that_breaks_a_policy_is_refused_with_every_reason(tmp_path: Pat
         "authors: [Ana Ruiz]\nmaximum_rounds: 2\nnever_fields: {breast.cytology: [diagnosis]}\n"
     )
     expected = ["G-AUTHOR", "G-FIELD", "G-ROUNDS"]
-    review = ("silo", "review", ready.bundle, "--site", beta.site)
+    review = ("silo", "review", ready.bundle, "--site", beta.site, "--no-example")
     shown = wardround(*review, "--format", "json")
     assert (shown.status, [problem["code"] for problem in shown.json()["problems"]]) == (1, expected)  # type: ignore[attr-defined]
     answer = wardround(*review)

@@ -25,7 +25,8 @@ def build(wardround, ready, name, **changes):
 
 
 def review(wardround, ready, bundle, *words):
-    return wardround("silo", "review", bundle, "--site", ready.hospitals[0].site, *words)
+    """Review without the example, which takes seconds: tests/silo_node/test_example.py looks at it."""
+    return wardround("silo", "review", bundle, "--site", ready.hospitals[0].site, "--no-example", *words)
 
 
 def test_it_says_what_leaves_tensor_by_tensor(ready, wardround):

@@ -15,6 +15,7 @@ from wardround.console import format_option, print_json, say, terminal
 from wardround.contract import library
 from wardround.contract.model import Contract, ContractField
 from wardround.contract.rules import parse, unparse
+from wardround.contract.synthesise_command import synthesise
 
 if TYPE_CHECKING:
     from wardround.canonical import Json
@@ -34,7 +35,10 @@ schema_path_option = click.option(
 
 @click.group()
 def schema() -> None:
-    """Shared schemas (data contracts): list them, show one, check a file."""
+    """Shared schemas (data contracts): list them, show one, check a file, make up records."""
+
+
+schema.add_command(synthesise)
 
 
 @schema.command("list")

@@ -59,6 +59,11 @@ def evaluate(expression: Expression, record: Mapping[str, Cell]) -> bool | None:
     raise Broken(msg)
 
 
+def value_of(expression: Expression, record: Mapping[str, Cell]) -> Cell:
+    """Give the value of any part of a rule for a record that has every field it reads; ``None`` when one is missing."""
+    return _value(expression, record)
+
+
 def _value(expression: Expression, record: Mapping[str, Cell]) -> Cell:  # noqa: PLR0911  (one line for each kind of tree)
     match expression:
         case Constant(value):

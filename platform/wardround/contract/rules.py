@@ -13,7 +13,7 @@ The rooms behind this door: ``rule_tree`` (the values), ``rule_parser`` (text to
 a tree fits a contract), ``rule_evaluator`` (what a tree says of one record: the reference that other engines must meet).
 """
 
-from wardround.contract.rule_evaluator import evaluate
+from wardround.contract.rule_evaluator import Cell, evaluate, value_of
 from wardround.contract.rule_parser import KEYWORDS, parse, unparse
 from wardround.contract.rule_tree import (
     Arithmetic,
@@ -37,6 +37,7 @@ __all__ = [
     "KEYWORDS",
     "Arithmetic",
     "Between",
+    "Cell",
     "Comparison",
     "Constant",
     "Expression",
@@ -52,5 +53,6 @@ __all__ = [
     "fields",
     "parse",
     "unparse",
+    "value_of",
     "walk",
 ]

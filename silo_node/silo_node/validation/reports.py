@@ -35,6 +35,7 @@ def as_json(result: CheckResult) -> dict[str, Json]:
         "format": 1,
         "schema": {"id": result.contract.id, "version": result.contract.version, "hash": result.contract.contract_hash()},
         "passed": result.passed,
+        "synthetic": result.synthetic,
         "records": {"found": result.found, "quarantined": result.quarantined, "valid": result.found - result.quarantined},
         "quarantined_by_code": dict(result.quarantined_by_code),
         "findings": [_finding(finding) for finding in result.findings],

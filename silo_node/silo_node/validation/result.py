@@ -11,6 +11,7 @@ import polars as pl
 from silo_node.sources.tables import Unit
 from silo_node.validation.findings import Finding
 from wardround.contract.model import Contract
+from wardround.contract.synthetic.texts import all_synthetic
 from wardround.errors import Problem, Refused
 from wardround.messages.data_report import CountedFinding, DataReport, FindingCode, make_report
 
@@ -45,6 +46,14 @@ class CheckResult:
     valid: pl.DataFrame
     passed: bool
     outgoing: DataReport
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the valid records are no patients': every patient key bears the mark of records that were made up."""
+        name = self.contract.patient_key
+        if name not in self.valid.columns:
+            return False
+        return all_synthetic(self.valid[name].drop_nulls().unique())
 
 
 class CheckFailed(Refused):

@@ -1,0 +1,202 @@
+"""``wardround schema synthesise``: made-up records of a schema, in order or with faults on purpose."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from wardround.console import format_option, print_json, say
+from wardround.contract import library
+from wardround.errors import Problem, Refused, raise_all, refuse
+from wardround.files import write_atomic, write_new
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wardround.canonical import Json
+    from wardround.contract.model import Contract
+    from wardround.contract.synthetic.sheet import Sheet
+    from wardround.contract.synthetic.spoiling import Made
+
+SITE_FILE: Final = "site.yaml"
+SITE_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+MADE_UP: Final = "made up from the schema alone; no record of a patient was read"
+
+
+@click.command()
+@click.argument("name")
+@click.option("-n", "count", type=int, default=1000, show_default=True, help="How many records.")
+@click.option("--seed", type=click.IntRange(0, 2**53 - 1), default=0, show_default=True, help="Another seed gives other records.")
+@click.option(
+    "--dirty",
+    "dirty",
+    multiple=True,
+    metavar="CODE[=ROWS]",
+    help="Make this fault, and no other; may stand several times. ROWS: how many records it concerns.",
+)
+@click.option(
+    "--out", "out", type=click.Path(path_type=Path, dir_okay=False), help="The file [default: synthetic-ID-VERSION.csv]."
+)
+@click.option(
+    "--site", "site", metavar="NAME", help="Make a folder of this name instead, with the file and the site.yaml that maps it."
+)
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@click.option(
+    "--schema-path", "schema_path", type=click.Path(path_type=Path), multiple=True, help="A further schema folder; several times."
+)
+@format_option
+def synthesise(  # noqa: PLR0913, PLR0917  (click's)
+    name: str,
+    count: int,
+    seed: int,
+    dirty: tuple[str, ...],
+    out: Path | None,
+    site: str | None,
+    force: bool,  # noqa: FBT001  (click's)
+    schema_path: tuple[Path, ...],
+    form: str,
+) -> None:
+    """Make up records that obey a schema, or break it in exactly the ways that are named. NAME is an id, id@version or a file.
+
+    The same seed gives the same file on every machine. The records are a CSV in shared form, and serve to try things; no
+    figure on them says anything about patients. Their patient keys bear a mark by which silo check and silo review know them.
+    """
+    contract = library.find(name, schema_path)
+    wanted = _wanted(dirty)
+    files = {_path(contract, out, site): b""}
+    if site is not None:
+        files[Path(site) / SITE_FILE] = _site_file(contract, site, next(iter(files)))
+    there = [path for path in files if path.exists()]
+    if there and not force:
+        raise _there(there[0])
+    table = _make(contract, count, seed, wanted)
+    path = next(iter(files))
+    files[path] = table.sheet.encoded()
+    for each, data in files.items():
+        _write(each, data, force=force)
+    if form == "json":
+        print_json({**_as_json(contract, table), "seed": seed, "files": [str(each) for each in files]})
+    else:
+        _tell(contract, table, path)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What was made; ``marked``: whether a check knows it as synthetic, None where that was not looked at."""
+
+    sheet: Sheet
+    made: tuple[Made, ...] = ()
+    marked: bool | None = None
+
+
+def _make(contract: Contract, count: int, seed: int, wanted: Mapping[str, int | None]) -> _Table:
+    from wardround.contract.synthetic.faults import spoiled
+    from wardround.contract.synthetic.records import synthesise as make
+    from wardround.contract.synthetic.sheet import sheet_of
+    from wardround.contract.synthetic.texts import all_synthetic
+
+    if wanted:
+        found = spoiled(contract, count, seed, wanted)
+        return _Table(found.sheet, found.made)
+    records = make(contract, count, seed)
+    return _Table(sheet_of(contract, records), marked=all_synthetic(str(each[contract.patient_key]) for each in records))
+
+
+def _path(contract: Contract, out: Path | None, site: str | None) -> Path:
+    name = f"synthetic-{contract.id}-{contract.version}.csv"
+    if site is None:
+        return out or Path(name)
+    problems: list[Problem] = []
+    if out is not None:
+        problems.append(_usage("A table goes into one place", "both --out and --site were given", "give one of the two"))
+    if not SITE_NAME.fullmatch(site):
+        rule = "A hospital's short name is lower case letters, digits, - and _, and begins with a letter"
+        problems.append(_usage(rule, "the name after --site is none", "choose another, such as made-up-1"))
+    raise_all(problems)
+    return Path(site) / name
+
+
+def _site_file(contract: Contract, site: str, table: Path) -> bytes:
+    """Give a ``site.yaml`` that maps the table as it is; every text in quotes, so that none has another meaning in YAML."""
+    lines = [
+        f"site: {site}",
+        f"name: Synthetic hospital {site}",
+        "sources:",
+        f"  synthetic: {{format: csv, path: {json.dumps(table.name)}}}",
+        "schemas:",
+        f"  {contract.id}:",
+        "    source: synthetic",
+        "    columns:",
+        *(f"      {json.dumps(name)}: {json.dumps(name)}" for name in contract.names),
+    ]
+    return "\n".join([*lines, ""]).encode()
+
+
+def _as_json(contract: Contract, table: _Table) -> dict[str, Json]:
+    faults: list[Json] = [
+        {"code": each.code, "field": each.field, "rule": each.rule, "lines": list(each.lines)} for each in table.made
+    ]
+    return {
+        "synthetic": True,
+        "schema": f"{contract.id}@{contract.version}",
+        "contract_hash": contract.contract_hash(),
+        "records": len(table.sheet.cells),
+        "marked": table.marked,
+        "faults": faults,
+    }
+
+
+def _tell(contract: Contract, table: _Table, path: Path) -> None:
+    say(f"Wrote {path}: {len(table.sheet.cells)} SYNTHETIC records of {contract.id} {contract.version}, {MADE_UP}.")
+    for each in table.made:
+        about = each.field or each.rule
+        where = f", lines {', '.join(map(str, each.lines))}" if each.lines else ""
+        say(f"  {each.code}{f' in {about}' if about else ''}{where}")
+    if table.marked is False:
+        say("  Too few patients, or too narrow a pattern of their keys: silo check cannot know these records as synthetic.")
+
+
+def _wanted(dirty: tuple[str, ...]) -> Mapping[str, int | None]:
+    """Read ``CODE`` and ``CODE=ROWS``; every mistake at once."""
+    wanted: dict[str, int | None] = {}
+    problems: list[Problem] = []
+    for word in dirty:
+        code, equals, rows = word.partition("=")
+        if equals and not (rows.isascii() and rows.isdigit() and 0 < len(rows) < 8 and int(rows) > 0):  # noqa: PLR2004
+            finding, next_step = f"{word!r} gives no such number", "write it like T-RANGE=5"
+            problems.append(_usage("The rows of a fault are a whole number from 1", finding, next_step))
+        elif code in wanted:
+            problems.append(_usage("A fault is named once", f"{code} stands twice", "remove one"))
+        else:
+            wanted[code] = int(rows) if equals else None
+    raise_all(problems)
+    return wanted
+
+
+def _usage(rule: str, finding: str, next_step: str) -> Problem:
+    return Problem("X-USAGE", "wardround schema synthesise", rule, finding, next_step)
+
+
+def _write(path: Path, data: bytes, *, force: bool) -> None:
+    if force:
+        write_atomic(path, data)
+        return
+    try:
+        write_new(path, data)
+    except FileExistsError:
+        raise _there(path) from None
+
+
+def _there(path: Path) -> Refused:
+    return refuse(
+        "O-EXISTS",
+        str(path),
+        "A file is replaced only when that was asked for",
+        "there is a file already",
+        "use --force or another --out",
+    )

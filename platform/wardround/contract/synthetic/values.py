@@ -1,0 +1,209 @@
+"""One made-up value of one field: numbers, dates and codes that lean on their record's hidden score, and texts.
+
+Only exact arithmetic of 64-bit numbers, and a generator whose numbers Python promises to keep: the same seed gives the
+same values on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from hashlib import sha256
+from typing import Final
+
+from wardround.contract import rules
+from wardround.contract.model import Contract, ContractField
+from wardround.contract.synthetic.texts import Random, Texts, pick
+
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.35, 0.75
+"""How much of a value is its record's hidden score; the rest is its own."""
+WIDE: Final = 10
+"""A range whose ends differ by more than this factor is filled from below, as the values of laboratories are."""
+DIGITS: Final = 4
+"""Digits that a range is divided into."""
+STAY_DAYS: Final = 30
+"""A date that a rule ties to another one lies no further from it, as long as the other rules allow."""
+USUAL_NUMBERS = (0.0, 100.0)
+USUAL_DATES = (date(2005, 1, 1).toordinal(), date(2024, 12, 31).toordinal())
+USUAL_SPAN_DAYS: Final = 20 * 365
+FIRST_DAY, LAST_DAY = date(1000, 1, 1).toordinal(), date(9999, 12, 31).toordinal()
+_WHOLE_BYTES: Final = 2**32
+
+
+@dataclass(frozen=True)
+class Span:
+    """From where to where a number or a date (as its ordinal) may be drawn; both ends included."""
+
+    low: float
+    high: float
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing lies in it."""
+        return self.low > self.high
+
+
+class FieldValues:
+    """Makes values of one field."""
+
+    def __init__(self, contract: Contract, field: ContractField) -> None:
+        """Take a field of a contract."""
+        self.field = field
+        self.marks = contract.missing_marks(field.name)
+        self._weight, self._falls = _lean(contract, field)
+        self.texts = Texts(field, self.marks, marked=field.name == contract.patient_key)
+        self.codes = tuple(value for value in field.values if self.texts.fits(value))
+        self.span = None if field.type == "string" else _span(field)
+        self._digits = max(0, DIGITS - 1 - _magnitude(self.span)) if self.span is not None else 0
+
+    def draw(self, random: Random, score: float, *, freely: bool, ties: Iterator[tuple[str, rules.Cell]]) -> rules.Cell:
+        """Draw a value that is not missing; None when there is none.
+
+        Args:
+            random: where it comes from.
+            score: the record's hidden score, from 0 to 1.
+            freely: from anywhere in the range, instead of leaning on the score.
+            ties: what the rules ask of the value, given the record's other values: signs and what they compare it with.
+        """
+        if self.field.values:
+            return self._code(random, score, freely=freely)
+        if self.span is None:
+            wanted = [value for sign, value in ties if sign == "==" and isinstance(value, str)]
+            return wanted[0] if wanted else self.texts.make(random)
+        low, high = narrowed(self.span, ties)
+        where = random() if freely else self._latent(random, score)
+        if self.field.type == "date":
+            return self._date(low, high, where, freely=freely)
+        return self.number(Span(low, high), where)
+
+    def _latent(self, random: Random, score: float) -> float:
+        own = (random() + random()) / 2
+        return self._weight * score + (1 - self._weight) * own
+
+    def _code(self, random: Random, score: float, *, freely: bool) -> str | None:
+        if not self.codes:
+            return None
+        if freely:
+            return str(pick(self.codes, random))
+        latent = self._latent(random, 1 - score if self._falls else score)
+        return self.codes[min(int(latent * len(self.codes)), len(self.codes) - 1)]
+
+    def _date(self, low: float, high: float, where: float, *, freely: bool) -> date | None:
+        first, last = math.ceil(low), math.floor(high)
+        if self.span is not None and not freely:
+            if first > self.span.low and last == self.span.high:
+                last = min(last, first + STAY_DAYS)
+            elif last < self.span.high and first == self.span.low:
+                first = max(first, last - STAY_DAYS)
+        return None if first > last else date.fromordinal(first + int(where * (last - first + 1)))
+
+    def number(self, span: Span, where: float) -> float | None:
+        """Give the number at a place from 0 to 1 of a span, with few digits; None when the span holds none."""
+        low, high = span.low, span.high
+        if span.empty:
+            return None
+        if self.field.type == "integer":
+            first, last = math.ceil(low), math.floor(high)
+            return None if first > last else min(max(round(self._at(low, high, where)), first), last)
+        return min(max(round(self._at(low, high, where), self._digits), low), high) + 0.0
+
+    def _at(self, low: float, high: float, where: float) -> float:
+        skewed = (
+            where * where if self.span is not None and self.span.low >= 0 and self.span.low * WIDE < self.span.high else where
+        )
+        return low + (high - low) * skewed
+
+
+def _lean(contract: Contract, field: ContractField) -> tuple[float, bool]:
+    """Give how much a field leans on the hidden score, and whether its codes fall with it: the same for every seed."""
+    digest = sha256(f"wardround/1/synthetic\0{contract.id}\0{field.name}".encode()).digest()
+    share = int.from_bytes(digest[:4], "big") / _WHOLE_BYTES
+    return SMALLEST_WEIGHT + (LARGEST_WEIGHT - SMALLEST_WEIGHT) * share, bool(digest[4] & 1)
+
+
+def limits(field: ContractField) -> Span:
+    """Give the range outside of which a number or a date is impossible; open ends are infinite."""
+    low, high = field.constraints.minimum, field.constraints.maximum
+    if field.type == "date":
+        first = FIRST_DAY if low is None else max(FIRST_DAY, date.fromisoformat(str(low)).toordinal())
+        last = LAST_DAY if high is None else min(LAST_DAY, date.fromisoformat(str(high)).toordinal())
+        return Span(first, last)
+    least = -math.inf if low is None or isinstance(low, str) else low
+    return Span(least, math.inf if high is None or isinstance(high, str) else high)
+
+
+def _span(field: ContractField) -> Span:
+    """Give the range from which values are drawn: the plausible one, the possible one, or a usual one."""
+    if field.plausible is not None:
+        return Span(field.plausible.low, field.plausible.high)
+    possible = limits(field)
+    if field.type == "date":
+        return _usual(possible, *USUAL_DATES, USUAL_SPAN_DAYS, FIRST_DAY, LAST_DAY)
+    low, high = USUAL_NUMBERS
+    return _usual(possible, low, high, high - low, -math.inf, math.inf)
+
+
+def _usual(possible: Span, low: float, high: float, width: float, first: float, last: float) -> Span:
+    open_below, open_above = possible.low == first, possible.high == last
+    if open_below and open_above:
+        return Span(low, high)
+    if open_above:
+        return Span(possible.low, min(possible.low + width, last))
+    return Span(max(possible.high - width, first), possible.high) if open_below else possible
+
+
+def _magnitude(span: Span) -> int:
+    """Give the decimal exponent of a span's width; exact on every machine, which a logarithm is not."""
+    width = span.high - span.low
+    return Decimal(width).adjusted() if width > 0 else 0
+
+
+def ties_to(name: str, expression: rules.Expression, record: dict[str, rules.Cell]) -> Iterator[tuple[str, rules.Cell]]:
+    """Give what a rule asks of a field once the record has all other values: the sign, and what it compares the field with.
+
+    Only what the rule says of the field alone is given; whether the whole rule holds is for who evaluates it.
+    """
+    match expression:
+        case rules.Logic("and", left, right):
+            yield from ties_to(name, left, record)
+            yield from ties_to(name, right, record)
+        case rules.Between(rules.FieldRef(field), low, high) if field == name:
+            yield from _tie(name, ">=", low, record)
+            yield from _tie(name, "<=", high, record)
+        case rules.Comparison(sign, rules.FieldRef(field), other) if field == name:
+            yield from _tie(name, sign, other, record)
+        case rules.Comparison(sign, other, rules.FieldRef(field)) if field == name:
+            yield from _tie(name, {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(sign, sign), other, record)
+
+
+def _tie(name: str, sign: str, other: rules.Expression, record: dict[str, rules.Cell]) -> Iterator[tuple[str, rules.Cell]]:
+    if name not in rules.fields(other):
+        yield sign, rules.value_of(other, record)
+
+
+def narrowed(span: Span, ties: Iterator[tuple[str, rules.Cell]]) -> tuple[float, float]:
+    """Give the part of a span that the ties leave; the first end is above the second when they leave nothing."""
+    low, high = span.low, span.high
+    for sign, value in ties:
+        number = _number(value)
+        if number is None:
+            continue
+        if sign in (">", ">=", "=="):
+            low = max(low, number)
+        if sign in ("<", "<=", "=="):
+            high = min(high, number)
+    return low, high
+
+
+def _number(value: rules.Cell) -> float | None:
+    if isinstance(value, date):
+        return value.toordinal()
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value).toordinal()
+        except ValueError:
+            return None
+    return value

@@ -1,0 +1,256 @@
+"""``python -m silo_node.dry_run``: a study's statistics and first round on synthetic records, with everything thrown away.
+
+It begins as the trainer does: the network is cut before any library is loaded, then the memory limit is set, and a clock
+runs, at whose end the kernel ends the process. In a folder that its caller throws away it makes a hospital with keys of
+its own, a centre, synthetic records of the study's schema and an approval of the same study between the two, and visits it
+as a centre would. The hospital's policy holds but for who may ask; its records are not opened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from silo_node.configuration import Site, load_site
+from silo_node.example import FIRST, Example, ExampleTensor, ExampleVisit
+from silo_node.training.network import cut_network
+from wardround.canonical import model_json, sha256
+from wardround.contract.model import Contract
+from wardround.contract.synthetic.records import synthesise
+from wardround.contract.synthetic.sheet import sheet_of
+from wardround.errors import Problem, Refused
+from wardround.identity.approval import Approver
+from wardround.identity.roster import Member, Roster
+from wardround.messages.envelope import Envelope, in_memory
+from wardround.messages.pretended_centre import Order, PretendedCentre
+from wardround.messages.round import Reply, SiloRefusal, TaskCore
+from wardround.study.bundle import Bundle, read_bundle
+from wardround.study.encoding import CodeColumn, Column, Encoding, NumberColumn, bounds
+from wardround.study.model import Study
+from wardround.weights.fixed_point import plan_sum
+from wardround.weights.packing import Manifest, from_bytes, to_bytes
+
+if TYPE_CHECKING:
+    from silo_node.node import Node
+    from silo_node.policy import Policy
+
+SEED: Final = 0
+USUAL_RECORDS: Final = 400
+MOST_RECORDS: Final = 20_000
+USUAL_MEMORY: Final = 4 * 2**30
+"""The limit where the site file gives the trainer none: a study that nobody has approved yet gets no more."""
+ROOM: Final = 1.5
+"""How many more records there are than the limits ask for: shares of patients are not exact."""
+DEVIATIONS: Final = 6.0
+"""A plausible range is taken for so many standard deviations, in place of all hospitals' sums."""
+
+
+@dataclass(frozen=True)
+class _Pretended:
+    """A hospital and a centre that exist for one dry run."""
+
+    bundle: Bundle
+    site: Site
+    member: Member
+    centre: PretendedCentre
+
+
+def dry_run(site: Site, bundle: Bundle, folder: Path) -> Example:
+    """Make the first visits of a study to a hospital that is made up in a folder.
+
+    Gives the visits that were made, and the codes of what does not let it go on.
+    """
+    from silo_node.node import open_node  # noqa: PLC0415  (heavy, with threads of its own: after the cut)
+    from silo_node.training.trainer import Trainer  # noqa: PLC0415  (as above)
+
+    visits: list[ExampleVisit] = []
+    count = 0
+    try:
+        policy = site.policy().model_copy(update={"coordinators": None})
+        count = how_many(bundle, policy)
+        pretended = _pretend(folder, site, bundle, policy, count)
+        node = open_node(pretended.site, Trainer)
+        try:
+            for visit in _visits(pretended, node):
+                visits.append(visit)  # noqa: PERF402  (those before a refusal are kept)
+        finally:
+            node.close()
+    except Refused as refused:
+        return Example(records=count, visits=tuple(visits), codes=tuple(dict.fromkeys(refused.codes)))
+    return Example(records=count, visits=tuple(visits))
+
+
+def how_many(bundle: Bundle, policy: Policy) -> int:
+    """Give how many synthetic records let the study take place under a policy, if that is not beyond all measure."""
+    split = bundle.study.split
+    wanted = max(
+        USUAL_RECORDS,
+        bundle.contract.limits.min_records,
+        ROOM * policy.least_records / split.train,
+        ROOM * policy.smallest_metrics / split.validation,
+    )
+    return min(math.ceil(wanted), MOST_RECORDS)
+
+
+def _pretend(folder: Path, site: Site, bundle: Bundle, policy: Policy, count: int) -> _Pretended:
+    """Make the hospital, the centre and the approval."""
+    from silo_node.identity import approval_key, create_identity  # noqa: PLC0415  (as open_node)
+    from silo_node.porter.approvals import approve  # noqa: PLC0415  (as above)
+
+    records = synthesise(bundle.contract, count, SEED, where=bundle.study.cohort.where)
+    (folder / "records.csv").write_bytes(sheet_of(bundle.contract, records).encoded())
+    (folder / "policy.yaml").write_text(json.dumps(model_json(policy)))
+    (folder / "site.yaml").write_text(json.dumps(_site_file(site, bundle.contract)))
+    made = load_site(folder / "site.yaml")
+    member = create_identity(folder, made.file.site, made.file.name)
+    centre = PretendedCentre(bundle.roster.coordinator.name)
+    others = [each for each in bundle.roster.silos if each.site != member.site]
+    silos = tuple(sorted([*others, member], key=lambda each: each.site))
+    same = replace(bundle, roster=Roster(coordinator=centre.coordinator, silos=silos))
+    approve(folder, same, member, approval_key(folder), Approver(name="nobody", role="dry run"), timedelta(hours=1))
+    return _Pretended(same, made, member, centre)
+
+
+def _site_file(site: Site, contract: Contract) -> dict[str, object]:
+    columns = {name: name for name in contract.names}
+    return {
+        "site": site.file.site,
+        "name": site.file.name,
+        "sources": {"synthetic": {"format": "csv", "path": "records.csv"}},
+        "schemas": {contract.id: {"source": "synthetic", "columns": columns}},
+        "resources": model_json(site.file.resources),
+    }
+
+
+def _visits(pretended: _Pretended, node: Node) -> Iterator[ExampleVisit]:
+    """Visit the hospital for its statistics, then for its first round."""
+    bundle, study = pretended.bundle, pretended.bundle.study
+    deadline = study.rounds.deadline_seconds
+    statistics = TaskCore(study_hash=bundle.study_hash, purpose="statistics", round=0)
+    first = _ask(pretended, node, Order(statistics, deadline))
+    yield first
+    weights, encoding = to_bytes(bundle.weights), ranges_as_encoding(study, bundle.contract)
+    core = TaskCore(
+        study_hash=bundle.study_hash,
+        purpose="round",
+        round=1,
+        weights=sha256(weights),
+        encoding=encoding.encoding_digest(),
+        plan=plan_sum(bundle.weights, bundle.manifest, first.records),
+    )
+    yield _ask(pretended, node, Order(core, deadline, encoding, first.records, weights))
+
+
+def _ask(pretended: _Pretended, node: Node, order: Order) -> ExampleVisit:
+    """Send one task as the centre does, and read the answer as the centre does."""
+    envelope = node.visit(pretended.centre.task(order, pretended.member)).envelope
+    answer, plain = pretended.centre.read(envelope)
+    if isinstance(answer, SiloRefusal):
+        found = () if answer.report is None else answer.report.findings
+        raise _refused(answer.code, *(each.code for each in found if each.severity == "error"))
+    if not isinstance(answer, Reply) or plain is None:
+        raise _refused("H-FAILED")
+    return ExampleVisit(
+        purpose=order.core.purpose,
+        bytes=envelope.byte_count,
+        records=answer.records,
+        result=answer.result,
+        tensors=_tensors(plain, pretended.bundle.manifest),
+    )
+
+
+def _refused(*codes: str) -> Refused:
+    rule, next_step = "A study can be tried on synthetic records", "see the code"
+    return Refused(Problem(code, "dry run", rule, "the made-up hospital refused", next_step) for code in codes)
+
+
+def _tensors(plain: Envelope, manifest: Manifest) -> tuple[ExampleTensor, ...]:
+    change = from_bytes(in_memory(plain.arrays[0]), manifest) if plain.arrays else None
+    if change is None:
+        return ()
+    return tuple(
+        ExampleTensor(
+            name=tensor.name,
+            shape=tensor.shape,
+            bytes=tensor.size * change.itemsize,
+            first=tuple(float(number) for number in change[part][:FIRST]),
+        )
+        for tensor, part in manifest.slices()
+    )
+
+
+def ranges_as_encoding(study: Study, contract: Contract) -> Encoding:
+    """Give an encoding from the fields' ranges alone: in a study it follows from the sums of all hospitals."""
+    columns: list[Column] = []
+    for name in study.features:
+        field = contract.field(name)
+        if field.values:
+            columns.append(CodeColumn(field=name, values=field.values, may_be_missing=not field.required))
+            continue
+        low, high = bounds(contract, name)
+        middle = low + (high - low) / 2 + 0.0
+        columns.append(
+            NumberColumn(field=name, mean=middle, deviation=(high - low) / DEVIATIONS, may_be_missing=not field.required)
+        )
+    return Encoding(
+        data_schema=contract.id,
+        version=contract.version,
+        encoding_hash=contract.encoding_hash(),
+        target=study.target.field,
+        positive=study.target.positive,
+        columns=tuple(columns),
+    )
+
+
+def main() -> int:
+    """Run one dry run, and print its example as JSON."""
+    parser = argparse.ArgumentParser(description="A study's first visits on synthetic records, for the review.")
+    parser.add_argument("--site", required=True, type=Path)
+    parser.add_argument("--bundle", required=True, type=Path)
+    parser.add_argument("--folder", required=True, type=Path, help="an empty one, which the caller throws away")
+    parser.add_argument("--seconds", required=True, type=float)
+    arguments = parser.parse_args()
+    cut_network()  # before any thread starts
+    with os.fdopen(os.dup(1), "w") as out:
+        _close_output()
+        out.write(_limited(arguments).model_dump_json())
+    return 0
+
+
+def _close_output() -> None:
+    """Let what libraries print go nowhere."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+
+
+def _limited(arguments: argparse.Namespace) -> Example:
+    """Try the study under the trainer's limits, and the clock's."""
+    import silo_node.training.trainer  # noqa: F401, PLC0415  (loads what is heavy, before the limits)
+    from silo_node.training.memory import NoRoom, is_out_of_memory, limit_memory  # noqa: PLC0415  (as above)
+
+    limit: int | None = None
+    try:
+        site, bundle = load_site(arguments.site), read_bundle(arguments.bundle)
+        limit = site.file.resources.memory_bytes or USUAL_MEMORY
+        signal.setitimer(signal.ITIMER_REAL, arguments.seconds)  # nobody listens for the signal: the kernel ends the process
+        limit_memory(limit)
+        return dry_run(site, bundle, arguments.folder)
+    except Refused as refused:
+        return Example(codes=tuple(dict.fromkeys(refused.codes)))
+    except NoRoom:
+        return Example(codes=("H-MEMORY",))
+    except Exception as error:  # noqa: BLE001  (only a code is told; the folder with the logs is gone)
+        return Example(codes=("H-MEMORY" if is_out_of_memory(error, limit) else "H-FAILED",))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
