@@ -61,7 +61,7 @@ def _schema(contract: Contract, policy: Policy) -> Iterator[Problem]:
             "other_schemas",
             f"{contract.id} {contract.version} is the schema that is installed here, with that content",
             f"the study brings another one, which differs at {places}{more}",
-            f"ask the author for a study with the published one; if the hospital wants this, list {contract.contract_hash()}",
+            f"ask the author for a study with the published one; if the hospital wants this, list '{contract.contract_hash()}'",
         )
 
 
