@@ -95,12 +95,25 @@ def init(file: Path, name: str, institution: str, passphrase_file: Path | None, 
 def sign(bundle_path: Path, key_path: Path, passphrase_file: Path | None, form: str) -> None:
     """Sign BUNDLE as the author of its study, where somebody else built it; the study hash stays the same.
 
-    Read it first: your signature says that this study, with these hospitals, is yours. Hospitals that approved the unsigned
-    bundle are asked anew, since an approval names the author's key.
+    Your signature says that this study, with these hospitals, is yours: what it is, is shown before your passphrase is asked
+    for. Hospitals that approved the unsigned bundle are asked anew, since an approval names the author's key.
     """
-    bundle = read_bundle(bundle_path).signed(*open_author(key_path, passphrase_file))
+    unsigned = read_bundle(bundle_path)
+    if form != "json":
+        say(_what_is_signed(unsigned))
+    bundle = unsigned.signed(*open_author(key_path, passphrase_file))
     bundle.write(bundle_path)
     if form == "json":
         print_json({"bundle": str(bundle_path), "study_hash": bundle.study_hash, "author": author_json(bundle)})
         return
     say(f"Signed {bundle_path}\n  study hash  {bundle.study_hash}\n  author      {signed_by_words(bundle)}")
+
+
+def _what_is_signed(bundle: Bundle) -> str:
+    """Say what an author is about to sign, before the passphrase is asked for."""
+    study, roster = bundle.study, bundle.roster
+    centre = ("centre", roster.coordinator.fingerprint, roster.coordinator.name)
+    parties = [centre, *((member.site, member.fingerprint, member.name) for member in roster.silos)]
+    width = max(len(site) for site, _, _ in parties)
+    lines = [f"  {site.ljust(width)}  {fingerprint}  {name}" for site, fingerprint, name in parties]
+    return "\n".join([f"{study.name} {study.version}, by {study.author}: {study.title}", *lines])
