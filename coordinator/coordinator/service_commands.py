@@ -21,6 +21,7 @@ from wardround.console import format_option, print_json, print_problems, say, te
 from wardround.directory import check_format
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, EXIT_PARTIAL, Problem, raise_all, refuse
 from wardround.identity.address import split_address
+from wardround.study.author_commands import author_json, signed_by_words
 from wardround.study.bundle import Bundle, read_bundle
 from wardround.supervision.ground import check_ground
 from wardround.supervision.house import read_state, run_house, stop_house
@@ -72,15 +73,21 @@ def stop(folder: Path) -> None:
 @click.option("--hold", is_flag=True, help="Do not begin before `coordinator begin`, so that a canary can go first.")
 @format_option
 def submit(bundle_path: Path, folder: Path, form: str, *, hold: bool) -> None:
-    """Submit the study in BUNDLE: its hospitals are offered it, and it begins when all of them have decided."""
+    """Submit the study in BUNDLE: its hospitals are offered it, and it begins when all of them have decided.
+
+    The centre signs the bundle: each hospital reads that this centre asks, and by which author's signature.
+    """
     bundle = read_bundle(bundle_path)
     raise_all(_strangers(bundle, folder))
-    submit_study(folder, bundle, hold=hold)
+    submit_study(folder, bundle.countersigned(load_centre(folder).key), hold=hold)
     if form == "json":
-        print_json({"study_hash": bundle.study_hash, "phase": "submitted", "held": hold})
+        print_json(
+            {"study_hash": bundle.study_hash, "phase": "submitted", "held": hold, "author": author_json(bundle)},
+        )
         return
     study, sites = bundle.study, ", ".join(bundle.roster.sites)
     say(f"Submitted {study.name} {study.version} ({bundle.study_hash[:HASH_SHOWN]}) for {sites}.")
+    say(f"  author {signed_by_words(bundle)}")
     following = f"canary {study.name} --dir" if hold else "watch"
     say(f"Next: wardround coordinator {following} {folder}")
 

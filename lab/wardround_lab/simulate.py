@@ -95,7 +95,20 @@ def _approval_problems(bundle: Bundle, sites: Sequence[Site]) -> list[Problem]:
     problems: list[Problem] = []
     for site in sites:
         try:
-            Approvals(site.folder, load_identity(site.folder)).require(bundle.study_hash)
+            approval = Approvals(site.folder, load_identity(site.folder)).require(bundle.study_hash).approval
+            if approval.author != bundle.author_key:
+                problems.append(_other_author(site))
         except Refused as error:
             problems += error.problems
     return problems
+
+
+def _other_author(site: Site) -> Problem:
+    """Say what a hospital in deployment answers to an offer of such a bundle: ``refused``."""
+    return Problem(
+        "A-INVALID",
+        f"site {site.file.site}",
+        "An approval holds for what was signed",
+        "the author's signature on this bundle is not the one that was approved",
+        "review this bundle and approve it",
+    )

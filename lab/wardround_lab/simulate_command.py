@@ -15,7 +15,9 @@ from silo_node.configuration import Site, load_site
 from silo_node.identity import load_identity
 from wardround.console import format_option, print_json, print_problems, say
 from wardround.errors import Problem, Refused, refuse
+from wardround.identity.passphrase import passphrase_option
 from wardround.models.commands import make_bundle, make_roster
+from wardround.study.author_commands import author_option, open_author
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.study.check import load_study
 from wardround.study.commands import schema_path_option
@@ -38,15 +40,24 @@ CENTRE = "centre"
     type=click.Path(path_type=Path, file_okay=False),
     help="The centre's directory [default: OUT/centre, made anew].",
 )
+@author_option
+@passphrase_option
 @schema_path_option
 @format_option
 def simulate(
-    study: Path, site_paths: tuple[Path, ...], out: Path, centre: Path | None, schema_path: tuple[Path, ...], form: str
+    study: Path,
+    site_paths: tuple[Path, ...],
+    out: Path,
+    centre: Path | None,
+    author: Path | None,
+    passphrase_file: Path | None,
+    schema_path: tuple[Path, ...],
+    form: str,
 ) -> int:
     """Conduct STUDY (a study file, or a bundle) over hospitals on this machine, in one process.
 
     It is the same code as in deployment, but for the transport: the hospitals must have keys (silo init) and must have
-    approved the study (silo approve). From a study file, the bundle to approve is written to OUT first.
+    approved the study (silo approve). From a study file, the bundle to approve is written to OUT first, signed with --author.
     Ends with status 0 when complete, 3 when partial, 1 when failed.
     """
     require_free(out / RELEASE)
@@ -54,6 +65,7 @@ def simulate(
     folder = centre or out / CENTRE
     if study.suffix == SUFFIX:
         bundle, centre_keys = read_bundle(study), load_centre(folder)
+        _require_no_author(author)
         if centre_keys.key.public != bundle.roster.coordinator.signing_key:
             raise refuse(
                 "P-ROSTER",
@@ -63,7 +75,11 @@ def simulate(
                 "give that centre's directory with --centre",
             )
     else:
-        bundle, centre_keys, study = _bundle_of(study, sites, folder, out, schema_path)
+        bundle, centre_keys = _bundle_of(study, sites, folder, schema_path)
+        if author is not None:
+            bundle = bundle.signed(*open_author(author, passphrase_file))
+        study = out / f"{bundle.study.name}{SUFFIX}"
+        bundle.write(study)
     with Display(bundle.study, Console(stderr=form == "json")) as display:
         try:
             outcome = conduct(bundle, sites, centre_keys, display)
@@ -77,19 +93,26 @@ def simulate(
     return outcome.exit_status
 
 
-def _bundle_of(
-    study: Path, sites: list[Site], centre: Path, out: Path, schema_path: tuple[Path, ...]
-) -> tuple[Bundle, Centre, Path]:
+def _bundle_of(study: Path, sites: list[Site], centre: Path, schema_path: tuple[Path, ...]) -> tuple[Bundle, Centre]:
     """Build the bundle of a study file for these hospitals; the one that was built before is the same, if nothing changed."""
     found, contract = load_study(study, schema_path)
     members = [load_identity(site.folder) for site in sites]
     if not (centre / PUBLIC).exists():
         create_centre(centre, "Simulation on one machine")
     keys = load_centre(centre)
-    bundle = make_bundle(found, contract, make_roster(keys.coordinator, members))
-    path = out / f"{found.name}{SUFFIX}"
-    bundle.write(path)
-    return bundle, keys, path
+    return make_bundle(found, contract, make_roster(keys.coordinator, members)), keys
+
+
+def _require_no_author(author: Path | None) -> None:
+    """Refuse an author's key for a bundle: it is signed already, or by ``study sign``."""
+    if author is not None:
+        raise refuse(
+            "X-USAGE",
+            "--author",
+            "An author's key signs the bundle of a study file",
+            "a bundle was given",
+            "leave it out, or sign the bundle: wardround study sign BUNDLE --author KEY",
+        )
 
 
 def _site(path: Path) -> Site:

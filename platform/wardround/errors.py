@@ -91,14 +91,16 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "P-RULE": CatalogueEntry("a cohort rule that cannot be read"),
     "P-RANGE": CatalogueEntry("study settings that contradict each other"),
     "P-ROSTER": CatalogueEntry("the roster of hospitals is not in order"),
+    "P-AUTHOR": CatalogueEntry("the study and the key that is to sign it do not name the same author"),
     "P-PROTOCOL": CatalogueEntry("written for another protocol version"),
     "B-READ": CatalogueEntry("the study bundle cannot be read"),
     "B-HASH": CatalogueEntry("the study bundle was changed after it was built"),
+    "B-SIGNATURE": CatalogueEntry("a signature in the study bundle does not hold"),
     # Keys
     "K-MISSING": CatalogueEntry("a key is missing"),
     "K-MODE": CatalogueEntry("a private key can be read by others"),
     "K-FORMAT": CatalogueEntry("a key or signature file cannot be read"),
-    "K-PASSPHRASE": CatalogueEntry("the passphrase of the approver's key is missing, too short or another one"),
+    "K-PASSPHRASE": CatalogueEntry("the passphrase of a person's key is missing, too short or another one"),
     "K-EXISTS": CatalogueEntry("keys exist already"),
     "K-CERTIFICATE": CatalogueEntry("the centre's own certificates do not hold"),
     # Enrolment and invitations
@@ -118,6 +120,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     # Studies that the hospital's own policy does not allow
     "G-COORDINATOR": _checked("the hospital's policy does not allow this coordinator"),
     "G-AUTHOR": _checked("the hospital's policy does not allow this author"),
+    "G-SCHEMA": _checked("the study's schema is not the installed one of its name and version"),
     "G-NETWORK": _checked("the hospital's policy does not allow this network"),
     "G-SIZE": _checked("a larger network than the hospital's policy allows"),
     "G-STRATEGY": _checked("the hospital's policy does not allow this strategy"),

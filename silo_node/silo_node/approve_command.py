@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
-from silo_node.passphrase import passphrase_option, read_passphrase
 from silo_node.porter.approvals import approve, objections
 from silo_node.review import review_study, summary
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
 from wardround.errors import raise_all, refuse
 from wardround.identity.approval import Approver
+from wardround.identity.passphrase import passphrase_option, read_passphrase
 from wardround.study.bundle import read_bundle
 
 DEFAULT_DAYS = 180

@@ -8,9 +8,9 @@ import click
 
 from silo_node.configuration import load_site
 from silo_node.identity import REQUEST, approval_key, change_passphrase, create_identity
-from silo_node.passphrase import new_passphrase, passphrase_option, read_passphrase
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
+from wardround.identity.passphrase import new_passphrase, passphrase_option, read_passphrase
 
 
 @click.command()

@@ -20,7 +20,7 @@ from wardround.messages.round import FiguresFor
 from wardround.strict_yaml import Document, nearest, parse, parse_text, read_text
 from wardround.study.model import PositiveCount, Strategy
 from wardround.study.networks import NETWORKS
-from wardround.values import FieldName, PersonName, SchemaId, Sha256, Value
+from wardround.values import FieldName, SchemaId, Sha256, Value
 
 POLICY_FILE = "policy.yaml"
 
@@ -31,7 +31,7 @@ Threshold = Annotated[int, Setting(ge=1, le=1_000_000)]
 """A number of records."""
 
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9]{5}( [0-9]{5}){5}$")]
-"""A centre's fingerprint as the commands print it: six groups of five digits."""
+"""A centre's or an author's fingerprint as the commands print it: six groups of five digits."""
 
 SHOWN_TO_OTHERS: dict[FiguresFor, str] = {
     "coordinator": "no: the coordinator sees this hospital's own figures, the release withholds them",
@@ -74,7 +74,8 @@ class Policy(Value):
 
     Attributes:
         coordinators: fingerprints of the centres whose studies may run here.
-        authors: names of the authors whose studies may run here, as they stand in the study.
+        authors: fingerprints of the authors whose studies may run here: of the keys that signed them, never of names.
+        other_schemas: hashes of contracts that may be used here although another one of the same name and version is installed.
         networks: the networks that may be trained here, and how large each may be.
         strategies: the strategies that may combine this hospital's changes with those of others.
         never_fields: fields of each schema that no study may use, be it as feature, target or in its cohort rule.
@@ -91,7 +92,8 @@ class Policy(Value):
     """
 
     coordinators: tuple[Fingerprint, ...] | None = None
-    authors: tuple[PersonName, ...] | None = None
+    authors: tuple[Fingerprint, ...] | None = None
+    other_schemas: tuple[Sha256, ...] = ()
     networks: dict[str, NetworkLimit] | None = None
     strategies: tuple[Strategy, ...] | None = None
     never_fields: dict[SchemaId, tuple[FieldName, ...]] = Setting(default_factory=dict)
@@ -211,9 +213,13 @@ DEFAULT_TEXT = f"""\
 # every reason, before a person is asked. A change of this file holds from the next task on; nothing is restarted.
 # null: no limit. An empty list allows nothing. Every key: docs/reference/policy.md
 
-# Who may ask. Fingerprints of centres as `wardround silo review` shows them; names of authors as they stand in studies.
+# Who may ask: fingerprints as `wardround silo review` shows them, compared with their owners on another way (by phone). Names
+# are no settings, since anybody can type one: write whose a fingerprint is in a comment.
 coordinators: null      # such as ["12345 12345 12345 12345 12345 12345"]
-authors: null           # such as ["Ana Ruiz"]
+authors: null           # such as ["12345 12345 12345 12345 12345 12345"]; a study that nobody signed is refused then
+
+# A study whose schema is not the installed one of the same name and version is refused, but for these (hashes of contracts).
+other_schemas: []
 
 # What may be trained.
 networks: null          # such as {{FullyConnectedNet: {{maximum_weights: 1000000}}}}

@@ -16,10 +16,12 @@ from silo_node.joining import load_joined
 from silo_node.policy import SHOWN_TO_OTHERS
 from silo_node.porter.approvals import INBOX, given_approvals
 from silo_node.porter.manifest import EgressManifest, Figure, egress_manifest
+from silo_node.porter.policy_check import schema_differences
 from wardround.canonical import Json, model_json
 from wardround.errors import Refused
 from wardround.identity.approval import Approval
 from wardround.messages.round import FiguresFor
+from wardround.study.author_commands import author_json
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.study.difference import Difference, differences
 
@@ -82,6 +84,7 @@ class Review:
     Attributes:
         known_centre: whether the centre is the one that was joined; None: none was.
         share_metrics: whom the hospital's policy of now lets see its own figures.
+        other_schema: where the schema differs from the installed one of its name and version; None: none is installed.
     """
 
     bundle: Bundle
@@ -90,16 +93,25 @@ class Review:
     share_metrics: FiguresFor
     records: Records | None
     changes: Changes | None
+    other_schema: list[Difference] | None
     example: Example | None = None
 
     def as_json(self) -> dict[str, Json]:
         """Give it for programs."""
         bundle = self.bundle
+        coordinator = bundle.roster.coordinator
         return {
             "study_hash": bundle.study_hash,
             "study": model_json(bundle.study),
             "roster": model_json(bundle.roster),
             "contract_hash": bundle.contract.contract_hash(),
+            "installed_schema_differs": None if self.other_schema is None else [each.as_json() for each in self.other_schema],
+            "signatures": {
+                "author": author_json(bundle),
+                "coordinator": None
+                if bundle.submission is None
+                else {"name": coordinator.name, "fingerprint": coordinator.fingerprint, "joined": self.known_centre},
+            },
             "weights": bundle.manifest.size,
             "bytes_each_round": bundle.manifest.byte_count,
             "packages": dict(bundle.versions.packages),
@@ -128,6 +140,7 @@ def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool) -
         share_metrics=site.policy().share_metrics,
         records=_records(site, bundle) if count else None,
         changes=_changes(site.folder, bundle, identity),
+        other_schema=schema_differences(bundle.contract),
     )
 
 
@@ -189,15 +202,14 @@ def summary(review: Review) -> str:
 
 def _lines(review: Review) -> Iterator[tuple[str, str]]:
     bundle = review.bundle
-    study, contract, coordinator = bundle.study, bundle.contract, bundle.roster.coordinator
-    centre = {True: ", the centre that you joined", False: ", NOT the centre that you joined", None: ""}[review.known_centre]
-    yield "study", f"{study.name} {study.version}, by {study.author}"
-    yield "asked by", f"{coordinator.name} (fingerprint {coordinator.fingerprint}){centre}"
+    study, contract = bundle.study, bundle.contract
+    yield from _who_asks(review)
     yield "study hash", bundle.study_hash
     yield "question", study.question
     yield "hospitals", ", ".join(bundle.roster.sites)
     which = f"where {study.cohort.where}" if study.cohort.where else "all that are valid"
     yield "records", f"{contract.title} ({contract.id} {contract.version}), {which}"
+    yield "schema", _schema_words(review)
     if review.records is not None:
         yield "of yours", review.records.words()
     yield "fields read", ", ".join((study.target.field, *study.features))
@@ -214,6 +226,31 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     yield "protected by", "encryption to the centre, your policy's smallest counts, the gate, and the ledger of all that leaves"
     yield "made with", ", ".join(f"{name} {version}" for name, version in sorted(bundle.versions.packages.items()))
     yield from _changed(review.changes)
+
+
+def _who_asks(review: Review) -> Iterator[tuple[str, str]]:
+    """Say who asks, and which signatures were verified: a bundle with one that does not hold is not read at all."""
+    bundle, author, coordinator = review.bundle, review.bundle.author, review.bundle.roster.coordinator
+    yield "study", f"{bundle.study.name} {bundle.study.version}, by {bundle.study.author}"
+    if author is None:
+        yield "author", "signed by NOBODY: the author's name is only what somebody typed"
+    else:
+        yield "author", f"signed by {author.stated} (fingerprint {author.fingerprint}); the signature is verified"
+    centre = {True: "the centre that you joined", False: "NOT the centre that you joined", None: "you have joined no centre"}
+    signed = "its signature on this file is verified" if bundle.submission is not None else "it has NOT signed this file"
+    yield "asked by", f"{coordinator.name} (fingerprint {coordinator.fingerprint}), {centre[review.known_centre]}; {signed}"
+    yield "names", "are what their owners typed: compare fingerprints with them on another way, by phone"
+
+
+def _schema_words(review: Review) -> str:
+    contract, found = review.bundle.contract, review.other_schema
+    if found is None:
+        return "not installed here: there is nothing to compare it with"
+    if not found:
+        return "the one that is installed here"
+    more = f" and {len(found) - MOST_SHOWN} more: --format json" if len(found) > MOST_SHOWN else ""
+    places = ", ".join(each.place for each in found[:MOST_SHOWN])
+    return f"NOT the installed {contract.id} {contract.version}: it differs at {places}{more}"
 
 
 def _leaving(manifest: EgressManifest) -> Iterator[tuple[str, str]]:

@@ -245,9 +245,7 @@ def test_a_study_that_breaks_a_policy_is_refused_with_every_reason(tmp_path: Pat
     """Review shows all reasons; one hospital's policy keeps `approve` from writing anything, for any hospital."""
     ready = prepare(wardround, tmp_path, deal(tmp_path, (120, 90)), approve=False)
     beta = ready.hospitals[1]
-    (beta.folder / "policy.yaml").write_text(
-        "authors: [Ana Ruiz]\nmaximum_rounds: 2\nnever_fields: {breast.cytology: [diagnosis]}\n"
-    )
+    (beta.folder / "policy.yaml").write_text("authors: []\nmaximum_rounds: 2\nnever_fields: {breast.cytology: [diagnosis]}\n")
     expected = ["G-AUTHOR", "G-FIELD", "G-ROUNDS"]
     review = ("silo", "review", ready.bundle, "--site", beta.site, "--no-example")
     shown = wardround(*review, "--format", "json")

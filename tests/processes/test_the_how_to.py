@@ -188,8 +188,13 @@ def build(folder: Path) -> None:
     study = {"name": "first-round", "title": "Is a breast mass malignant?", "author": "Your name", "silos": {"minimum": 2}}
     write_study(folder / "study.yaml", **study)
     words = ["--coordinator", "centre/coordinator.json", "--silo", "north/request.json", "--silo", "south/request.json"]
-    command = [sys.executable, "-m", "wardround", "study", "build", "study.yaml", *words, "--out", RECEIVED]
-    subprocess.run(command, cwd=folder, env=environment(with_ours()), check=True, stdout=subprocess.DEVNULL, timeout=SECONDS)
+    person = ("author.pem", "--name", "Your name", "--institution", "Your institution")
+    for command in (
+        ("author", "init", *person),
+        ("build", "study.yaml", *words, "--author", "author.pem", "--out", RECEIVED),
+    ):
+        typed = [sys.executable, "-m", "wardround", "study", *command]
+        subprocess.run(typed, cwd=folder, env=environment(with_ours()), check=True, stdout=subprocess.DEVNULL, timeout=SECONDS)
 
 
 def test_the_pages_lead_from_nothing_to_a_release(tools: SimpleNamespace, tmp_path: Path) -> None:

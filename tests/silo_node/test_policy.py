@@ -17,7 +17,8 @@ from wardround.messages.data_report import ShownCell, WithheldCell
 
 WHOLE = """
 coordinators: ["12345 12345 12345 12345 12345 12345"]
-authors: [Ana Ruiz]
+authors: ["12345 12345 12345 12345 12345 12345"]
+other_schemas: []
 networks: {FullyConnectedNet: {maximum_weights: 1000}}
 strategies: [fedavg]
 never_fields: {test.clinic: [note]}

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from wardround import PROTOCOL
 from wardround.canonical import sha256
 from wardround.contract.model import Contract
+from wardround.identity.author import Author
 from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Coordinator, Member, Roster
@@ -104,6 +105,12 @@ def node_key(name: str) -> KeyPair:
 
 
 CENTRE_READS = encryption_key("centre")
+
+
+def author(name: str = "A. Scientist", key: str = "author") -> tuple[Author, SigningKey]:
+    """Give an author, as the paper study names one, with a key."""
+    made = signing_key(key)
+    return Author(name=name, institution="Institute", signing_key=made.public), made
 
 
 def party(site: str, keys: str = "") -> Party:

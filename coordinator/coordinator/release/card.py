@@ -10,7 +10,7 @@ from coordinator.release.comparison import Comparison
 from coordinator.release.evaluation import SiteRow, alternatives_of, headline_of, site_rows
 from coordinator.release.figures import Figure, listing, plural
 from coordinator.release.holdings import holdings_of, weights_of
-from coordinator.release.settings import course_of, digests_of, limits_of, settings_of
+from coordinator.release.settings import author_of, course_of, digests_of, limits_of, settings_of
 from coordinator.rounds.outcome import Outcome
 from wardround.study.bundle import Bundle
 
@@ -54,6 +54,7 @@ def _head(bundle: Bundle, outcome: Outcome, names: dict[str, str]) -> Iterator[s
     yield "## Model details"
     yield ""
     yield f"- Study: {plain(study.name)} {study.version}, by {plain(study.author)}"
+    yield f"- Author: {plain(author_of(bundle))}"
     yield f"- Coordinated by: {plain(bundle.roster.coordinator.name)}"
     if outcome.status == "failed":
         yield "- Model: none"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from coordinator.rounds.outcome import Outcome, Status, WithheldFor
+from wardround.identity.author import SignedAuthorship
 from wardround.messages.data_report import DataReport, WithheldCell
 from wardround.messages.record import RoundRecord
 from wardround.metrics.pooled import Metrics
@@ -26,6 +27,7 @@ class History(Value):
     """What happened, from the first visit to the last.
 
     Attributes:
+        author: the author's signature over the study hash, to be verified by whoever knows the key; null: nobody signed.
         counted: hospitals that counted in every visit that closed; ``of``: hospitals on the roster.
         best_round: how many rounds made the released weights; ``best_metrics``: their pooled validation metrics.
         test: the pooled metrics of the released weights on the test records.
@@ -38,6 +40,7 @@ class History(Value):
     kind: Literal["history"] = "history"
     format: Literal[1] = 1
     study_hash: Sha256
+    author: SignedAuthorship | None = None
     status: Status
     summary: str
     counted: tuple[Slug, ...]
@@ -62,6 +65,7 @@ def history_of(bundle: Bundle, outcome: Outcome) -> History:
     reported = sorted({*outcome.reports, *withheld})
     return History(
         study_hash=bundle.study_hash,
+        author=bundle.authorship,
         status=outcome.status,
         summary=outcome.summary,
         counted=outcome.counted,

@@ -13,7 +13,7 @@ from coordinator.release.curves import curves_of
 from coordinator.release.drawing import Chart, Look, looks
 from coordinator.release.evaluation import Alternatives, Headline, SiteRow, alternatives_of, headline_of, site_rows
 from coordinator.release.holdings import FindingRow, Holding, Weight, findings_of, holdings_of, weights_of
-from coordinator.release.settings import course_of, digests_of, limits_of, settings_of
+from coordinator.release.settings import author_of, course_of, digests_of, limits_of, settings_of
 from coordinator.release.traffic import Traffic, VisitLine, lines_of, totals_of, traffic_of
 from coordinator.rounds.outcome import Outcome
 from wardround.errors import Problem
@@ -28,6 +28,7 @@ class Page:
     """Everything that the template shows; see the modules that make the parts."""
 
     study: Study
+    author: str
     centre: str
     names: tuple[str, ...]
     status: str
@@ -65,6 +66,7 @@ def page_of(bundle: Bundle, outcome: Outcome, comparison: Comparison | None, con
     drawn = (charts.validation_chart(curves), charts.loss_chart(curves))
     return Page(
         study=bundle.study,
+        author=author_of(bundle),
         centre=bundle.roster.coordinator.name,
         names=tuple(names.values()),
         status=outcome.status,

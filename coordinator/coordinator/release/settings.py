@@ -81,6 +81,14 @@ def _plain(value: object) -> str:
     return f"[{', '.join(str(each) for each in value)}]" if isinstance(value, tuple) else str(value)
 
 
+def author_of(bundle: Bundle) -> str:
+    """Say whose signature as the author was verified when the bundle was read, if anybody's."""
+    author = bundle.author
+    if author is None:
+        return "signed by nobody: the author’s name is only what somebody typed"
+    return f"signed by {author.stated}, fingerprint {author.fingerprint} (the signature was verified)"
+
+
 def course_of(study: Study, outcome: Outcome) -> str:
     """Say why training stopped, and which weights are released."""
     trained = f"Training stopped after {plural(outcome.rounds, 'round')}, {_STOPPED[outcome.stopped]}."
@@ -110,6 +118,8 @@ def digests_of(bundle: Bundle, outcome: Outcome) -> Pairs:
             for name, weights in (("released weights", outcome.best), ("last weights", outcome.last))
             if weights is not None
         ]
+    if bundle.author is not None:
+        found.append((f"key of {bundle.author.stated}", bundle.author.fingerprint))
     found.append((f"key of {bundle.roster.coordinator.name}", bundle.roster.coordinator.fingerprint))
     found += [(f"keys of {member.name}", member.fingerprint) for member in bundle.roster.silos]
     return tuple(found)

@@ -17,6 +17,7 @@ from silo_node.commands import silo as silo_commands
 from silo_node.configuration import Site, load_site
 from wardround.errors import Broken
 from wardround.models.commands import build
+from wardround.study.author_commands import author
 from wardround.study.bundle import read_bundle
 from wardround_lab.demo import baselines
 from wardround_lab.demo.hospitals import make_hospitals
@@ -30,8 +31,10 @@ from wardround_lab.demo.story import (
     ROLE,
     ROUNDS,
     Demo,
+    author_words,
     passphrase_words,
     show_step,
+    signing_words,
     write_study,
 )
 from wardround_lab.progress import Display
@@ -44,12 +47,13 @@ def run(folder: Path, screen: Console) -> Demo:
     with step("hospitals", f"four folders in {folder}"):
         site_paths = make_hospitals(folder)
         study_path = write_study(folder)
-    with step("keys", "each hospital and the centre make their own (silo init)"):
+    with step("keys", "hospitals, centre and author make their own (silo init)"):
         for path in site_paths:
             _type(silo_commands, "init", "--site", str(path), *passphrase_words(path.parent))
         _type(coordinator_commands, "init", str(folder / CENTRE), "--name", CENTRE_NAME)
+        _type(author, "init", *author_words(folder))
     sites = tuple(load_site(path) for path in site_paths)
-    with step("study", "study, schema, first weights, roster: one hash (study build)"):
+    with step("study", "study, schema, first weights, roster: one hash, signed (study build)"):
         bundle_path = _build(folder, study_path, sites)
     with step("check", "every record held against the schema (silo check)"):
         for path in site_paths:
@@ -74,7 +78,7 @@ def _build(folder: Path, study_path: Path, sites: tuple[Site, ...]) -> Path:
     bundle_path = folder / BUNDLE
     silos = [word for site in sites for word in ("--silo", str(site.folder / "request.json"))]
     centre = str(folder / CENTRE / "coordinator.json")
-    _type(build, str(study_path), "--coordinator", centre, *silos, "--out", str(bundle_path))
+    _type(build, str(study_path), "--coordinator", centre, *silos, *signing_words(folder), "--out", str(bundle_path))
     return bundle_path
 
 

@@ -33,8 +33,10 @@ from wardround_lab.demo.story import (
     ROUNDS,
     STUDY,
     Demo,
+    author_words,
     passphrase_words,
     show_step,
+    signing_words,
     write_study,
 )
 from wardround_lab.demo.terminals import Terminals, Words
@@ -61,11 +63,11 @@ def run(folder: Path, screen: Console) -> Demo:
         write_study(folder)
     with Terminals(folder / LOGS) as terminals:
         town = Town(folder, tuple(load_site(path) for path in site_paths), terminals)
-        with step("keys", "each hospital and the centre make their own (silo init)"):
+        with step("keys", "hospitals, centre and author make their own (silo init)"):
             town.make_keys()
         with step("enrolment", "requests to the centre, invitations back (silo join)"):
             town.enrol()
-        with step("study", "study, schema, first weights, roster: one hash (study build)"):
+        with step("study", "study, schema, first weights, roster: one hash, signed (study build)"):
             bundle = town.build()
         with step("check", "every record held against the schema (silo check)"):
             town.check()
@@ -102,9 +104,9 @@ class Town:
             port = held.getsockname()[1]
             address = ("--address", f"localhost:{port}", "--listen", f"{LOOPBACK}:{port}")
             centre = ("coordinator", "init", self.centre, "--name", CENTRE_NAME, *address)
-            self.terminals.type(
-                {"centre-init": centre, **self._each("init", lambda site: ("silo", "init", *passphrase_words(site.folder)))}
-            )
+            author = ("study", "author", "init", *author_words(self.folder))
+            hospitals = self._each("init", lambda site: ("silo", "init", *passphrase_words(site.folder)))
+            self.terminals.type({"centre-init": centre, "author-init": author, **hospitals})
         self.terminals.leave_running("centre", "coordinator", "start", self.centre)
 
     def _each(self, name: str, words: Callable[[Site], Words]) -> dict[str, Words]:
@@ -128,7 +130,7 @@ class Town:
         requests = [word for site in self.sites for word in ("--silo", site.folder / "request.json")]
         study = ("study", "build", self.folder / STUDY, "--coordinator", self.centre / "coordinator.json")
         path = self.folder / BUNDLE
-        self.terminals.type({"study-build": (*study, *requests, "--out", path)})
+        self.terminals.type({"study-build": (*study, *requests, *signing_words(self.folder), "--out", path)})
         return read_bundle(path)
 
     def check(self) -> None:

@@ -28,8 +28,10 @@ RELEASE = "release"
 BUNDLE = f"breast-mass{SUFFIX}"
 ROUNDS = "rounds"
 APPROVER, ROLE = "A. Demo", "made-up data protection officer"
+AUTHOR, INSTITUTION, AUTHOR_KEY = "Wardround's demonstration", "this machine", "author.pem"
+"""Who asks the demonstration's study, and the file of that key."""
 PASSPHRASE = "passphrase"  # noqa: S105  (a file's name)
-"""File of the approver's passphrase in a hospital's folder; a real one is kept elsewhere, or in nobody's file."""
+"""File of a person's passphrase in the folder of that person's key; a real one is kept elsewhere, or in nobody's file."""
 NOTE = (
     "Real patients, made-up split: the records are the 569 of the Wisconsin diagnostic breast cancer data, the hospitals and "
     "who lies in which are made up. It is an easy task: nearly every model orders the patients well. Pooled and alone are "
@@ -110,8 +112,18 @@ def show_step(screen: Console, name: str, text: str) -> Iterator[None]:
     screen.print(f"{line} [dim]({time.monotonic() - begun:.1f} s)[/]")
 
 
+def author_words(folder: Path) -> tuple[str, ...]:
+    """Give the words that make the author's key, after ``study author init``."""
+    return (str(folder / AUTHOR_KEY), "--name", AUTHOR, "--institution", INSTITUTION, *passphrase_words(folder))
+
+
+def signing_words(folder: Path) -> tuple[str, ...]:
+    """Give the words by which ``study build`` signs with the author's key."""
+    return ("--author", str(folder / AUTHOR_KEY), *passphrase_words(folder))
+
+
 def passphrase_words(folder: Path) -> tuple[str, str]:
-    """Give the words by which a hospital's commands find the approver's passphrase; it is made up where there is none."""
+    """Give the words by which a command finds the passphrase of the key in a folder; it is made up where there is none."""
     file = folder / PASSPHRASE
     if not file.exists():
         write_new(file, secrets.token_urlsafe().encode(), mode=0o600)

@@ -28,6 +28,7 @@ class Approval(Value):
     """What exactly was approved, by whom, until when. Times are UTC.
 
     Attributes:
+        author: the key of who signed the study as its author; None where nobody did. The study hash does not hold it.
         egress: digest of what exactly may leave (``silo_node.porter.manifest``): tensors, figures, how often.
         releases: the most different results that may leave under this approval, over every restart. The same bytes again
             are the same result, however often a round is repeated or the node restarted.
@@ -37,6 +38,7 @@ class Approval(Value):
     protocol: Literal[1] = 1
     site: Slug
     study_hash: Sha256
+    author: PublicKey | None
     code_digest: Sha256
     egress: Sha256
     releases: Annotated[Count, Field(ge=1)]

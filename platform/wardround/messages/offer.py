@@ -10,18 +10,24 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
+from wardround.identity.keys import PublicKey
 from wardround.values import Sha256, Slug, Value
 
 OfferState: TypeAlias = Literal["unknown", "waiting", "approved", "rejected", "refused", "refused-by-policy"]
 
 
 class Offer(Value):
-    """The coordinator offers a study to a hospital of its roster; the bundle's bytes are the message's array, or absent."""
+    """The coordinator offers a study to a hospital of its roster; the bundle's bytes are the message's array, or absent.
+
+    Attributes:
+        author: the key of who signed the bundle as its author; None where nobody did. The study hash does not hold it.
+    """
 
     protocol: Literal[1] = 1
     kind: Literal["offer"] = "offer"
     to: Slug
     study_hash: Sha256
+    author: PublicKey | None = None
     bodies: Annotated[tuple[Sha256, ...], Field(max_length=1)] = ()
 
 
@@ -30,8 +36,9 @@ class OfferAnswer(Value):
 
     Attributes:
         state: ``unknown``: send the bundle; ``waiting``: in the inbox, nobody decided yet; ``approved``; ``rejected`` by a
-            person; ``refused``: the bundle does not hold, or is not for this hospital; ``refused-by-policy``: it breaks the
-            hospital's own policy, and no person is asked. What in it does stays in the hospital.
+            person; ``refused``: the bundle does not hold, is not for this hospital, or was approved here with another author's
+            signature; ``refused-by-policy``: it breaks the hospital's own policy, and no person is asked. What in it does
+            stays in the hospital.
     """
 
     protocol: Literal[1] = 1

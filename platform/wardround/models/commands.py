@@ -12,9 +12,11 @@ from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, say
 from wardround.contract.model import Contract
 from wardround.errors import Problem, raise_all, refuse
+from wardround.identity.passphrase import passphrase_option
 from wardround.identity.roster import Coordinator, Member, Roster, read_party
 from wardround.identity.software import package_versions
 from wardround.models.build import initial_weights
+from wardround.study.author_commands import author_json, author_option, open_author, signed_by_words
 from wardround.study.bundle import SUFFIX, Bundle, Versions
 from wardround.study.check import load_study
 from wardround.study.commands import schema_path_option
@@ -92,23 +94,35 @@ def make_roster(coordinator: Coordinator, silos: list[Member]) -> Roster:
     help="A hospital's request.json; once for each.",
 )
 @click.option("--out", "out", type=click.Path(path_type=Path), help="Where to write the bundle [default: NAME.wardround].")
+@author_option
+@passphrase_option
 @schema_path_option
 @format_option
 def build(
-    file: Path, coordinator: Path, silos: tuple[Path, ...], out: Path | None, schema_path: tuple[Path, ...], form: str
+    file: Path,
+    coordinator: Path,
+    silos: tuple[Path, ...],
+    out: Path | None,
+    author: Path | None,
+    passphrase_file: Path | None,
+    schema_path: tuple[Path, ...],
+    form: str,
 ) -> None:
-    """Build the bundle of a study FILE: study, schema, initial weights, roster, and the hash over all.
+    """Build the bundle of a study FILE: study, schema, initial weights, roster, the hash over all, and the author's signature.
 
-    It is what hospitals review and approve. The same inputs on the same machine give the same bytes.
+    It is what hospitals review and approve. The same inputs on the same machine give the same bytes. Without --author nobody
+    has signed it yet: a hospital whose policy names authors refuses it, and the others read that nobody signed.
     """
     study, contract = load_study(file, schema_path)
     roster = make_roster(read_party(coordinator, Coordinator), [read_party(path, Member) for path in silos])
-    bundle = make_bundle(study, contract, roster)
     target = out or Path(f"{study.name}{SUFFIX}")
     if target.exists():
         raise refuse(
             "O-EXISTS", str(target), "Bundles are never overwritten", "there is a file already", "choose another name with --out"
         )
+    bundle = make_bundle(study, contract, roster)
+    if author is not None:
+        bundle = bundle.signed(*open_author(author, passphrase_file))
     bundle.write(target)
     if form == "json":
         parties = {member.site: member.fingerprint for member in roster.silos}
@@ -117,6 +131,7 @@ def build(
             {
                 "bundle": str(target),
                 "study_hash": bundle.study_hash,
+                "author": author_json(bundle),
                 "roster": model_json(roster),
                 "fingerprints": fingerprints,
             }
@@ -128,5 +143,9 @@ def build(
     )
     for member in roster.silos:
         say(f"  {member.site.ljust(9)}  {member.fingerprint}  {member.name}")
+    say(f"  {'author'.ljust(9)}  {signed_by_words(bundle)}")
     say("Compare these fingerprints by phone: a study for changed keys is one that nobody can approve.")
+    if bundle.author is None:
+        say(f"Next: its author runs: wardround study sign {target} --author KEY")
+        return
     say("Next: each hospital runs: wardround silo approve BUNDLE --site site.yaml --approver NAME --role ROLE")

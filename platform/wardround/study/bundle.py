@@ -2,7 +2,9 @@
 
 Members, and nothing else: ``study.json``, ``contract.json``, ``roster.json``, ``versions.json`` (canonical JSON),
 ``weights.safetensors`` (initial weights, as bytes: a seed is no promise on another machine) and ``manifest.json`` (the
-SHA-256 of each, and the ``study_hash`` over all). Reading is strict and never unpacks to disk.
+SHA-256 of each, and the ``study_hash`` over what is approved); and, where they signed, ``author.json`` and
+``coordinator.json`` (``wardround.identity.author``), whose signatures are over the study hash. Reading is strict, verifies
+each signature that is there, and never unpacks to disk.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from wardround.contract import library
 from wardround.contract.model import Contract
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import write_atomic
+from wardround.identity.author import Author, SignedAuthorship, SignedSubmission, sign_authorship, sign_submission
+from wardround.identity.keys import PublicKey, SigningKey
 from wardround.identity.roster import Roster
 from wardround.study import check
 from wardround.study.model import Study
@@ -37,6 +41,9 @@ MAXIMUM_JSON_BYTES = 16 * 1024**2
 ALGORITHMS: dict[str, Json] = {"exact_sum": 1, "encoding": 1, "split": 1, "score_histogram": 1, "randomness": 1}
 """Versions of everything that decides shared numbers; another version is another study."""
 _MEMBERS = ("contract.json", "manifest.json", "roster.json", "study.json", "versions.json", "weights.safetensors")
+AUTHOR_MEMBER, COORDINATOR_MEMBER = "author.json", "coordinator.json"
+_SIGNATURES = {AUTHOR_MEMBER, COORDINATOR_MEMBER}
+"""Members that are there where somebody signed."""
 BLOCK_BYTES = 1024**2
 """How much of a bundle is compared at once."""
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -62,7 +69,12 @@ class BundleManifest(Value):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A study with all that it needs, checked."""
+    """A study with all that it needs, checked.
+
+    Attributes:
+        authorship: the author's signature; None where nobody signed.
+        submission: the signature of the roster's coordinator; None where it has not signed.
+    """
 
     study: Study
     contract: Contract
@@ -70,11 +82,53 @@ class Bundle:
     versions: Versions
     weights: Vector
     manifest: Manifest
+    authorship: SignedAuthorship | None = None
+    submission: SignedSubmission | None = None
 
     @cached_property
     def study_hash(self) -> str:
         """The identity that everybody signs: study, contract, initial weights, roster, protocol, algorithms."""
         return _study_hash(self)
+
+    @property
+    def author(self) -> Author | None:
+        """Who signed as the author; None where nobody did, whatever name stands in the study."""
+        return None if self.authorship is None else self.authorship.author
+
+    @property
+    def author_key(self) -> PublicKey | None:
+        """The key of who signed as the author."""
+        return None if self.author is None else self.author.signing_key
+
+    def signed(self, author: Author, key: SigningKey) -> Bundle:
+        """Give the same study with its author's signature; a coordinator that signed before asks for it anew.
+
+        Raises:
+            Refused: P-AUTHOR when the study states another author, or somebody has signed it already.
+        """
+        finding = None
+        if self.authorship is not None:
+            finding = f"it is signed by {self.authorship.author.stated} (fingerprint {self.authorship.author.fingerprint})"
+        elif not author.is_stated(self.study.author):
+            finding = f"the study says {self.study.author!r}, the key is of {author.stated!r}"
+        if finding is not None:
+            raise refuse(
+                "P-AUTHOR",
+                f"{self.study.name}.author",
+                "A study is signed once, by the author that it names: NAME, or NAME, INSTITUTION",
+                finding,
+                "let the two agree, and build the bundle anew",
+            )
+        return self._with_signatures(sign_authorship(self.study_hash, author, key), None)
+
+    def countersigned(self, key: SigningKey) -> Bundle:
+        """Give the same study with the signature of its coordinator, over the author's key too."""
+        return self._with_signatures(self.authorship, sign_submission(self.study_hash, self.author_key, key))
+
+    def _with_signatures(self, authorship: SignedAuthorship | None, submission: SignedSubmission | None) -> Bundle:
+        signed = replace(self, authorship=authorship, submission=submission)
+        signed.__dict__["study_hash"] = self.study_hash  # signatures are no part of it
+        return signed
 
     def lightened(self) -> Bundle:
         """Give the bundle without its initial weights, for who needs all but them; its study hash is the same."""
@@ -112,6 +166,9 @@ def bundle_bytes(bundle: Bundle) -> bytes:
         "versions.json": model_bytes(bundle.versions),
         "weights.safetensors": to_safetensors(bundle.weights, bundle.manifest),
     }
+    for name, signature in ((AUTHOR_MEMBER, bundle.authorship), (COORDINATOR_MEMBER, bundle.submission)):
+        if signature is not None:
+            members[name] = model_bytes(signature)
     table = BundleManifest(
         protocol=PROTOCOL,
         study_hash=bundle.study_hash,
@@ -150,7 +207,7 @@ def read_bundle(path: Path) -> Bundle:
     """Read a bundle from a file.
 
     Raises:
-        Refused: B-READ, B-HASH, P-PROTOCOL and everything that ``study.check`` finds.
+        Refused: B-READ, B-HASH, B-SIGNATURE, P-PROTOCOL and everything that ``study.check`` finds.
     """
     try:
         with path.open("rb") as file:
@@ -195,12 +252,31 @@ def _parse(file: BinaryIO, size: int) -> Bundle:
         versions=_value(Versions, members, "versions.json"),
         weights=packed[0],
         manifest=packed[1],
+        authorship=_value(SignedAuthorship, members, AUTHOR_MEMBER) if AUTHOR_MEMBER in members else None,
+        submission=_value(SignedSubmission, members, COORDINATOR_MEMBER) if COORDINATOR_MEMBER in members else None,
     )
     if bundle.study_hash != table.study_hash:
         raise _refused("the study hash does not fit the contents", "B-HASH")
+    _require_signatures(bundle)
     library.check(bundle.contract, "contract.json")
     raise_all(check.problems(bundle.study, bundle.contract))
     return bundle
+
+
+def _require_signatures(bundle: Bundle) -> None:
+    """Refuse a bundle with a signature that is not of this study by who it says; one that is absent is no fault here."""
+    authorship, submission = bundle.authorship, bundle.submission
+    if authorship is not None:
+        if authorship.authorship.study_hash != bundle.study_hash or not authorship.holds():
+            raise _refused(f"{AUTHOR_MEMBER} is not the signature of its key on this study", "B-SIGNATURE")
+        if not authorship.author.is_stated(bundle.study.author):
+            raise _refused("who signed as the author is not who the study names", "B-SIGNATURE")
+    if submission is not None:
+        told = submission.submission
+        if told.study_hash != bundle.study_hash or not submission.holds(bundle.roster.coordinator.signing_key):
+            raise _refused(f"{COORDINATOR_MEMBER} is not the signature of the roster's coordinator on this study", "B-SIGNATURE")
+        if told.author != bundle.author_key:
+            raise _refused("the author's signature is not the one that the coordinator submitted", "B-SIGNATURE")
 
 
 def _in_the_one_form(members: dict[str, bytes], file: BinaryIO, size: int) -> bool:
@@ -255,7 +331,8 @@ def _members(file: BinaryIO) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
-            if sorted(entry.filename for entry in entries) != sorted(_MEMBERS):
+            names = [entry.filename for entry in entries]
+            if sorted(set(names) - _SIGNATURES) != sorted(_MEMBERS) or len(set(names)) != len(names):
                 raise _refused("its members are not those of a bundle")
             for entry in entries:
                 limit = MAXIMUM_BYTES if entry.filename == "weights.safetensors" else MAXIMUM_JSON_BYTES

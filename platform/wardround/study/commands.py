@@ -13,6 +13,7 @@ from wardround.contract.library import find
 from wardround.contract.model import Contract, ContractField
 from wardround.errors import refuse
 from wardround.files import write_new
+from wardround.study.author_commands import author, sign
 from wardround.study.check import load_study
 from wardround.study.encoding import input_width
 
@@ -30,7 +31,11 @@ schema_path_option = click.option(
 
 @click.group(cls=LazyGroup, entry_group=STUDY_COMMANDS)
 def study() -> None:
-    """Write, check and build studies."""
+    """Write, check, build and sign studies."""
+
+
+study.add_command(author)
+study.add_command(sign)
 
 
 @study.command()

@@ -1,6 +1,7 @@
 """What changed between two study bundles, place by place: what a person looks at who approved the one and is asked for the other.
 
-Everything that decides the study hash is compared, and the versions of the packages that made the bundle. Entries of a
+Everything that decides the study hash is compared, who signed as the author, and the versions of the packages that made the
+bundle. Entries of a
 list that have a name of their own (fields, rules, hospitals, tensors) are compared by it, other lists as one value.
 """
 
@@ -12,6 +13,7 @@ from typing import Literal
 
 from wardround import PROTOCOL
 from wardround.canonical import Json, canonical_bytes, model_json, sha256
+from wardround.contract.model import Contract
 from wardround.study.bundle import ALGORITHMS, Bundle
 from wardround.weights.packing import as_wire
 
@@ -41,14 +43,20 @@ class Difference:
 def differences(before: Bundle, after: Bundle) -> list[Difference]:
     """Give all places at which two bundles differ, in the order of their paths; none when their study hashes are the same.
 
-    (The versions of packages are no part of the hash: they alone may differ between bundles of one study.)
+    (The author's signature and the versions of packages are no part of the hash: they may differ between bundles of one study.)
     """
     return list(_compare("", _document(before), _document(after)))
+
+
+def contract_differences(before: Contract, after: Contract) -> list[Difference]:
+    """Give all places at which two contracts differ, as ``differences`` does."""
+    return list(_compare("contract", model_json(before), model_json(after)))
 
 
 def _document(bundle: Bundle) -> dict[str, Json]:
     return {
         "algorithms": ALGORITHMS,
+        "author": None if bundle.author is None else model_json(bundle.author),
         "contract": model_json(bundle.contract),
         "initial_weights": sha256(as_wire(bundle.weights)),
         "packages": dict(bundle.versions.packages),

@@ -82,6 +82,7 @@ def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, app
     approval = Approval(
         site=identity.site,
         study_hash=bundle.study_hash,
+        author=bundle.author_key,
         code_digest=code_digest(OUR_PACKAGES),
         egress=manifest.egress_digest(),
         releases=manifest.releases,
@@ -212,6 +213,8 @@ class Approvals:
         bundle = read_bundle(bundle_path)
         if bundle.study_hash != study_hash:
             raise _invalid(site, "the bundle in the inbox is another study")
+        if approval.author != bundle.author_key:
+            raise _invalid(site, "the author's signature on the bundle is not the one that was approved")
         if approval.egress != egress_manifest(bundle).egress_digest():
             raise _invalid(site, "what would leave is not what was approved")
         raise_all(membership_problems(bundle, self._identity))

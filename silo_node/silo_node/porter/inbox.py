@@ -71,33 +71,42 @@ class Inbox:
         self._folder = folder
         self._identity = identity
         self._approvals = approvals
-        self._coordinator = coordinator
+        self.coordinator = coordinator
         self._encryption = encryption
         self._policy = PolicyFile(folder)
         self._read: dict[str, tuple[tuple[int, ...], Bundle]] = {}
 
     def answer(self, envelope: Envelope, offer: Offer) -> OfferState | None:
-        """Take an offer; None when it is not signed by the centre that this hospital joined, or not for it."""
-        if self._coordinator is None or self._encryption is None or not signed_by(envelope, "offer", self._coordinator):
+        """Take an offer; None when it is not signed by the centre that this hospital joined, or not for it.
+
+        The centre says whose signature as the author is on its bundle. One of another author, that nobody has decided about,
+        is asked for and takes the place of the one that is here; an approved one never is.
+        """
+        if self.coordinator is None or self._encryption is None or not signed_by(envelope, "offer", self.coordinator):
             return None
         plain = decrypted(envelope, self._encryption)
         if plain is None or offer.to != self._identity.site or not bodies_hold(plain, offer.bodies):
             return None
-        if plain.arrays and not self._path(offer.study_hash).exists():
-            return self._receive(bytes(plain.arrays[0]), offer.study_hash)
-        return self.state(offer.study_hash)
+        state = self.state(offer.study_hash)
+        held = self._known(offer.study_hash)
+        if held is not None and held.author_key != offer.author and state != "rejected":
+            # the same study under another author's word: a decision about the one is none about the other
+            state = "refused" if (self._folder / APPROVALS / f"{offer.study_hash}.json").exists() else "unknown"
+        return self._receive(bytes(plain.arrays[0]), offer) if plain.arrays and state == "unknown" else state
 
-    def _receive(self, data: bytes, study_hash: str) -> OfferState:
+    def _receive(self, data: bytes, offer: Offer) -> OfferState:
         try:
             bundle = parse_bundle(data)
         except Refused:
             return "refused"
-        foreign = bundle.roster.coordinator.signing_key != self._coordinator
-        full = len(list((self._folder / INBOX).glob(f"*{SUFFIX}"))) >= LARGEST_INBOX
-        if bundle.study_hash != study_hash or foreign or full or membership_problems(bundle, self._identity):
+        foreign = bundle.roster.coordinator.signing_key != self.coordinator
+        kept = {path.stem for path in (self._folder / INBOX).glob(f"*{SUFFIX}")}
+        full = offer.study_hash not in kept and len(kept) >= LARGEST_INBOX
+        other = (bundle.study_hash, bundle.author_key) != (offer.study_hash, offer.author)
+        if other or foreign or full or membership_problems(bundle, self._identity):
             return "refused"
-        write_atomic(self._path(study_hash), bundle_bytes(bundle), mode=0o600)
-        return self.state(study_hash)
+        write_atomic(self._path(offer.study_hash), bundle_bytes(bundle), mode=0o600)
+        return self.state(offer.study_hash)
 
     def state(self, study_hash: str) -> OfferState:
         """Say what was decided about a study: by a person, or before anybody is asked by the policy as it stands now.
@@ -116,7 +125,12 @@ class Inbox:
 
     def _against_policy(self, study_hash: str) -> tuple[str, ...]:
         """Give the codes of everything in a study that the policy does not allow; none for a bundle that is damaged."""
-        policy, path = self._policy.read(), self._path(study_hash)
+        policy, bundle = self._policy.read(), self._known(study_hash)
+        return () if bundle is None else tuple(problem.code for problem in policy_problems(bundle, policy))
+
+    def _known(self, study_hash: str) -> Bundle | None:
+        """Give a bundle of the inbox without its weights, read once while its file stays; None when it is damaged."""
+        path = self._path(study_hash)
         try:
             state = file_state(path)
             known = self._read.get(study_hash)
@@ -124,8 +138,8 @@ class Inbox:
                 known = (state, read_bundle(path).lightened())
                 self._read[study_hash] = known
         except (OSError, Refused):
-            return ()
-        return tuple(problem.code for problem in policy_problems(known[1], policy))
+            return None
+        return known[1]
 
     def entries(self) -> list[Entry]:
         """Give everything in the inbox, by the studies' names; a damaged bundle is left out."""

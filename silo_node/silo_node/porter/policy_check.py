@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from silo_node.policy import POLICY_FILE, Policy
 from wardround.contract import library, rules
@@ -10,8 +11,11 @@ from wardround.contract.model import Contract
 from wardround.errors import Problem
 from wardround.strict_yaml import nearest
 from wardround.study.bundle import Bundle
+from wardround.study.difference import Difference, contract_differences
 from wardround.study.model import Study
 
+MOST_PLACES = 5
+"""Places named at which a schema differs from the installed one; `silo review --format json` has them all."""
 NEXT_STEP = "reject the study, or change the policy if the hospital wants this"
 
 
@@ -20,6 +24,7 @@ def policy_problems(bundle: Bundle, policy: Policy) -> list[Problem]:
     study = bundle.study
     return [
         *_who(bundle, policy),
+        *_schema(bundle.contract, policy),
         *_network(bundle, policy),
         *_strategy(study, policy),
         *_fields(study, bundle.contract, policy),
@@ -34,12 +39,49 @@ def _problem(code: str, key: str, rule: str, finding: str, next_step: str = NEXT
 
 
 def _who(bundle: Bundle, policy: Policy) -> Iterator[Problem]:
-    coordinator, author = bundle.roster.coordinator, bundle.study.author
+    coordinator, author = bundle.roster.coordinator, bundle.author
     if policy.coordinators is not None and coordinator.fingerprint not in policy.coordinators:
         finding = f"this one is asked by {coordinator.name} (fingerprint {coordinator.fingerprint})"
         yield _problem("G-COORDINATOR", "coordinators", "Only studies of listed coordinators run here", finding)
-    if policy.authors is not None and author not in policy.authors:
-        yield _problem("G-AUTHOR", "authors", "Only studies of listed authors run here", f"this one is by {author}")
+    if policy.authors is not None and (author is None or author.fingerprint not in policy.authors):
+        finding = "this one is signed by nobody as its author"
+        if author is not None:
+            finding = f"this one is signed by {author.stated} (fingerprint {author.fingerprint})"
+        yield _problem("G-AUTHOR", "authors", "Only studies that a listed author has signed run here", finding)
+
+
+def _schema(contract: Contract, policy: Policy) -> Iterator[Problem]:
+    """Find a schema that is not the one that this hospital knows: narrow ranges in it would make finer questions."""
+    found = schema_differences(contract)
+    if found and contract.contract_hash() not in policy.other_schemas:
+        places = ", ".join(each.place for each in found[:MOST_PLACES])
+        more = f" and {len(found) - MOST_PLACES} more" if len(found) > MOST_PLACES else ""
+        yield _problem(
+            "G-SCHEMA",
+            "other_schemas",
+            f"{contract.id} {contract.version} is the schema that is installed here, with that content",
+            f"the study brings another one, which differs at {places}{more}",
+            f"ask the author for a study with the published one; if the hospital wants this, list '{contract.contract_hash()}'",
+        )
+
+
+def schema_differences(contract: Contract) -> list[Difference] | None:
+    """Say where a contract differs from the installed one of its name and version; None when none is installed.
+
+    Raises:
+        Refused: S- and Y- codes when the installed schema itself is damaged.
+    """
+    installed = _installed(contract.id, contract.version)
+    if installed is None:
+        return None
+    return [] if installed.contract_hash() == contract.contract_hash() else contract_differences(installed, contract)
+
+
+@lru_cache(maxsize=64)
+def _installed(schema: str, version: str) -> Contract | None:
+    """Give the installed schema of a name and version. Read once: it is part of the code that an approval names."""
+    listings = (listing for listing in library.available() if (listing.id, listing.version) == (schema, version))
+    return next((library.open_listing(listing) for listing in listings), None)
 
 
 def _network(bundle: Bundle, policy: Policy) -> Iterator[Problem]:

@@ -1,5 +1,6 @@
 """The porter: takes a message, verifies it, has the work done, and answers through the gate.
 
+A message of anybody but the centre that this hospital joined learns only that: nothing is said of a study to strangers.
 A task is accepted only if it is canonical, of a study approved here and now, signed by that study's coordinator,
 addressed to this hospital, allowed by the hospital's policy as it stands now, whole (weights and encoding are what its
 header says), in order, and within the approved number of tasks. Everything else is answered by a code, and nothing of
@@ -27,7 +28,7 @@ from wardround.canonical import model_bytes, sha256
 from wardround.contract.model import Contract
 from wardround.errors import Refused
 from wardround.identity.encryption import EncryptionKey
-from wardround.identity.keys import verify
+from wardround.identity.keys import PublicKey, verify
 from wardround.ledger.entries import ReceiptTaken
 from wardround.messages.canary import CANARY, Canary
 from wardround.messages.confidential import decrypted
@@ -76,12 +77,13 @@ class Porter:
         inbox: Inbox | None = None,
     ) -> None:
         """Take the hospital's site name and directory, the key to which it is written, approvals and gate (with the ledger),
-        whoever does the work, its own log and its inbox.
+        whoever does the work, its own log and its inbox, which knows the centre that it joined.
 
         Without a directory (a simulation) nothing is remembered longer than the porter lives.
 
-        Without an inbox (a simulation, where bundles are files) offers are refused.
+        Without an inbox (a simulation, where bundles are files and no centre was joined) offers are refused.
         """
+        self._centre: PublicKey | None = None if inbox is None else inbox.coordinator
         self._log = log or logging.getLogger(__name__)
         self._inbox = inbox
         self._site = site
@@ -125,6 +127,8 @@ class Porter:
     def _tried(self, envelope: Envelope, canary: Canary, begun: int) -> Release:
         """Answer a canary, of a study that is approved here and now, while no task is under way."""
         try:
+            if self._is_strangers(envelope, canary.kind):
+                return self._gate.refuse(NotDone("H-SIGNATURE"), canary.study_hash, canary.nonce)
             approved = self._approvals.require(canary.study_hash)
             allowed = not self._breaks_policy(approved)
             idle = all(progress.pending is None for progress in self._progress.values())
@@ -136,7 +140,14 @@ class Porter:
             self._log.exception("a canary failed")
             return self._gate.refuse(NotDone("H-FAILED"), canary.study_hash, canary.nonce)
 
+    def _is_strangers(self, envelope: Envelope, kind: str) -> bool:
+        """Say whether a message is not of the centre that this hospital joined: then no word about any study is said."""
+        return self._centre is not None and not signed_by(envelope, kind, self._centre)
+
     def _admit(self, envelope: Envelope, order: Order) -> Release:
+        if self._is_strangers(envelope, order.kind):
+            self._log.warning("%s of task %s is not signed by the joined centre", order.kind, order.task_id[:12])
+            return self._refuse("H-SIGNATURE", order)
         try:
             approved = self._approvals.require(order.study_hash)
         except Refused as error:

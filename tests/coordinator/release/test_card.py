@@ -1,8 +1,12 @@
 """The model card says what the report says, and fits Markdown."""
 
 import pytest
+from studies_on_paper import author
 
 from coordinator.release.card import plain, write_card
+from coordinator.release.history import History, history_of
+from coordinator.release.report import render_report
+from wardround.canonical import model_bytes
 
 HEADINGS = ["Model details", "Intended use", "Data", "Evaluation", "Training", "Caveats and limits", "Provenance"]
 
@@ -44,3 +48,18 @@ def test_figures_come_from_the_outcome(bundle, complete):
 def test_plain_is_one_line_that_means_nothing_to_markdown():
     assert plain("a\n# b") == "a \\# b"
     assert plain("<b> _x_ `y` [z](w) \\") == "\\<b\\> \\_x\\_ \\`y\\` \\[z\\](w) \\\\"
+
+
+def test_the_author_is_named_by_a_verified_signature_or_as_nobody(bundle, complete):
+    """Card, report and history say the same: whose key signed the study, or that nobody did."""
+    signed = bundle.signed(*author())
+    fingerprint = signed.author.fingerprint
+    assert f"signed by A. Scientist, Institute, fingerprint {fingerprint}" in write_card(signed, complete, None)
+    assert fingerprint in render_report(signed, complete, None, ())
+    history = History.model_validate_json(model_bytes(history_of(signed, complete)))
+    assert history.author == signed.authorship
+    assert history.author.holds()
+    assert history.author.authorship.study_hash == history.study_hash
+    assert "signed by nobody" in write_card(bundle, complete, None)
+    assert "signed by nobody" in render_report(bundle, complete, None, ())
+    assert history_of(bundle, complete).author is None

@@ -94,7 +94,7 @@ def test_other_files_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["extra.json", "../evil", "/etc/passwd", "study.json/", "STUDY.JSON"])
 def test_a_further_member_is_refused(name):
-    """Exactly six members."""
+    """Exactly six members, and two signatures at most."""
     assert codes(zipped(sorted([*members().items(), (name, b"{}")]))) == ("B-READ",)
 
 

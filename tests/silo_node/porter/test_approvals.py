@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from studies_on_paper import paper, party
+from studies_on_paper import author, paper, party
 
 from silo_node.porter import approvals
 from silo_node.porter.approvals import Approvals, approve, given_approvals, pause, resume
@@ -262,3 +262,21 @@ def test_an_approval_that_was_rejected_cannot_be_put_back(approved):
         assert caught.value.codes == ("A-MISSING",)
     approve(folder, study.bundle, beta.member, beta.approval_key, PERSON, timedelta(days=1))
     here.require(study.bundle.study_hash)
+
+
+def test_an_approval_names_the_authors_key(tmp_path):
+    """Whoever swaps, adds or takes away the author's signature in the inbox has no approval any more."""
+    study = paper()
+    beta, namesake = study.parties["beta"], study.bundle.signed(*author(key="a namesake"))
+    signed = study.bundle.signed(*author())
+    given = approve(tmp_path, signed, beta.member, beta.approval_key, PERSON, timedelta(days=1))
+    assert given.author == signed.author_key
+    running, inbox = Approvals(tmp_path, beta.member), tmp_path / "inbox" / f"{study.bundle.study_hash}.wardround"
+    assert running.require(study.bundle.study_hash).bundle.author_key == signed.author_key
+    for other in (namesake, study.bundle):
+        inbox.write_bytes(bundle_bytes(other))
+        assert refusal(tmp_path, study) == ("A-INVALID",)
+        with pytest.raises(Refused):
+            running.require(study.bundle.study_hash)
+    inbox.write_bytes(bundle_bytes(signed.countersigned(study.key)))
+    assert running.require(study.bundle.study_hash), "the centre's signature beside it changes nothing"

@@ -6,56 +6,30 @@ from datetime import timedelta
 
 import pytest
 from ledgers import entries_of
-from studies_on_paper import Paper, paper, signing_key
+from paper_doors import SITE, STUDY, Door
+from studies_on_paper import Paper, author, paper, signing_key
 
 from silo_node.policy import PolicyFile
 from silo_node.porter.approvals import Approvals, approve
 from silo_node.porter.gate import Gate
-from silo_node.porter.inbox import Inbox
-from silo_node.porter.ledger import Ledger
 from silo_node.porter.porter import Porter
 from wardround.errors import Refused
 from wardround.identity.approval import Approver
 from wardround.identity.keys import SigningKey
 from wardround.messages.confidential import encrypted_for
-from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
-from wardround.messages.offer import OFFER_ANSWER, Offer
+from wardround.messages.envelope import Envelope, digests, read, seal
+from wardround.messages.offer import Offer
 from wardround.messages.round import ANSWER, SiloRefusal
 from wardround.study.bundle import bundle_bytes
 
-SITE = "beta"
-STUDY = paper()
 
-
-class Door:
-    """A hospital's porter with an inbox, and nobody behind it."""
-
-    def __init__(self, folder, study: Paper = STUDY, coordinator: str | None = None) -> None:
-        party = study.parties[SITE]
-        self.folder = folder
-        self.party = party
-        self.ledger = Ledger(folder / "ledger", party.key)
-        approvals = Approvals(folder, party.member)
-        self.inbox = Inbox(folder, party.member, approvals, coordinator or study.key.public, party.encryption)
-        gate = Gate(SITE, party.key, self.ledger, PolicyFile(folder))
-        self.porter = Porter(SITE, folder, party.encryption, approvals, gate, None, inbox=self.inbox)
-
-    def ask(self, envelope: Envelope) -> str:
-        """Give the state that is answered, or the code of a refusal."""
-        answer = self.porter.visit(envelope).envelope
-        assert signed_by(answer, "reply", self.party.key.public)
-        refusal = read(answer, ANSWER)
-        if isinstance(refusal, SiloRefusal):
-            return refusal.code
-        said = read(answer, OFFER_ANSWER)
-        assert said is not None
-        return said.state
-
-
-def offered(study: Paper = STUDY, to: str = SITE, body: bytes | None = None, key: SigningKey | None = None) -> Envelope:
-    """Make an offer."""
+def offered(
+    study: Paper = STUDY, to: str = SITE, body: bytes | None = None, key: SigningKey | None = None, by: str | None = None
+) -> Envelope:
+    """Make an offer, of a bundle that is signed by the author ``by``."""
     arrays = () if body is None else (body,)
-    offer = Offer(to=to, study_hash=study.bundle.study_hash, bodies=digests(arrays))
+    key_of_author = study.bundle.author_key if by is None else by
+    offer = Offer(to=to, study_hash=study.bundle.study_hash, author=key_of_author, bodies=digests(arrays))
     return encrypted_for(seal("offer", offer, key or study.key, arrays), STUDY.parties[SITE].member.encryption_key)
 
 
@@ -171,7 +145,7 @@ def test_a_hospital_that_joined_no_centre_takes_no_offer(tmp_path):
 
 def test_a_study_that_breaks_the_policy_waits_for_nobody(door):
     """The centre hears one bare word, the hospital's own list has the codes; no reason leaves."""
-    (door.folder / "policy.yaml").write_text("maximum_rounds: 2\nauthors: [Ana Ruiz]\n")
+    (door.folder / "policy.yaml").write_text("maximum_rounds: 2\nauthors: []\n")
     assert door.ask(offered()) == "unknown"
     assert door.ask(offered(body=bundle_bytes(STUDY.bundle))) == "refused-by-policy"
     (entry,) = door.inbox.entries()
@@ -211,3 +185,42 @@ def test_what_was_said_is_written_down_once(door):
         door.ask(envelope)
     events = entries_of(door.folder / "ledger", door.party.key.public)
     assert [(entry["event"], entry["state"]) for entry in events] == [("offer", "unknown"), ("offer", "waiting")]
+
+
+SIGNED = STUDY.bundle.signed(*author())
+NAMESAKE = STUDY.bundle.signed(*author(key="a namesake"))
+
+
+def by(bundle, *, body: bool = True) -> Envelope:
+    """Offer the study under an author's signature."""
+    return offered(body=bundle_bytes(bundle) if body else None, by=bundle.author_key)
+
+
+def test_an_offer_names_the_authors_key(door):
+    """A bundle under another author's signature than the offer says is refused, and nothing is stored."""
+    assert door.ask(offered(body=bundle_bytes(SIGNED))) == "refused"
+    assert door.ask(offered(body=bundle_bytes(NAMESAKE), by=SIGNED.author_key)) == "refused"
+    assert not (door.folder / "inbox").exists()
+    assert door.ask(by(SIGNED)) == "waiting"
+    assert door.ask(by(SIGNED, body=False)) == "waiting"
+
+
+def test_before_a_person_decides_the_author_may_sign(door):
+    """An unsigned bundle that waits gives way to the signed one; both are the same study."""
+    assert door.ask(offered(body=bundle_bytes(STUDY.bundle))) == "waiting"
+    assert door.ask(by(SIGNED, body=False)) == "unknown", "the centre is asked for it"
+    assert door.ask(by(SIGNED)) == "waiting"
+    assert door.inbox.entries()[0].bundle.author_key == SIGNED.author_key
+
+
+def test_nobody_swaps_the_author_of_an_approved_study(door):
+    """What a person approved stays; the study under another author's word is refused, and a rejection stands for both."""
+    door.ask(by(SIGNED))
+    approve(door.folder, SIGNED, door.party.member, door.party.approval_key, Approver(name="A", role="B"), timedelta(days=1))
+    held = (door.folder / "inbox" / f"{SIGNED.study_hash}.wardround").read_bytes()
+    for bundle in (NAMESAKE, STUDY.bundle):
+        assert door.ask(by(bundle)) == "refused"
+    assert (door.folder / "inbox" / f"{SIGNED.study_hash}.wardround").read_bytes() == held
+    assert door.ask(by(SIGNED, body=False)) == "approved"
+    door.inbox.reject(SIGNED, "ethics")
+    assert door.ask(by(NAMESAKE)) == "rejected"

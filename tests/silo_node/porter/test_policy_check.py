@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
-from studies_on_paper import paper
+from studies_on_paper import author, paper
 
 from silo_node.policy import Policy, parse_policy
-from silo_node.porter.policy_check import policy_problems
+from silo_node.porter.policy_check import policy_problems, schema_differences
+from wardround.canonical import model_json
+from wardround.contract.library import find
+from wardround.contract.model import Contract
+from wardround.errors import Refused
 
-STUDY = paper(cohort={"where": "pressure > 60"}).bundle
-"""Three rounds of 25 weights, 100 bytes, by A. Scientist; features age, pressure and pain, target disease."""
+UNSIGNED = paper(cohort={"where": "pressure > 60"}).bundle
+STUDY = UNSIGNED.signed(*author())
+"""Three rounds of 25 weights, 100 bytes, signed by A. Scientist; features age, pressure and pain, target disease."""
 
+AUTHOR = author()[0].fingerprint
 FINGERPRINT = STUDY.roster.coordinator.fingerprint
 
 
@@ -28,7 +37,8 @@ def test_the_default_allows_what_a_person_will_be_asked():
     [
         (f'coordinators: ["{FINGERPRINT}"]', 'coordinators: ["12345 12345 12345 12345 12345 12345"]', "G-COORDINATOR"),
         (f'coordinators: ["{FINGERPRINT}"]', "coordinators: []", "G-COORDINATOR"),
-        ("authors: [B, A. Scientist]", "authors: [a. scientist]", "G-AUTHOR"),
+        (f'authors: ["{AUTHOR}"]', 'authors: ["12345 12345 12345 12345 12345 12345"]', "G-AUTHOR"),
+        (f'authors: ["{AUTHOR}"]', f'authors: ["{FINGERPRINT}"]', "G-AUTHOR"),
         ("networks: {FullyConnectedNet: {}}", "networks: {}", "G-NETWORK"),
         (
             "networks: {FullyConnectedNet: {maximum_weights: 25}}",
@@ -102,3 +112,44 @@ maximum_rounds: 1
     ]
     assert all(problem.place.startswith("policy.yaml, ") for problem in problems)
     assert FINGERPRINT in problems[0].finding, "what to write into the policy, if it is to be allowed"
+
+
+def test_a_name_is_no_author():
+    """A namesake with a key of their own, and a study that nobody signed, are not the author whom the policy lists."""
+    policy = parse_policy(f'authors: ["{AUTHOR}"]')
+    for bundle, finding in ((UNSIGNED.signed(*author(key="a namesake")), "fingerprint"), (UNSIGNED, "nobody")):
+        (problem,) = policy_problems(bundle, policy)
+        assert (problem.code, finding in problem.finding) == ("G-AUTHOR", True)
+    assert policy_problems(UNSIGNED, Policy()) == [], "without a list, a person decides"
+    with pytest.raises(Refused) as refused:
+        parse_policy("authors: [A. Scientist]")
+    assert refused.value.codes == ("Y-VALUE",), "a list of names from an older release allows nobody"
+
+
+def narrowed(version: str = "1.0.0") -> Contract:
+    """Give an installed schema with another range."""
+    text = model_json(find("breast.cytology"))
+    (field,) = [each for each in text["fields"] if each["name"] == "radius_mean"]
+    field["constraints"]["maximum"] = 15.0
+    return Contract.model_validate_json(json.dumps({**text, "version": version}))
+
+
+def test_a_schema_is_the_installed_one_of_its_name():
+    """Another content under a name that the hospital knows is refused, always; where it differs is said."""
+    known, other = replace(STUDY, contract=find("breast.cytology")), replace(STUDY, contract=narrowed())
+    assert policy_problems(known, Policy()) == []
+    (problem,) = policy_problems(other, Policy())
+    assert problem.code == "G-SCHEMA"
+    assert "contract.fields.radius_mean.constraints.maximum" in problem.finding
+    assert schema_differences(known.contract) == []
+    assert [each.after for each in schema_differences(other.contract)] == [15.0]
+    assert schema_differences(STUDY.contract) is None, "none of its name is installed"
+    assert schema_differences(narrowed("9.0.0")) is None, "nor of its version"
+
+
+def test_another_schema_is_allowed_by_its_hash_alone():
+    """The hospital names exactly the content that it looked at."""
+    other = replace(STUDY, contract=narrowed())
+    allowed = parse_policy(f'other_schemas: ["{other.contract.contract_hash()}"]')
+    assert policy_problems(other, allowed) == []
+    assert [each.code for each in policy_problems(other, parse_policy(f"other_schemas: ['{'0' * 64}']"))] == ["G-SCHEMA"]
