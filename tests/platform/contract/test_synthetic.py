@@ -156,6 +156,7 @@ def test_every_code_of_a_check_is_made_or_said_to_be_none_of_a_file() -> None:
         ({"T-QUARANTINE": None}, "X-USAGE", "follows by itself"),
         ({"T-RANG": None}, "X-USAGE", "did you mean T-RANGE"),
         ({"T-DELIM": None, "T-TYPE": None}, "X-USAGE", "hides the other faults"),
+        ({"T-MISSCOL": 3}, "X-USAGE", "whole column"),
         ({"T-TYPE": 90}, "S-SYNTH", "90 records are more than"),
     ],
 )

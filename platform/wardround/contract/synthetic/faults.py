@@ -20,6 +20,8 @@ from wardround.strict_yaml import nearest
 
 ALONE: Final = ("T-ENCODING", "T-DELIM", "T-NOHEADER", "T-EMPTY")
 """Faults after which nothing of a file is read: they stand alone."""
+WHOLE: Final = (*ALONE, "T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW")
+"""Faults of whole columns and files: no number of records belongs to them."""
 NOT_BY_A_FILE: Final[Mapping[str, str]] = {
     "T-FILE": "it means that the file is not there",
     "T-MAP": "it is about the site file's own codes, not about the shared form",
@@ -87,6 +89,9 @@ def _check_codes(contract: Contract, wanted: Mapping[str, int | None]) -> None:
             guess = nearest(code, CODES)
             next_step = f"did you mean {guess}?" if guess else f"choose among: {', '.join(CODES)}"
             found.append(Problem("X-USAGE", place, rule, f"there is no such code: {code!r}", next_step))
+        elif wanted[code] is not None and code in WHOLE:
+            finding = f"{code} is about a whole column or file"
+            found.append(Problem("X-USAGE", place, "Rows belong to faults of single records", finding, f"write {code} alone"))
     alone = [code for code in wanted if code in ALONE]
     if alone and len(wanted) > 1:
         finding = f"{alone[0]} hides the other faults: nothing of the file is read"
