@@ -20,6 +20,7 @@ from coordinator.identity import (
 )
 from coordinator.journal.chronicle import read_chronicle
 from coordinator.journal.journal import SPARE_BYTES
+from coordinator.removal import removed
 from coordinator.rounds.visits import MODELS_BESIDE
 from coordinator.studies import HASH_SHOWN, OPEN, StudyState, folders
 from wardround.doctor.lines import Check, Line, refused
@@ -188,7 +189,10 @@ def _public(address: str, authority: Path) -> Line:
 
 def _hospitals(folder: Path) -> Iterator[Line]:
     """Say who is enrolled, and who is away from a study under way; of others nobody knows here when they were there."""
-    members = enrolled(folder)
+    members, out = enrolled(folder), removed(folder).sites
+    if out:
+        finding = f"{len(out)} removed, and let in no longer: {', '.join(sorted(out))}"
+        yield Line(name="removed hospitals", state="ok", finding=finding)
     if not members:
         step = "run: wardround coordinator enrol REQUEST --dir DIR, for the request.json of each hospital"
         yield Line(name="hospitals", state="ok", finding="none is enrolled yet", next_step=step)

@@ -112,10 +112,8 @@ def _verdict(entry: ReplyAdmitted | ReplyRefused | ReplyLate) -> str:
     match entry:
         case ReplyAdmitted():
             return "counted"
-        case ReplyRefused():
+        case ReplyRefused() | ReplyLate():
             return entry.code
-        case ReplyLate():
-            return "R-LATE"
 
 
 def _about_answer(number: int, entry: ReplyAdmitted | ReplyRefused | ReplyLate, held: _Ledger, ledger: Path) -> list[Problem]:

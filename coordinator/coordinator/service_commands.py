@@ -14,6 +14,7 @@ from rich.text import Text
 from coordinator.certificates import check_certificates, ending
 from coordinator.house import LOGS, check_port, children, run_folder
 from coordinator.identity import enrolled, load_centre, load_centre_file
+from coordinator.removal import removed, when
 from coordinator.studies import HASH_SHOWN, OPEN, StudyState, folders
 from coordinator.studies import submit as submit_study
 from wardround.canonical import model_json
@@ -129,6 +130,7 @@ def status(folder: Path, form: str) -> int:
     house = read_state(run_folder(folder))
     states = _states(folder)
     whole = house is not None and all(process.state == "ready" for process in house.processes)
+    out = {site: when(folder, site) for site in sorted(removed(folder).sites)}
     if form == "json":
         print_json(
             {
@@ -136,12 +138,15 @@ def status(folder: Path, form: str) -> int:
                 "whole": whole,
                 "house": None if house is None else model_json(house),
                 "studies": [model_json(state) for state in states],
+                "removed": list(out),
             }
         )
     else:
         say("The centre does not run." if house is None else f"The centre runs since {house.since}: {house}.")
         for state in states:
             terminal().print(_view(state))
+        for site, words in out.items():
+            say(f"{site} is out: {words}.")
     phases = {state.phase for state in states}
     unread = _unread(folder)
     print_problems(unread)

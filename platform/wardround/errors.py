@@ -133,7 +133,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "A-INVALID": _checked("an approval does not hold"),
     "A-EXPIRED": _checked("an approval has expired"),
     "A-PAUSED": _checked("the hospital holds the study up"),
-    "A-STUDY": _checked("the study named on the command line is not in the inbox, or is not the only one"),
+    "A-STUDY": _checked("the study named on the command line is not in the inbox or the ledger, or is not the only one"),
     "L-BUSY": CatalogueEntry("another process writes this journal or ledger"),
     "J-FORMAT": CatalogueEntry("a journal of a newer version"),
     "J-STUDY": _checked("a journal of another study"),

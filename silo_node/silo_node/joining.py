@@ -159,6 +159,16 @@ def load_joined(folder: Path, now: datetime | None = None) -> Joined:
     return joined
 
 
+def pinned_centre(folder: Path) -> list[Coordinator]:
+    """Give the centre that the hospital in a folder has joined, none if it has joined none; its keys, whatever has ended since.
+
+    Raises:
+        Refused: I-READ, I-SIGNATURE when the file was changed since.
+    """
+    path = folder / CONFIG / INVITATION
+    return [read_invitation(path).invitation.coordinator] if path.exists() else []
+
+
 def _holds(path: Path, text: str) -> bool:
     try:
         return path.read_bytes() == text.encode()

@@ -122,11 +122,22 @@ def submitted(centre, tmp_path, wardround) -> StudyFolder:
     return next(folders(centre))
 
 
+def test_removed_hospitals_are_listed(doctor, centre, submitted, wardround):
+    """By doctor and status: they are no longer enrolled, and not forgotten."""
+    assert wardround("coordinator", "remove", "alpha", "--dir", centre, "--yes").status == 0
+    found = doctor(0)
+    assert "1 removed, and let in no longer: alpha" in found["removed hospitals"][0]["finding"]
+    assert "none is enrolled" in found["hospitals"][0]["finding"]
+    assert wardround("coordinator", "status", centre, "--format", "json").json()["removed"] == ["alpha"]
+    assert "alpha is out: it was removed at " in wardround("coordinator", "status", centre).out
+
+
 def test_open_studies_and_their_hospitals_are_told(doctor, submitted):
     """Room for the next visit, who is enrolled, and who is away."""
     found = doctor(0)
     assert "1 submitted" in found["studies"][0]["finding"]
     assert "1 enrolled: alpha" in found["hospitals"][0]["finding"]
+    assert "removed hospitals" not in found
     state = submitted.read()
     gone = tuple(silo.now("gone", since="2026-01-01T00:00:00Z") for silo in state.silos)
     submitted.write(state.model_copy(update={"silos": gone, "phase": "running"}))

@@ -263,10 +263,82 @@ def test_a_receipt_that_the_centre_did_not_sign_is_found(wardround, ready):
     data, _ = write_line(made_up, known[-1][0].sequence + 1, known[-1][0].hash, signing_key(folder))
     with last_segment(folder).open("ab") as file:
         file.write(data)
+    verify = ("silo", "ledger", "verify", "--site", ready.hospitals[0].site, "--format", "json")
+    assert wardround(*verify).json()["other_receipts"] is None, "no centre is known: receipts are taken as they are"
+    held = wardround(*verify, "--coordinator", ready.centre / "coordinator.json")
+    assert (held.status, problems(held)) == (1, ["L-RECEIPT"])
     own = wardround("silo", "ledger", "reconcile", "--site", ready.hospitals[0].site, "--format", "json")
     assert problems(own) == ["L-RECEIPT"]
     assert "not signed" in own.json()["problems"][0]["finding"]
     assert problems(reconciled(wardround, ready)) == ["L-RECEIPT"]
+
+
+def test_receipts_confirm_what_the_centre_signed(wardround, ready, tmp_path):
+    """Held against the centre's own keys they confirm; against another centre's they are told, and confirm nothing."""
+    verify = ("silo", "ledger", "verify", "--site", ready.hospitals[0].site)
+    found = wardround(*verify, "--coordinator", ready.centre / "coordinator.json", "--format", "json").json()
+    assert (found["other_receipts"], found["confirmed"], found["events"]["receipt"]) == (0, 9, 5)
+    assert wardround("coordinator", "init", tmp_path / "other", "--name", "Another centre").status == 0
+    other = ("--coordinator", tmp_path / "other" / "coordinator.json")
+    found = wardround(*verify, *other, "--format", "json").json()
+    assert (found["other_receipts"], found["confirmed"]) == (5, None)
+    assert "The other 5 are of centres that were not named" in wardround(*verify, *other).out
+    assert "was not looked at" in wardround(*verify).out
+
+
+def test_the_joined_centre_is_the_one_that_receipts_are_held_against(wardround, ready):
+    """Its key is the one that was pinned, not one that stands in the ledger."""
+    hospital = ready.hospitals[0]
+    invited = wardround("coordinator", "enrol", hospital.folder / "request.json", "--dir", ready.centre, "--yes")
+    assert invited.status == 0, invited
+    invitation = ready.centre / "invitations" / "alpha.json"
+    assert wardround("silo", "join", invitation, "--site", hospital.site).status == 0
+    found = wardround("silo", "ledger", "verify", "--site", hospital.site, "--format", "json").json()
+    assert (found["other_receipts"], len(found["centres"])) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("--study", "trial"), True),
+        (("--study", "trial-1.0.0", "--since", "2020-01-01"), True),
+        (("--since", "2020-01-01", "--until", "2020-12-31"), False),
+        (("--since", "2120-01-01"), False),
+    ],
+)
+def test_a_part_of_a_ledger_says_that_it_is_one(wardround, ready, tmp_path, words, shown):
+    """By study and by day; totals are of the part, the ledger that goes along is whole, and verifies."""
+    site = ("--site", ready.hospitals[0].site)
+    whole = wardround("silo", "ledger", "show", *site, "--format", "json").json()
+    part = wardround("silo", "ledger", "show", *site, *words, "--format", "json").json()
+    assert part["entries"] == (whole["entries"] if shown else [])
+    assert (part["length"], part["head"], whole["part"]) == (whole["length"], whole["head"], None)
+    assert "Shown is a part: " in wardround("silo", "ledger", "show", *site, *words).out
+    out = tmp_path / "part"
+    assert "are of a part" in wardround("silo", "ledger", "export", out, *site, *words).out
+    data, page = json.loads((out / "ledger.json").read_text()), (out / "ledger.html").read_text()
+    assert data["part"] == part["part"]
+    assert (len(data["left"]), len(data["approvals"]), data["receipts"]) == ((6, 1, 5) if shown else (0, 0, 0))
+    assert "A part of the ledger: " in page
+    assert ("round 3" in page) is shown
+    found = wardround("silo", "ledger", "verify", "--copy", out, "--format", "json")
+    assert (found.status, found.json()["entries"]) == (0, whole["length"])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "status"),
+    [
+        (("--study", "trail"), "A-STUDY", 1),
+        (("--since", "2026-02-02", "--until", "2026-02-01"), "X-USAGE", 2),
+        (("--since", "yesterday"), "yesterday", 2),
+    ],
+)
+def test_a_part_that_cannot_be_meant(wardround, ready, tmp_path, words, code, status):
+    """A study that the ledger does not have, days the wrong way round, no day: refused, and nothing is written."""
+    for command in (("show",), ("export", tmp_path / "part")):
+        answer = wardround("silo", "ledger", *command, "--site", ready.hospitals[0].site, *words)
+        assert (answer.status, code in answer.err) == (status, True), answer
+    assert not (tmp_path / "part").exists()
 
 
 def test_a_hospital_that_is_not_on_the_roster(wardround, ready):

@@ -164,7 +164,7 @@ def _visits(entries: Iterable[AnyEntry]) -> list[_Heard]:
             case ReplyRefused():
                 found[-1].refused[entry.site] = entry.code
             case ReplyLate():
-                found[-1].late.add(entry.site)
+                found[-1].late |= {entry.site} if entry.code == "R-LATE" else set()  # of a removed one its absence tells
             case VisitClosed():
                 found[-1].closed = entry
             case StudyBegun() | SumClosed() | StudyEnded():

@@ -98,13 +98,14 @@ class ReplyRefused(Heard):
 
 
 class ReplyLate(Value):
-    """A reply to an earlier visit came, and was refused (R-LATE)."""
+    """A reply to an earlier visit came, and was refused; ``code`` is R-REMOVED where the hospital had been removed by then."""
 
     event: Literal["late"] = "late"
     task_id: Sha256
     site: Slug
     reply: Sha256
     ledger: Sha256 | None = None
+    code: Literal["R-LATE", "R-REMOVED"] = "R-LATE"
 
 
 class SumClosed(Value):

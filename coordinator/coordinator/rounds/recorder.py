@@ -10,7 +10,6 @@ from coordinator.journal.entries import ReplyAdmitted, ReplyLate, ReplyRefused
 from coordinator.journal.journal import Journal, Recalled, heard_text
 from coordinator.rounds.admission import Admitted, Decision, Expectation, NotAdmitted, admit
 from coordinator.rounds.visit import Answered
-from wardround.canonical import sha256
 from wardround.errors import Broken
 from wardround.messages.envelope import Envelope, read
 from wardround.messages.record import RoundRecord
@@ -86,9 +85,10 @@ class Recorder:
             self.total = self.total or ExactSum(self._bundle.manifest, self._core.plan)
             self.total.add(decision.change, decision.reply.records)
 
-    def late(self, site: str, task_id: str, envelope: Envelope, head: str | None) -> str | None:
+    def late(self, site: str, task_id: str, late: NotAdmitted) -> str | None:
         """A reply came after its visit had closed; gives the journal's head once that is written down."""
-        return self._journal.write(ReplyLate(task_id=task_id, site=site, reply=sha256(envelope.message), ledger=head))
+        line = {"task_id": task_id, "site": site, "reply": late.digest, "ledger": late.head, "code": late.code}
+        return self._journal.write(ReplyLate.model_validate(line))
 
     def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
         """A hospital is still at its task."""

@@ -109,8 +109,11 @@ class Onlooker(Protocol):
         """An answer was admitted or refused: nothing was done with it yet. Gives the journal's head once it is written down."""
         ...
 
-    def late(self, site: str, task_id: str, envelope: Envelope, head: str | None) -> str | None:
-        """A reply came after its visit had closed, and is refused. Gives the journal's head once it is written down."""
+    def late(self, site: str, task_id: str, late: NotAdmitted) -> str | None:
+        """A reply came after its visit had closed, or from a hospital that had been removed meanwhile, and is refused.
+
+        Gives the journal's head once it is written down.
+        """
         ...
 
     def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
@@ -284,10 +287,11 @@ class Caller:
             if stale.expected.core != opened.core:
                 self._withdraw(stale)
         elif envelope is not None and not (isinstance(decision, NotAdmitted) and decision.refusal is not None):
-            opened.visit.late.add(stale.site)
-            journal = opened.onlooker.late(stale.site, stale.expected.core.task_id(), envelope, _head(decision))
+            out = stale.site in self.removed()
+            opened.visit.late |= set() if out else {stale.site}  # of a removed one its own line of the visit tells
+            late = NotAdmitted("R-REMOVED" if out else "R-LATE", sha256(envelope.message), head=_head(decision))
+            journal = opened.onlooker.late(stale.site, stale.expected.core.task_id(), late)
             if stale.expected.core != opened.core:  # else it is asked for again, and its receipt is still to come
-                late = NotAdmitted("R-LATE", sha256(envelope.message), head=_head(decision))
                 self._note_receipt(stale, late, journal)
 
     def _collect(self, opened: _Open) -> None:

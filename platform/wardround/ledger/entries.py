@@ -18,11 +18,12 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from wardround.canonical import model_bytes
 from wardround.identity.approval import SignedApproval
-from wardround.identity.keys import PublicKey, Signature
+from wardround.identity.keys import PublicKey, Signature, verify
 from wardround.identity.roster import Coordinator
 from wardround.messages.offer import OfferState
-from wardround.messages.round import CentreCode, FiguresFor, Purpose, SiloCode
+from wardround.messages.round import RECEIPT, CentreCode, FiguresFor, Purpose, Receipt, SiloCode
 from wardround.study.model import Text
 from wardround.values import Count, Instant, Sha256, Slug, Value, Version
 from wardround.weights.packing import Tensor
@@ -176,6 +177,11 @@ class ReceiptTaken(Stamped):
     ledger: Sha256 | None
     journal: Sha256 | None
     signature: Signature
+
+    def signed_by(self, centre: PublicKey) -> bool:
+        """Say whether the receipt is this centre's word."""
+        receipt = Receipt(task_id=self.task_id, reply=self.reply, verdict=self.verdict, ledger=self.ledger, journal=self.journal)
+        return verify(centre, self.signature, RECEIPT, model_bytes(receipt))
 
 
 AnyEntry: TypeAlias = (

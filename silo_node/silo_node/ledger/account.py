@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from silo_node.ledger.part import WHOLE, Part, find_study
 from silo_node.ledger.source import Source
-from wardround.canonical import Json, model_bytes, model_json
+from wardround.canonical import Json, model_json
 from wardround.errors import Problem
-from wardround.identity.keys import verify
 from wardround.ledger.entries import (
     AnyEntry,
     ApprovalUsed,
@@ -20,8 +21,7 @@ from wardround.ledger.entries import (
     Repeated,
     WorkingSent,
 )
-from wardround.ledger.folder import Course, read_entries
-from wardround.messages.round import RECEIPT, Receipt
+from wardround.ledger.folder import DAY, Course, read_entries
 
 Leaving: TypeAlias = Released | RefusalSent | CanaryAnswered
 """What left with a content of its own; the others repeat it, or say how far a task or a decision is."""
@@ -63,18 +63,44 @@ class Account:
     Attributes:
         approvals: by digest, in the order in which they were first used.
         left: what left, in order.
-        working, offers: how often the centre was told how far a task, or what a decision, is.
+        told: how often the centre was told something else, or told something: by event, study and day.
         problems: receipts that do not fit what left, by entry.
+        part: of which part of the ledger this is the account; the problems and the course are of all of it.
     """
 
     source: Source
     course: Course
     approvals: dict[str, ApprovalUsed] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
-    working: int = 0
-    offers: int = 0
-    receipts: int = 0
+    told: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
+    part: Part = WHOLE
+
+    def times(self, event: str) -> int:
+        """Give how many entries of a kind there are besides those of what left: ``working``, ``offer``, ``receipt``."""
+        return sum(number for (kind, _, _), number in self.told.items() if kind == event)
+
+    def of(self, part: Part) -> Account:
+        """Give the account of a part: what left in it, with all that is known of it since.
+
+        Raises:
+            Refused: A-STUDY when a study is named that the ledger does not have, or several have.
+        """
+        if part.study is None:
+            studies = None
+        else:
+            known = {used.study: (used.name, used.version) for used in self.approvals.values()}
+            also = {each.entry.study for each in self.left if each.entry.study is not None} | {study for _, study, _ in self.told}
+            studies = {find_study(part.study, {**dict.fromkeys(also), **known})}
+        left = [each for each in self.left if part.has(each.entry.study, each.entry.time, studies)]
+        used = {each.entry.approval for each in left}
+        return replace(
+            self,
+            approvals={digest: each for digest, each in self.approvals.items() if digest in used},
+            left=left,
+            told=Counter({key: number for key, number in self.told.items() if part.has(key[1], key[2], studies)}),
+            part=part,
+        )
 
     @property
     def releases(self) -> list[Left]:
@@ -122,12 +148,15 @@ class _Reader:
                 if entry.task in self._by_task:
                     self._by_task[entry.task].repeats += 1
             case WorkingSent():
-                account.working += 1
+                self._tell(entry)
             case OfferAnswered():
-                account.offers += 1
+                self._tell(entry)
             case ReceiptTaken():
-                account.receipts += 1
+                self._tell(entry)
                 self._take_receipt(sequence, entry)
+
+    def _tell(self, entry: WorkingSent | OfferAnswered | ReceiptTaken) -> None:
+        self.account.told[entry.event, entry.study, entry.time[:DAY]] += 1
 
     def _take_receipt(self, sequence: int, entry: ReceiptTaken) -> None:
         """Find what a receipt is for: by the head that it names, or by its task where the centre could not read the reply."""
@@ -143,14 +172,9 @@ class _Reader:
             return "the centre's receipt is for something that never left here"
         if (left.entry.task, left.entry.study) != (entry.task_id, entry.study):
             return f"the centre's receipt names entry {left.sequence}, which left for another task"
-        if not verify(left.entry.to, entry.signature, RECEIPT, model_bytes(receipt_of(entry))):
+        if not entry.signed_by(left.entry.to):
             return "the receipt is not signed by the centre to which the release went"
         return None
-
-
-def receipt_of(entry: ReceiptTaken) -> Receipt:
-    """Give a receipt as the centre signed it."""
-    return Receipt(task_id=entry.task_id, reply=entry.reply, verdict=entry.verdict, ledger=entry.ledger, journal=entry.journal)
 
 
 def receipt_problem(place: str, finding: str) -> Problem:

@@ -96,9 +96,10 @@ def as_json(account: Account, made_at: str) -> dict[str, Json]:
         "head": account.course.head,
         "approvals": [{**model_json(used), "signature_holds": account.holds(used)} for used in account.approvals.values()],
         "left": [each.as_json() for each in account.left],
-        "told_working": account.working,
-        "told_offers": account.offers,
-        "receipts": account.receipts,
+        "part": account.part.as_json(),
+        "told_working": account.times("working"),
+        "told_offers": account.times("offer"),
+        "receipts": account.times("receipt"),
         "problems": [dict(problem.as_json()) for problem in account.problems],
     }
 

@@ -10,7 +10,7 @@ from paper_visits import STUDY, codes, hospitals
 from studies_on_paper import RECORDS, paper
 
 from coordinator.journal.chronicle import read_chronicle
-from coordinator.journal.entries import ReplyAdmitted, ReplyRefused, VisitOpened
+from coordinator.journal.entries import ReplyAdmitted, ReplyLate, ReplyRefused, VisitOpened
 from coordinator.journal.journal import FOLDER, DiskJournal, read_entries
 from coordinator.rounds.conductor import Conductor
 from wardround.canonical import sha256
@@ -61,6 +61,21 @@ def test_its_answer_is_refused_and_the_study_goes_on(tmp_path):
     assert ["beta" in entry.asked for entry in opened] == [True] * 3 + [False] * (len(opened) - 3)
     told = read_chronicle(tmp_path, STUDY.bundle.study_hash)
     assert {absent.code for visit in told.visits for absent in visit.absent} == {"R-REMOVED"}
+
+
+def test_what_comes_late_of_it_is_of_one_that_was_removed(tmp_path):
+    """Its reply to a round that is over comes after its removal: the journal says R-REMOVED, and no visit calls it late."""
+    asked = hospitals()
+    grid = Removing(asked, 1)
+    grid.late = lambda task: task.to == "beta" and task.core.round == 1
+    with closing(DiskJournal(tmp_path, STUDY.bundle)) as journal:
+        outcome = study_with(asked, grid, journal=journal)
+    (late,) = [entry for entry in read_entries(tmp_path / FOLDER) if isinstance(entry, ReplyLate)]
+    reply = asked[1].kept[asked[1].tasks[-1].task_id]
+    assert (late.site, late.code, late.reply) == ("beta", "R-REMOVED", sha256(reply.message))
+    assert {record.late for record in outcome.history} == {()}
+    told = read_chronicle(tmp_path, STUDY.bundle.study_hash)
+    assert {visit.late for visit in told.visits} == {()}
 
 
 def test_the_weights_are_those_of_a_study_that_never_heard_of_it_again():
