@@ -17,6 +17,8 @@ SHORTEST = 12
 """Characters of a new passphrase at least."""
 APPROVER = "approver"
 AUTHOR = "author"
+_ASKED = {APPROVER: "Passphrase of the approval key", AUTHOR: "Passphrase of the author's key"}
+_ASKED_FOR_NEW = {APPROVER: "A passphrase for the person who approves", AUTHOR: "A passphrase for the author's key"}
 
 passphrase_option = click.option(
     "--passphrase-file",
@@ -33,7 +35,7 @@ def read_passphrase(file: Path | None, whose: str = APPROVER) -> bytes:
     Raises:
         Refused: K-PASSPHRASE when there is neither a file nor a terminal; K-MISSING, K-MODE of the file.
     """
-    return _of(file) if file is not None else _typed(f"Passphrase of the {whose}'s key", whose, confirm=False)
+    return _of(file) if file is not None else _typed(_ASKED[whose], whose, confirm=False)
 
 
 def new_passphrase(file: Path | None, whose: str = APPROVER) -> bytes:
@@ -42,7 +44,7 @@ def new_passphrase(file: Path | None, whose: str = APPROVER) -> bytes:
     Raises:
         Refused: K-PASSPHRASE also when it is too short.
     """
-    given = _of(file) if file is not None else _typed(f"A passphrase for the {whose}'s key", whose, confirm=True)
+    given = _of(file) if file is not None else _typed(_ASKED_FOR_NEW[whose], whose, confirm=True)
     if len(given.decode(errors="replace")) < SHORTEST:
         raise passphrase_problem(_place(whose), f"It has {SHORTEST} characters or more", "it is shorter")
     return given
