@@ -5,21 +5,30 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flower_processes import eventually
 from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.supercore.constant import TaskType
-from hospitals_on_disk import Hospital, deal, write_study
-from ledgers import ledger_of
+from hospitals_on_disk import deal, write_study
+from playing_the_centre import (
+    SECONDS,
+    ask,
+    bundle_of,
+    centre_key,
+    first_task,
+    hospital_of,
+    ledger,
+    nodes,
+    our_grid,
+    refusal,
+    trainers_hear_nothing,
+)
 from tapped_ward import TappedWard, superlink_of, tapped_ward
 
-from coordinator.flower.control import Control
 from coordinator.flower.grid import FlowerGrid
-from coordinator.flower.run import serve_run
 from coordinator.identity import load_centre
 from coordinator.rounds.grid import Outgoing
 from coordinator.studies import StudyState, folders
@@ -27,17 +36,13 @@ from silo_node.identity import signing_key
 from silo_node.porter.porter import PHASES
 from wardround.canonical import model_json
 from wardround.identity.keys import SigningKey
-from wardround.identity.roster import Member
 from wardround.messages.confidential import encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal
 from wardround.messages.offer import OFFER_ANSWER, Offer, OfferAnswer
-from wardround.messages.round import ANSWER, ORDER, Reply, SiloRefusal, Task, TaskCore
+from wardround.messages.round import ANSWER, ORDER, Reply, Task
 from wardround.study.bundle import Bundle, bundle_bytes, read_bundle
 from wardround.transport.channel import RuntimeChannel
 from wardround.transport.flower_app import FAB_FILES, build_fab
-
-SITES = ("alpha", "beta")
-SECONDS = 40.0
 
 
 @pytest.fixture(scope="module")
@@ -53,75 +58,6 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TappedWard]:
         made.submit(made.folder / "trial.wardround")
         assert made.ended().phase == "complete"
         yield made
-
-
-def hospital_of(ward: TappedWard, site: str) -> Hospital:
-    """Give a hospital by its site."""
-    return ward.hospitals[SITES.index(site)]
-
-
-def ledger(ward: TappedWard, site: str) -> list[dict]:
-    """Give a hospital's ledger."""
-    return ledger_of(hospital_of(ward, site).folder)
-
-
-def centre_key(ward: TappedWard) -> SigningKey:
-    """Give the key of the real centre."""
-    return load_centre(ward.centre).key
-
-
-def bundle_of(ward: TappedWard, name: str) -> Bundle:
-    """Read a bundle of the ward."""
-    return read_bundle(ward.folder / f"{name}.wardround")
-
-
-def nodes(ward: TappedWard, control: Control) -> dict[str, int]:
-    """Give Flower's ids of the hospitals' nodes."""
-    requests = [hospital.folder / "request.json" for hospital in ward.hospitals]
-    members = [Member.model_validate_json(request.read_bytes()) for request in requests]
-    return {member.site: control.register(member.node_key.encode()) for member in members}
-
-
-@contextmanager
-def our_grid(ward: TappedWard) -> Iterator[FlowerGrid]:
-    """Serve a run of our own beside the conductor's, over the same SuperLink to the same nodes."""
-    link = superlink_of(ward)
-    with link.control() as control, serve_run(link) as run:
-        yield FlowerGrid(run.channel, run.run_id, nodes(ward, control))
-
-
-def ask(grid: FlowerGrid, site: str, envelope: Envelope) -> Envelope:
-    """Send one message and give what came back."""
-    (message_id,) = grid.push_messages([Outgoing(site, envelope, SECONDS)])
-    (incoming,) = eventually(lambda: grid.pull_messages([message_id], 1), SECONDS, "an answer")
-    assert incoming.envelope is not None
-    return incoming.envelope
-
-
-def refusal(envelope: Envelope) -> str:
-    """Give the code of a refusal."""
-    answer = read(envelope, ANSWER)
-    assert isinstance(answer, SiloRefusal), answer
-    return answer.code
-
-
-@contextmanager
-def trainers_hear_nothing(ward: TappedWard, refused: Sequence[str] = (), site: str = "alpha") -> Iterator[None]:
-    """In this block no frame reaches any trainer, nothing is released, and a hospital's ledger shows these refusals."""
-    frames = [len(ward.frames(hospital)) for hospital in ward.hospitals]
-    entries = {each: len(ledger(ward, each)) for each in SITES}
-    yield
-    assert [len(ward.frames(hospital)) for hospital in ward.hospitals] == frames
-    new = {each: ledger(ward, each)[entries[each] :] for each in SITES}
-    assert not [entry for each in SITES for entry in new[each] if entry["event"] in ("release", "working")]
-    assert [entry["code"] for entry in new[site] if entry["event"] == "refusal"] == list(refused)
-
-
-def first_task(ward: TappedWard, bundle: Bundle, to: str, **changes: object) -> Task:
-    """Make the first task of a study as the conductor would."""
-    core = TaskCore(study_hash=bundle.study_hash, purpose="statistics", round=0)
-    task = Task(to=to, study_hash=bundle.study_hash, task_id=core.task_id(), core=core, deadline_seconds=30.0)
-    return task.model_copy(update=changes)
 
 
 def tasks_of(ward: TappedWard, site: str) -> list[Envelope]:
