@@ -87,7 +87,7 @@ def test_a_replayed_task_is_not_done_again(ward: TappedWard) -> None:
 def test_a_task_for_another_hospital_is_refused(ward: TappedWard) -> None:
     """Tasks that were sent to alpha, and one that alpha has not had, are refused by beta."""
     envelopes = tasks_of(ward, "alpha")
-    envelopes.append(seal("task", first_task(ward, bundle_of(ward, "fresh"), "alpha"), centre_key(ward)))
+    envelopes.append(seal("task", first_task(bundle_of(ward, "fresh"), "alpha"), centre_key(ward)))
     codes = ["H-ADDRESS"] * len(envelopes)
     with our_grid(ward) as grid, trainers_hear_nothing(ward, codes, "beta"):
         assert [refusal(ask(grid, "beta", envelope)) for envelope in envelopes] == codes
@@ -95,9 +95,9 @@ def test_a_task_for_another_hospital_is_refused(ward: TappedWard) -> None:
 
 def test_only_the_approved_centres_signature_counts(ward: TappedWard) -> None:
     """Unsigned, signed by another key, as another kind, or edited afterwards: refused; the same task rightly signed is done."""
-    task = first_task(ward, bundle_of(ward, "fresh"), "alpha")
+    task = first_task(bundle_of(ward, "fresh"), "alpha")
     signed = seal("task", task, centre_key(ward))
-    longer = seal("task", first_task(ward, bundle_of(ward, "fresh"), "alpha", deadline_seconds=31.0), SigningKey.generate())
+    longer = seal("task", first_task(bundle_of(ward, "fresh"), "alpha", deadline_seconds=31.0), SigningKey.generate())
     attempts = {
         "unsigned": dataclasses.replace(signed, signature=""),
         "zeros": dataclasses.replace(signed, signature="00" * 64),
@@ -114,7 +114,7 @@ def test_only_the_approved_centres_signature_counts(ward: TappedWard) -> None:
         with trainers_hear_nothing(ward, ["H-PROTOCOL", "H-PROTOCOL", "H-BODY"]):
             spaced = json.dumps(model_json(task)).encode()
             assert refusal(ask(grid, "alpha", dataclasses.replace(signed, message=spaced))) == "H-PROTOCOL"
-            renamed = first_task(ward, bundle_of(ward, "fresh"), "alpha", task_id="0" * 64)
+            renamed = first_task(bundle_of(ward, "fresh"), "alpha", task_id="0" * 64)
             assert refusal(ask(grid, "alpha", seal("task", renamed, centre_key(ward)))) == "H-PROTOCOL"
             assert refusal(ask(grid, "alpha", dataclasses.replace(signed, arrays=(b"weights",)))) == "H-BODY"
         before = len(ward.frames(ward.hospitals[0]))
@@ -133,7 +133,7 @@ def test_an_edited_bundle_of_flowers_is_refused(ward: TappedWard, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setitem(FAB_FILES, "wardround_app/client.py", b"print('my code')\n")
         edited = build_fab()
-    envelope = seal("task", first_task(ward, bundle_of(ward, "fresh"), "beta"), centre_key(ward))
+    envelope = seal("task", first_task(bundle_of(ward, "fresh"), "beta"), centre_key(ward))
     link = superlink_of(ward)
     with link.control() as control, trainers_hear_nothing(ward):
         before = len(ledger(ward, "beta"))
@@ -170,7 +170,7 @@ def test_a_changed_hyper_parameter_is_a_new_question(ward: TappedWard) -> None:
     with our_grid(ward) as grid, trainers_hear_nothing(ward, ["H-STUDY"]):
         ward.submit(path)
         eventually(lambda: offers(ward, changed) == {"waiting"}, SECONDS, "the offer lies in both inboxes")
-        envelope = seal("task", first_task(ward, changed, "alpha"), centre_key(ward))
+        envelope = seal("task", first_task(changed, "alpha"), centre_key(ward))
         assert refusal(ask(grid, "alpha", envelope)) == "H-STUDY"
         time.sleep(5)  # the conductor asks again in this time
         assert state_of(ward, changed).phase == "submitted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from flower_processes import eventually
 from hospitals_on_disk import Hospital
@@ -15,11 +16,17 @@ from coordinator.flower.grid import FlowerGrid
 from coordinator.flower.run import serve_run
 from coordinator.identity import load_centre
 from coordinator.rounds.grid import Outgoing
+from coordinator.rounds.normalisation import make_encoding
+from wardround.canonical import sha256
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Member
-from wardround.messages.envelope import Envelope, read
-from wardround.messages.round import ANSWER, SiloRefusal, Task, TaskCore
+from wardround.messages.confidential import encrypted_for
+from wardround.messages.envelope import Envelope, digests, read, seal
+from wardround.messages.round import ANSWER, Purpose, Reply, SiloRefusal, StatisticsResult, Task, TaskCore, Working
 from wardround.study.bundle import Bundle, read_bundle
+from wardround.study.encoding import Encoding
+from wardround.weights.fixed_point import plan_sum
+from wardround.weights.packing import Vector, to_bytes
 
 SECONDS = 40.0
 
@@ -87,8 +94,70 @@ def trainers_hear_nothing(ward: TappedWard, refused: Sequence[str] = (), site: s
     assert [entry["code"] for entry in new[site] if entry["event"] == "refusal"] == list(refused)
 
 
-def first_task(ward: TappedWard, bundle: Bundle, to: str, **changes: object) -> Task:
+def first_task(bundle: Bundle, to: str, **changes: object) -> Task:
     """Make the first task of a study as the conductor would."""
     core = TaskCore(study_hash=bundle.study_hash, purpose="statistics", round=0)
     task = Task(to=to, study_hash=bundle.study_hash, task_id=core.task_id(), core=core, deadline_seconds=30.0)
     return task.model_copy(update=changes)
+
+
+@dataclass
+class Played:
+    """One study, conducted with one hospital by whoever has the centre's keys, as far and as often as they like."""
+
+    ward: TappedWard
+    grid: FlowerGrid
+    bundle: Bundle
+    site: str
+    records: int | None = None
+    encoding: Encoding | None = None
+
+    def begin(self) -> Reply:
+        """Have the hospital's statistics, honestly: everything later needs them."""
+        reply = read(ask(self.grid, self.site, self.sealed(first_task(self.bundle, self.site))), ANSWER)
+        assert isinstance(reply, Reply), reply
+        assert isinstance(reply.result, StatisticsResult)
+        self.records = reply.records
+        self.encoding = make_encoding(self.bundle.study, self.bundle.contract, [reply.result])
+        return reply
+
+    def task(self, purpose: Purpose, number: int, weights: Vector | None = None, **changes: object) -> Envelope:
+        """Make a task as the conductor would, whatever the number, with these weights or the initial ones."""
+        assert self.encoding is not None
+        sent = self.bundle.weights if weights is None else weights
+        core = TaskCore(
+            study_hash=self.bundle.study_hash,
+            purpose=purpose,
+            round=number,
+            weights=sha256(to_bytes(sent)),
+            encoding=self.encoding.encoding_digest(),
+            plan=plan_sum(sent, self.bundle.manifest, 1000) if purpose == "round" else None,
+        )
+        arrays = (to_bytes(sent),)
+        fields = {
+            "to": self.site,
+            "study_hash": self.bundle.study_hash,
+            "task_id": core.task_id(),
+            "core": core,
+            "encoding": self.encoding,
+            "records": self.records,
+            "deadline_seconds": 30.0,
+            "bodies": digests(arrays),
+        }
+        return self.sealed(Task.model_validate({**fields, **changes}), arrays)
+
+    def sealed(self, task: Task, arrays: tuple[bytes, ...] = ()) -> Envelope:
+        """Sign a task with the centre's own key, and encrypt its arrays to the hospital."""
+        member = self.bundle.roster.member(self.site)
+        assert member is not None
+        envelope = seal("task", task, centre_key(self.ward), arrays)
+        return encrypted_for(envelope, member.encryption_key) if arrays else envelope
+
+    def visit(self, purpose: Purpose, number: int, weights: Vector | None = None, **changes: object) -> Reply | SiloRefusal:
+        """Send a task, and give what the hospital says in the end."""
+        envelope = self.task(purpose, number, weights, **changes)
+        answer = read(ask(self.grid, self.site, envelope), ANSWER)
+        while isinstance(answer, Working):
+            answer = read(ask(self.grid, self.site, envelope), ANSWER)
+        assert answer is not None
+        return answer

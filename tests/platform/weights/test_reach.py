@@ -76,7 +76,7 @@ def admitted_round(weights: np.ndarray, changes: list[np.ndarray], counts: list[
 @given(st.data())
 @pytest.mark.parametrize("limited", [True, False], ids=["norm", "range"])
 def test_an_honest_study_is_never_outside(limited, data):
-    """Any two weights of a study, whatever was between them: raised plans, lone hospitals, tensors of zeros, changes at the limit."""
+    """Any two weights of a study, with whatever between them: raised plans, lone hospitals, zeros, changes at the limit."""
     random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     weights = (random.normal(size=MANIFEST.size) * data.draw(sizes)).astype(np.float32)
     if data.draw(st.booleans()):
@@ -110,7 +110,7 @@ def test_what_moved_further_than_the_norm_is_outside(rounds, largest, size):
 
 
 def test_without_a_norm_the_range_of_the_sum_is_the_bound():
-    """Without the study's limit an element goes as far as the exponents may be raised, and no further; others do not lend it theirs."""
+    """Without the study's limit an element goes as far as its tensor's exponent may be raised, and no further."""
     weights = np.full(MANIFEST.size, 0.5, np.float32)
     weights[4:] = 100.0
     moved = weights.copy()

@@ -211,7 +211,7 @@ AWAY: dict[str, Callable[[str, int], bool]] = {
     ids=["the last is best", "the first is best", "the second is best"],
 )
 def test_an_honest_centre_is_never_refused(open_house, tmp_path, away, losses, dies_at):
-    """A real conductor and a real porter, absent as it may be and restarted before each task; a failed round; a death and a resume."""
+    """A real conductor and a real porter, absent or restarted before each task; a round that failed; a death and a resume."""
     house = open_house(rounds={**ROUNDS, "maximum": 6, "max_failed_rounds": 6, "retries": 0}, silos={"minimum": 2})
     alone = [PaperHospital(house.paper, site, RECORDS[site], losses=losses) for site in SITES if site != "beta"]
     for other in alone:  # in round 4 nobody counts: it is passed over
