@@ -139,6 +139,7 @@ UNITS = {
     "rounds.deadline_seconds": "seconds for a visit",
     "rounds.retries": "repeats of a visit",
     "rounds.max_failed_rounds": "rounds that may fail and be passed over",
+    "rounds.maximum_change_norm": "L2 norm of a hospital's change of weights in a round; `null`: no limit",
     "convergence.patience": "rounds",
     "convergence.minimum_change": "AUROC, or nats of loss",
     "silos.minimum": "hospitals",

@@ -75,7 +75,7 @@ def dry_run(site: Site, bundle: Bundle, folder: Path) -> Example:
     visits: list[ExampleVisit] = []
     count = 0
     try:
-        policy = site.policy().model_copy(update={"coordinators": None})
+        policy = site.policy().model_copy(update={"coordinators": None, "authors": None})  # of the study itself: asked before
         count = how_many(bundle, policy)
         pretended = _pretend(folder, site, bundle, policy, count)
         node = open_node(pretended.site, Trainer)
@@ -115,7 +115,8 @@ def _pretend(folder: Path, site: Site, bundle: Bundle, policy: Policy, count: in
     centre = PretendedCentre(bundle.roster.coordinator.name)
     others = [each for each in bundle.roster.silos if each.site != member.site]
     silos = tuple(sorted([*others, member], key=lambda each: each.site))
-    same = replace(bundle, roster=Roster(coordinator=centre.coordinator, silos=silos))
+    roster = Roster(coordinator=centre.coordinator, silos=silos)
+    same = replace(bundle, roster=roster, authorship=None, submission=None)  # nobody signed this one
     approve(folder, same, member, approval_key(folder), Approver(name="nobody", role="dry run"), timedelta(hours=1))
     return _Pretended(same, made, member, centre)
 

@@ -18,7 +18,7 @@ from wardround.errors import Problem, raise_all, refuse
 from wardround.files import write_atomic
 from wardround.messages.round import FiguresFor
 from wardround.strict_yaml import Document, nearest, parse, parse_text, read_text
-from wardround.study.model import PositiveCount, Strategy
+from wardround.study.model import PositiveCount, Strategy, Study
 from wardround.study.networks import NETWORKS
 from wardround.values import FieldName, SchemaId, Sha256, Value
 
@@ -128,6 +128,12 @@ class Policy(Value):
     def policy_digest(self) -> Sha256:
         """Give the digest under which the ledger names this policy; comments and order of the file do not matter."""
         return digest("policy", 1, model_json(self))
+
+
+def largest_norm(study: Study, policy: Policy) -> float | None:
+    """Give the largest L2 norm of a change of weights that may leave: the study's limit or the hospital's, if there are any."""
+    limits = [limit for limit in (study.rounds.maximum_change_norm, policy.maximum_update_norm) if limit is not None]
+    return min(limits, default=None)
 
 
 class PolicyFile:

@@ -206,7 +206,8 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     yield from _who_asks(review)
     yield "study hash", bundle.study_hash
     yield "question", study.question
-    yield "hospitals", ", ".join(bundle.roster.sites)
+    for number, member in enumerate(bundle.roster.silos):
+        yield "" if number else "hospitals", f"{member.site}: {member.name} (fingerprint {member.fingerprint})"
     which = f"where {study.cohort.where}" if study.cohort.where else "all that are valid"
     yield "records", f"{contract.title} ({contract.id} {contract.version}), {which}"
     yield "schema", _schema_words(review)
@@ -218,6 +219,9 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     batches = "all records at once" if training.batch_size is None else f"batches of {training.batch_size}"
     steps = f"{training.local_epochs} epoch(s) by {training.optimiser.name}, learning rate {training.optimiser.learning_rate}"
     yield "each round", f"evaluate, then train {steps}, {batches}"
+    most = study.rounds.maximum_change_norm
+    held = "no limit but the range of the exact sum" if most is None else f"an L2 norm of {most}, for every hospital"
+    yield "a change at most", held
     yield from _leaving(review.manifest)
     yield "shown to others", SHOWN_TO_OTHERS[review.share_metrics]
     if review.example is not None:

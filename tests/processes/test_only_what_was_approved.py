@@ -5,21 +5,30 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flower_processes import eventually
 from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.supercore.constant import TaskType
-from hospitals_on_disk import Hospital, deal, write_study
-from ledgers import ledger_of
+from hospitals_on_disk import deal, write_study
+from playing_the_centre import (
+    SECONDS,
+    ask,
+    bundle_of,
+    centre_key,
+    first_task,
+    hospital_of,
+    ledger,
+    nodes,
+    our_grid,
+    refusal,
+    trainers_hear_nothing,
+)
 from tapped_ward import TappedWard, superlink_of, tapped_ward
 
-from coordinator.flower.control import Control
 from coordinator.flower.grid import FlowerGrid
-from coordinator.flower.run import serve_run
 from coordinator.identity import load_centre
 from coordinator.rounds.grid import Outgoing
 from coordinator.studies import StudyState, folders
@@ -27,17 +36,13 @@ from silo_node.identity import signing_key
 from silo_node.porter.porter import PHASES
 from wardround.canonical import model_json
 from wardround.identity.keys import SigningKey
-from wardround.identity.roster import Member
 from wardround.messages.confidential import encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal
 from wardround.messages.offer import OFFER_ANSWER, Offer, OfferAnswer
-from wardround.messages.round import ANSWER, ORDER, Reply, SiloRefusal, Task, TaskCore
+from wardround.messages.round import ANSWER, ORDER, Reply, Task
 from wardround.study.bundle import Bundle, bundle_bytes, read_bundle
 from wardround.transport.channel import RuntimeChannel
 from wardround.transport.flower_app import FAB_FILES, build_fab
-
-SITES = ("alpha", "beta")
-SECONDS = 40.0
 
 
 @pytest.fixture(scope="module")
@@ -53,75 +58,6 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TappedWard]:
         made.submit(made.folder / "trial.wardround")
         assert made.ended().phase == "complete"
         yield made
-
-
-def hospital_of(ward: TappedWard, site: str) -> Hospital:
-    """Give a hospital by its site."""
-    return ward.hospitals[SITES.index(site)]
-
-
-def ledger(ward: TappedWard, site: str) -> list[dict]:
-    """Give a hospital's ledger."""
-    return ledger_of(hospital_of(ward, site).folder)
-
-
-def centre_key(ward: TappedWard) -> SigningKey:
-    """Give the key of the real centre."""
-    return load_centre(ward.centre).key
-
-
-def bundle_of(ward: TappedWard, name: str) -> Bundle:
-    """Read a bundle of the ward."""
-    return read_bundle(ward.folder / f"{name}.wardround")
-
-
-def nodes(ward: TappedWard, control: Control) -> dict[str, int]:
-    """Give Flower's ids of the hospitals' nodes."""
-    requests = [hospital.folder / "request.json" for hospital in ward.hospitals]
-    members = [Member.model_validate_json(request.read_bytes()) for request in requests]
-    return {member.site: control.register(member.node_key.encode()) for member in members}
-
-
-@contextmanager
-def our_grid(ward: TappedWard) -> Iterator[FlowerGrid]:
-    """Serve a run of our own beside the conductor's, over the same SuperLink to the same nodes."""
-    link = superlink_of(ward)
-    with link.control() as control, serve_run(link) as run:
-        yield FlowerGrid(run.channel, run.run_id, nodes(ward, control))
-
-
-def ask(grid: FlowerGrid, site: str, envelope: Envelope) -> Envelope:
-    """Send one message and give what came back."""
-    (message_id,) = grid.push_messages([Outgoing(site, envelope, SECONDS)])
-    (incoming,) = eventually(lambda: grid.pull_messages([message_id], 1), SECONDS, "an answer")
-    assert incoming.envelope is not None
-    return incoming.envelope
-
-
-def refusal(envelope: Envelope) -> str:
-    """Give the code of a refusal."""
-    answer = read(envelope, ANSWER)
-    assert isinstance(answer, SiloRefusal), answer
-    return answer.code
-
-
-@contextmanager
-def trainers_hear_nothing(ward: TappedWard, refused: Sequence[str] = (), site: str = "alpha") -> Iterator[None]:
-    """In this block no frame reaches any trainer, nothing is released, and a hospital's ledger shows these refusals."""
-    frames = [len(ward.frames(hospital)) for hospital in ward.hospitals]
-    entries = {each: len(ledger(ward, each)) for each in SITES}
-    yield
-    assert [len(ward.frames(hospital)) for hospital in ward.hospitals] == frames
-    new = {each: ledger(ward, each)[entries[each] :] for each in SITES}
-    assert not [entry for each in SITES for entry in new[each] if entry["event"] in ("release", "working")]
-    assert [entry["code"] for entry in new[site] if entry["event"] == "refusal"] == list(refused)
-
-
-def first_task(ward: TappedWard, bundle: Bundle, to: str, **changes: object) -> Task:
-    """Make the first task of a study as the conductor would."""
-    core = TaskCore(study_hash=bundle.study_hash, purpose="statistics", round=0)
-    task = Task(to=to, study_hash=bundle.study_hash, task_id=core.task_id(), core=core, deadline_seconds=30.0)
-    return task.model_copy(update=changes)
 
 
 def tasks_of(ward: TappedWard, site: str) -> list[Envelope]:
@@ -151,7 +87,7 @@ def test_a_replayed_task_is_not_done_again(ward: TappedWard) -> None:
 def test_a_task_for_another_hospital_is_refused(ward: TappedWard) -> None:
     """Tasks that were sent to alpha, and one that alpha has not had, are refused by beta."""
     envelopes = tasks_of(ward, "alpha")
-    envelopes.append(seal("task", first_task(ward, bundle_of(ward, "fresh"), "alpha"), centre_key(ward)))
+    envelopes.append(seal("task", first_task(bundle_of(ward, "fresh"), "alpha"), centre_key(ward)))
     codes = ["H-ADDRESS"] * len(envelopes)
     with our_grid(ward) as grid, trainers_hear_nothing(ward, codes, "beta"):
         assert [refusal(ask(grid, "beta", envelope)) for envelope in envelopes] == codes
@@ -159,9 +95,9 @@ def test_a_task_for_another_hospital_is_refused(ward: TappedWard) -> None:
 
 def test_only_the_approved_centres_signature_counts(ward: TappedWard) -> None:
     """Unsigned, signed by another key, as another kind, or edited afterwards: refused; the same task rightly signed is done."""
-    task = first_task(ward, bundle_of(ward, "fresh"), "alpha")
+    task = first_task(bundle_of(ward, "fresh"), "alpha")
     signed = seal("task", task, centre_key(ward))
-    longer = seal("task", first_task(ward, bundle_of(ward, "fresh"), "alpha", deadline_seconds=31.0), SigningKey.generate())
+    longer = seal("task", first_task(bundle_of(ward, "fresh"), "alpha", deadline_seconds=31.0), SigningKey.generate())
     attempts = {
         "unsigned": dataclasses.replace(signed, signature=""),
         "zeros": dataclasses.replace(signed, signature="00" * 64),
@@ -178,7 +114,7 @@ def test_only_the_approved_centres_signature_counts(ward: TappedWard) -> None:
         with trainers_hear_nothing(ward, ["H-PROTOCOL", "H-PROTOCOL", "H-BODY"]):
             spaced = json.dumps(model_json(task)).encode()
             assert refusal(ask(grid, "alpha", dataclasses.replace(signed, message=spaced))) == "H-PROTOCOL"
-            renamed = first_task(ward, bundle_of(ward, "fresh"), "alpha", task_id="0" * 64)
+            renamed = first_task(bundle_of(ward, "fresh"), "alpha", task_id="0" * 64)
             assert refusal(ask(grid, "alpha", seal("task", renamed, centre_key(ward)))) == "H-PROTOCOL"
             assert refusal(ask(grid, "alpha", dataclasses.replace(signed, arrays=(b"weights",)))) == "H-BODY"
         before = len(ward.frames(ward.hospitals[0]))
@@ -197,7 +133,7 @@ def test_an_edited_bundle_of_flowers_is_refused(ward: TappedWard, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setitem(FAB_FILES, "wardround_app/client.py", b"print('my code')\n")
         edited = build_fab()
-    envelope = seal("task", first_task(ward, bundle_of(ward, "fresh"), "beta"), centre_key(ward))
+    envelope = seal("task", first_task(bundle_of(ward, "fresh"), "beta"), centre_key(ward))
     link = superlink_of(ward)
     with link.control() as control, trainers_hear_nothing(ward):
         before = len(ledger(ward, "beta"))
@@ -234,7 +170,7 @@ def test_a_changed_hyper_parameter_is_a_new_question(ward: TappedWard) -> None:
     with our_grid(ward) as grid, trainers_hear_nothing(ward, ["H-STUDY"]):
         ward.submit(path)
         eventually(lambda: offers(ward, changed) == {"waiting"}, SECONDS, "the offer lies in both inboxes")
-        envelope = seal("task", first_task(ward, changed, "alpha"), centre_key(ward))
+        envelope = seal("task", first_task(changed, "alpha"), centre_key(ward))
         assert refusal(ask(grid, "alpha", envelope)) == "H-STUDY"
         time.sleep(5)  # the conductor asks again in this time
         assert state_of(ward, changed).phase == "submitted"

@@ -105,3 +105,17 @@ def test_another_centre_than_the_joined_one_is_said(ready, wardround, tmp_path):
     assert wardround("silo", "join", centre / "invitations" / "alpha.json", "--site", site.site).status == 0
     assert review(wardround, ready, ready.bundle, "--format", "json").json()["joined_centre_asks"] is False
     assert "NOT the centre that you joined" in review(wardround, ready, ready.bundle).out
+
+
+def test_it_names_every_hospital_by_its_fingerprint(ready, wardround):
+    """So that a person can compare them by phone: made-up hospitals are a way to single one out."""
+    text = review(wardround, ready, ready.bundle, "--no-records").out
+    for member in read_bundle(ready.bundle).roster.silos:
+        assert f"{member.site}: {member.name} (fingerprint {member.fingerprint})" in text
+
+
+def test_it_says_how_large_a_change_may_be(ready, wardround):
+    """With the study's limit, or that there is none."""
+    assert "no limit but the range of the exact sum" in review(wardround, ready, ready.bundle, "--no-records").out
+    limited = build(wardround, ready, "limited", rounds={"maximum": 3, "maximum_change_norm": 2.5})
+    assert "an L2 norm of 2.5, for every hospital" in review(wardround, ready, limited, "--no-records").out

@@ -1,13 +1,17 @@
-"""A hospital whose porter lies: rogue_hospital.py SITE_YAML runs it, with the real SuperNode and trainer.
+"""A hospital whose porter lies: rogue_hospital.py SITE_YAML [REPLY] runs it, with the real SuperNode and trainer.
 
 Its answers to statistics are honest. The changes of weights of its rounds are made into rubbish and signed with the
 hospital's real key: not a number in the first round, too short in the second, bytes that nobody can read in the third.
+
+With the file of a REPLY (another hospital's, as it was recorded) it replays: that one in the first and third round, its
+own answer to statistics in the second.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +27,8 @@ from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import PublicKey, SigningKey
 from wardround.messages.confidential import decrypted, encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal
-from wardround.messages.round import ANSWER, Reply, RoundResult
+from wardround.messages.round import ANSWER, Reply, RoundResult, StatisticsResult
+from wardround.messages.stored import restore
 from wardround.supervision.house import run_house
 
 
@@ -59,6 +64,39 @@ class Liar:
         self.porter.close()
 
 
+@dataclasses.dataclass
+class Replayer:
+    """Stands before a real porter, and answers with what was said before."""
+
+    porter: Porter
+    recorded: Envelope
+    own: Envelope | None = None
+    replays: int = 0
+
+    def visit(self, envelope: Envelope) -> Release:
+        """Answer statistics as the porter does, and rounds with a replay."""
+        release = self.porter.visit(envelope)
+        reply = read(release.envelope, ANSWER)
+        if isinstance(reply, Reply) and isinstance(reply.result, StatisticsResult):
+            self.own = release.envelope
+        if not isinstance(reply, Reply) or not isinstance(reply.result, RoundResult) or self.own is None:
+            return release
+        self.replays += 1
+        return Release(self.recorded if self.replays % 2 else self.own)
+
+    def close(self) -> None:
+        """Close the porter."""
+        self.porter.close()
+
+
+def open_replayer(reply: Path, site: Site, make_worker: MakeWorker, coordinator: PublicKey | None = None) -> Node:
+    """Open the node with the one who replays in its porter's place."""
+    node = open_node(site, make_worker, coordinator)
+    recorded = restore(reply.read_bytes())
+    assert recorded is not None
+    return dataclasses.replace(node, porter=Replayer(node.porter, recorded))  # type: ignore[arg-type]
+
+
 def open_rogue(site: Site, make_worker: MakeWorker, coordinator: PublicKey | None = None) -> Node:
     """Open the node with the liar in its porter's place."""
     node = open_node(site, make_worker, coordinator)
@@ -67,13 +105,13 @@ def open_rogue(site: Site, make_worker: MakeWorker, coordinator: PublicKey | Non
     return dataclasses.replace(node, porter=liar)  # type: ignore[arg-type]
 
 
-def start(site_file: Path) -> None:
+def start(site_file: Path, reply: str) -> None:
     """Run all processes of the hospital, as `silo start` does, with the liar's in place of the porter's."""
     site = load_site(site_file)
     children = house.children(site, load_joined(site.folder))
     porter = next(child for child in children if child.name == "porter")
     command = [word for word in porter.command if word not in ("-m", "silo_node.node_process")]
-    command[1:1] = [str(Path(__file__).absolute()), "porter"]
+    command[1:1] = [str(Path(__file__).absolute()), "porter", reply]
     lying = dataclasses.replace(porter, command=command)
     processes = [lying if child is porter else child for child in children]
     run_house(house.run_folder(site), site.make_directory("logs"), f"site {site.file.site}", processes, "The liar is up.")
@@ -81,7 +119,7 @@ def start(site_file: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "porter":
-        del sys.argv[1]
-        node_process.open_node = open_rogue
+        _, _, reply, *sys.argv[1:] = sys.argv
+        node_process.open_node = partial(open_replayer, Path(reply)) if reply else open_rogue
         sys.exit(node_process.main())
-    start(Path(sys.argv[1]))
+    start(Path(sys.argv[1]), "".join(sys.argv[2:]))

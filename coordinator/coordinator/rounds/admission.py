@@ -27,6 +27,7 @@ from wardround.messages.round import (
 from wardround.metrics.pooled import ScoreCounts
 from wardround.study.bundle import Bundle
 from wardround.weights.fixed_point import RECORD_LIMIT, OutOfRange, check_range
+from wardround.weights.norm import SLACK, l2_norm
 from wardround.weights.packing import Vector, from_bytes
 
 
@@ -144,6 +145,9 @@ def _change(envelope: Envelope, core: TaskCore, bundle: Bundle) -> tuple[Vector 
     except OutOfRange as finding:
         finite = finding.finite and bool(np.isfinite(change).all())
         return None, "R-RANGE" if finite else "R-NONFINITE"
+    most = bundle.study.rounds.maximum_change_norm
+    if most is not None and l2_norm(change) > most * (1 + SLACK):
+        return None, "R-NORM"
     return change, None
 
 

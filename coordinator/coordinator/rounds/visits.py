@@ -194,7 +194,7 @@ class Visits:
         """Give the plan that also holds the changes that did not fit, if there are such and the round's first plan allows it."""
         if core.plan is None or self._first is None:
             return None
-        return raise_plan(core.plan, self._first, _wanted(visit))
+        return raise_plan(core.plan, self._first, _wanted(visit), self._bundle.study.rounds.maximum_change_norm)
 
     def _step(self, core: TaskCore, attempt: int, total: ExactSum) -> str | None:
         """Close the sum, take the step, and keep the new weights; gives their digest, or None where float32 cannot hold them."""

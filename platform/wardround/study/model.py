@@ -101,12 +101,15 @@ class Rounds(Value):
     Attributes:
         retries: how often such a round is repeated; then it has failed.
         max_failed_rounds: how many rounds may fail, and be passed over with the weights as they were, before the study fails.
+        maximum_change_norm: the largest L2 norm of a hospital's change of weights, held by every hospital's gate and by the
+            centre; so no round moves the weights further, and each hospital refuses weights that moved further. None: no limit.
     """
 
     maximum: Annotated[int, Setting(ge=1, le=100_000)]
     deadline_seconds: Annotated[float, Setting(gt=0, le=7 * 24 * 3600)] = 600.0
     retries: Annotated[int, Setting(ge=0, le=100)] = 2
     max_failed_rounds: Annotated[int, Setting(ge=0, le=100_000)] = 0
+    maximum_change_norm: Annotated[float, Setting(gt=0, le=1e30)] | None = None
 
 
 class Convergence(Value):

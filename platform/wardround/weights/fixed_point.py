@@ -78,13 +78,24 @@ def plan_sum(weights: Vector, manifest: Manifest, total_records: int) -> SumPlan
     return SumPlan(bits=bits, exponents=exponents)
 
 
-def raise_plan(plan: SumPlan, first: SumPlan, wanted: Iterable[Sequence[int]]) -> SumPlan | None:
+def _highest(first: SumPlan, largest_norm: float | None) -> list[int]:
+    """Say how far each exponent may be raised: where the study limits a change's L2 norm, none needs to hold more than that."""
+    highest = [exponent + HIGHEST_RAISE for exponent in first.exponents]
+    if largest_norm is None:
+        return highest
+    enough = _ceiling_of_log2(largest_norm)
+    return [min(high, max(low, enough)) for low, high in zip(first.exponents, highest, strict=True)]
+
+
+def raise_plan(
+    plan: SumPlan, first: SumPlan, wanted: Iterable[Sequence[int]], largest_norm: float | None = None
+) -> SumPlan | None:
     """Give the plan that also holds changes which need these exponents, one for each tensor; ``first`` is the round's first.
 
     ``wanted`` are the needs of those hospitals whose changes did not fit. A need that reaches too far above the first plan
     is left out: its hospital stays refused. None when nothing is left to raise, or it was raised often enough.
     """
-    highest = [exponent + HIGHEST_RAISE for exponent in first.exponents]
+    highest = _highest(first, largest_norm)
     exponents = list(plan.exponents)
     for needs in wanted:
         if len(needs) == len(exponents) and all(need <= top for need, top in zip(needs, highest, strict=True)):
@@ -94,32 +105,41 @@ def raise_plan(plan: SumPlan, first: SumPlan, wanted: Iterable[Sequence[int]]) -
     return SumPlan(bits=plan.bits, exponents=tuple(exponents), raised=plan.raised + 1)
 
 
-def follows(plan: SumPlan, first: SumPlan) -> bool:
+def follows(plan: SumPlan, first: SumPlan, largest_norm: float | None = None) -> bool:
     """Say whether a plan is the one from the broadcast weights, or that one with raised exponents."""
     if plan.raised == 0:
         return plan == first
     if plan.bits != first.bits or len(plan.exponents) != len(first.exponents):
         return False
-    return all(low <= high <= low + HIGHEST_RAISE for low, high in zip(first.exponents, plan.exponents, strict=True))
+    places = zip(first.exponents, plan.exponents, _highest(first, largest_norm), strict=True)
+    return all(low <= exponent <= high for low, exponent, high in places)
 
 
 def _exponent(values: Vector) -> int:
-    """Give ceil(log2(max |w|)) without a logarithm: frexp is exact on every machine.
+    """Give ceil(log2(max |w|)), or the study constant of a tensor that is all zero.
 
     Raises:
         Broken: when a value is not finite.
     """
-    largest = _peak(values)
+    largest = peak_of(values)
     if not math.isfinite(largest):
         msg = "numbers that are not finite have no exponent"
         raise Broken(msg)
-    if largest == 0.0:
-        return ZERO_TENSOR_EXPONENT
-    mantissa, exponent = math.frexp(largest)
+    return exponent_of(largest)
+
+
+def exponent_of(peak: float) -> int:
+    """Give a tensor's exponent, before headroom, from its largest magnitude."""
+    return ZERO_TENSOR_EXPONENT if peak == 0.0 else _ceiling_of_log2(peak)
+
+
+def _ceiling_of_log2(value: float) -> int:
+    """Give ceil(log2(value)) without a logarithm: frexp is exact on every machine."""
+    mantissa, exponent = math.frexp(value)
     return exponent - 1 if mantissa == 0.5 else exponent  # noqa: PLR2004  (frexp: an exact power of two)
 
 
-def _peak(values: Vector) -> float:
+def peak_of(values: Vector) -> float:
     """Give the largest magnitude, without a copy of the values; NaN when there is one."""
     if values.size == 0:
         return 0.0
@@ -140,7 +160,7 @@ def _peaks(change: Vector, manifest: Manifest, plan: SumPlan) -> list[float]:
     """Give each tensor's largest magnitude, all of them within the plan's range."""
     peaks = []
     for (tensor, part), exponent in zip(manifest.slices(), plan.exponents, strict=True):
-        peak = _peak(change[part])
+        peak = peak_of(change[part])
         if not peak <= math.ldexp(1.0, exponent):  # written so that NaN is caught too
             raise OutOfRange(tensor.name, finite=math.isfinite(peak))
         peaks.append(peak)
@@ -159,7 +179,7 @@ def needed_exponents(change: Vector, manifest: Manifest, plan: SumPlan) -> tuple
 
 def quantise(values: Vector, exponent: int, bits: int) -> NDArray[np.int64]:
     """Give the integers of some values within ``±2**exponent``."""
-    return _integers(values, exponent, bits, _peak(values), np.empty(values.size))
+    return _integers(values, exponent, bits, peak_of(values), np.empty(values.size))
 
 
 def _integers(values: Vector, exponent: int, bits: int, peak: float, scratch: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
-from silo_node.policy import Policy, PolicyFile
+from silo_node.policy import Policy, PolicyFile, largest_norm
 from silo_node.porter.ledger import Ledger
 from silo_node.porter.policy_check import policy_problems
 from silo_node.work import Busy, Done, NotDone
@@ -356,5 +356,5 @@ def _objection_to_change(task: Task, approved: Approved, done: Done, policy: Pol
         check_range(done.change, manifest, plan)
     except OutOfRange as finding:
         return "H-RANGE" if finding.finite else "H-NONFINITE"
-    most = policy.maximum_update_norm
+    most = largest_norm(approved.bundle.study, policy)
     return "H-NORM" if most is not None and l2_norm(done.change) > most else None

@@ -2,6 +2,7 @@
 
     journal/<study_hash>/porter.jsonl    hash-chained lines: task begun, reply ready, task dropped, receipt taken
     journal/<study_hash>/reply           the last reply, whole, as it was handed to the transport
+    journal/<study_hash>/weights         the weights of the latest round that was begun (``drift``)
 
 A reply is on disk before the transport has it. Asked again for the same task, a porter sends the same bytes, whoever was
 killed in between; an old task, however well signed, stays behind the last one.
@@ -33,6 +34,8 @@ Order: TypeAlias = tuple[int, int, int, int]
 NONE: Order = (-1, 0, 0, 0)
 TEST = 3
 """The place of the purpose ``test``, the last one."""
+ROUND = 1
+"""The place of the purpose ``round``: its weights are those that the rounds before it made."""
 
 
 class _TaskBegun(Value):
@@ -40,6 +43,7 @@ class _TaskBegun(Value):
     task: Sha256
     work: Sha256
     order: tuple[Count, Count, Count, Count]
+    weights: Sha256 | None = None
 
 
 class _ReplyReady(Value):
@@ -79,6 +83,7 @@ class Known:
         tasks: the tasks that were answered.
         receipted: the last receipt that was written down.
         message: the digest of the last reply's signed message, which a receipt for it names.
+        broadcasts: digests of the weights that came with tasks that were begun, by the number of rounds that had made them.
     """
 
     last: Order = NONE
@@ -92,6 +97,7 @@ class Known:
     tasks: set[str] = field(default_factory=set)
     receipted: Receipt | None = None
     message: str = ""
+    broadcasts: dict[int, str] = field(default_factory=dict)
 
 
 class StudyMemory:
@@ -107,18 +113,18 @@ class StudyMemory:
         self.known = Known()
         self._stored = ""
         self._chain: Chain | None = None
-        if folder is not None:
-            self._folder = folder / JOURNAL / study_hash
-            self._chain = Chain(self._folder / FILE)
+        self.folder = None if folder is None else folder / JOURNAL / study_hash
+        if self.folder is not None:
+            self._chain = Chain(self.folder / FILE)
             try:
-                self._load()
+                self._load(self.folder)
             except BaseException:
                 self._chain.close()
                 raise
 
-    def _load(self) -> None:
-        remove_leftovers(self._folder / REPLY)  # the chain is locked: nobody else writes here
-        for link in read_chain(self._folder / FILE):
+    def _load(self, folder: Path) -> None:
+        remove_leftovers(folder / REPLY)  # the chain is locked: nobody else writes here
+        for link in read_chain(folder / FILE):
             try:
                 self._take(_ENTRY.validate_json(canonical_bytes(link.entry)))
             except ValidationError:
@@ -129,12 +135,12 @@ class StudyMemory:
                     "the line is whole, and not one of them",
                     "go on with the version of Wardround that wrote it",
                 ) from None
-        self.known.reply = self._read_reply()
+        self.known.reply = self._read_reply(folder)
 
-    def _read_reply(self) -> Envelope | None:
+    def _read_reply(self, folder: Path) -> Envelope | None:
         """Give the last reply; None when there is none or it is not whole: then the work is done, or looked up, again."""
         try:
-            data = (self._folder / REPLY).read_bytes()
+            data = (folder / REPLY).read_bytes()
         except OSError:
             return None
         return restore(data) if sha256(data) == self._stored else None
@@ -146,6 +152,8 @@ class StudyMemory:
                 known.begun, known.begun_task, known.begun_work = entry.order, entry.task, entry.work
                 if entry.order[0] == TEST and known.test_task is None:
                     known.test_task = entry.task
+                if entry.weights is not None:
+                    known.broadcasts[entry.order[1] - (entry.order[0] == ROUND)] = entry.weights
             case _ReplyReady():
                 known.last, known.task_id = entry.order, entry.task
                 known.encoding = entry.encoding or known.encoding
@@ -162,10 +170,10 @@ class StudyMemory:
             self._chain.append(model_json(entry))
         self._take(entry)
 
-    def begin(self, task_id: str, work: str, order: Order) -> None:
-        """Write down that a task is begun, unless that is what was written last."""
+    def begin(self, task_id: str, work: str, order: Order, weights: str | None) -> None:
+        """Write down that a task is begun, and with which weights, unless that is what was written last."""
         if (order, task_id) != (self.known.begun, self.known.begun_task):
-            self._write(_TaskBegun(task=task_id, work=work, order=order))
+            self._write(_TaskBegun(task=task_id, work=work, order=order, weights=weights))
 
     def drop(self, task_id: str) -> None:
         """Write down that a task was withdrawn, or that the coordinator has gone on."""
@@ -178,9 +186,9 @@ class StudyMemory:
             Refused: O-WRITE when the disk does not take it; then it may not be sent.
         """
         stored, message = "0" * 64, sha256(reply.message)
-        if self._chain is not None:
+        if self.folder is not None:
             data = store(reply)
-            write_atomic(self._folder / REPLY, data, mode=0o600)
+            write_atomic(self.folder / REPLY, data, mode=0o600)
             stored = sha256(data)
         self._write(_ReplyReady(task=task_id, order=order, encoding=encoding, reply=message, stored=stored))
         self.known.reply = reply

@@ -3,8 +3,8 @@
 A message of anybody but the centre that this hospital joined learns only that: nothing is said of a study to strangers.
 A task is accepted only if it is canonical, of a study approved here and now, signed by that study's coordinator,
 addressed to this hospital, allowed by the hospital's policy as it stands now, whole (weights and encoding are what its
-header says), in order, and within the approved number of tasks. Everything else is answered by a code, and nothing of
-it reaches the trainer.
+header says), in order, within the approved number of tasks, and if its weights can be what the study's rounds have made.
+Everything else is answered by a code, and nothing of it reaches the trainer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 
 from silo_node.porter.approvals import Approvals, Approved
 from silo_node.porter.canaries import Canaries
+from silo_node.porter.drift import Broadcasts
 from silo_node.porter.gate import Gate, Release
 from silo_node.porter.inbox import Inbox
 from silo_node.porter.memory import Order as Place
@@ -59,6 +60,7 @@ class _Progress:
     """How far a study has come here: what outlives the porter, and the task that is under way in this life of it."""
 
     memory: StudyMemory
+    broadcasts: Broadcasts
     pending: _Pending | None = None
 
 
@@ -185,7 +187,8 @@ class Porter:
             Refused: L- and J- codes when its journal is damaged, of a newer version, or open elsewhere.
         """
         if study_hash not in self._progress:
-            self._progress[study_hash] = _Progress(StudyMemory(self._folder, study_hash))
+            memory = StudyMemory(self._folder, study_hash)
+            self._progress[study_hash] = _Progress(memory, Broadcasts(memory))
         return self._progress[study_hash]
 
     def close(self) -> None:
@@ -237,9 +240,14 @@ class Porter:
         weights = _weights(envelope, approved)
         if not _weights_fit(task, weights, approved) or known.encoding not in (None, task.core.encoding):
             return self._refuse("H-BODY", task)
+        if weights is not None and not progress.broadcasts.follow(task.core, weights, approved.bundle):
+            self._log.warning("the weights of %s %s are not what the rounds can have made", task.core.purpose, task.core.round)
+            return self._refuse("H-DRIFT", task)
         if progress.pending is not None and progress.pending.work.task.core.work_id() != task.core.work_id():
             self._drop(progress)  # the coordinator has gone on
-        progress.memory.begin(task.task_id, task.core.work_id(), order)
+        progress.memory.begin(task.task_id, task.core.work_id(), order, task.core.weights)
+        if weights is not None:
+            progress.broadcasts.keep(task.core, weights)
         work = Work(bundle=approved.bundle, task=task, weights=weights)
         return self._perform(_Pending(work, order), approved, progress)
 
@@ -380,7 +388,8 @@ def _weights_fit(task: Task, weights: Vector | None, approved: Approved) -> bool
         return task.core.purpose == "statistics" and weights is None
     plan = task.core.plan
     # any total of this many bits gives the same plan: the hospital need not know how many records the others have
-    return plan is None or follows(plan, plan_sum(weights, approved.bundle.manifest, 1 << (62 - plan.bits)))
+    first = None if plan is None else plan_sum(weights, approved.bundle.manifest, 1 << (62 - plan.bits))
+    return plan is None or first is None or follows(plan, first, approved.bundle.study.rounds.maximum_change_norm)
 
 
 def _weights(envelope: Envelope, approved: Approved) -> Vector | None:

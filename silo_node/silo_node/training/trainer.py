@@ -17,7 +17,7 @@ from torch import nn
 
 from silo_node.cohort import Cohort, assemble
 from silo_node.configuration import Site
-from silo_node.policy import Policy
+from silo_node.policy import Policy, largest_norm
 from silo_node.training.checkpoint import Training
 from silo_node.training.durable import Durable, Notes
 from silo_node.training.encode import Examples, encode
@@ -95,8 +95,9 @@ class Trainer:
             return NotDone("H-POLICY")
         if outcome.records < policy.least_records:
             return NotDone("H-FEW")
-        if policy.maximum_update_norm is not None and l2_norm(outcome.change) > policy.maximum_update_norm:
-            self._log.warning("the change of weights is larger than the hospital's policy allows")
+        most = largest_norm(work.bundle.study, policy)
+        if most is not None and l2_norm(outcome.change) > most:
+            self._log.warning("the change of weights is larger than the study or the hospital's policy allows")
             return NotDone("H-NORM")
         try:
             check_range(outcome.change, manifest, plan)

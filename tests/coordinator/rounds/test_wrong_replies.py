@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from lives import live
 from paper_hospitals import PaperHospital, conduct, report
-from paper_visits import STUDY, codes, hospitals, in_round
+from paper_visits import BRIEF, STUDY, codes, hospitals, in_round
 from studies_on_paper import RECORDS, SITES, paper, scores
 
 from coordinator.journal.entries import ReplyRefused
@@ -103,6 +103,19 @@ def test_a_wrong_reply_is_refused_by_code_and_the_study_goes_on(case, tmp_path):
     assert (outcome.status, outcome.exit_status) == ("partial", 3)
     assert outcome.counted == ("alpha", "gamma")
     assert outcome.history[2].records == 165
+
+
+@pytest.mark.parametrize(("norm", "code"), [(2.001, "R-NORM"), (1.999, None)])
+def test_a_change_above_the_studys_norm_is_refused(norm, code):
+    """A study may limit a change's L2 norm: the centre admits none above it, whatever the hospital's own gate did."""
+    study = paper(rounds={**BRIEF, "maximum_change_norm": 2.0})
+
+    def scaled(reply, arrays):
+        change = np.frombuffer(arrays[0], "<f4").astype(float)
+        return sealed(reply, ((change * (norm / np.linalg.norm(change))).astype("<f4").tobytes(),))
+
+    outcome = conduct(study, hospitals(study, spoil=in_round(2, scaled)))
+    assert codes(outcome) == [None, None, code, None, None, None]
 
 
 def test_the_step_is_that_of_those_who_counted():

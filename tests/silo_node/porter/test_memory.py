@@ -163,7 +163,7 @@ def test_a_simulation_forgets(tmp_path):
     """Without a directory nothing is written, and another memory knows nothing."""
     study = paper().bundle.study_hash
     one = StudyMemory(None, study)
-    one.begin("a" * 64, "b" * 64, (0, 0, 0, 0))
+    one.begin("a" * 64, "b" * 64, (0, 0, 0, 0), None)
     assert StudyMemory(None, study).known.begun == (-1, 0, 0, 0)
     assert list(tmp_path.iterdir()) == []
 

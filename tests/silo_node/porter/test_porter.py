@@ -281,14 +281,14 @@ def test_replayed_and_older_tasks_are_refused(house):
     assert house.code(house.sealed(house.task("round", 3))) == "H-ORDER"
 
 
-def test_another_task_in_the_same_place_needs_another_attempt(house):
-    """Other weights for the round just done are H-ORDER in the same attempt, and beyond the study's retries in any."""
+def test_another_task_in_the_same_place_is_refused(house):
+    """Other weights for the round just done are H-ORDER in the same attempt or beyond the retries, and H-DRIFT in another."""
     house.visit("statistics")
     house.visit("round", 2)
     moved = house.paper.bundle.weights * np.float32(2)
     assert house.code(house.sealed(house.task("round", 2, weights=moved), moved)) == "H-ORDER"
     assert house.code(house.sealed(house.task("round", 2, weights=moved, attempt=2), moved)) == "H-ORDER"
-    assert isinstance(house.visit("round", 2, weights=moved, attempt=1), Reply)
+    assert house.code(house.sealed(house.task("round", 2, weights=moved, attempt=1), moved)) == "H-DRIFT"
 
 
 @pytest.mark.parametrize(("purpose", "number"), [("statistics", 1), ("round", 0), ("round", 4), ("closing", 4), ("test", 2**52)])

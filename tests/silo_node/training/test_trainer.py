@@ -232,6 +232,17 @@ def test_a_change_that_the_policy_never_lets_out_asks_for_no_wider_plan(trainer,
     assert done(one.perform(asked)).change is not None
 
 
+def test_a_change_that_the_study_does_not_admit_asks_for_no_wider_plan(trainer):
+    """The study's own limit holds without any of the hospital's, and comes before the range of the sum too."""
+    study = real_paper(rounds={"maximum": 3, "maximum_change_norm": 1e-6})
+    one = trainer()
+    asked = work(study, "round", records=done(one.perform(work(study, "statistics"))).records)
+    for each in (asked, planned(asked, tuple(-60 for _ in study.bundle.manifest.tensors))):
+        refused = one.perform(each)
+        assert isinstance(refused, NotDone)
+        assert (refused.code, refused.exponents) == ("H-NORM", None)
+
+
 @pytest.mark.parametrize("small_cell", [3, 11])
 @pytest.mark.parametrize(("count", "without_target"), list(itertools.product((40, 50, 64, 200), (0, 1, 5, 20))))
 def test_nothing_small_follows_from_what_leaves(trainer, small_cell, count, without_target):
