@@ -12,11 +12,13 @@ import sys
 import threading
 from pathlib import Path
 
+from coordinator.brought import loopback
+from coordinator.certificates import ending
 from coordinator.door import Door
 from coordinator.flower.grid import FlowerGrid
 from coordinator.flower.run import Run, SuperLinkAddress, serve_run
 from coordinator.house import LOGS, run_folder
-from coordinator.identity import centre_files, load_centre
+from coordinator.identity import KEYS, centre_files, load_centre
 from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys, largest_reply
 from coordinator.rounds.grid import Grid
 from coordinator.scheduler import MakeGrid, Scheduler
@@ -25,6 +27,7 @@ from wardround.identity.encryption import EncryptionKey
 from wardround.json_log import private_log
 from wardround.study.bundle import Bundle
 from wardround.supervision.pulse import begin_pulse
+from wardround.supervision.reminder import remind_daily
 from wardround.supervision.settle import return_memory, settle
 from wardround.transport.channel import Secret, TransportFault
 
@@ -65,14 +68,14 @@ def _leave(stop: threading.Event) -> None:
 
 def _serve(folder: Path, private: str, ready: Path, stop: threading.Event) -> None:
     centre = load_centre(folder)
-    files = centre_files(folder)
-    link = SuperLinkAddress(
-        private, files.authority.read_bytes(), files.token.read_text().strip(), Secret(files.secret.read_bytes())
-    )
+    files, own = centre_files(folder), loopback(folder / KEYS)
+    authority = files.authority if own is None else own.authority
+    link = SuperLinkAddress(private, authority.read_bytes(), files.token.read_text().strip(), Secret(files.secret.read_bytes()))
     with serve_run(link) as run, link.control() as control:
         door = Door(folder, control)
         door.look()
         scheduler = Scheduler(folder, centre.key, _grids(run, door, centre.encryption, run_folder(folder)), door.removed)
+        remind_daily(lambda: ending(folder), log.warning)
         settle()
         return_memory()
         ready.touch(mode=0o600)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.brought import loopback
 from coordinator.certificates import AUTHORITY_KEY, check_certificates, ending, expires
 from coordinator.house import RUN, check_port
 from coordinator.identity import (
@@ -32,7 +33,7 @@ from wardround.supervision.lock import holder
 from wardround.transport.greeting import CONNECT_SECONDS, greet
 from wardround.values import instant
 
-PRIVATE = (SIGNING, ENCRYPTION, AUTHORITY_KEY, "server.key", "token", "secret")
+PRIVATE = (SIGNING, ENCRYPTION, "server.key", "token", "secret")
 FILES_EACH = 4
 """Connections and files that one hospital takes at a time, generously."""
 FILES_BESIDE = 256
@@ -111,7 +112,8 @@ def _disk(folder: Path) -> Iterator[Line]:
 
 
 def _keys(folder: Path) -> Iterator[Line]:
-    found = list(private_files("keys", [folder / KEYS / name for name in PRIVATE]))
+    own = AUTHORITY_KEY if loopback(folder / KEYS) is None else "loopback.key"
+    found = list(private_files("keys", [folder / KEYS / name for name in (*PRIVATE, own)]))
     yield from found
     if all(line.state != "fail" for line in found):
         load_centre(folder)

@@ -12,7 +12,7 @@ from coordinator.enrolment import enrol as enrol_hospital
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, refuse
-from wardround.identity.roster import Member, read_party
+from wardround.identity.roster import Request, read_party
 
 DEFAULT_DAYS = 30
 
@@ -20,8 +20,8 @@ DEFAULT_DAYS = 30
 @click.command()
 @click.argument("request", type=click.Path(path_type=Path))
 @click.option("--dir", "folder", required=True, type=click.Path(path_type=Path, file_okay=False), help="The centre's directory.")
-@click.option("--city", help="A note of the centre: where the hospital is.")
-@click.option("--contact", help="A note of the centre: whom to call there.")
+@click.option("--city", help="Where the hospital is [default: what its request says].")
+@click.option("--contact", help="Whom to call there [default: what its request says].")
 @click.option(
     "--days",
     default=DEFAULT_DAYS,
@@ -38,25 +38,29 @@ def enrol(
     """Enrol the hospital that sent REQUEST (its request.json), and write its signed invitation.
 
     Compare the fingerprint with the hospital by phone before you say yes: whoever holds these keys is that hospital from
-    then on. The same request again writes a new invitation.
+    then on. Call a number that you know, not one that stands in the request. The same request again writes a new invitation.
     """
-    member = read_party(request, Member)
+    asking = read_party(request, Request)
+    member, city, contact = asking.member, city or asking.city, contact or asking.contact
     before = check_enrolment(folder, member, again=again)
-    if not yes and not _confirmed(member, again=before):
+    if not yes and not _confirmed(asking.model_copy(update={"city": city, "contact": contact}), again=before):
         click.echo("Nothing was enrolled.", err=True)
         return EXIT_NOT_IN_ORDER
     _report(enrol_hospital(folder, member, timedelta(days=days), city=city, contact=contact, again=again), form)
     return EXIT_DONE
 
 
-def _confirmed(member: Member, *, again: bool) -> bool:
+def _confirmed(asking: Request, *, again: bool) -> bool:
     """Ask on the terminal, beside what programs read.
 
     Raises:
         Refused: X-USAGE when nobody can answer.
     """
-    click.echo(f"{member.name} (site {member.site})" + (", enrolled already with these keys" if again else ""), err=True)
-    click.echo(f"  fingerprint {member.fingerprint}", err=True)
+    click.echo(f"{asking.name} (site {asking.site})" + (", enrolled already with these keys" if again else ""), err=True)
+    for label, told in (("city", asking.city), ("contact", asking.contact)):
+        if told is not None:
+            click.echo(f"  {label:<11} {told}", err=True)
+    click.echo(f"  fingerprint {asking.fingerprint}", err=True)
     try:
         return click.confirm("Did you compare it with the hospital by phone, and is it the same?", err=True)
     except click.Abort:

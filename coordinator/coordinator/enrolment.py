@@ -1,7 +1,7 @@
 """Enrolment: a hospital's ``request.json`` becomes an entry of the centre and an invitation for the hospital.
 
-silos/SITE.json          who is enrolled: the hospital's own request, canonical; ``coordinator.removal`` says who is not any more
-contacts/SITE.json       the operator's note of where and whom to call; never leaves the centre
+silos/SITE.json          who is enrolled: the hospital of the request, canonical; ``coordinator.removal`` says who is not any more
+contacts/SITE.json       where it is and whom to call, of the request or the operator; never leaves the centre
 invitations/SITE.json    what goes back to the hospital
 """
 
@@ -27,11 +27,11 @@ INVITATIONS = "invitations"
 
 
 class Contact(Value):
-    """The operator's own note about a hospital.
+    """The operator's note about a hospital; of its request, or of the operator's own knowledge.
 
     Attributes:
         city: for lists and maps of the centre.
-        contact: whom to call, as the operator writes it.
+        contact: whom to call, as hospital or operator wrote it.
         enrolled_at: when the hospital was first enrolled (UTC).
     """
 

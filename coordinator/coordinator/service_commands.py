@@ -19,7 +19,7 @@ from coordinator.studies import submit as submit_study
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, print_problems, say, terminal, warn
 from wardround.directory import check_format
-from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, EXIT_PARTIAL, Problem, raise_all, refuse
+from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, EXIT_PARTIAL, Problem, Refused, raise_all, refuse
 from wardround.identity.address import split_address
 from wardround.study.bundle import Bundle, read_bundle
 from wardround.supervision.ground import check_ground
@@ -122,9 +122,11 @@ def status(folder: Path, form: str) -> int:
     house = read_state(run_folder(folder))
     states = _states(folder)
     whole = house is not None and all(process.state == "ready" for process in house.processes)
+    soon = _ending(folder)
     if form == "json":
         print_json(
             {
+                "certificates_end": [*soon],
                 "running": house is not None,
                 "whole": whole,
                 "house": None if house is None else model_json(house),
@@ -133,6 +135,8 @@ def status(folder: Path, form: str) -> int:
         )
     else:
         say("The centre does not run." if house is None else f"The centre runs since {house.since}: {house}.")
+        for line in soon:
+            warn(line)
         for state in states:
             terminal().print(_view(state))
     phases = {state.phase for state in states}
@@ -142,6 +146,14 @@ def status(folder: Path, form: str) -> int:
     if not whole or "failed" in phases or unread or waiting:
         return EXIT_NOT_IN_ORDER
     return EXIT_PARTIAL if "partial" in phases else EXIT_DONE
+
+
+def _ending(folder: Path) -> list[str]:
+    """Give what `start` would warn of; nothing where certificates are missing or cannot be read, which the doctor tells."""
+    try:
+        return ending(folder)
+    except (Refused, ValueError):
+        return []
 
 
 def _unread(folder: Path) -> list[Problem]:

@@ -5,7 +5,7 @@ keys/encryption.pem    the centre encrypts weights and bundles to it
 keys/approval.pem      signs approvals; a person's, whose passphrase opens it: no process of the node can
 keys/node.key          the SuperNode signs in at the centre with it
 keys/runtime.secret    what the hospital's own processes show each other; goes nowhere
-request.json           the public halves, for the centre and study authors
+request.json           the public halves, for the centre and study authors, and whom the centre may call
 policy.yaml            what the hospital allows (``silo_node.policy``); the default one where there is none yet
 format                 how the directory is to be read (``wardround.directory``)
 """
@@ -18,13 +18,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from silo_node.policy import PolicyFile
-from wardround.canonical import canonical_bytes, model_json
 from wardround.directory import check_format, write_format
 from wardround.errors import Refused, refuse
 from wardround.files import new_private_folder, write_atomic, write_new
 from wardround.identity.encryption import EncryptionKey, load_encryption_key
 from wardround.identity.keys import SigningKey, load_key, read_private
-from wardround.identity.roster import Member
+from wardround.identity.roster import Member, Request
 from wardround.identity.tls import make_node_key, node_key_public
 
 KEYS = "keys"
@@ -37,7 +36,9 @@ REQUEST = "request.json"
 SECRET_BYTES = 32
 
 
-def create_identity(folder: Path, site: str, name: str, passphrase: bytes | None = None) -> Member:
+def create_identity(
+    folder: Path, site: str, name: str, passphrase: bytes | None = None, *, city: str | None = None, contact: str | None = None
+) -> Member:
     """Make the hospital's keys, all or none, its ``request.json`` (public halves only), and a default policy if it has none.
 
     Args:
@@ -45,23 +46,25 @@ def create_identity(folder: Path, site: str, name: str, passphrase: bytes | None
         site: its name in rosters.
         name: its name for people.
         passphrase: opens the key that signs approvals; the command always gives one.
+        city: where the hospital is, for the centre's operator; in the request only.
+        contact: whom the operator calls there; in the request only.
 
     Raises:
         Refused: K-EXISTS when there are keys already; Y-VALUE when the name cannot be shown safely; V-FORMAT.
     """
-    check_format(folder)
-    if _holds_something(folder / KEYS):
-        raise _exist_already(site)
+    check_no_identity(folder, site)
     signing, approval, node = SigningKey.generate(), SigningKey.generate(), make_node_key()
     encryption = EncryptionKey.generate()
     try:
-        member = Member(
+        request = Request(
             site=site,
             name=name,
             signing_key=signing.public,
             encryption_key=encryption.public,
             approval_key=approval.public,
             node_key=node.public.decode(),
+            city=city,
+            contact=contact,
         )
     except ValidationError:
         raise refuse(
@@ -78,12 +81,23 @@ def create_identity(folder: Path, site: str, name: str, passphrase: bytes | None
             approval.save(keys / APPROVAL, passphrase)
             write_new(keys / NODE_KEY, node.private, mode=0o600)
             write_new(keys / RUNTIME_SECRET, secrets.token_bytes(SECRET_BYTES), mode=0o600)
-            write_atomic(folder / REQUEST, canonical_bytes(model_json(member)))
+            write_atomic(folder / REQUEST, request.file_bytes())
             PolicyFile(folder).write_default()
             write_format(folder)
     except FileExistsError:
         raise _exist_already(site) from None
-    return member
+    return request.member
+
+
+def check_no_identity(folder: Path, site: str) -> None:
+    """Check that keys can be made in a folder.
+
+    Raises:
+        Refused: K-EXISTS when there are keys already; V-FORMAT.
+    """
+    check_format(folder)
+    if _holds_something(folder / KEYS):
+        raise _exist_already(site)
 
 
 def _holds_something(folder: Path) -> bool:
@@ -108,7 +122,7 @@ def load_identity(folder: Path) -> Member:
     """
     check_format(folder)
     try:
-        member = Member.model_validate_json((folder / REQUEST).read_bytes())
+        member = Request.model_validate_json((folder / REQUEST).read_bytes()).member
     except OSError:
         raise refuse(
             "K-MISSING",

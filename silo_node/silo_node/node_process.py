@@ -18,10 +18,12 @@ from silo_node.identity import KEYS, RUNTIME_SECRET
 from silo_node.joining import load_joined
 from silo_node.node import open_node
 from silo_node.porter.bench_client import BenchClient
+from silo_node.preflight import check_centre, ending
 from wardround.errors import Refused
 from wardround.messages.confidential import encrypted_size
 from wardround.study.bundle import MAXIMUM_BYTES
 from wardround.supervision.pulse import begin_pulse
+from wardround.supervision.reminder import remind_daily
 from wardround.supervision.settle import reuse_memory, settle
 from wardround.transport.channel import Secret
 
@@ -53,6 +55,7 @@ def main() -> int:
     except Refused as error:
         print(error, file=sys.stderr)  # noqa: T201  (into the supervisor's log)
         return error.exit_status
+    remind_daily(lambda: ending(joined, check_centre(joined.address, joined.authority)), node.log.warning)
     settle()
     reuse_memory()
     try:

@@ -221,15 +221,14 @@ class Ward:
                     service.process.wait()
 
 
-def make_ward(folder: Path, wardround: Command, sizes: tuple[int, ...]) -> Ward:
-    """Make keys for a centre and its hospitals, and enrol them all."""
+def make_ward(folder: Path, wardround: Command, sizes: tuple[int, ...], *options: object) -> Ward:
+    """Make keys for a centre, with options of its init, and its hospitals, and enrol them all."""
     port = free_port()
     hospitals = deal(folder / "hospitals", sizes)
     ward = Ward(folder, wardround, port, hospitals)
     address = f"localhost:{port}"
-    ward.command(
-        "coordinator", "init", ward.centre, "--name", "The centre", "--address", address, "--listen", f"127.0.0.1:{port}"
-    )
+    listen = ("--address", address, "--listen", f"127.0.0.1:{port}")
+    ward.command("coordinator", "init", ward.centre, "--name", "The centre", *listen, *options)
     for hospital in hospitals:
         ward.command("silo", "init", "--site", hospital.site)
         ward.enrol(hospital)

@@ -12,7 +12,7 @@ from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, say
 from wardround.contract.model import Contract
 from wardround.errors import Problem, raise_all, refuse
-from wardround.identity.roster import Coordinator, Member, Roster, read_party
+from wardround.identity.roster import Coordinator, Member, Roster, read_member, read_party
 from wardround.identity.software import package_versions
 from wardround.models.build import initial_weights
 from wardround.study.bundle import SUFFIX, Bundle, Versions
@@ -102,7 +102,7 @@ def build(
     It is what hospitals review and approve. The same inputs on the same machine give the same bytes.
     """
     study, contract = load_study(file, schema_path)
-    roster = make_roster(read_party(coordinator, Coordinator), [read_party(path, Member) for path in silos])
+    roster = make_roster(read_party(coordinator, Coordinator), [read_member(path) for path in silos])
     bundle = make_bundle(study, contract, roster)
     target = out or Path(f"{study.name}{SUFFIX}")
     if target.exists():

@@ -1,0 +1,33 @@
+"""What a running service has to be reminded of in good time, such as of a certificate that ends: told once a day."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from wardround.errors import Refused
+
+DAY_SECONDS = 24 * 3600.0
+
+
+def remind_daily(lines: Callable[[], Iterable[str]], tell: Callable[[str], None], pause_seconds: float = DAY_SECONDS) -> None:
+    """Tell some lines now and every day, in a thread that ends with the process.
+
+    Args:
+        lines: gives what is to be told at the moment; when it cannot (``Refused``, or a file that is away), it is asked again
+            the next day.
+        tell: takes each line, such as a log.
+        pause_seconds: the length of a day.
+    """
+    waiting = threading.Event()
+
+    def remind() -> None:
+        while True:
+            try:
+                for line in lines():
+                    tell(line)
+            except (Refused, OSError, ValueError):
+                pass  # told by others: by the next start, or the doctor
+            waiting.wait(pause_seconds)
+
+    threading.Thread(target=remind, name="reminder", daemon=True).start()
