@@ -14,7 +14,7 @@ from pathlib import Path
 
 from coordinator.brought import loopback
 from coordinator.certificates import ending
-from coordinator.door import Door
+from coordinator.door import Door, KeysTaken
 from coordinator.flower.grid import FlowerGrid
 from coordinator.flower.run import Run, SuperLinkAddress, serve_run
 from coordinator.house import LOGS, run_folder
@@ -53,6 +53,8 @@ def main() -> int:
         log.error("%s", error)  # noqa: TRY400  (a coded error, not a trace)
         print(error, file=sys.stderr)  # noqa: T201  (where who started us looks first)
         return error.exit_status
+    except KeysTaken:
+        return 0  # the supervisor starts the SuperLink and this process anew; every study goes on with the new keys
     except TransportFault as fault:
         log.error("the SuperLink is gone: %s", fault)  # noqa: TRY400  (its text is ours)
         print(f"the SuperLink is gone: {fault}", file=sys.stderr)  # noqa: T201  (as above)
@@ -74,7 +76,9 @@ def _serve(folder: Path, private: str, ready: Path, stop: threading.Event) -> No
     with serve_run(link) as run, link.control() as control:
         door = Door(folder, control)
         door.look()
-        scheduler = Scheduler(folder, centre.key, _grids(run, door, centre.encryption, run_folder(folder)), door.removed)
+        scheduler = Scheduler(
+            folder, centre.key, _grids(run, door, centre.encryption, run_folder(folder)), door.removed, door.current
+        )
         remind_daily(lambda: ending(folder), log.warning)
         settle()
         return_memory()
@@ -89,7 +93,7 @@ def _grids(run: Run, door: Door, key: EncryptionKey, spool: Path) -> MakeGrid:
     def make(bundle: Bundle) -> Grid:
         nodes = door.node_ids(bundle.roster)
         grid = FlowerGrid(run.channel, run.run_id, nodes, spool=spool, largest_reply=largest_reply(bundle))
-        return EncryptedGrid(grid, encryption_keys(bundle.roster), key)
+        return EncryptedGrid(grid, encryption_keys(bundle.roster, door.current), key)
 
     return make
 

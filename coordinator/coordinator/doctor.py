@@ -23,6 +23,7 @@ from coordinator.journal.chronicle import read_chronicle
 from coordinator.journal.journal import SPARE_BYTES
 from coordinator.rounds.visits import MODELS_BESIDE
 from coordinator.studies import HASH_SHOWN, OPEN, StudyState, folders
+from coordinator.successions import kept_successions
 from wardround.doctor.lines import Check, Line, refused
 from wardround.doctor.machine import directory, kept_in_step, name_server, open_files, private_files, software
 from wardround.errors import Refused
@@ -196,6 +197,11 @@ def _hospitals(folder: Path) -> Iterator[Line]:
         yield Line(name="hospitals", state="ok", finding="none is enrolled yet", next_step=step)
         return
     yield Line(name="hospitals", state="ok", finding=f"{len(members)} enrolled: {', '.join(member.site for member in members)}")
+    for each in kept_successions(folder):
+        if not each.taken:
+            finding = f"{each.site} has not come with its new keys yet; its old ones are in use until then"
+            step = "have the hospital join with the new invitation, and start its node, while this centre runs"
+            yield Line(name="hospitals", state="warn", finding=finding, next_step=step)
     for state in _states(folder):
         away = [silo for silo in state.silos if state.phase in OPEN and silo.status in ("silent", "gone")]
         for silo in away:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from coordinator.enrolment import Enrolment, check_enrolment
+from coordinator.enrolment import Enrolment, check_enrolment, check_succession, enrol_succession
 from coordinator.enrolment import enrol as enrol_hospital
-from wardround.canonical import model_json
+from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, say
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, refuse
 from wardround.identity.roster import Request, read_party
+from wardround.identity.succession import SignedSuccession, parse_succession
 
 DEFAULT_DAYS = 30
 
@@ -39,7 +40,13 @@ def enrol(
 
     Compare the fingerprint with the hospital by phone before you say yes: whoever holds these keys is that hospital from
     then on. Call a number that you know, not one that stands in the request. The same request again writes a new invitation.
+
+    REQUEST may also be what `silo rekey` wrote at a hospital that is enrolled: its new keys take the place of the old ones, in
+    the studies under way, too, as soon as its node comes with them.
     """
+    signed = parse_succession(request)
+    if signed is not None:
+        return _renew(folder, signed, timedelta(days=days), form, yes=yes)
     asking = read_party(request, Request)
     member, city, contact = asking.member, city or asking.city, contact or asking.contact
     before = check_enrolment(folder, member, again=again)
@@ -47,6 +54,29 @@ def enrol(
         click.echo("Nothing was enrolled.", err=True)
         return EXIT_NOT_IN_ORDER
     _report(enrol_hospital(folder, member, timedelta(days=days), city=city, contact=contact, again=again), form)
+    return EXIT_DONE
+
+
+def _renew(folder: Path, signed: SignedSuccession, valid: timedelta, form: str, *, yes: bool) -> int:
+    """Accept new keys of an enrolled hospital."""
+    again = check_succession(folder, signed)
+    if not yes:
+        click.echo(f"{signed.after.name} (site {signed.after.site}) has new keys" + (", accepted already" * again), err=True)
+        click.echo(f"  fingerprint until now  {signed.before.fingerprint}", err=True)
+        click.echo(f"  new fingerprint        {signed.after.fingerprint}", err=True)
+        if not _compared():
+            click.echo("Nothing was changed.", err=True)
+            return EXIT_NOT_IN_ORDER
+    done = enrol_succession(folder, signed, valid)
+    if form == "json":
+        print_json({**_told(done), "fingerprint_before": signed.before.fingerprint})
+        return EXIT_DONE
+    say(f"New keys of: {done.member.name} (site {done.member.site}).")
+    say(f"  fingerprint {done.member.fingerprint}")
+    say(f"  invitation  {done.invitation_path}, until {done.invitation.expires_at}")
+    say("The old keys are in use until its node comes with the new ones; then a running centre begins anew by itself.")
+    say(f"Next: send the invitation to the hospital, which stops its node, runs: wardround silo join {done.invitation_path.name}")
+    say("  --site site.yaml, and starts it again")
     return EXIT_DONE
 
 
@@ -61,6 +91,15 @@ def _confirmed(asking: Request, *, again: bool) -> bool:
         if told is not None:
             click.echo(f"  {label:<11} {told}", err=True)
     click.echo(f"  fingerprint {asking.fingerprint}", err=True)
+    return _compared()
+
+
+def _compared() -> bool:
+    """Ask whether the fingerprint was compared.
+
+    Raises:
+        Refused: X-USAGE when nobody can answer.
+    """
     try:
         return click.confirm("Did you compare it with the hospital by phone, and is it the same?", err=True)
     except click.Abort:
@@ -73,21 +112,23 @@ def _confirmed(asking: Request, *, again: bool) -> bool:
         ) from None
 
 
+def _told(done: Enrolment) -> dict[str, Json]:
+    return {
+        "silo": model_json(done.member),
+        "fingerprint": done.member.fingerprint,
+        "again": done.again,
+        "let_in": done.let_in,
+        "entry": str(done.silo_path),
+        "invitation": str(done.invitation_path),
+        "address": done.invitation.address,
+        "expires_at": done.invitation.expires_at,
+    }
+
+
 def _report(done: Enrolment, form: str) -> None:
     member, invitation = done.member, done.invitation
     if form == "json":
-        print_json(
-            {
-                "silo": model_json(member),
-                "fingerprint": member.fingerprint,
-                "again": done.again,
-                "let_in": done.let_in,
-                "entry": str(done.silo_path),
-                "invitation": str(done.invitation_path),
-                "address": invitation.address,
-                "expires_at": invitation.expires_at,
-            }
-        )
+        print_json(_told(done))
         return
     done_what = "Let in again" if done.let_in else "Invited again" if done.again else "Enrolled"
     say(f"{done_what}: {member.name} (site {member.site}).")

@@ -16,6 +16,7 @@ from coordinator.house import LOGS, check_port, children, run_folder
 from coordinator.identity import enrolled, load_centre, load_centre_file
 from coordinator.studies import HASH_SHOWN, OPEN, StudyState, folders
 from coordinator.studies import submit as submit_study
+from coordinator.successions import kept_successions, newest
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, print_problems, say, terminal, warn
 from wardround.directory import check_format
@@ -96,7 +97,7 @@ def _strangers(bundle: Bundle, folder: Path) -> list[Problem]:
             "it names another centre",
             "build the bundle with this centre's coordinator.json",
         )
-    known = {member.site: member for member in enrolled(folder)}
+    known, kept = {member.site: member for member in enrolled(folder)}, kept_successions(folder)
     return [
         Problem(
             "P-ROSTER",
@@ -106,7 +107,7 @@ def _strangers(bundle: Bundle, folder: Path) -> list[Problem]:
             "enrol it, or build the bundle with the request.json that was enrolled",
         )
         for member in bundle.roster.silos
-        if member.site not in known or known[member.site].keys != member.keys
+        if member.site not in known or known[member.site].keys != newest(member, kept).keys
     ]
 
 

@@ -7,6 +7,7 @@ keys/node.key          the SuperNode signs in at the centre with it
 keys/runtime.secret    what the hospital's own processes show each other; goes nowhere
 request.json           the public halves, for the centre and study authors, and whom the centre may call
 policy.yaml            what the hospital allows (``silo_node.policy``); the default one where there is none yet
+successions/           how the hospital came to its present keys, if it had others before (``silo_node.rekeying``)
 format                 how the directory is to be read (``wardround.directory``)
 """
 
@@ -24,6 +25,7 @@ from wardround.files import new_private_folder, write_atomic, write_new
 from wardround.identity.encryption import EncryptionKey, load_encryption_key
 from wardround.identity.keys import SigningKey, load_key, read_private
 from wardround.identity.roster import Member, Request
+from wardround.identity.succession import SignedSuccession, read_successions
 from wardround.identity.tls import make_node_key, node_key_public
 
 KEYS = "keys"
@@ -34,6 +36,10 @@ NODE_KEY = "node.key"
 RUNTIME_SECRET = "runtime.secret"  # noqa: S105  (a file's name)
 REQUEST = "request.json"
 SECRET_BYTES = 32
+REKEY = "rekey"
+REKEY_ANSWER = "invitation.json"
+"""In ``REKEY``: while it is there, new keys are being taken up."""
+SUCCESSIONS = "successions"
 
 
 def create_identity(
@@ -118,11 +124,36 @@ def load_identity(folder: Path) -> Member:
     """Read the hospital's identity and check that its keys belong to it.
 
     Raises:
-        Refused: V-FORMAT when a newer release made the directory; K-MISSING, K-MODE, K-FORMAT.
+        Refused: V-FORMAT when a newer release made the directory; K-REKEY when new keys were half taken up; K-MISSING, K-MODE,
+            K-FORMAT.
     """
     check_format(folder)
+    if (folder / REKEY / REKEY_ANSWER).exists():
+        raise refuse(
+            "K-REKEY",
+            REKEY,
+            "New keys are taken up whole before anything else is done",
+            "this was begun, and cut off",
+            "start the node, which goes on with it: wardround silo start --site site.yaml",
+        )
+    member = read_request(folder).member
+    if signing_key(folder).public != member.signing_key:
+        raise _other_key("signing key")
+    if encryption_key(folder).public != member.encryption_key:
+        raise _other_key("encryption key")
+    if node_key_public(read_private(folder / KEYS / NODE_KEY)) != member.node_key:
+        raise _other_key("node key")
+    return member
+
+
+def read_request(folder: Path) -> Request:
+    """Read the hospital's request.
+
+    Raises:
+        Refused: K-MISSING, K-FORMAT.
+    """
     try:
-        member = Request.model_validate_json((folder / REQUEST).read_bytes()).member
+        return Request.model_validate_json((folder / REQUEST).read_bytes())
     except OSError:
         raise refuse(
             "K-MISSING",
@@ -133,13 +164,20 @@ def load_identity(folder: Path) -> Member:
         ) from None
     except ValidationError:
         raise refuse("K-FORMAT", REQUEST, "The identity file is as init wrote it", "it was changed", "restore the file") from None
-    if signing_key(folder).public != member.signing_key:
-        raise _other_key("signing key")
-    if encryption_key(folder).public != member.encryption_key:
-        raise _other_key("encryption key")
-    if node_key_public(read_private(folder / KEYS / NODE_KEY)) != member.node_key:
-        raise _other_key("node key")
-    return member
+
+
+def successions(folder: Path) -> tuple[SignedSuccession, ...]:
+    """Give the successions by which the hospital came to its present keys, the oldest first.
+
+    Raises:
+        Refused: I-SUCCESSION.
+    """
+    return read_successions(sorted(successions_folder(folder).glob("*.json"), key=lambda path: (len(path.stem), path.stem)))
+
+
+def successions_folder(folder: Path) -> Path:
+    """Give the folder of successions that were taken up."""
+    return folder / SUCCESSIONS
 
 
 def _other_key(which: str) -> Refused:

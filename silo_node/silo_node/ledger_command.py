@@ -122,6 +122,8 @@ def _verdict(source: Source, verified: Verified, heads: tuple[str, ...]) -> list
         f"{member.name} ({member.site}), fingerprint {member.fingerprint}",
         f"{course.length} entries in {len(course.segments)} files{when}: chained and signed, nothing changed; head {course.head}",
     ]
+    if course.renewals:
+        lines.append(f"Its signing key was renewed {len(course.renewals)} times, each time by an entry under the key before.")
     if heads:
         lines.append(f"It holds {'the head' if len(heads) == 1 else f'all {len(heads)} heads'} that you named.")
     if verified.confirmed is None:

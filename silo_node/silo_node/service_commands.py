@@ -13,6 +13,7 @@ from silo_node.house import KEPT_OUT, VISIT_SECONDS, children, run_folder
 from silo_node.identity import load_identity
 from silo_node.joining import load_joined
 from silo_node.preflight import check_centre, ending
+from silo_node.rekeying import take_up
 from silo_node.supernode_words import read_kept_out
 from silo_node.training_state import read_training_state
 from wardround.canonical import Json, model_json
@@ -43,6 +44,7 @@ def start(site_path: Path, visit_seconds: float, silence_seconds: float) -> None
     """
     site = load_site(site_path)
     site.policy()
+    take_up(site.folder)
     identity = load_identity(site.folder)
     joined = load_joined(site.folder)
     check_ground(site.folder)

@@ -8,6 +8,7 @@ working   the centre was told how far a task is
 offer     the centre was told what was decided about an offered study
 canary    figures of machine and network left, and a body of zeros
 receipt   what the centre says it did with a release, signed by it
+rekey     the hospital has new keys: the last entry that is signed with the old one
 
 Digests stand for what left; no value of a record is here. ``to`` is the signing key of the centre that was answered.
 """
@@ -21,6 +22,7 @@ from pydantic import Field, TypeAdapter, model_validator
 from wardround.identity.approval import SignedApproval
 from wardround.identity.keys import PublicKey, Signature
 from wardround.identity.roster import Coordinator
+from wardround.identity.succession import SignedSuccession
 from wardround.messages.offer import OfferState
 from wardround.messages.round import CentreCode, Purpose, SiloCode
 from wardround.study.model import Text
@@ -174,7 +176,14 @@ class ReceiptTaken(Stamped):
     signature: Signature
 
 
+class KeysRenewed(Stamped):
+    """From the next entry on the hospital signs with another key, to which the old one, its approver and the new one agreed."""
+
+    event: Literal["rekey"] = "rekey"
+    statement: SignedSuccession
+
+
 AnyEntry: TypeAlias = (
-    ApprovalUsed | Released | RefusalSent | Repeated | WorkingSent | OfferAnswered | CanaryAnswered | ReceiptTaken
+    ApprovalUsed | Released | RefusalSent | Repeated | WorkingSent | OfferAnswered | CanaryAnswered | ReceiptTaken | KeysRenewed
 )
 ENTRY: TypeAdapter[AnyEntry] = TypeAdapter(Annotated[AnyEntry, Field(discriminator="event")])

@@ -94,7 +94,7 @@ class Inbox:
             return "refused"
         foreign = bundle.roster.coordinator.signing_key != self._coordinator
         full = len(list((self._folder / INBOX).glob(f"*{SUFFIX}"))) >= LARGEST_INBOX
-        if bundle.study_hash != study_hash or foreign or full or membership_problems(bundle, self._identity):
+        if bundle.study_hash != study_hash or foreign or full or membership_problems(self._folder, bundle, self._identity):
             return "refused"
         write_atomic(self._path(study_hash), bundle_bytes(bundle), mode=0o600)
         return self.state(study_hash)
