@@ -88,7 +88,7 @@ def check_enrolment(folder: Path, member: Member, *, again: bool = False) -> boo
             Problem(
                 "I-ENROLLED",
                 f"site {member.site}",
-                "A site's name stands for the same keys for ever",
+                "A site's name stands for the same hospital, whose keys only it renews",
                 f"it is enrolled with other keys (fingerprint {before.fingerprint})",
                 "ask the hospital by phone; to renew its keys it runs wardround silo rekey, and sends what that writes; if it "
                 f"made all anew, run: wardround coordinator remove {member.site}, then enrol with --again; if it is another "
