@@ -116,6 +116,11 @@ def _key_problems(folder: Path, coordinator: Coordinator, others: Sequence[Membe
         for gone in removals(folder)
         if gone.site != member.site and ({*gone.member.keys} - in_use) & {*member.keys}
     ]
+    problems += [
+        _used_twice(member, f"a key in it is an older one of the site {each.site!r}")
+        for each in kept_successions(folder)
+        if each.site != member.site and ({*each.signed.before.keys} - in_use) & {*member.keys}
+    ]
     return problems
 
 

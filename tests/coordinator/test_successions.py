@@ -120,6 +120,13 @@ def test_keys_of_others_are_refused(centre):
         assert codes(lambda stolen=stolen: check_succession(centre, stolen)) == ("I-KEYS",)
 
 
+def test_older_keys_are_nobody_elses(centre):
+    """Whoever found them in a backup is no new hospital."""
+    enrol_succession(centre, SIGNED, MONTH)
+    stranger = FIRST.member.model_copy(update={"site": "stranger", "approval_key": "ab" * 32})
+    assert codes(lambda: enrol(centre, stranger, MONTH)) == ("I-KEYS",)
+
+
 def test_one_after_the_other(centre):
     """The next renewal waits until the keys before it are in use; an older key never comes back."""
     enrol_succession(centre, SIGNED, MONTH)
