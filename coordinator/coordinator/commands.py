@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from pydantic import ValidationError
 
+from coordinator.brought import read_brought
 from coordinator.canary_command import begin, canary
-from coordinator.certificates import expires
+from coordinator.certificates import expires, renew_brought
 from coordinator.certificates import renew as renew_certificate
 from coordinator.doctor_command import doctor
 from coordinator.enrol_command import enrol
@@ -20,7 +22,7 @@ from coordinator.service_commands import start, status, stop, submit, watch
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
 from wardround.directory import check_format
-from wardround.errors import Problem, Refused
+from wardround.errors import Problem, Refused, refuse
 from wardround.identity.address import check_host, split_address
 from wardround.values import instant
 
@@ -37,6 +39,14 @@ def _host(_context: click.Context, _parameter: click.Parameter, names: tuple[str
 also_named_option = click.option(
     "--also-named", "also_named", multiple=True, callback=_host, help="Another DNS name or IP address for the server certificate."
 )
+certificates_option = click.option(
+    "--certificates",
+    "files",
+    nargs=3,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="CERTIFICATE KEY AUTHORITY",
+    help="The institution's, in PEM: for this server (with those between it and the root), its key, and the root.",
+)
 folder_argument = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 
 
@@ -51,13 +61,27 @@ def coordinator() -> None:
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="HOST:PORT that hospitals connect to.")
 @click.option("--listen", help="ADDRESS:PORT to listen on [default: 0.0.0.0 and the port of --address].")
 @also_named_option
+@certificates_option
 @format_option
-def init(folder: Path, name: str, address: str, listen: str | None, also_named: tuple[str, ...], form: str) -> None:
+def init(
+    folder: Path,
+    name: str,
+    address: str,
+    listen: str | None,
+    also_named: tuple[str, ...],
+    files: tuple[Path, Path, Path] | None,
+    form: str,
+) -> None:
     """Make the centre in FOLDER: its keys, its own certificate authority, its server certificate, and centre.yaml.
+
+    With --certificates they are the institution's, and no authority is made here; hospitals pin the institution's.
 
     Private keys are made here, are readable by you only, and never leave. coordinator.json is public: study bundles name it.
     """
-    made = init_centre(folder, _settings(name, address, listen), also_named)
+    settings = _settings(name, address, listen)
+    _refuse_names(files, also_named)
+    brought = None if files is None else read_brought(files, split_address(address)[0], datetime.now(UTC))
+    made = init_centre(folder, settings, also_named, brought)
     until = instant(expires(folder))
     if form == "json":
         print_json(
@@ -98,22 +122,56 @@ def _settings(name: str, address: str, listen: str | None) -> CentreFile:
     )
 
 
+def _refuse_names(files: tuple[Path, ...] | None, also_named: tuple[str, ...]) -> None:
+    """Refuse names for a certificate that others made.
+
+    Raises:
+        Refused: X-USAGE.
+    """
+    if files is not None and also_named:
+        raise refuse(
+            "X-USAGE",
+            "--also-named",
+            "A certificate names what its authority wrote into it",
+            "names are given for a certificate that is brought",
+            "leave --also-named out, and ask the institution for a certificate with these names",
+        )
+
+
 @coordinator.command()
 @folder_argument
 @also_named_option
+@certificates_option
+@click.option("--hospitals-join-again", is_flag=True, help="Take --certificates of another AUTHORITY than hospitals have pinned.")
 @format_option
-def renew(folder: Path, also_named: tuple[str, ...], form: str) -> None:
+def renew(
+    folder: Path,
+    also_named: tuple[str, ...],
+    files: tuple[Path, Path, Path] | None,
+    form: str,
+    *,
+    hospitals_join_again: bool,
+) -> None:
     """Issue a new server certificate for the centre in FOLDER, before the old one expires or for other names.
 
     Hospitals need do nothing. It names the address in centre.yaml, every name of the old certificate, and --also-named.
+    With --certificates it is the institution's, signed by the authority that hospitals have pinned.
     """
     check_format(folder)
-    renew_certificate(folder, also_named)
+    _refuse_names(files, also_named)
+    moved = False
+    if files is None:
+        renew_certificate(folder, also_named)
+    else:
+        moved = renew_brought(folder, files, another_authority=hospitals_join_again)
     until = instant(expires(folder))
     if form == "json":
-        print_json({"certificate_expires_at": until})
+        print_json({"certificate_expires_at": until, "authority_changed": moved})
         return
-    say(f"Made a new server certificate, until {until}.")
+    say(f"{'Made' if files is None else 'Took'} a new server certificate, until {until}.")
+    if moved:
+        say("The authority is another one: hospitals cannot connect before they have joined again. Write each a new invitation:")
+        say(f"  wardround coordinator enrol {folder / 'silos'}/SITE.json --dir {folder}")
     say(f"Next: wardround coordinator stop {folder}, then start: the running centre still shows the old one")
 
 

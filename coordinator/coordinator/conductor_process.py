@@ -12,11 +12,13 @@ import sys
 import threading
 from pathlib import Path
 
-from coordinator.door import Door
+from coordinator.brought import loopback
+from coordinator.certificates import ending
+from coordinator.door import Door, KeysTaken
 from coordinator.flower.grid import FlowerGrid
 from coordinator.flower.run import Run, SuperLinkAddress, serve_run
 from coordinator.house import LOGS, run_folder
-from coordinator.identity import centre_files, load_centre
+from coordinator.identity import KEYS, centre_files, load_centre
 from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys, largest_reply
 from coordinator.rounds.grid import Grid
 from coordinator.scheduler import MakeGrid, Scheduler
@@ -25,6 +27,7 @@ from wardround.identity.encryption import EncryptionKey
 from wardround.json_log import private_log
 from wardround.study.bundle import Bundle
 from wardround.supervision.pulse import begin_pulse
+from wardround.supervision.reminder import remind_daily
 from wardround.supervision.settle import return_memory, settle
 from wardround.transport.channel import Secret, TransportFault
 
@@ -50,6 +53,8 @@ def main() -> int:
         log.error("%s", error)  # noqa: TRY400  (a coded error, not a trace)
         print(error, file=sys.stderr)  # noqa: T201  (where who started us looks first)
         return error.exit_status
+    except KeysTaken:
+        return 0  # the supervisor starts the SuperLink and this process anew; every study goes on with the new keys
     except TransportFault as fault:
         log.error("the SuperLink is gone: %s", fault)  # noqa: TRY400  (its text is ours)
         print(f"the SuperLink is gone: {fault}", file=sys.stderr)  # noqa: T201  (as above)
@@ -65,14 +70,16 @@ def _leave(stop: threading.Event) -> None:
 
 def _serve(folder: Path, private: str, ready: Path, stop: threading.Event) -> None:
     centre = load_centre(folder)
-    files = centre_files(folder)
-    link = SuperLinkAddress(
-        private, files.authority.read_bytes(), files.token.read_text().strip(), Secret(files.secret.read_bytes())
-    )
+    files, own = centre_files(folder), loopback(folder / KEYS)
+    authority = files.authority if own is None else own.authority
+    link = SuperLinkAddress(private, authority.read_bytes(), files.token.read_text().strip(), Secret(files.secret.read_bytes()))
     with serve_run(link) as run, link.control() as control:
         door = Door(folder, control)
         door.look()
-        scheduler = Scheduler(folder, centre.key, _grids(run, door, centre.encryption, run_folder(folder)), door.removed)
+        scheduler = Scheduler(
+            folder, centre.key, _grids(run, door, centre.encryption, run_folder(folder)), door.removed, door.current
+        )
+        remind_daily(lambda: ending(folder), log.warning)
         settle()
         return_memory()
         ready.touch(mode=0o600)
@@ -86,7 +93,7 @@ def _grids(run: Run, door: Door, key: EncryptionKey, spool: Path) -> MakeGrid:
     def make(bundle: Bundle) -> Grid:
         nodes = door.node_ids(bundle.roster)
         grid = FlowerGrid(run.channel, run.run_id, nodes, spool=spool, largest_reply=largest_reply(bundle))
-        return EncryptedGrid(grid, encryption_keys(bundle.roster), key)
+        return EncryptedGrid(grid, encryption_keys(bundle.roster, door.current), key)
 
     return make
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.brought import loopback
 from coordinator.certificates import AUTHORITY_KEY, check_certificates, ending, expires
 from coordinator.house import RUN, check_port
 from coordinator.identity import (
@@ -23,6 +24,7 @@ from coordinator.journal.journal import SPARE_BYTES
 from coordinator.removal import removed
 from coordinator.rounds.visits import MODELS_BESIDE
 from coordinator.studies import HASH_SHOWN, OPEN, StudyState, folders
+from coordinator.successions import kept_successions
 from wardround.doctor.lines import Check, Line, refused
 from wardround.doctor.machine import directory, kept_in_step, name_server, open_files, private_files, software
 from wardround.errors import Refused
@@ -33,7 +35,7 @@ from wardround.supervision.lock import holder
 from wardround.transport.greeting import CONNECT_SECONDS, greet
 from wardround.values import instant
 
-PRIVATE = (SIGNING, ENCRYPTION, AUTHORITY_KEY, "server.key", "token", "secret")
+PRIVATE = (SIGNING, ENCRYPTION, "server.key", "token", "secret")
 FILES_EACH = 4
 """Connections and files that one hospital takes at a time, generously."""
 FILES_BESIDE = 256
@@ -112,7 +114,8 @@ def _disk(folder: Path) -> Iterator[Line]:
 
 
 def _keys(folder: Path) -> Iterator[Line]:
-    found = list(private_files("keys", [folder / KEYS / name for name in PRIVATE]))
+    own = AUTHORITY_KEY if loopback(folder / KEYS) is None else "loopback.key"
+    found = list(private_files("keys", [folder / KEYS / name for name in (*PRIVATE, own)]))
     yield from found
     if all(line.state != "fail" for line in found):
         load_centre(folder)
@@ -198,6 +201,11 @@ def _hospitals(folder: Path) -> Iterator[Line]:
         yield Line(name="hospitals", state="ok", finding="none is enrolled yet", next_step=step)
         return
     yield Line(name="hospitals", state="ok", finding=f"{len(members)} enrolled: {', '.join(member.site for member in members)}")
+    for each in kept_successions(folder):
+        if not each.taken:
+            finding = f"{each.site} has not come with its new keys yet; its old ones are in use until then"
+            step = "have the hospital join with the new invitation, and start its node, while this centre runs"
+            yield Line(name="hospitals", state="warn", finding=finding, next_step=step)
     for state in _states(folder):
         away = [silo for silo in state.silos if state.phase in OPEN and silo.status in ("silent", "gone")]
         for silo in away:

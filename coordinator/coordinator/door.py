@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from coordinator.identity import enrolled
 from coordinator.removal import removed
+from coordinator.successions import Kept, in_use, kept_successions, take
 from wardround.errors import Refused
 from wardround.identity.roster import Member, Roster
 
@@ -18,8 +20,30 @@ LOOK_SECONDS = 0.5
 """How old what the door knows of the directory may be."""
 
 
+class RegisteredNode(Protocol):
+    """A node as Flower's Control API tells of it: its id, and whether it is connected."""
+
+    @property
+    def node_id(self) -> int:
+        """Flower's id of it."""
+        ...
+
+    @property
+    def online(self) -> bool:
+        """Whether it is connected now."""
+        ...
+
+
+class KeysTaken(Exception):
+    """A hospital's node came with its new keys: whoever conducts begins anew, with those."""
+
+
 class Register(Protocol):
     """What Flower's Control API does for us."""
+
+    def nodes(self) -> Sequence[RegisteredNode]:
+        """Give all nodes that are let in."""
+        ...
 
     def register(self, public_key: bytes) -> int:
         """Let a node in; gives its id."""
@@ -45,9 +69,18 @@ class Door:
         self._struck: set[str] = set()
         self._removed = removed(folder)
         self._looked = 0.0
+        self._kept = kept_successions(folder)
+
+    def current(self, member: Member) -> Member:
+        """Give a roster's hospital with the keys that are in use, by what was known when this door was made."""
+        return in_use(member, self._kept)
 
     def look(self) -> None:
-        """Let in who was enrolled since, and strike off who was removed since. Goes by what is on the disk now."""
+        """Let in who was enrolled since, and strike off who was removed since. Goes by what is on the disk now.
+
+        Raises:
+            KeysTaken: when a hospital's node has come with new keys. They are in use from then on.
+        """
         self._removed = removed(self._folder)
         self._looked = time.monotonic()
         for key, (member, node_id) in list(self._known.items()):
@@ -65,6 +98,31 @@ class Door:
             if member.node_key not in self._known and not self._out(member):
                 self._let_in(member)
                 log.info("site %s may connect", member.site)
+        self._look_for_new_keys()
+
+    def _look_for_new_keys(self) -> None:
+        """Let in both nodes of a hospital whose new keys are not in use yet; once the new one has come, say so."""
+        try:
+            waiting = [each for each in kept_successions(self._folder) if not each.taken]
+        except Refused as error:
+            log.error("%s", error)  # noqa: TRY400  (a coded error, not a trace)
+            return
+        ids = {self._let_in(each.signed.after): each for each in waiting if self._both_in(each)}
+        if not ids:
+            return
+        for node in self._control.nodes():
+            if node.online and node.node_id in ids:
+                come = ids[node.node_id]
+                take(come)
+                log.warning("site %s has come with its new keys: the old ones are out", come.site)
+                raise KeysTaken
+
+    def _both_in(self, kept: Kept) -> bool:
+        """Let the old node in beside the new one; neither of a hospital that is removed."""
+        if self._out(kept.signed.after) or self._out(kept.signed.before):
+            return False
+        self._let_in(kept.signed.before)
+        return True
 
     def removed(self, roster: Roster) -> frozenset[str]:
         """Give the hospitals of a roster that are removed; what is known of them is never older than a moment."""
@@ -75,9 +133,11 @@ class Door:
     def node_ids(self, roster: Roster) -> dict[str, int]:
         """Give Flower's ids of a roster's nodes, but for those of hospitals that are removed."""
         self.look()
-        return {member.site: self._let_in(member) for member in roster.silos if not self._out(member)}
+        current = [self.current(member) for member in roster.silos]
+        return {member.site: self._let_in(member) for member in current if not self._out(member)}
 
     def _out(self, member: Member) -> bool:
+        member = self.current(member)
         return member.node_key in self._struck or self._removed.bars(member)
 
     def _let_in(self, member: Member) -> int:

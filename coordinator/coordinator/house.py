@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from coordinator.brought import loopback
 from coordinator.flower.superlink import bind
-from coordinator.identity import centre_files
+from coordinator.identity import KEYS, centre_files
 from wardround.supervision.child import Child
 from wardround.supervision.ports import free_port, listens
 from wardround.supervision.pulse import SILENCE_SECONDS, Pulse
@@ -53,6 +54,9 @@ def children(centre: Path, listen: str, *, silence_seconds: float = SILENCE_SECO
         "token": files.token,
         "secret": files.secret,
     }
+    own = loopback(centre / KEYS)
+    if own is not None:
+        options |= {"loopback-certificate": own.certificate, "loopback-key": own.key}
     file_options = [word for name, path in options.items() for word in (f"--{name}-file", str(path.absolute()))]
     return [
         Child(

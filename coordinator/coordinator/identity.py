@@ -3,7 +3,7 @@
     keys/coordinator.pem              signs tasks, receipts and invitations
     keys/encryption.pem               hospitals encrypt their changes of weights to it
     keys/authority.key, .pem          signs the server certificate; hospitals pin the certificate
-    keys/server.key, .pem             the public listener's
+    keys/server.key, .pem             the public listener's (and what ``coordinator.brought`` says, if the institution made it)
     keys/token, keys/secret           what the centre's own processes show each other
     coordinator.json                  the public identity, for study authors
     centre.yaml                       name and addresses
@@ -24,6 +24,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from coordinator.brought import Brought, files_of, make_loopback
 from wardround.canonical import canonical_bytes, model_json
 from wardround.directory import check_format, write_format
 from wardround.errors import Problem, Refused, raise_all, refuse
@@ -115,8 +116,12 @@ def create_centre(folder: Path, name: str) -> Coordinator:
     return made.coordinator
 
 
-def init_centre(folder: Path, settings: CentreFile, also_named: Sequence[str] = ()) -> Coordinator:
+def init_centre(
+    folder: Path, settings: CentreFile, also_named: Sequence[str] = (), brought: Brought | None = None
+) -> Coordinator:
     """Make a whole centre, all or nothing: keys, authority, server certificate, token, secret, and the public files.
+
+    The certificates are the centre's own, unless the institution's are ``brought``.
 
     Raises:
         Refused: K-EXISTS when there are keys already; O-WRITE; V-FORMAT.
@@ -125,13 +130,8 @@ def init_centre(folder: Path, settings: CentreFile, also_named: Sequence[str] = 
     if (folder / KEYS).is_dir() and any((folder / KEYS).iterdir()):
         raise _exist_already()
     made = make_centre(settings.name)
-    authority = make_authority(settings.name)
-    server = issue_server(authority, [split_address(settings.address)[0], *also_named])
     private = {
-        "authority.key": authority.private,
-        "authority.pem": authority.public,
-        "server.key": server.private,
-        "server.pem": server.public,
+        **(_own_certificates(settings, also_named) if brought is None else {**files_of(brought), **make_loopback()}),
         "token": secrets.token_urlsafe(SECRET_BYTES).encode(),
         "secret": secrets.token_bytes(SECRET_BYTES),
     }
@@ -147,6 +147,17 @@ def init_centre(folder: Path, settings: CentreFile, also_named: Sequence[str] = 
     except FileExistsError:
         raise _exist_already() from None
     return made.coordinator
+
+
+def _own_certificates(settings: CentreFile, also_named: Sequence[str]) -> dict[str, bytes]:
+    authority = make_authority(settings.name)
+    server = issue_server(authority, [split_address(settings.address)[0], *also_named])
+    return {
+        "authority.key": authority.private,
+        "authority.pem": authority.public,
+        "server.key": server.private,
+        "server.pem": server.public,
+    }
 
 
 def _exist_already() -> Refused:

@@ -16,11 +16,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from coordinator.identity import REMOVED_SUFFIX, SILOS, read_entry, removal_path
+from coordinator.successions import kept_successions
 from wardround.canonical import model_bytes
 from wardround.directory import check_format
 from wardround.errors import Refused, refuse
 from wardround.files import sync_folder, write_new
 from wardround.identity.roster import Member
+from wardround.identity.succession import SignedSuccession
 from wardround.strict_yaml import nearest
 from wardround.values import Instant, PersonName, Slug, Value, instant
 
@@ -143,15 +145,27 @@ def removals(folder: Path) -> tuple[Removal, ...]:
 
 def removed(folder: Path) -> Removed:
     """Say who is out. A record that cannot be read keeps its hospital out by name: damage lets in nobody."""
-    sites, keys = set(), set()
+    sites, keys, kept = set(), set(), _successions(folder)
     for path in _records(folder):
         site, removal = _site(path), read_removal(path)
         if removal is None or path == removal_path(folder, site):
             sites.add(site)
         else:
             entry = read_entry(folder, site)
-            keys |= {*removal.member.keys} - {*(() if entry is None else entry.keys)}
+            same = {*(() if entry is None else entry.keys)}
+            for each in reversed(kept):  # the keys that those of now follow are the hospital's own, too
+                if same.issuperset(each.after.keys):
+                    same |= {*each.before.keys}
+            keys |= {*removal.member.keys} - same
     return Removed(frozenset(sites), frozenset(keys))
+
+
+def _successions(folder: Path) -> tuple[SignedSuccession, ...]:
+    """Give what hospitals signed of new keys; none where a file was changed: then older keys that were removed stay out."""
+    try:
+        return tuple(each.signed for each in kept_successions(folder))
+    except Refused:
+        return ()
 
 
 def end_removal(folder: Path, site: str) -> None:

@@ -35,6 +35,7 @@ from coordinator.studies import (
 from wardround.errors import Problem, Refused
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Roster
+from wardround.identity.succession import Current, as_on_roster
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
 from wardround.messages.offer import OFFER_ANSWER, Offer, OfferState
 from wardround.messages.record import RoundRecord, SiloRecord
@@ -142,9 +143,17 @@ class _Asked:
 class Scheduler:
     """Looks after all studies of a centre, one visit at a time."""
 
-    def __init__(self, centre: Path, key: SigningKey, make_grid: MakeGrid, removed: WhoIsRemoved = _nobody) -> None:
-        """Take the centre's directory, its key, how to reach hospitals, and who says which of them are removed."""
+    def __init__(
+        self,
+        centre: Path,
+        key: SigningKey,
+        make_grid: MakeGrid,
+        removed: WhoIsRemoved = _nobody,
+        current: Current = as_on_roster,
+    ) -> None:
+        """Take the centre's directory, its key, how to reach hospitals, who says which are removed, and which keys they have."""
         self._removed = removed
+        self._current = current
         self._centre = centre
         self._key = key
         self._make_grid = make_grid
@@ -204,7 +213,7 @@ class Scheduler:
                 continue
             try:
                 grid = self._grid(self._bundle(folder, state.study_hash))
-                write_result(folder.path, fly(folder.bundle(), self._key, grid, request, self._out(folder, state)))
+                write_result(folder.path, fly(folder.bundle(), self._key, grid, request, self._out(folder, state), self._current))
             except Refused as error:
                 log.error("a canary of %s was not answered: %s", state.name, error)  # noqa: TRY400  (a coded error, no trace)
                 with suppress(OSError):
@@ -250,7 +259,7 @@ class Scheduler:
         out = self._removed(asked.bundle.roster)
         if envelope is not None and answer is not None and member is not None and asked.site not in out:
             ours = (answer.site, answer.study_hash) == (asked.site, asked.bundle.study_hash)
-            if ours and signed_by(envelope, "reply", member.signing_key):
+            if ours and signed_by(envelope, "reply", self._current(member).signing_key):
                 self._note(asked.folder, asked.site, answer.state)
                 pause = 0.0 if answer.state == "unknown" else ASK_AGAIN_SECONDS
         self._next_ask[asked.bundle.study_hash, asked.site] = time.monotonic() + pause
@@ -285,7 +294,8 @@ class Scheduler:
             bundle = self._bundle(folder, state.study_hash)
             removed = partial(self._removed, bundle.roster)
             with closing(DiskJournal(folder.path, bundle)) as journal:
-                outcome = Conductor(folder.bundle(), self._key, self._grid(bundle), keeper, journal, removed).run()
+                grid = self._grid(bundle)
+                outcome = Conductor(folder.bundle(), self._key, grid, keeper, journal, removed, self._current).run()
             release = release_folder(self._centre, bundle)
             if release.exists():  # whole, if it is there: written in a life before this one
                 check_release(release, outcome)

@@ -17,10 +17,11 @@ from coordinator.identity import enrolled, load_centre, load_centre_file
 from coordinator.removal import removed, when
 from coordinator.studies import HASH_SHOWN, OPEN, StudyState, folders
 from coordinator.studies import submit as submit_study
+from coordinator.successions import kept_successions, newest
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, print_problems, say, terminal, warn
 from wardround.directory import check_format
-from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, EXIT_PARTIAL, Problem, raise_all, refuse
+from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, EXIT_PARTIAL, Problem, Refused, raise_all, refuse
 from wardround.identity.address import split_address
 from wardround.study.author_commands import author_json, signed_by_words
 from wardround.study.bundle import Bundle, read_bundle
@@ -104,7 +105,7 @@ def _strangers(bundle: Bundle, folder: Path) -> list[Problem]:
             "it names another centre",
             "build the bundle with this centre's coordinator.json",
         )
-    known = {member.site: member for member in enrolled(folder)}
+    known, kept = {member.site: member for member in enrolled(folder)}, kept_successions(folder)
     return [
         Problem(
             "P-ROSTER",
@@ -114,7 +115,7 @@ def _strangers(bundle: Bundle, folder: Path) -> list[Problem]:
             "enrol it, or build the bundle with the request.json that was enrolled",
         )
         for member in bundle.roster.silos
-        if member.site not in known or known[member.site].keys != member.keys
+        if member.site not in known or known[member.site].keys != newest(member, kept).keys
     ]
 
 
@@ -131,9 +132,11 @@ def status(folder: Path, form: str) -> int:
     states = _states(folder)
     whole = house is not None and all(process.state == "ready" for process in house.processes)
     out = {site: when(folder, site) for site in sorted(removed(folder).sites)}
+    soon = _ending(folder)
     if form == "json":
         print_json(
             {
+                "certificates_end": [*soon],
                 "running": house is not None,
                 "whole": whole,
                 "house": None if house is None else model_json(house),
@@ -143,6 +146,8 @@ def status(folder: Path, form: str) -> int:
         )
     else:
         say("The centre does not run." if house is None else f"The centre runs since {house.since}: {house}.")
+        for line in soon:
+            warn(line)
         for state in states:
             terminal().print(_view(state))
         for site, words in out.items():
@@ -154,6 +159,14 @@ def status(folder: Path, form: str) -> int:
     if not whole or "failed" in phases or unread or waiting:
         return EXIT_NOT_IN_ORDER
     return EXIT_PARTIAL if "partial" in phases else EXIT_DONE
+
+
+def _ending(folder: Path) -> list[str]:
+    """Give what `start` would warn of; nothing where certificates are missing or cannot be read, which the doctor tells."""
+    try:
+        return ending(folder)
+    except (Refused, ValueError):
+        return []
 
 
 def _unread(folder: Path) -> list[Problem]:

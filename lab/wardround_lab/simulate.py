@@ -12,11 +12,12 @@ from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys
 from coordinator.rounds.outcome import Outcome
 from coordinator.rounds.visits import Watcher
 from silo_node.configuration import Site
-from silo_node.identity import load_identity
+from silo_node.identity import load_identity, successions
 from silo_node.node import Node, open_node
 from silo_node.porter.approvals import Approvals
 from silo_node.training.trainer import Trainer
 from wardround.errors import Problem, Refused, raise_all
+from wardround.identity.succession import Current, follow
 from wardround.messages.envelope import Envelope
 from wardround.study.bundle import Bundle
 from wardround_lab.local_grid import Door, LocalGrid
@@ -40,8 +41,15 @@ def simulate(bundle: Bundle, sites: Sequence[Site], centre: Centre, watcher: Wat
             open_nodes.callback(_close, node)
             doors[site.file.site] = _door(node)
         with LocalGrid(doors) as grid:
-            encrypted = EncryptedGrid(grid, encryption_keys(bundle.roster), centre.encryption)
-            return Conductor(bundle, centre.key, encrypted, watcher).run()
+            current = _current(sites)
+            encrypted = EncryptedGrid(grid, encryption_keys(bundle.roster, current), centre.encryption)
+            return Conductor(bundle, centre.key, encrypted, watcher, current=current).run()
+
+
+def _current(sites: Sequence[Site]) -> Current:
+    """Know which keys each hospital has now, from its own successions."""
+    known = [each for site in sites for each in successions(site.folder)]
+    return lambda member: follow(member, known)
 
 
 def _open(site: Site) -> Node:

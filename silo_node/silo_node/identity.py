@@ -5,8 +5,9 @@ keys/encryption.pem    the centre encrypts weights and bundles to it
 keys/approval.pem      signs approvals; a person's, whose passphrase opens it: no process of the node can
 keys/node.key          the SuperNode signs in at the centre with it
 keys/runtime.secret    what the hospital's own processes show each other; goes nowhere
-request.json           the public halves, for the centre and study authors
+request.json           the public halves, for the centre and study authors, and whom the centre may call
 policy.yaml            what the hospital allows (``silo_node.policy``); the default one where there is none yet
+successions/           how the hospital came to its present keys, if it had others before (``silo_node.rekeying``)
 format                 how the directory is to be read (``wardround.directory``)
 """
 
@@ -18,13 +19,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from silo_node.policy import PolicyFile
-from wardround.canonical import canonical_bytes, model_json
 from wardround.directory import check_format, write_format
 from wardround.errors import Refused, refuse
 from wardround.files import new_private_folder, write_atomic, write_new
 from wardround.identity.encryption import EncryptionKey, load_encryption_key
 from wardround.identity.keys import SigningKey, load_key, read_private
-from wardround.identity.roster import Member
+from wardround.identity.roster import Member, Request
+from wardround.identity.succession import SignedSuccession, read_successions
 from wardround.identity.tls import make_node_key, node_key_public
 
 KEYS = "keys"
@@ -35,9 +36,15 @@ NODE_KEY = "node.key"
 RUNTIME_SECRET = "runtime.secret"  # noqa: S105  (a file's name)
 REQUEST = "request.json"
 SECRET_BYTES = 32
+REKEY = "rekey"
+REKEY_ANSWER = "invitation.json"
+"""In ``REKEY``: while it is there, new keys are being taken up."""
+SUCCESSIONS = "successions"
 
 
-def create_identity(folder: Path, site: str, name: str, passphrase: bytes | None = None) -> Member:
+def create_identity(
+    folder: Path, site: str, name: str, passphrase: bytes | None = None, *, city: str | None = None, contact: str | None = None
+) -> Member:
     """Make the hospital's keys, all or none, its ``request.json`` (public halves only), and a default policy if it has none.
 
     Args:
@@ -45,23 +52,25 @@ def create_identity(folder: Path, site: str, name: str, passphrase: bytes | None
         site: its name in rosters.
         name: its name for people.
         passphrase: opens the key that signs approvals; the command always gives one.
+        city: where the hospital is, for the centre's operator; in the request only.
+        contact: whom the operator calls there; in the request only.
 
     Raises:
         Refused: K-EXISTS when there are keys already; Y-VALUE when the name cannot be shown safely; V-FORMAT.
     """
-    check_format(folder)
-    if _holds_something(folder / KEYS):
-        raise _exist_already(site)
+    check_no_identity(folder, site)
     signing, approval, node = SigningKey.generate(), SigningKey.generate(), make_node_key()
     encryption = EncryptionKey.generate()
     try:
-        member = Member(
+        request = Request(
             site=site,
             name=name,
             signing_key=signing.public,
             encryption_key=encryption.public,
             approval_key=approval.public,
             node_key=node.public.decode(),
+            city=city,
+            contact=contact,
         )
     except ValidationError:
         raise refuse(
@@ -78,12 +87,23 @@ def create_identity(folder: Path, site: str, name: str, passphrase: bytes | None
             approval.save(keys / APPROVAL, passphrase)
             write_new(keys / NODE_KEY, node.private, mode=0o600)
             write_new(keys / RUNTIME_SECRET, secrets.token_bytes(SECRET_BYTES), mode=0o600)
-            write_atomic(folder / REQUEST, canonical_bytes(model_json(member)))
+            write_atomic(folder / REQUEST, request.file_bytes())
             PolicyFile(folder).write_default()
             write_format(folder)
     except FileExistsError:
         raise _exist_already(site) from None
-    return member
+    return request.member
+
+
+def check_no_identity(folder: Path, site: str) -> None:
+    """Check that keys can be made in a folder.
+
+    Raises:
+        Refused: K-EXISTS when there are keys already; V-FORMAT.
+    """
+    check_format(folder)
+    if _holds_something(folder / KEYS):
+        raise _exist_already(site)
 
 
 def _holds_something(folder: Path) -> bool:
@@ -104,11 +124,36 @@ def load_identity(folder: Path) -> Member:
     """Read the hospital's identity and check that its keys belong to it.
 
     Raises:
-        Refused: V-FORMAT when a newer release made the directory; K-MISSING, K-MODE, K-FORMAT.
+        Refused: V-FORMAT when a newer release made the directory; K-REKEY when new keys were half taken up; K-MISSING, K-MODE,
+            K-FORMAT.
     """
     check_format(folder)
+    if (folder / REKEY / REKEY_ANSWER).exists():
+        raise refuse(
+            "K-REKEY",
+            REKEY,
+            "New keys are taken up whole before anything else is done",
+            "this was begun, and cut off",
+            "start the node, which goes on with it: wardround silo start --site site.yaml",
+        )
+    member = read_request(folder).member
+    if signing_key(folder).public != member.signing_key:
+        raise _other_key("signing key")
+    if encryption_key(folder).public != member.encryption_key:
+        raise _other_key("encryption key")
+    if node_key_public(read_private(folder / KEYS / NODE_KEY)) != member.node_key:
+        raise _other_key("node key")
+    return member
+
+
+def read_request(folder: Path) -> Request:
+    """Read the hospital's request.
+
+    Raises:
+        Refused: K-MISSING, K-FORMAT.
+    """
     try:
-        member = Member.model_validate_json((folder / REQUEST).read_bytes())
+        return Request.model_validate_json((folder / REQUEST).read_bytes())
     except OSError:
         raise refuse(
             "K-MISSING",
@@ -119,13 +164,20 @@ def load_identity(folder: Path) -> Member:
         ) from None
     except ValidationError:
         raise refuse("K-FORMAT", REQUEST, "The identity file is as init wrote it", "it was changed", "restore the file") from None
-    if signing_key(folder).public != member.signing_key:
-        raise _other_key("signing key")
-    if encryption_key(folder).public != member.encryption_key:
-        raise _other_key("encryption key")
-    if node_key_public(read_private(folder / KEYS / NODE_KEY)) != member.node_key:
-        raise _other_key("node key")
-    return member
+
+
+def successions(folder: Path) -> tuple[SignedSuccession, ...]:
+    """Give the successions by which the hospital came to its present keys, the oldest first.
+
+    Raises:
+        Refused: I-SUCCESSION.
+    """
+    return read_successions(sorted(successions_folder(folder).glob("*.json"), key=lambda path: (len(path.stem), path.stem)))
+
+
+def successions_folder(folder: Path) -> Path:
+    """Give the folder of successions that were taken up."""
+    return folder / SUCCESSIONS
 
 
 def _other_key(which: str) -> Refused:

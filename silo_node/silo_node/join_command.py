@@ -8,6 +8,8 @@ import click
 
 from silo_node.configuration import load_site
 from silo_node.joining import join as join_centre
+from silo_node.rekey_command import refuse_running
+from silo_node.rekeying import accept, take_up, waiting
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
 
@@ -20,10 +22,14 @@ from wardround.console import format_option, print_json, say
 def join(invitation: Path, site_path: Path, fingerprint: str | None, form: str) -> None:
     """Join the centre that wrote INVITATION: verify it, and keep the centre's address, authority and key.
 
-    Nothing connects yet, and nothing is approved. A newer invitation of the same centre may be joined in the same way.
+    Nothing connects yet, and nothing is approved. A newer invitation of the same centre may be joined in the same way. An
+    invitation of the new keys that `silo rekey` made takes these up; the node must be stopped for it.
     """
     site = load_site(site_path)
-    joined = join_centre(site.folder, invitation, fingerprint)
+    if waiting(site.folder) is not None:
+        refuse_running(site)
+    renewed = take_up(site.folder) or accept(site.folder, invitation, fingerprint)
+    joined = renewed or join_centre(site.folder, invitation, fingerprint)
     centre = joined.coordinator
     if form == "json":
         print_json(
@@ -34,9 +40,12 @@ def join(invitation: Path, site_path: Path, fingerprint: str | None, form: str) 
                 "fingerprint_compared": fingerprint is not None,
                 "address": joined.address,
                 "invited_at": joined.invited_at,
+                "new_keys": renewed is not None,
             }
         )
         return
+    if renewed is not None:
+        say("The new keys are this hospital's from now on; the old private keys are gone from keys/.")
     say(f"{site.file.name} has joined {centre.name} at {joined.address}.")
     say(f"  fingerprint of the centre {centre.fingerprint}" + (" (as given)" if fingerprint is not None else ""))
     if fingerprint is None:

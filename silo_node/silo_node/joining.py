@@ -20,7 +20,7 @@ from wardround.identity.invitation import (
     read_invitation,
     verify_invitation,
 )
-from wardround.identity.roster import Coordinator
+from wardround.identity.roster import Coordinator, Member
 
 CONFIG = "config"
 INVITATION = "invitation.json"
@@ -54,10 +54,21 @@ def join(folder: Path, path: Path, fingerprint: str | None = None, now: datetime
         now: the time here; the clock's when not given.
 
     Raises:
-        Refused: Y-FILE, I-READ, P-PROTOCOL, I-SIGNATURE; then all at once I-SITE, I-EXPIRED, I-EARLY, I-AUTHORITY,
-            I-FINGERPRINT, I-JOINED. Nothing is changed then.
+        Refused: as ``check_invitation``. Nothing is changed then.
     """
-    member, signed = load_identity(folder), read_invitation(path)
+    return pin(folder, check_invitation(folder, load_identity(folder), path, fingerprint, now))
+
+
+def check_invitation(
+    folder: Path, member: Member, path: Path, fingerprint: str | None = None, now: datetime | None = None
+) -> SignedInvitation:
+    """Read an invitation that must be for a hospital with some keys, of the centre that it joined before, if any.
+
+    Raises:
+        Refused: Y-FILE, I-READ, P-PROTOCOL, I-SIGNATURE; then all at once I-SITE, I-EXPIRED, I-EARLY, I-AUTHORITY,
+            I-FINGERPRINT, I-JOINED.
+    """
+    signed = read_invitation(path)
     coordinator = signed.invitation.coordinator
     problems: list[Problem] = []
     try:
@@ -75,7 +86,7 @@ def join(folder: Path, path: Path, fingerprint: str | None = None, now: datetime
             )
         )
     raise_all([*problems, *_other_centre(folder, coordinator)])
-    return _pin(folder, signed)
+    return signed
 
 
 def _digits(fingerprint: str) -> str:
@@ -106,7 +117,12 @@ def _other_centre(folder: Path, coordinator: Coordinator) -> list[Problem]:
     ]
 
 
-def _pin(folder: Path, signed: SignedInvitation) -> Joined:
+def pin(folder: Path, signed: SignedInvitation) -> Joined:
+    """Write down which centre the hospital joined, once its invitation was checked.
+
+    Raises:
+        Refused: O-WRITE.
+    """
     config = folder / CONFIG
     try:
         config.mkdir(mode=0o700, exist_ok=True)

@@ -19,7 +19,7 @@ from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, print_problems, say, terminal, warn
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, refuse
 from wardround.identity.roster import Coordinator, read_party
-from wardround.ledger.entries import AnyEntry, ApprovalUsed, RefusalSent, Released
+from wardround.ledger.entries import AnyEntry, ApprovalUsed, RefusalSent, Released, study_of
 from wardround.ledger.folder import Course, read_entries
 from wardround.ledger.verification import Verified, verify_ledger
 from wardround.values import instant
@@ -122,10 +122,12 @@ def show(
 def _of_part(entries: list[tuple[int, str, AnyEntry]], part: Part) -> list[tuple[int, str, AnyEntry]]:
     studies = None
     if part.study is not None:
-        known: dict[str, tuple[str, str] | None] = {each.study: None for _, _, each in entries if each.study is not None}
+        known: dict[str, tuple[str, str] | None] = {
+            study: None for _, _, each in entries if (study := study_of(each)) is not None
+        }
         known |= {each.study: (each.name, each.version) for _, _, each in entries if isinstance(each, ApprovalUsed)}
         studies = {find_study(part.study, known)}
-    return [(number, hashed, entry) for number, hashed, entry in entries if part.has(entry.study, entry.time, studies)]
+    return [(number, hashed, entry) for number, hashed, entry in entries if part.has(study_of(entry), entry.time, studies)]
 
 
 def _table(entries: list[tuple[int, str, AnyEntry]]) -> Table:
@@ -201,6 +203,8 @@ def _verdict(source: Source, verified: Verified, heads: tuple[str, ...], centres
         f"{member.name} ({member.site}), fingerprint {member.fingerprint}",
         f"{course.length} entries in {len(course.segments)} files{when}: chained and signed, nothing changed; head {course.head}",
     ]
+    if course.renewals:
+        lines.append(f"Its signing key was renewed {len(course.renewals)} times, each time by an entry under the key before.")
     if heads:
         lines.append(f"It holds {'the head' if len(heads) == 1 else f'all {len(heads)} heads'} that you named.")
     receipts, others = verified.events.get("receipt", 0), verified.other_receipts

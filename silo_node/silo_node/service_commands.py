@@ -14,6 +14,7 @@ from silo_node.identity import load_identity
 from silo_node.joining import load_joined
 from silo_node.preflight import check_centre, ending
 from silo_node.proxy_trouble import PROXY_TROUBLE, read_proxy_trouble
+from silo_node.rekeying import take_up
 from silo_node.supernode_words import read_kept_out
 from silo_node.training_state import read_training_state
 from wardround.canonical import Json, model_json
@@ -23,6 +24,7 @@ from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER
 from wardround.supervision.ground import check_ground
 from wardround.supervision.house import read_state, run_house, stop_house
 from wardround.supervision.pulse import SILENCE_SECONDS
+from wardround.supervision.reminder import DAY_SECONDS, remind_daily
 
 
 @click.command()
@@ -44,11 +46,15 @@ def start(site_path: Path, visit_seconds: float, silence_seconds: float) -> None
     """
     site = load_site(site_path)
     site.policy()
+    take_up(site.folder)
     identity = load_identity(site.folder)
     joined = load_joined(site.folder)
     check_ground(site.folder)
-    for line in ending(joined, check_centre(joined, way_out(site, joined))):
+    out = way_out(site, joined)
+    for line in ending(joined, check_centre(joined, out)):
         warn(line)
+    # in this process, as the look before the start: neither porter nor trainer goes out
+    remind_daily(lambda: ending(joined, check_centre(joined, out)), warn, first_after_seconds=DAY_SECONDS)
     run_house(
         run_folder(site),
         site.make_directory("logs"),

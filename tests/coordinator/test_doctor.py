@@ -83,7 +83,9 @@ def test_certificates_that_end_or_do_not_hold_are_told(doctor, centre):
     """Soon over: a warning and the command; of another name: a failure."""
     files = centre_files(centre)
     authority = KeyPair((centre / "keys" / "authority.key").read_bytes(), files.authority.read_bytes())
-    files.certificate.write_bytes(issue_server(authority, ["localhost"], days=20).public)
+    server = issue_server(authority, ["localhost"], days=20)
+    files.certificate.write_bytes(server.public)
+    files.key.write_bytes(server.private)
     found = doctor(0)
     assert states(found["certificates end"]) == {("warn", None)}
     assert "coordinator renew" in found["certificates end"][0]["next_step"]

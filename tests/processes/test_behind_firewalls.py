@@ -31,7 +31,7 @@ def networks(tmp_path: Path, wardround: Command) -> Iterator[tuple[Networks, War
     """The networks, and a ward whose services will run in them; nothing is left of either."""
     if (why := unable()) is not None:
         pytest.skip(why)
-    ward = make_ward(tmp_path, wardround, (120, 90), CENTRE, CENTRE)
+    ward = make_ward(tmp_path, wardround, (120, 90), host=CENTRE, listen=CENTRE)
     with Networks(HOSPITALS, ward.port) as made:
         ward.inside = {name: made.inside(name) for name in ("centre", *HOSPITALS)}
         try:

@@ -49,7 +49,7 @@ def say(hospital: Hospital, text: str) -> None:
 @pytest.fixture
 def proxied(tmp_path: Path, wardround: Command) -> Iterator[Proxied]:
     """A centre and three hospitals: credentials in a file, in a variable, in the URL of the environment."""
-    ward = make_ward(tmp_path, wardround, (120, 90, 80), HOST)
+    ward = make_ward(tmp_path, wardround, (120, 90, 80), host=HOST)
     names = {f"{HOST}:{ward.port}": ("127.0.0.1", ward.port)}
     alpha, beta, gamma = ward.hospitals
     with (

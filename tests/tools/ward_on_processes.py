@@ -224,14 +224,22 @@ class Ward:
 
 
 def make_ward(
-    folder: Path, wardround: Command, sizes: tuple[int, ...], host: str = "localhost", listen: str = "127.0.0.1"
+    folder: Path,
+    wardround: Command,
+    sizes: tuple[int, ...],
+    *options: object,
+    host: str = "localhost",
+    listen: str = "127.0.0.1",
 ) -> Ward:
-    """Make keys for a centre and its hospitals, and enrol them all; ``host`` is by what name hospitals connect to it."""
+    """Make keys for a centre, with options of its init, and its hospitals, and enrol them all.
+
+    ``host`` is by what name hospitals connect to it.
+    """
     port = free_port()
     hospitals = deal(folder / "hospitals", sizes)
     ward = Ward(folder, wardround, port, hospitals)
-    address = f"{host}:{port}"
-    ward.command("coordinator", "init", ward.centre, "--name", "The centre", "--address", address, "--listen", f"{listen}:{port}")
+    where = ("--address", f"{host}:{port}", "--listen", f"{listen}:{port}")
+    ward.command("coordinator", "init", ward.centre, "--name", "The centre", *where, *options)
     for hospital in hospitals:
         ward.command("silo", "init", "--site", hospital.site)
         policy = hospital.folder / "policy.yaml"

@@ -13,6 +13,7 @@ from coordinator.canary.files import CanaryRequest, CanaryResult, SiloCanary, no
 from coordinator.canary.judgement import Landed, judge
 from coordinator.rounds.grid import Grid, Outgoing
 from wardround.identity.keys import SigningKey
+from wardround.identity.succession import Current, as_on_roster
 from wardround.messages.canary import MOST_ROWS, Canary
 from wardround.messages.envelope import digests, seal
 from wardround.study.bundle import Bundle
@@ -22,7 +23,14 @@ from wardround.weights.packing import to_bytes
 LONGEST_WAIT_SECONDS = 1.0
 
 
-def fly(bundle: Bundle, key: SigningKey, grid: Grid, request: CanaryRequest, removed: Collection[str] = ()) -> CanaryResult:
+def fly(
+    bundle: Bundle,
+    key: SigningKey,
+    grid: Grid,
+    request: CanaryRequest,
+    removed: Collection[str] = (),
+    current: Current = as_on_roster,
+) -> CanaryResult:
     """Send a canary to every hospital of a study that is not removed, and wait for the answers until nobody
     waits for the result any more.
 
@@ -40,7 +48,7 @@ def fly(bundle: Bundle, key: SigningKey, grid: Grid, request: CanaryRequest, rem
         elif landed is None:
             silos.append(SiloCanary(site=member.site, codes=("R-SILENT",), bytes_down=sent[member.site]))
         else:
-            silos.append(judge(landed, member, bundle, nonce, request.records))
+            silos.append(judge(landed, current(member), bundle, nonce, request.records))
     study = bundle.study
     return CanaryResult(
         request=request.request,

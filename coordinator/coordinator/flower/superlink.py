@@ -65,7 +65,11 @@ GRACE_SECONDS = 2
 
 @dataclass(frozen=True)
 class Settings:
-    """What the SuperLink needs to start. The token and secret are the contents of their files."""
+    """What the SuperLink needs to start. The token and secret are the contents of their files.
+
+    Attributes:
+        loopback: certificate and key of the private listener, where the public ones do not name loopback.
+    """
 
     public: tuple[str, int]
     private: tuple[str, int]
@@ -74,6 +78,7 @@ class Settings:
     key: Path
     token: str
     secret: bytes
+    loopback: tuple[Path, Path] | None = None
 
     def __repr__(self) -> str:
         """Show no token."""
@@ -247,10 +252,12 @@ async def serve(settings: Settings) -> None:
     listeners = [bind(settings.private), bind(settings.public)]
     app = WholeBody(create_app(flower_config(settings), SuperLinkLifespan))
     tls = {"ssl_keyfile": str(settings.key), "ssl_certfile": str(settings.certificate)}
+    certificate, key = settings.loopback or (settings.certificate, settings.key)
+    private_tls = {"ssl_keyfile": str(key), "ssl_certfile": str(certificate)}
     plain = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": GRACE_SECONDS, "server_header": False}
     settle()
     reuse_memory()
-    private = _Server(uvicorn.Config(app, **tls, **plain))  # type: ignore[arg-type]
+    private = _Server(uvicorn.Config(app, **private_tls, **plain))  # type: ignore[arg-type]
     public = _Server(uvicorn.Config(FleetOnly(app), lifespan="off", **tls, **plain))  # type: ignore[arg-type]
 
     def stop() -> None:
@@ -298,8 +305,12 @@ def parse(words: Sequence[str]) -> Settings:
     parser.add_argument("--private", type=_address, default=("127.0.0.1", 0), help="host:port on loopback, for the conductor")
     for name in ("authority", "certificate", "key", "token", "secret"):
         parser.add_argument(f"--{name}-file", type=Path, required=True, help=f"path of the {name}")
+    for name in ("loopback-certificate", "loopback-key"):
+        parser.add_argument(f"--{name}-file", type=Path, help=f"path of the {name}, where the public one does not name loopback")
     options = parser.parse_args(words)
-    problems = [problem for name in ("key", "token", "secret") for problem in _key_file(getattr(options, f"{name}_file"))]
+    own = options.loopback_certificate_file, options.loopback_key_file
+    private = [getattr(options, f"{name}_file") for name in ("key", "token", "secret")]
+    problems = [problem for path in (*private, *own[1:]) if path is not None for problem in _key_file(path)]
     if not ipaddress.ip_address(options.private[0]).is_loopback:
         problems.append(
             Problem(
@@ -315,6 +326,7 @@ def parse(words: Sequence[str]) -> Settings:
         key=options.key_file,
         token=options.token_file.read_text().strip(),
         secret=options.secret_file.read_bytes(),
+        loopback=None if None in own else own,
     )
 
 

@@ -17,6 +17,7 @@ from coordinator.rounds.visit import Caller, Removed, nobody
 from coordinator.rounds.visits import Closed, TooFew, Visits, Watcher
 from wardround.errors import Broken, Refused, refuse
 from wardround.identity.keys import SigningKey
+from wardround.identity.succession import Current, as_on_roster
 from wardround.messages.round import Purpose, StatisticsResult, TaskCore
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
@@ -38,8 +39,10 @@ class Conductor:
         watcher: Watcher,
         journal: Journal | None = None,
         removed: Removed = nobody,
+        current: Current = as_on_roster,
     ) -> None:
-        """Take the study, the coordinator's key, the transport, a watcher, the study's journal, and who is removed.
+        """Take the study, the coordinator's key, the transport, a watcher, the study's journal, and who says which hospitals
+        are removed, and which keys they have now.
 
         Without a journal nothing outlives the process. The initial weights are let go of once the journal has them.
 
@@ -53,7 +56,7 @@ class Conductor:
         self._bundle = bundle = bundle.lightened()
         self._journal = journal or Unwritten()
         self._outcome = Outcome(roster=bundle.roster.sites)
-        self._visits = Visits(bundle, Caller(bundle, key, grid, removed), self._journal, watcher, self._outcome)
+        self._visits = Visits(bundle, Caller(bundle, key, grid, removed), self._journal, watcher, self._outcome, current)
         self._progress: Progress[str] = Progress(bundle.study.convergence)
 
     def run(self) -> Outcome:

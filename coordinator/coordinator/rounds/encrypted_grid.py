@@ -9,6 +9,7 @@ from coordinator.rounds.grid import Grid, Incoming, Outgoing
 from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import PublicKey
 from wardround.identity.roster import Roster
+from wardround.identity.succession import Current, as_on_roster
 from wardround.messages.confidential import EncryptedArrays, addressed, decrypted, encrypt_arrays, encrypted_size
 from wardround.messages.envelope import Array, Envelope
 from wardround.study.bundle import Bundle
@@ -17,9 +18,9 @@ MARGIN_BYTES = 64 * 1024
 """A reply may be larger than a good one by this: it is then refused for its shape, as somebody's mistake."""
 
 
-def encryption_keys(roster: Roster) -> dict[str, PublicKey]:
-    """Give the key of each hospital on a roster to which its bodies are encrypted."""
-    return {member.site: member.encryption_key for member in roster.silos}
+def encryption_keys(roster: Roster, current: Current = as_on_roster) -> dict[str, PublicKey]:
+    """Give the key of each hospital on a roster to which its bodies are encrypted: the one that it has now."""
+    return {member.site: current(member).encryption_key for member in roster.silos}
 
 
 def largest_reply(bundle: Bundle) -> int:

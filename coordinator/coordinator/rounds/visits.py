@@ -20,6 +20,7 @@ from coordinator.rounds.recorder import Recorder, recalled_answers
 from coordinator.rounds.records import describe
 from coordinator.rounds.visit import LONGEST_WAIT_SECONDS, Caller, Visit
 from wardround.errors import Problem, Refused, refuse
+from wardround.identity.succession import Current, as_on_roster
 from wardround.messages.record import RoundRecord, ShortfallCode
 from wardround.messages.round import CentreCode, Purpose, SiloCode, StatisticsResult, TaskCore
 from wardround.study.bundle import Bundle
@@ -75,8 +76,17 @@ class Closed:
 class Visits:
     """Makes a study's visits, and knows what they have shown of each hospital so far."""
 
-    def __init__(self, bundle: Bundle, caller: Caller, journal: Journal, watcher: Watcher, outcome: Outcome) -> None:
-        """Take the study, who calls, the journal, a watcher, and the outcome whose history is kept."""
+    def __init__(
+        self,
+        bundle: Bundle,
+        caller: Caller,
+        journal: Journal,
+        watcher: Watcher,
+        outcome: Outcome,
+        current: Current = as_on_roster,
+    ) -> None:
+        """Take the study, who calls, the journal, a watcher, the outcome whose history is kept, and which keys hospitals have."""
+        self._current = current
         self._bundle = bundle
         self._caller = caller
         self._journal = journal
@@ -210,7 +220,10 @@ class Visits:
         """Ask everybody on the roster for statistics; later those with a signed count."""
         return {
             member.site: Expectation(
-                member, core, self.records.get(member.site), self._evaluated.get((member.site, _evaluation_kind(core)))
+                self._current(member),
+                core,
+                self.records.get(member.site),
+                self._evaluated.get((member.site, _evaluation_kind(core))),
             )
             for member in self._bundle.roster.silos
             if core.purpose == "statistics" or member.site in self.records

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from wardround.canonical import canonical_bytes, model_json
 from wardround.errors import refuse
 from wardround.identity.keys import PublicKey, fingerprint
 from wardround.identity.tls import NodeKey
@@ -71,6 +72,27 @@ class Member(Value):
         return fingerprint(*self.keys)
 
 
+class Request(Member):
+    """What a hospital sends to its centre: itself, and whom to call there. No roster holds the latter two, and no study.
+
+    Attributes:
+        city: where the hospital is.
+        contact: whom the centre's operator calls, as the hospital writes it.
+    """
+
+    city: PersonName | None = None
+    contact: PersonName | None = None
+
+    @property
+    def member(self) -> Member:
+        """The hospital as rosters name it."""
+        return Member.model_validate({name: getattr(self, name) for name in Member.model_fields})
+
+    def file_bytes(self) -> bytes:
+        """Give the file's bytes: what was not said is left out."""
+        return canonical_bytes({name: value for name, value in model_json(self).items() if value is not None})
+
+
 class Roster(Value):
     """The coordinator and the hospitals of a study, hospitals in the order of their site names."""
 
@@ -120,3 +142,12 @@ def read_party(path: Path, model: type[Party]) -> Party:
             "it is not such a file",
             "ask its owner for it again",
         ) from None
+
+
+def read_member(path: Path) -> Member:
+    """Read the hospital of a ``request.json``, as rosters name it.
+
+    Raises:
+        Refused: Y-FILE, K-FORMAT.
+    """
+    return read_party(path, Request).member

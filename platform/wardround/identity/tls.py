@@ -6,6 +6,7 @@ These protect the channel. What a message is worth is decided by Wardround's own
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -125,15 +126,16 @@ def node_key_public(private: bytes) -> str | None:
 
 
 def certificate_fault(certificate: bytes, now: datetime) -> str | None:
-    """Say why a certificate (PEM) is not valid at a moment; nothing when it is."""
+    """Say why a certificate (PEM), or one of those that follow it, is not valid at a moment; nothing when all are."""
     try:
-        found = x509.load_pem_x509_certificate(certificate)
+        chain = x509.load_pem_x509_certificates(certificate)
     except ValueError:
         return "it cannot be read"
-    if now < found.not_valid_before_utc:
-        return f"it is valid from {instant(found.not_valid_before_utc)} only; here it is {instant(now)}"
-    if now >= found.not_valid_after_utc:
-        return f"it expired at {instant(found.not_valid_after_utc)}"
+    for found in chain:
+        if now < found.not_valid_before_utc:
+            return f"it is valid from {instant(found.not_valid_before_utc)} only; here it is {instant(now)}"
+        if now >= found.not_valid_after_utc:
+            return f"it expired at {instant(found.not_valid_after_utc)}"
     return None
 
 
@@ -151,28 +153,34 @@ def authority_fault(certificate: bytes, now: datetime) -> str | None:
 
 
 def server_fault(certificate: bytes, authority: bytes, host: str, now: datetime) -> str | None:
-    """Say why clients that pin an authority would refuse a server under a name; nothing when they would not."""
+    """Say why clients that pin an authority would refuse a server under a name; nothing when they would not.
+
+    The server's certificate (PEM) may be followed by those between it and the authority.
+    """
     fault = certificate_fault(certificate, now)
     if fault is not None:
         return fault
-    server = x509.load_pem_x509_certificate(certificate)
+    chain = x509.load_pem_x509_certificates(certificate)
     try:
-        server.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
-        names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        for signed, signer in itertools.pairwise([*chain, x509.load_pem_x509_certificate(authority)]):
+            signed.verify_directly_issued_by(signer)
+        names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         return "it is not signed by the centre's authority"
-    return None if _general_name(host) in list(names) else f"it does not name {host}"
+    _, _, domain = host.partition(".")
+    named = (_general_name(host), x509.DNSName(f"*.{domain}"))
+    return None if any(name in named for name in names) else f"it does not name {host}"
 
 
 def names_of(certificate: bytes) -> list[str]:
-    """Give the DNS names and IP addresses of a server certificate (PEM) of ours."""
+    """Give the DNS names and IP addresses of a server certificate (PEM)."""
     found = x509.load_pem_x509_certificate(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return [str(name.value) for name in found]
+    return [str(name.value) for name in found if isinstance(name, x509.DNSName | x509.IPAddress)]
 
 
 def expiry(certificate: bytes) -> datetime:
-    """Give the moment when a certificate (PEM) of ours expires."""
-    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+    """Give the moment when a certificate (PEM) expires, or the first of those that follow it."""
+    return min(each.not_valid_after_utc for each in x509.load_pem_x509_certificates(certificate))
 
 
 def ends_soon(end: datetime, now: datetime) -> bool:

@@ -8,6 +8,7 @@ working   the centre was told how far a task is
 offer     the centre was told what was decided about an offered study
 canary    figures of machine and network left, and a body of zeros
 receipt   what the centre says it did with a release, signed by it
+rekey     the hospital has new keys: the last entry that is signed with the old one
 
 Digests stand for what left; no value of a record is here. ``to`` is the signing key of the centre that was answered.
 """
@@ -22,6 +23,7 @@ from wardround.canonical import model_bytes
 from wardround.identity.approval import SignedApproval
 from wardround.identity.keys import PublicKey, Signature, verify
 from wardround.identity.roster import Coordinator
+from wardround.identity.succession import SignedSuccession
 from wardround.messages.offer import OfferState
 from wardround.messages.round import RECEIPT, CentreCode, FiguresFor, Purpose, Receipt, SiloCode
 from wardround.study.model import Text
@@ -184,7 +186,21 @@ class ReceiptTaken(Stamped):
         return verify(centre, self.signature, RECEIPT, model_bytes(receipt))
 
 
+class KeysRenewed(Stamped):
+    """From the next entry on the hospital signs with another key, to which the old one, its approver and the new one agreed."""
+
+    event: Literal["rekey"] = "rekey"
+    statement: SignedSuccession
+
+
 AnyEntry: TypeAlias = (
-    ApprovalUsed | Released | RefusalSent | Repeated | WorkingSent | OfferAnswered | CanaryAnswered | ReceiptTaken
+    ApprovalUsed | Released | RefusalSent | Repeated | WorkingSent | OfferAnswered | CanaryAnswered | ReceiptTaken | KeysRenewed
 )
+
+
+def study_of(entry: AnyEntry) -> str | None:
+    """Give the study that an entry is about, if it is about one."""
+    return None if isinstance(entry, KeysRenewed) else entry.study
+
+
 ENTRY: TypeAdapter[AnyEntry] = TypeAdapter(Annotated[AnyEntry, Field(discriminator="event")])

@@ -9,7 +9,7 @@ set back goes on in the segment that is open.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from wardround.errors import Refused, refuse
 from wardround.identity.keys import PublicKey
-from wardround.ledger.entries import AnyEntry
+from wardround.identity.succession import SignedSuccession
+from wardround.ledger.entries import AnyEntry, KeysRenewed
 from wardround.ledger.lines import GENESIS, Line, any_line, next_line
 
 FOLDER = "ledger"
@@ -26,6 +27,7 @@ BEFORE = "ledger.jsonl"
 """The one file of an unsigned ledger, as development versions before the first release wrote it."""
 DAY = 10
 """Characters of the day in an instant."""
+_RENEWAL = b'"event":"rekey"'
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -46,11 +48,17 @@ class Segment:
 
 @dataclass
 class Course:
-    """How far a ledger was read. ``torn``: something follows the last whole line of the last segment."""
+    """How far a ledger was read.
+
+    Attributes:
+        torn: something follows the last whole line of the last segment.
+        renewals: the entries by which the hospital went over to another signing key.
+    """
 
     segments: list[Segment] = field(default_factory=list)
     last: Line | None = None
     torn: bool = False
+    renewals: list[Line] = field(default_factory=list)
 
     @property
     def length(self) -> int:
@@ -114,7 +122,7 @@ def read_ledger(folder: Path, public: PublicKey, course: Course | None = None) -
 
     Args:
         folder: the ledger's folder.
-        public: the hospital's signing key.
+        public: the hospital's signing key; where it had several, one after the other, any of them.
         course: keeps how far it came, for the caller.
 
     Raises:
@@ -125,9 +133,9 @@ def read_ledger(folder: Path, public: PublicKey, course: Course | None = None) -
     try:
         yield from _chained(folder, course)
     except Refused:
-        _refuse_forged(folder, public, course.last)  # what does not fit may be the first true line after a forged one
+        _refuse_forged(folder, public, course)  # what does not fit may be the first true line after a forged one
         raise
-    _refuse_forged(folder, public, course.last)
+    _refuse_forged(folder, public, course)
 
 
 def read_entries(folder: Path, public: PublicKey, course: Course | None = None) -> Iterator[tuple[Line, AnyEntry]]:
@@ -141,7 +149,7 @@ def read_entries(folder: Path, public: PublicKey, course: Course | None = None) 
         try:
             entry = line.entry()
         except ValidationError:
-            _refuse_forged(folder, public, line)
+            _refuse_forged(folder, public, course)
             raise refuse(
                 "L-FORMAT",
                 course.place(line.sequence),
@@ -152,13 +160,64 @@ def read_entries(folder: Path, public: PublicKey, course: Course | None = None) 
         yield line, entry
 
 
-def _refuse_forged(folder: Path, public: PublicKey, last: Line | None) -> None:
-    """Refuse a chain whose last signature does not hold, by the first one that does not."""
-    if last is None or last.signed_by(public):
+class _Writer:
+    """Whose signature the next line must have: the hospital's key, and after each renewal the one that it names."""
+
+    def __init__(self, renewals: Iterable[Line], public: PublicKey) -> None:
+        """Find the hospital's first key, from any of those that it had: each vouches for the one before it and after it."""
+        statements = [statement for line in renewals if (statement := _statement(line)) is not None]
+        self._key, befores = public, {each.after.signing_key: each.before.signing_key for each in statements}
+        while (before := befores.pop(self._key, None)) is not None:  # taken out, so that no circle goes on for ever
+            self._key = before
+
+    def wrote(self, line: Line) -> bool:
+        """Say whether it wrote a line, and if that names another key, go on with it."""
+        if not line.signed_by(self._key):
+            return False
+        if not _renews(line):
+            return True
+        statement = _statement(line)
+        if statement is None or statement.before.signing_key != self._key:
+            return False
+        self._key = statement.after.signing_key
+        return True
+
+
+def _renews(line: Line) -> bool:
+    return _RENEWAL in line.head and line.text("event") == "rekey"
+
+
+def _statement(line: Line) -> SignedSuccession | None:
+    """Give what a renewal's line says, if all three signatures hold."""
+    try:
+        entry = line.entry()
+    except ValidationError:
+        return None
+    return entry.statement if isinstance(entry, KeysRenewed) and entry.statement.holds() else None
+
+
+def _any_renewals(folder: Path) -> Iterator[Line]:
+    """Give every line that names a new key, whether the chain leads to it or not: its own signatures say what it is worth."""
+    for path in segments(folder):
+        with path.open("rb") as file:
+            for data in file:
+                line = any_line(data.removesuffix(b"\n")) if _RENEWAL in data else None
+                if line is not None and _renews(line):
+                    yield line
+
+
+def _refuse_forged(folder: Path, public: PublicKey, course: Course) -> None:
+    """Refuse a chain whose last signature does not hold, or that of a line that names a new key, by the first that does not."""
+    last, renewals = course.last, course.renewals
+    if last is None:
         return
-    course = Course()
+    writer = _Writer(renewals, public)
+    ends = renewals if renewals and renewals[-1] is last else [*renewals, last]
+    if all(writer.wrote(line) for line in ends):
+        return
+    course, writer = Course(), _Writer(_any_renewals(folder), public)  # also those after a place where the chain is broken
     for line in _chained(folder, course):
-        if not line.signed_by(public):
+        if not writer.wrote(line):
             raise refuse(
                 "L-FORGED",
                 course.place(line.sequence),
@@ -187,6 +246,8 @@ def _chained(folder: Path, course: Course) -> Iterator[Line]:
                     _check_day(segment, line)
                 segment.entries, segment.size, segment.head = segment.entries + 1, segment.size + len(data), line.hash
                 course.last = line
+                if _renews(line):
+                    course.renewals.append(line)
                 yield line
 
 

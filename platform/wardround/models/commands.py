@@ -13,7 +13,7 @@ from wardround.console import format_option, print_json, say
 from wardround.contract.model import Contract
 from wardround.errors import Problem, raise_all, refuse
 from wardround.identity.passphrase import passphrase_option
-from wardround.identity.roster import Coordinator, Member, Roster, read_party
+from wardround.identity.roster import Coordinator, Member, Roster, read_member, read_party
 from wardround.identity.software import package_versions
 from wardround.models.build import initial_weights
 from wardround.study.author_commands import author_json, author_option, open_author, signed_by_words
@@ -114,7 +114,7 @@ def build(
     has signed it yet: a hospital whose policy names authors refuses it, and the others read that nobody signed.
     """
     study, contract = load_study(file, schema_path)
-    roster = make_roster(read_party(coordinator, Coordinator), [read_party(path, Member) for path in silos])
+    roster = make_roster(read_party(coordinator, Coordinator), [read_member(path) for path in silos])
     target = out or Path(f"{study.name}{SUFFIX}")
     if target.exists():
         raise refuse(

@@ -13,10 +13,11 @@ from silo_node.doctor.confinement import of_running, running_trainer
 from silo_node.doctor.rehearsal import DEEP_SECONDS, SECONDS, Asked, rehearse
 from silo_node.flower.enrolled import PATIENCE_SECONDS
 from silo_node.house import RUN, way_out
-from silo_node.identity import APPROVAL, ENCRYPTION, KEYS, NODE_KEY, RUNTIME_SECRET, SIGNING, load_identity
+from silo_node.identity import APPROVAL, ENCRYPTION, KEYS, NODE_KEY, REKEY, RUNTIME_SECRET, SIGNING, load_identity
 from silo_node.joining import CONFIG, INVITATION, Joined, load_joined
 from silo_node.porter.approvals import Approvals
 from silo_node.porter.inbox import Entry, Inbox
+from silo_node.rekeying import STATEMENT, waiting
 from silo_node.training.memory import available_bytes
 from wardround.doctor.lines import Check, Line, refused
 from wardround.doctor.machine import directory, kept_in_step, name_server, open_files, private_files, software
@@ -113,6 +114,9 @@ def _keys(folder: Path) -> Iterator[Line]:
     if all(line.state != "fail" for line in found):
         load_identity(folder)
         yield Line(name="identity", state="ok", finding="request.json names these keys")
+        if waiting(folder) is not None:
+            step = f"send {REKEY}/{STATEMENT} to the centre's operator; with the new invitation: stop, silo join, start"
+            yield Line(name="new keys", state="warn", finding="they wait for the centre's answer", next_step=step)
 
 
 def _service(folder: Path) -> Iterator[Line]:

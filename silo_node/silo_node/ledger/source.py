@@ -9,7 +9,7 @@ from silo_node.configuration import load_site
 from silo_node.identity import REQUEST
 from wardround.directory import check_format
 from wardround.errors import refuse
-from wardround.identity.roster import Member, read_party
+from wardround.identity.roster import Member, read_member
 from wardround.ledger.folder import ledger_folder
 
 
@@ -50,7 +50,7 @@ def open_source(site: Path | None, copy: Path | None, identity: Path | None) -> 
     if site is not None:
         opened = load_site(site)
         check_format(opened.folder)
-        return Source(opened.directory("ledger"), read_party(identity or opened.folder / REQUEST, Member), opened.folder)
+        return Source(opened.directory("ledger"), read_member(identity or opened.folder / REQUEST), opened.folder)
     folder = ledger_folder(copy or Path())
     directory = None if folder == copy else copy
     known = identity or (None if directory is None else directory / REQUEST)
@@ -62,4 +62,4 @@ def open_source(site: Path | None, copy: Path | None, identity: Path | None) -> 
             "none are named, and a bare ledger folder holds none",
             "name the hospital's request.json with --identity",
         )
-    return Source(folder, read_party(known, Member), directory)
+    return Source(folder, read_member(known), directory)

@@ -22,6 +22,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from silo_node.identity import successions
 from silo_node.policy import PolicyFile
 from silo_node.porter.manifest import egress_manifest
 from silo_node.porter.policy_check import policy_problems
@@ -32,6 +33,7 @@ from wardround.identity.approval import KIND, Approval, Approver, SignedApproval
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Member
 from wardround.identity.software import code_digest
+from wardround.identity.succession import follow
 from wardround.study.bundle import Bundle, bundle_bytes, read_bundle
 from wardround.values import Instant, Sha256, Slug, Value, instant
 
@@ -132,13 +134,17 @@ def objections(folder: Path, bundle: Bundle, identity: Member) -> list[Problem]:
     Raises:
         Refused: Y- codes when the policy cannot be read.
     """
-    return [*membership_problems(bundle, identity), *policy_problems(bundle, PolicyFile(folder).read())]
+    return [*membership_problems(folder, bundle, identity), *policy_problems(bundle, PolicyFile(folder).read())]
 
 
-def membership_problems(bundle: Bundle, identity: Member) -> list[Problem]:
-    """Say whether a hospital is on a study's roster with exactly its own keys; no problem if so."""
+def membership_problems(folder: Path, bundle: Bundle, identity: Member) -> list[Problem]:
+    """Say whether a hospital is on a study's roster with exactly its own keys, or with those that they follow; none if so.
+
+    Raises:
+        Refused: I-SUCCESSION when a file of the hospital's own successions was changed.
+    """
     member = bundle.roster.member(identity.site)
-    if member is not None and member.keys == identity.keys:
+    if member is not None and follow(member, successions(folder)).keys == identity.keys:
         return []
     return [
         Problem(
@@ -217,7 +223,7 @@ class Approvals:
             raise _invalid(site, "the author's signature on the bundle is not the one that was approved")
         if approval.egress != egress_manifest(bundle).egress_digest():
             raise _invalid(site, "what would leave is not what was approved")
-        raise_all(membership_problems(bundle, self._identity))
+        raise_all(membership_problems(self._folder, bundle, self._identity))
         return Approved(bundle, signed)
 
 

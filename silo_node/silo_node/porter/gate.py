@@ -7,7 +7,7 @@ written to the ledger, on disk, and only then signed. What does not pass leaves 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -261,9 +261,9 @@ class Gate:
         return Release(encrypted_for(envelope, approved.bundle.roster.coordinator.encryption_key))
 
     def repeat(self, reply: Envelope, task: Task | Collect) -> Release:
-        """Let the same bytes out again, for the same task."""
+        """Let the same bytes out again, for the same task; signed with the key of now, which may be another one."""
         self.ledger.write(Repeated(time=self.ledger.now(), study=task.study_hash, task=task.task_id))
-        return Release(reply)
+        return Release(replace(reply, signature=self._key.sign("reply", reply.message)))
 
 
 def _objection(task: Task, approved: Approved, done: Done, policy: Policy) -> SiloCode | None:

@@ -103,7 +103,7 @@ class Inbox:
         kept = {path.stem for path in (self._folder / INBOX).glob(f"*{SUFFIX}")}
         full = offer.study_hash not in kept and len(kept) >= LARGEST_INBOX
         other = (bundle.study_hash, bundle.author_key) != (offer.study_hash, offer.author)
-        if other or foreign or full or membership_problems(bundle, self._identity):
+        if other or foreign or full or membership_problems(self._folder, bundle, self._identity):
             return "refused"
         write_atomic(self._path(offer.study_hash), bundle_bytes(bundle), mode=0o600)
         return self.state(offer.study_hash)
