@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from silo_node.data_key import keyed_fingerprint
 from silo_node.joining import load_joined
-from silo_node.porter.approvals import INBOX, given_approvals
+from silo_node.porter.approvals import INBOX, given_approval, given_approvals
 from silo_node.porter.manifest import EgressManifest, Figure, egress_manifest
 from wardround.canonical import Json, model_json
 from wardround.errors import Refused
-from wardround.identity.approval import Approval
+from wardround.identity.approval import AnyApproval, Approval
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.study.difference import Difference, differences
 
@@ -30,13 +31,17 @@ LONGEST_VALUE = 60
 
 @dataclass(frozen=True)
 class Records:
-    """How many of the hospital's records would take part now; None for a small count. ``codes`` say why there are none."""
+    """How many of the hospital's records would take part now; None for a small count. ``codes`` say why there are none.
+
+    ``data``: their keyed fingerprint.
+    """
 
     found: int | None = None
     valid: int | None = None
     train: int | None = None
     validation: int | None = None
     test: int | None = None
+    data: str | None = None
     withheld_below: int = 0
     codes: tuple[str, ...] = ()
 
@@ -45,7 +50,8 @@ class Records:
         if self.codes:
             return {"codes": list(self.codes)}
         parts: dict[str, Json] = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {"found": self.found, "valid": self.valid, **parts, "withheld_below": self.withheld_below}
+        shown: dict[str, Json] = {"found": self.found, "valid": self.valid, **parts, "withheld_below": self.withheld_below}
+        return {**shown, "fingerprint": self.data}
 
     def words(self) -> str:
         """Say the counts."""
@@ -65,19 +71,30 @@ class Records:
 class Changes:
     """What is not as in the version of the study that was approved last."""
 
-    since: Approval
+    since: AnyApproval
     found: list[Difference]
 
 
 @dataclass(frozen=True)
 class Review:
-    """Everything that a person decides about. ``known_centre``: whether the centre is the one that was joined; None: none was."""
+    """Everything that a person decides about. ``known_centre``: whether the centre is the one that was joined; None: none was.
+
+    ``approved``: the approval of exactly this study that stands here now, if there is one.
+    """
 
     bundle: Bundle
     manifest: EgressManifest
     known_centre: bool | None
     records: Records | None
     changes: Changes | None
+    approved: Approval | None
+
+    @property
+    def same_records(self) -> bool | None:
+        """Whether the records are those of the study's approval here; None where nobody can tell."""
+        approved = None if self.approved is None else self.approved.data.fingerprint
+        now = None if self.records is None else self.records.data
+        return None if approved is None or now is None else approved == now
 
     def as_json(self) -> dict[str, Json]:
         """Give it for programs."""
@@ -94,6 +111,7 @@ class Review:
             "leaves": model_json(self.manifest),
             "egress_digest": self.manifest.egress_digest(),
             "records": None if self.records is None else self.records.as_json(),
+            "records_as_approved": self.same_records,
             "changes": None
             if self.changes is None
             else {
@@ -112,6 +130,7 @@ def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool) -
         known_centre=_is_joined(site.folder, bundle),
         records=_records(site, bundle) if count else None,
         changes=_changes(site.folder, bundle, identity),
+        approved=given_approval(site.folder, identity, bundle.study_hash),
     )
 
 
@@ -128,12 +147,13 @@ def _records(site: Site, bundle: Bundle) -> Records:
     from silo_node.validation.result import CheckFailed  # noqa: PLC0415
 
     try:
-        counts = assemble(site, bundle.contract, bundle.study, bundle.study_hash).counts
+        cohort = assemble(site, bundle.contract, bundle.study, bundle.study_hash)
+        data = keyed_fingerprint(site.folder, cohort.fingerprint)
     except CheckFailed as failure:
         return Records(codes=tuple(sorted(set(failure.codes))))
     except Refused as refused:
         return Records(codes=tuple(sorted(set(refused.codes))))
-    least = site.policy().small_cell
+    counts, least = cohort.counts, site.policy().small_cell
     valid = counts.found - counts.quarantined
 
     def shown(number: int) -> int | None:
@@ -145,6 +165,7 @@ def _records(site: Site, bundle: Bundle) -> Records:
         train=shown(counts.train),
         validation=shown(counts.validation),
         test=shown(counts.test),
+        data=data,
         withheld_below=least,
     )
 
@@ -183,6 +204,9 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     yield "records", f"{contract.title} ({contract.id} {contract.version}), {which}"
     if review.records is not None:
         yield "of yours", review.records.words()
+    if review.same_records is not None and review.approved is not None:
+        words = "are those" if review.same_records else "are NOT those"
+        yield "", f"they {words} of the approval of {review.approved.approved_at}"
     yield "fields read", ", ".join((study.target.field, *study.features))
     yield "network", f"{study.network.name}, {bundle.manifest.size} weights"
     training = study.training
@@ -192,6 +216,7 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     yield from _leaving(review.manifest)
     yield "no protection by", "differential privacy or secure aggregation: the centre sees this hospital's own change of weights"
     yield "protected by", "encryption to the centre, your policy's smallest counts, the gate, and the ledger of all that leaves"
+    yield "privacy budget", "none: no noise is added, and nothing is accounted"
     yield "made with", ", ".join(f"{name} {version}" for name, version in sorted(bundle.versions.packages.items()))
     yield from _changed(review.changes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import os
 import socket
 import ssl
 import stat
@@ -156,8 +157,26 @@ class Tcp:
     listens: bool
 
 
+def is_shown(process: int) -> bool:
+    """Say whether the kernel shows us what a process has open and in memory: a porter's it shows to root alone."""
+    return os.access(f"/proc/{process}/fd", os.R_OK)
+
+
+def test_a_porter_is_nobodys_to_trace(ward: TappedWard) -> None:
+    """What it has open and in memory, keys among it, is shown to root alone; and nothing of either is dumped."""
+    porter, trainer = (pid_of(ward.services["alpha"], f"silo_node.{name}") for name in ("node_process", "training.process"))
+    assert Path(f"/proc/{porter}/environ").stat().st_uid == 0
+    assert Path(f"/proc/{trainer}/environ").stat().st_uid == os.geteuid()
+    for process in (porter, trainer):
+        limits = Path(f"/proc/{process}/limits").read_text().splitlines()
+        (core,) = [line.split() for line in limits if line.startswith("Max core file size")]
+        assert core[4:6] == ["0", "0"]
+
+
 def tcp_of(process: int) -> set[Tcp]:
     """Give a process's TCP sockets over IPv4, from /proc; it must have none over IPv6."""
+    if not is_shown(process):
+        return set()
     links = [path.readlink() for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink()]
     inodes = {str(link)[len("socket:[") : -1] for link in links if str(link).startswith("socket:[")}
     found = set()
@@ -233,7 +252,8 @@ def test_no_secret_is_on_a_command_line_in_an_environment_or_in_a_log(ward: Tapp
     for service in ward.services.values():
         for process in (service.process.pid, *service.processes()):
             for what in ("cmdline", "environ"):
-                places[f"{process} {what}"] = Path(f"/proc/{process}/{what}").read_bytes()
+                hidden = what == "environ" and not is_shown(process)
+                places[f"{process} {what}"] = b"" if hidden else Path(f"/proc/{process}/{what}").read_bytes()
     assert len(places) == 2 * (2 + 2 + 3)
     for root in (ward.centre, ward.hospitals[0].folder):
         places |= {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file() and path.parent.name != "keys"}
@@ -254,7 +274,8 @@ def test_who_holds_which_library(ward: TappedWard) -> None:
         ("alpha", "silo_node.node_process"),
         ("alpha", "silo_node.training.process"),
     ):
-        maps = Path(f"/proc/{pid_of(ward.services[service], module)}/maps").read_text()
+        process = pid_of(ward.services[service], module)
+        maps = Path(f"/proc/{process}/maps").read_text() if is_shown(process) else ""
         held[module] = {name for name in heavy if name in maps}
     assert held.pop("silo_node.training.process") >= {"libtorch", "polars"}
     assert {module: found for module, found in held.items() if found} == {}

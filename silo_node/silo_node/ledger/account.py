@@ -8,10 +8,12 @@ from typing import TypeAlias
 from silo_node.ledger.source import Source
 from wardround.canonical import Json, model_bytes, model_json
 from wardround.errors import Problem
+from wardround.identity.approval import Approval
 from wardround.identity.keys import verify
 from wardround.ledger.entries import (
     AnyEntry,
     ApprovalUsed,
+    Blocked,
     CanaryAnswered,
     OfferAnswered,
     ReceiptTaken,
@@ -35,6 +37,7 @@ class Left:
         hash: of its entry: the head that the message named.
         repeats: how often the same bytes went again.
         receipt: the centre's last word on it, with the place of that entry.
+        other_records: of a result, whether it is of other records than were before whoever approved; None where nobody can tell.
     """
 
     sequence: int
@@ -42,6 +45,7 @@ class Left:
     entry: Leaving
     repeats: int = 0
     receipt: ReceiptTaken | None = None
+    other_records: bool | None = None
 
     def as_json(self) -> dict[str, Json]:
         """Give it as plain JSON."""
@@ -53,6 +57,7 @@ class Left:
             **model_json(self.entry),
             "repeats": self.repeats,
             "receipt": answer,
+            "other_records": self.other_records,
         }
 
 
@@ -63,6 +68,7 @@ class Account:
     Attributes:
         approvals: by digest, in the order in which they were first used.
         left: what left, in order.
+        blocked: what the gate kept back, by the numbers of the entries.
         working, offers: how often the centre was told how far a task, or what a decision, is.
         problems: receipts that do not fit what left, by entry.
     """
@@ -71,6 +77,7 @@ class Account:
     course: Course
     approvals: dict[str, ApprovalUsed] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
+    blocked: list[tuple[int, Blocked]] = field(default_factory=list)
     working: int = 0
     offers: int = 0
     receipts: int = 0
@@ -118,6 +125,7 @@ class _Reader:
                 self._by_hash[hashed] = left
                 if isinstance(entry, Released):
                     self._by_task[entry.task] = left
+                    left.other_records = self._are_others(entry)
             case Repeated():
                 if entry.task in self._by_task:
                     self._by_task[entry.task].repeats += 1
@@ -125,9 +133,17 @@ class _Reader:
                 account.working += 1
             case OfferAnswered():
                 account.offers += 1
+            case Blocked():
+                account.blocked.append((sequence, entry))
             case ReceiptTaken():
                 account.receipts += 1
                 self._take_receipt(sequence, entry)
+
+    def _are_others(self, entry: Released) -> bool | None:
+        used = self.account.approvals.get(entry.approval)
+        approval = None if used is None else used.signed.approval
+        approved = approval.data.fingerprint if isinstance(approval, Approval) else None
+        return None if approved is None or entry.data is None else entry.data != approved
 
     def _take_receipt(self, sequence: int, entry: ReceiptTaken) -> None:
         """Find what a receipt is for: by the head that it names, or by its task where the centre could not read the reply."""
