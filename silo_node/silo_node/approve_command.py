@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
 from silo_node.porter.approvals import approve, objections
-from silo_node.review import review_study, summary
+from silo_node.review import Review, review_study, summary
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
 from wardround.errors import raise_all, refuse
-from wardround.identity.approval import Approver
+from wardround.identity.approval import ApprovedData, Approver
 from wardround.identity.passphrase import passphrase_option, read_passphrase
 from wardround.study.bundle import read_bundle
 
@@ -32,6 +32,8 @@ DEFAULT_DAYS = 180
 @click.option(
     "--days", default=DEFAULT_DAYS, show_default=True, type=click.IntRange(1, 3650), help="How long the approval holds."
 )
+@click.option("--data-fixed", "data", flag_value="fixed", help="Refuse any other records than those of now.")
+@click.option("--no-records", "data", flag_value="unread", help="Do not read the records; then their fingerprint is not signed.")
 @passphrase_option
 @format_option
 def approve_command(
@@ -40,30 +42,53 @@ def approve_command(
     approver: str,
     role: str,
     days: int,
+    data: str | None,
     passphrase_file: Path | None,
     form: str,
 ) -> None:
     """Approve the study in BUNDLE for this hospital, with the approver's key and passphrase.
 
     The approval signs the study hash (study, schema, initial weights, every hospital's keys), the digest of the software
-    installed here, the most releases allowed, and its end. Anything changed is another study and needs another approval.
+    installed here, what may leave and how often, the policy of now, a fingerprint of the records, and its end. Anything
+    changed in the study is another study and needs another approval; a policy that is loosened later does not hold for it.
     What the hospital's policy does not allow is refused with every reason, and nothing is written.
     """
     bundle = read_bundle(bundle_path)
     person, sites = _person(approver, role), [load_site(path) for path in site_paths]
     identities = [load_identity(site.folder) for site in sites]
-    if form != "json":
-        say(summary(review_study(sites[0], bundle, identities[0], count=False)))
     asked = [(site.folder, identity) for site, identity in zip(sites, identities, strict=True)]
     raise_all([problem for folder, identity in asked for problem in objections(folder, bundle, identity)])  # all, or none
+    reviews = [
+        review_study(site, bundle, identity, count=data != "unread") for site, identity in zip(sites, identities, strict=True)
+    ]
+    seen = [_data(review, fixed=data == "fixed") for review in reviews]
+    if form != "json":
+        say(summary(reviews[0]))
     passphrase, valid = read_passphrase(passphrase_file), timedelta(days=days)
     keyed = [(folder, identity, approval_key(folder, passphrase)) for folder, identity in asked]
-    approvals = [approve(folder, bundle, identity, key, person, valid) for folder, identity, key in keyed]
+    approvals = [
+        approve(folder, bundle, identity, key, person, valid, records)
+        for (folder, identity, key), records in zip(keyed, seen, strict=True)
+    ]
     if form == "json":
         print_json({"approvals": [model_json(each) for each in approvals]})
         return
     for each in approvals:
         say(f"Approved for {each.site} until {each.expires_at} by {approver} ({role}); at most {each.releases} releases.")
+
+
+def _data(review: Review, *, fixed: bool) -> ApprovedData:
+    """Say which records the approval is about; only such as can take part are fixed."""
+    found = review.records
+    if fixed and found is not None and found.data is None:
+        raise refuse(
+            "X-USAGE",
+            "--data-fixed",
+            "Records are fixed that can take part",
+            f"they cannot: {', '.join(found.codes)}",
+            "look at them with: wardround silo check; or approve without --data-fixed",
+        )
+    return ApprovedData(fingerprint=None if found is None else found.data, fixed=fixed)
 
 
 def _person(name: str, role: str) -> Approver:

@@ -15,11 +15,13 @@ from silo_node.policy_command import policy
 from silo_node.rekey_command import rekey
 from silo_node.review_command import review
 from silo_node.service_commands import start, status, stop, studies
+from wardround.supervision.no_dump import no_core_dumps
 
 
 @click.group()
 def silo() -> None:
     """Inside the hospital: check records, approve studies, see what left."""
+    no_core_dumps()  # of records, and of keys that a passphrase opened
 
 
 silo.add_command(init)

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field as Setting
 from pydantic import StringConstraints, field_validator, model_validator
 
-from silo_node.policy import POLICY_FILE, Policy, PolicyFile
+from silo_node.policy import POLICY_FILE, Policy, PolicyFile, stricter
 from silo_node.way_out import ProxySetting
 from wardround.errors import Problem, raise_all, refuse
 from wardround.strict_yaml import Document, load, nearest, parse
@@ -175,6 +175,7 @@ class Site:
         path: ``site.yaml`` itself.
         document: the parsed file with its line numbers, for messages.
         policy_file: the hospital's policy, which is read anew whenever it is asked for.
+        approved_policy: the one under which a study was approved, where it is looked at for that study.
     """
 
     file: SiteFile
@@ -182,14 +183,20 @@ class Site:
     path: Path
     document: Document = field(repr=False, compare=False)
     policy_file: PolicyFile = field(repr=False, compare=False)
+    approved_policy: Policy | None = field(default=None, repr=False, compare=False)
 
     def policy(self) -> Policy:
-        """Give the policy that holds now.
+        """Give the policy that holds now: the file's, or what it and the approved one both allow.
 
         Raises:
             Refused: Y- codes, P-NETWORK.
         """
-        return self.policy_file.read()
+        now = self.policy_file.read()
+        return now if self.approved_policy is None else stricter(now, self.approved_policy)
+
+    def under(self, policy: Policy | None) -> Site:
+        """Give this hospital for a study that was approved under a policy: a looser one of now does not hold for it."""
+        return replace(self, approved_policy=policy)
 
     def directory(self, name: DirectoryName) -> Path:
         """Give the path of one of the hospital's folders; it may not be there yet."""

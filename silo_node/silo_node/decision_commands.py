@@ -10,9 +10,9 @@ import click
 from silo_node.configuration import Site, load_site
 from silo_node.house import run_folder
 from silo_node.identity import load_identity
-from silo_node.porter.approvals import APPROVALS, Approvals, missing_approval, pause, resume
+from silo_node.porter.approvals import APPROVALS, Approvals, missing_approval, pause, read_pause, resume
 from silo_node.porter.inbox import Inbox, Reason
-from wardround.console import say
+from wardround.console import say, warn
 from wardround.errors import Refused
 from wardround.study.bundle import Bundle, read_bundle
 from wardround.supervision.house import read_state, stop_house
@@ -104,6 +104,9 @@ def resume_command(study: str, site_path: Path) -> None:
     """Let STUDY go on that was paused."""
     site = load_site(site_path)
     bundle = _which(site, study)
+    by = read_pause(site.folder, bundle.study_hash)
     was_paused = resume(site.folder, bundle.study_hash)
     words = "goes on" if was_paused else "was not paused"
     say(f"{bundle.study.name} {bundle.study.version} {words} for {site.file.site}.")
+    if by == "gate":
+        warn("the gate had paused it (H-GATE): the last 'blocked' entry of silo ledger show says what it kept back")

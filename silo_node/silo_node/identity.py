@@ -4,6 +4,7 @@ keys/signing.pem       signs what the node sends
 keys/encryption.pem    the centre encrypts weights and bundles to it
 keys/approval.pem      signs approvals; a person's, whose passphrase opens it: no process of the node can
 keys/node.key          the SuperNode signs in at the centre with it
+keys/data.key          keys the fingerprints of records in approvals and ledger
 keys/runtime.secret    what the hospital's own processes show each other; goes nowhere
 request.json           the public halves, for the centre and study authors, and whom the centre may call
 policy.yaml            what the hospital allows (``silo_node.policy``); the default one where there is none yet
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from silo_node.data_key import new_data_key
 from silo_node.policy import PolicyFile
 from wardround.directory import check_format, write_format
 from wardround.errors import Refused, refuse
@@ -86,6 +88,7 @@ def create_identity(
             encryption.save(keys / ENCRYPTION)
             approval.save(keys / APPROVAL, passphrase)
             write_new(keys / NODE_KEY, node.private, mode=0o600)
+            new_data_key(keys)
             write_new(keys / RUNTIME_SECRET, secrets.token_bytes(SECRET_BYTES), mode=0o600)
             write_atomic(folder / REQUEST, request.file_bytes())
             PolicyFile(folder).write_default()

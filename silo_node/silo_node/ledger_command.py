@@ -144,6 +144,9 @@ def _table(entries: list[tuple[int, str, AnyEntry]]) -> Table:
 
 
 def _what(values: dict[str, Json]) -> str:
+    parts = values.get("parts")
+    if isinstance(parts, list):
+        return "kept back: " + ", ".join(dict.fromkeys(str(part["why"]) for part in parts if isinstance(part, dict)))
     return " ".join(str(values[name]) for name in ("purpose", "round", "name", "version") if values.get(name) is not None)
 
 

@@ -65,7 +65,7 @@ def open_node(site: Site, make_worker: MakeWorker, coordinator: PublicKey | None
     approvals = Approvals(site.folder, identity)
     gate = Gate(identity.site, key, ledger, site.policy_file, coordinator)
     encryption = encryption_key(site.folder)
-    inbox = None if coordinator is None else Inbox(site.folder, identity, approvals, coordinator, encryption)
+    inbox = None if coordinator is None else Inbox(site.folder, identity, approvals, coordinator, encryption, log)
     folder = None if coordinator is None else site.folder
     porter = Porter(identity.site, folder, encryption, approvals, gate, make_worker(site, log), log, inbox)
     return Node(porter, ledger, log)

@@ -18,9 +18,11 @@ from silo_node.identity import KEYS, RUNTIME_SECRET
 from silo_node.joining import load_joined
 from silo_node.node import open_node
 from silo_node.porter.bench_client import BenchClient
+from silo_node.running_code import measure
 from wardround.errors import Refused
 from wardround.messages.confidential import encrypted_size
 from wardround.study.bundle import MAXIMUM_BYTES
+from wardround.supervision.no_dump import no_core_dumps, not_traced
 from wardround.supervision.pulse import begin_pulse
 from wardround.supervision.settle import reuse_memory, settle
 from wardround.transport.channel import Secret
@@ -41,6 +43,9 @@ def main() -> int:
     parser.add_argument("--ready", required=True, type=Path, help="a file that is made when the porter is ready")
     arguments = parser.parse_args()
     begin_pulse()
+    no_core_dumps()
+    not_traced()
+    code = measure(arguments.ready.parent, "porter")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
@@ -48,7 +53,7 @@ def main() -> int:
         joined = load_joined(site.folder)
         secret = Secret((site.folder / KEYS / RUNTIME_SECRET).read_bytes())
         node = open_node(
-            site, lambda _site, log: BenchClient(arguments.socket, arguments.patience, log), joined.coordinator.signing_key
+            site, lambda _site, log: BenchClient(arguments.socket, arguments.patience, log, code), joined.coordinator.signing_key
         )
     except Refused as error:
         print(error, file=sys.stderr)  # noqa: T201  (into the supervisor's log)

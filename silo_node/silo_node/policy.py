@@ -6,8 +6,9 @@ other setting can point past it. It is read again whenever it is needed: a chang
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field as Setting
 from pydantic import StringConstraints
@@ -136,6 +137,90 @@ def largest_norm(study: Study, policy: Policy) -> float | None:
     return min(limits, default=None)
 
 
+_Limit = TypeVar("_Limit", int, float)
+_Item = TypeVar("_Item")
+
+
+def stricter(one: Policy, other: Policy) -> Policy:
+    """Give the policy that allows only what both allow; one of the two, where it is the stricter one in everything."""
+    both = _both(one, other)
+    return next((each for each in (one, other) if _plain(each) == _plain(both)), both)
+
+
+def _plain(policy: Policy) -> Policy:
+    """Give a policy with the thresholds written out that follow from others."""
+    written = {"minimum_records": policy.least_records, "metrics_minimum": policy.smallest_metrics}
+    return policy.model_copy(update={**written, "maximum_bytes": policy.most_bytes})
+
+
+def _both(one: Policy, other: Policy) -> Policy:
+    metrics = (one.metrics_minimum, other.metrics_minimum)
+    return Policy(
+        coordinators=_in_both(one.coordinators, other.coordinators),
+        authors=_in_both(one.authors, other.authors),
+        other_schemas=tuple(schema for schema in one.other_schemas if schema in other.other_schemas),
+        networks=_networks(one.networks, other.networks),
+        strategies=_in_both(one.strategies, other.strategies),
+        never_fields=_never(one.never_fields, other.never_fields),
+        required_privacy=_privacy(one.required_privacy, other.required_privacy),
+        minimum_records=_of_those(max, one.minimum_records, other.minimum_records),
+        small_cell=max(one.small_cell, other.small_cell),
+        metrics_minimum=None if metrics == (None, None) else max(one.smallest_metrics, other.smallest_metrics),
+        share_metrics="coordinator" if "coordinator" in (one.share_metrics, other.share_metrics) else "consortium",
+        maximum_rounds=_of_those(min, one.maximum_rounds, other.maximum_rounds),
+        maximum_bytes=_smaller(one, other),
+        maximum_update_norm=_of_those(min, one.maximum_update_norm, other.maximum_update_norm),
+        logs="none",
+    )
+
+
+def _of_those(choose: Callable[[Iterable[_Limit]], _Limit], one: _Limit | None, other: _Limit | None) -> _Limit | None:
+    """Choose between two limits; ``None`` is none."""
+    given = [limit for limit in (one, other) if limit is not None]
+    return choose(given) if given else None
+
+
+def _in_both(one: tuple[_Item, ...] | None, other: tuple[_Item, ...] | None) -> tuple[_Item, ...] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return tuple(item for item in one if item in other)
+
+
+def _networks(one: Mapping[str, NetworkLimit] | None, other: Mapping[str, NetworkLimit] | None) -> dict[str, NetworkLimit] | None:
+    if one is None or other is None:
+        known = other if one is None else one
+        return None if known is None else dict(known)
+    return {
+        name: NetworkLimit(maximum_weights=_of_those(min, one[name].maximum_weights, other[name].maximum_weights))
+        for name in one
+        if name in other
+    }
+
+
+def _never(
+    one: Mapping[SchemaId, tuple[FieldName, ...]], other: Mapping[SchemaId, tuple[FieldName, ...]]
+) -> dict[SchemaId, tuple[FieldName, ...]]:
+    return {schema: tuple(dict.fromkeys((*one.get(schema, ()), *other.get(schema, ())))) for schema in (*one, *other)}
+
+
+def _privacy(one: RequiredPrivacy, other: RequiredPrivacy) -> RequiredPrivacy:
+    asked = [each.differential_privacy for each in (one, other) if each.differential_privacy is not None]
+    return RequiredPrivacy(
+        secure_sum=one.secure_sum or other.secure_sum,
+        differential_privacy=DifferentialPrivacy(
+            epsilon=min(each.epsilon for each in asked), delta=min(each.delta for each in asked)
+        )
+        if asked
+        else None,
+    )
+
+
+def _smaller(one: Policy, other: Policy) -> Size | None:
+    """Give the amount of data that is less, as it was written."""
+    least = _of_those(min, one.most_bytes, other.most_bytes)
+    return one.maximum_bytes if one.most_bytes == least else other.maximum_bytes
+
+
 class PolicyFile:
     """One hospital's ``policy.yaml``, as it stands at each moment."""
 
@@ -143,6 +228,11 @@ class PolicyFile:
         """Take the folder of ``site.yaml``; nothing is read yet."""
         self._folder = folder
         self._known: tuple[str, Policy] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The hospital's directory."""
+        return self._folder
 
     @property
     def path(self) -> Path:

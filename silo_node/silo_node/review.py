@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from silo_node.data_key import keyed_fingerprint
 from silo_node.example import Example, lines
 from silo_node.joining import load_joined
 from silo_node.policy import SHOWN_TO_OTHERS
-from silo_node.porter.approvals import INBOX, given_approvals
+from silo_node.porter.approvals import INBOX, given_approval, given_approvals
 from silo_node.porter.manifest import EgressManifest, Figure, egress_manifest
 from silo_node.porter.policy_check import schema_differences
 from wardround.canonical import Json, model_json
 from wardround.errors import Refused
-from wardround.identity.approval import Approval
+from wardround.identity.approval import AnyApproval, Approval
 from wardround.messages.round import FiguresFor
 from wardround.study.author_commands import author_json
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
@@ -35,13 +36,17 @@ LONGEST_VALUE = 60
 
 @dataclass(frozen=True)
 class Records:
-    """How many of the hospital's records would take part now; None for a small count. ``codes`` say why there are none."""
+    """How many of the hospital's records would take part now; None for a small count. ``codes`` say why there are none.
+
+    ``data``: their keyed fingerprint.
+    """
 
     found: int | None = None
     valid: int | None = None
     train: int | None = None
     validation: int | None = None
     test: int | None = None
+    data: str | None = None
     withheld_below: int = 0
     codes: tuple[str, ...] = ()
     synthetic: bool = False
@@ -52,7 +57,7 @@ class Records:
             return {"codes": list(self.codes)}
         parts: dict[str, Json] = {"train": self.train, "validation": self.validation, "test": self.test}
         rest: dict[str, Json] = {"withheld_below": self.withheld_below, "synthetic": self.synthetic}
-        return {"found": self.found, "valid": self.valid, **parts, **rest}
+        return {"found": self.found, "valid": self.valid, **parts, **rest, "fingerprint": self.data}
 
     def words(self) -> str:
         """Say the counts."""
@@ -73,7 +78,7 @@ class Records:
 class Changes:
     """What is not as in the version of the study that was approved last."""
 
-    since: Approval
+    since: AnyApproval
     found: list[Difference]
 
 
@@ -85,6 +90,7 @@ class Review:
         known_centre: whether the centre is the one that was joined; None: none was.
         share_metrics: whom the hospital's policy of now lets see its own figures.
         other_schema: where the schema differs from the installed one of its name and version; None: none is installed.
+        approved: the approval of exactly this study that stands here now, if there is one.
     """
 
     bundle: Bundle
@@ -94,7 +100,15 @@ class Review:
     records: Records | None
     changes: Changes | None
     other_schema: list[Difference] | None
+    approved: Approval | None
     example: Example | None = None
+
+    @property
+    def same_records(self) -> bool | None:
+        """Whether the records are those of the study's approval here; None where nobody can tell."""
+        approved = None if self.approved is None else self.approved.data.fingerprint
+        now = None if self.records is None else self.records.data
+        return None if approved is None or now is None else approved == now
 
     def as_json(self) -> dict[str, Json]:
         """Give it for programs."""
@@ -121,6 +135,7 @@ class Review:
             "share_metrics": self.share_metrics,
             "records": None if self.records is None else self.records.as_json(),
             "example": None if self.example is None else model_json(self.example),
+            "records_as_approved": self.same_records,
             "changes": None
             if self.changes is None
             else {
@@ -141,6 +156,7 @@ def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool) -
         records=_records(site, bundle) if count else None,
         changes=_changes(site.folder, bundle, identity),
         other_schema=schema_differences(bundle.contract),
+        approved=given_approval(site.folder, identity, bundle.study_hash),
     )
 
 
@@ -158,6 +174,7 @@ def _records(site: Site, bundle: Bundle) -> Records:
 
     try:
         cohort = assemble(site, bundle.contract, bundle.study, bundle.study_hash)
+        data = keyed_fingerprint(site.folder, cohort.fingerprint)
     except CheckFailed as failure:
         return Records(codes=tuple(sorted(set(failure.codes))))
     except Refused as refused:
@@ -174,6 +191,7 @@ def _records(site: Site, bundle: Bundle) -> Records:
         train=shown(counts.train),
         validation=shown(counts.validation),
         test=shown(counts.test),
+        data=data,
         withheld_below=least,
         synthetic=cohort.report.synthetic,
     )
@@ -213,6 +231,9 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     yield "schema", _schema_words(review)
     if review.records is not None:
         yield "of yours", review.records.words()
+    if review.same_records is not None and review.approved is not None:
+        words = "are those" if review.same_records else "are NOT those"
+        yield "", f"they {words} of the approval of {review.approved.approved_at}"
     yield "fields read", ", ".join((study.target.field, *study.features))
     yield "network", f"{study.network.name}, {bundle.manifest.size} weights"
     training = study.training
@@ -228,6 +249,7 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
         yield from lines(review.example)
     yield "no protection by", "differential privacy or secure aggregation: the centre sees this hospital's own change of weights"
     yield "protected by", "encryption to the centre, your policy's smallest counts, the gate, and the ledger of all that leaves"
+    yield "privacy budget", "none: no noise is added, and nothing is accounted"
     yield "made with", ", ".join(f"{name} {version}" for name, version in sorted(bundle.versions.packages.items()))
     yield from _changed(review.changes)
 

@@ -15,6 +15,7 @@ from silo_node.joining import load_joined
 from silo_node.preflight import check_centre, ending
 from silo_node.proxy_trouble import PROXY_TROUBLE, read_proxy_trouble
 from silo_node.rekeying import take_up
+from silo_node.running_code import changed
 from silo_node.supernode_words import read_kept_out
 from silo_node.training_state import read_training_state
 from wardround.canonical import Json, model_json
@@ -79,7 +80,7 @@ def stop(site_path: Path) -> None:
 def status(site_path: Path, form: str) -> int:
     """Say whether this hospital's node runs and is let in, how its processes are, and how its last training stands.
 
-    Exit status 1 when it does not run whole.
+    And whether the software was changed since it was started. Exit status 1 when it does not run whole.
     """
     site = load_site(site_path)
     check_format(site.folder)
@@ -87,6 +88,7 @@ def status(site_path: Path, form: str) -> int:
     kept_out = read_kept_out(run_folder(site) / KEPT_OUT)
     trouble = None if state is None else read_proxy_trouble(run_folder(site) / PROXY_TROUBLE)
     whole = state is not None and all(process.state == "ready" for process in state.processes)
+    other = () if state is None else changed(run_folder(site))
     if form == "json":
         print_json(
             {
@@ -94,6 +96,7 @@ def status(site_path: Path, form: str) -> int:
                 "running": state is not None,
                 "whole": whole,
                 "house": None if state is None else model_json(state),
+                "other_code": list(other),
                 "kept_out_since": None if kept_out is None else kept_out.since,
                 "proxy": None if trouble is None else model_json(trouble),
                 "training": None if training is None else model_json(training),
@@ -104,6 +107,8 @@ def status(site_path: Path, form: str) -> int:
         say(f"{site.file.name} does not run.")
     else:
         say(f"{site.file.name} runs since {state.since}: {state}")
+    if other:
+        say(f"Started from other software than is installed now: {', '.join(other)}. Stop the node, start it, and approve anew.")
     if kept_out is not None:
         say(f"The centre does not let its node in since {kept_out.since} (N-REFUSED): ask the operator whether it was removed.")
     if trouble is not None:

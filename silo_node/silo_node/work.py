@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from silo_node.policy import Policy
 from wardround.messages.data_report import DataReport
 from wardround.messages.round import Result, SiloCode, Task
 from wardround.study.bundle import Bundle
@@ -16,11 +17,16 @@ from wardround.weights.packing import Vector
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A verified task of an approved study, with the weights that came with it (None for statistics)."""
+    """A verified task of an approved study, with the weights that came with it (None for statistics).
+
+    Attributes:
+        policy: the hospital's policy when the study was approved (None: the one of now): of the two the stricter holds.
+    """
 
     bundle: Bundle
     task: Task
     weights: Vector | None
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +36,13 @@ class Done:
     Attributes:
         records: validated training records behind it.
         change: change of weights, for a round; else None.
+        data: keyed fingerprint of the study's records here (``silo_node.data_key``).
     """
 
     records: int
     result: Result
     change: Vector | None = None
+    data: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

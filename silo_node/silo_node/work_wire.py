@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
+from silo_node.policy import Policy
 from silo_node.work import Busy, Done, NotDone, Stepped
 from wardround.messages.canary import Mebibytes, Microseconds, Rows
 from wardround.messages.data_report import DataReport
@@ -18,10 +19,17 @@ LARGEST_FRAME = 8 * 1024**3
 
 
 class PerformOrder(Value):
-    """Begin, or look after, a task; a frame with the weights follows (empty for statistics)."""
+    """Begin, or look after, a task; a frame with the weights follows (empty for statistics).
+
+    Attributes:
+        code: digest of the code that the study was approved for; a trainer that runs other code does nothing.
+        policy: under which the study was approved.
+    """
 
     kind: Literal["perform"] = "perform"
+    code: Sha256
     task: Task
+    policy: Policy | None
 
 
 class WithdrawOrder(Value):
@@ -35,6 +43,7 @@ class TryOrder(Value):
     """Try a study's network on made-up records; an empty frame follows."""
 
     kind: Literal["try"] = "try"
+    code: Sha256
     study_hash: Sha256
     rows: Rows
 
@@ -48,6 +57,7 @@ class DoneAnswer(Value):
     kind: Literal["done"] = "done"
     records: RecordCount
     result: Result
+    data: Sha256 | None
 
 
 class NotDoneAnswer(Value):
@@ -92,7 +102,7 @@ def pack_outcome(outcome: Done | NotDone | Busy) -> tuple[bytes, bytes]:
     change = b""
     answer: DoneAnswer | NotDoneAnswer | BusyAnswer
     if isinstance(outcome, Done):
-        answer = DoneAnswer(records=outcome.records, result=outcome.result)
+        answer = DoneAnswer(records=outcome.records, result=outcome.result, data=outcome.data)
         change = b"" if outcome.change is None else to_bytes(outcome.change)
     elif isinstance(outcome, NotDone):
         answer = NotDoneAnswer(code=outcome.code, report=outcome.report, exponents=outcome.exponents)
@@ -109,7 +119,7 @@ def unpack_outcome(answer: bytes, change: bytes, manifest: Manifest) -> Done | N
     if isinstance(value, BusyAnswer):
         return Busy(value.epoch, value.epochs, value.percent)
     vector: Vector | None = from_bytes(change, manifest) if change else None
-    return Done(value.records, value.result, vector)
+    return Done(value.records, value.result, vector, value.data)
 
 
 def pack_tried(outcome: Stepped | NotDone) -> tuple[bytes, bytes]:

@@ -180,6 +180,9 @@ def test_an_approval_allows_only_so_many_releases(tmp_path: Path, wardround: Com
     assert "H-GATE" in exhausted.json()["problems"][0]["finding"]
     kept.rename(ready.hospitals[2].table)
     assert wardround("silo", "approve", ready.bundle, *ready.sites, "--approver", "Dr A", "--role", "DPO").status == 0
+    assert ready.simulate(wardround, "paused").status == 1, "the gate holds it up until a person has looked"
+    for hospital in ready.hospitals:
+        assert wardround("silo", "resume", ready.bundle, "--site", hospital.site).status == 0
     assert ready.simulate(wardround, "third").status == 0
 
 
@@ -193,6 +196,7 @@ def test_a_study_that_cannot_be_tested_again_still_has_its_model(tmp_path: Path,
     kept = ready.hospitals[2].table.rename(tmp_path / "kept.csv")
     assert ready.simulate(wardround, "without").status == 3
     kept.rename(ready.hospitals[2].table)
+    assert wardround("silo", "approve", ready.bundle, *ready.sites, "--approver", "Dr A", "--role", "DPO").status == 0
     answer = ready.simulate(wardround, "with")
     assert answer.status == 3, answer.err
     assert "no test figures" in answer.json()["summary"]

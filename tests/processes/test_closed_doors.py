@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import os
 import ssl
 import stat
 import subprocess
@@ -18,7 +19,7 @@ from flwr.superlink.main import create_app as superlink_app
 from flwr.supernode.main import create_app as supernode_app
 from hospitals_on_disk import deal
 from tapped_ward import TappedWard, option_of, pid_of, superlink_of, tapped_ward
-from tcp_sockets import tcp_of
+from tcp_sockets import is_shown, tcp_of
 
 from coordinator.flower.superlink import SIGNED
 from wardround.transport.channel import RuntimeChannel, Secret, Unauthorised
@@ -146,6 +147,17 @@ for attempt in (
     assert done.stdout.split() == ["python", *["PermissionError"] * 5]
 
 
+def test_a_porter_is_nobodys_to_trace(ward: TappedWard) -> None:
+    """What it has open and in memory, keys among it, is shown to root alone; and nothing of either is dumped."""
+    porter, trainer = (pid_of(ward.services["alpha"], f"silo_node.{name}") for name in ("node_process", "training.process"))
+    assert Path(f"/proc/{porter}/environ").stat().st_uid == 0
+    assert Path(f"/proc/{trainer}/environ").stat().st_uid == os.geteuid()
+    for process in (porter, trainer):
+        limits = Path(f"/proc/{process}/limits").read_text().splitlines()
+        (core,) = [line.split() for line in limits if line.startswith("Max core file size")]
+        assert core[4:6] == ["0", "0"]
+
+
 def test_one_way_out_and_no_way_in(ward: TappedWard) -> None:
     """A hospital listens on nothing but its loopback Runtime API and connects to the centre only; the centre has two doors."""
     alpha, centre = ward.services["alpha"], ward.services["centre"]
@@ -204,7 +216,8 @@ def test_no_secret_is_on_a_command_line_in_an_environment_or_in_a_log(ward: Tapp
     for service in ward.services.values():
         for process in (service.process.pid, *service.processes()):
             for what in ("cmdline", "environ"):
-                places[f"{process} {what}"] = Path(f"/proc/{process}/{what}").read_bytes()
+                hidden = what == "environ" and not is_shown(process)
+                places[f"{process} {what}"] = b"" if hidden else Path(f"/proc/{process}/{what}").read_bytes()
     assert len(places) == 2 * (2 + 2 + 3)
     for root in (ward.centre, ward.hospitals[0].folder):
         places |= {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file() and path.parent.name != "keys"}
@@ -225,7 +238,8 @@ def test_who_holds_which_library(ward: TappedWard) -> None:
         ("alpha", "silo_node.node_process"),
         ("alpha", "silo_node.training.process"),
     ):
-        maps = Path(f"/proc/{pid_of(ward.services[service], module)}/maps").read_text()
+        process = pid_of(ward.services[service], module)
+        maps = Path(f"/proc/{process}/maps").read_text() if is_shown(process) else ""
         held[module] = {name for name in heavy if name in maps}
     assert held.pop("silo_node.training.process") >= {"libtorch", "polars"}
     assert {module: found for module, found in held.items() if found} == {}

@@ -9,7 +9,7 @@ from wardround.canonical import model_bytes
 from wardround.errors import Refused
 from wardround.identity.tls import make_node_key, node_key_public
 
-PRIVATE = ["approval.pem", "encryption.pem", "node.key", "runtime.secret", "signing.pem"]
+PRIVATE = ["approval.pem", "data.key", "encryption.pem", "node.key", "runtime.secret", "signing.pem"]
 
 
 def codes(call) -> tuple[str, ...]:
@@ -19,7 +19,7 @@ def codes(call) -> tuple[str, ...]:
 
 
 def test_keys_are_made_for_their_owner_only(tmp_path):
-    """Five private files of 0600 in a folder of 0700; the request holds their public halves and nothing else."""
+    """Six private files of 0600 in a folder of 0700; the request holds their public halves and nothing else."""
     member = create_identity(tmp_path, "alpha", "Hospital")
     keys = tmp_path / "keys"
     assert sorted(path.name for path in keys.iterdir()) == PRIVATE

@@ -10,7 +10,7 @@ from clinic_on_disk import CLINIC, load_contract, make_site, rows
 from hospitals_on_disk import Command, write_hospital
 
 from silo_node.identity import create_identity
-from silo_node.policy import DEFAULT_TEXT, POLICY_FILE, Policy, PolicyFile, parse_policy
+from silo_node.policy import DEFAULT_TEXT, POLICY_FILE, Policy, PolicyFile, parse_policy, stricter
 from silo_node.validation.check import check
 from wardround.errors import Refused
 from wardround.messages.data_report import ShownCell, WithheldCell
@@ -57,6 +57,41 @@ def test_what_is_left_out_has_its_default():
     assert policy.logs == "none"
     assert policy.share_metrics == "coordinator", "showing figures to others is a permission"
     assert parse_policy("minimum_records: 5").least_records == 11, "a small cell is never trained on"
+
+
+@pytest.mark.parametrize("key", sorted(Policy.model_fields))
+def test_the_stricter_of_two_policies_holds_setting_by_setting(key: str) -> None:
+    """Whichever came first: a setting that is stricter in one is as strict in both together."""
+    strict, plain = Policy.model_validate({key: getattr(parse_policy(WHOLE), key)}), Policy(small_cell=5)
+    for both in (stricter(strict, plain), stricter(plain, strict)):
+        assert getattr(both, key) == getattr(strict, key)
+    assert stricter(strict, strict) is strict
+
+
+def test_of_two_policies_the_one_that_is_stricter_in_everything_is_the_policy():
+    """So the ledger names the digest that `silo policy` shows, as long as nothing was loosened."""
+    loose, tight = parse_policy("small_cell: 11\nmetrics_minimum: 11"), parse_policy("small_cell: 12\nmaximum_rounds: 9")
+    assert stricter(loose, tight) is tight
+    assert stricter(tight, loose) is tight
+
+
+def test_two_policies_of_which_neither_is_the_stricter_hold_together():
+    """Limits are the smaller ones, thresholds the larger ones, lists what both have, prohibitions what either has."""
+    one = parse_policy(
+        "authors: [A, B]\nnetworks: {FullyConnectedNet: {maximum_weights: 9}}\nmaximum_bytes: 2 MiB\nmaximum_rounds: 5\n"
+        "never_fields: {test.clinic: [a]}\nrequired_privacy: {differential_privacy: {epsilon: 3.0, delta: 0.1}}\nsmall_cell: 20"
+    )
+    other = parse_policy(
+        "authors: [B, C]\nnetworks: {FullyConnectedNet: {}}\nmaximum_bytes: 5 KiB\nmaximum_rounds: 7\nmetrics_minimum: 15\n"
+        "never_fields: {test.clinic: [b], test.ward: [c]}\nminimum_records: 30\nmaximum_update_norm: 2.0\n"
+        "required_privacy: {secure_sum: true, differential_privacy: {epsilon: 9.0, delta: 0.01}}"
+    )
+    expected = parse_policy(
+        "authors: [B]\nnetworks: {FullyConnectedNet: {maximum_weights: 9}}\nmaximum_bytes: 5 KiB\nmaximum_rounds: 5\n"
+        "never_fields: {test.clinic: [a, b], test.ward: [c]}\nsmall_cell: 20\nmetrics_minimum: 20\nminimum_records: 30\n"
+        "maximum_update_norm: 2.0\nrequired_privacy: {secure_sum: true, differential_privacy: {epsilon: 3.0, delta: 0.01}}"
+    )
+    assert stricter(one, other) == expected
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,41 @@ def test_it_says_how_large_a_change_may_be(ready, wardround):
     assert "no limit but the range of the exact sum" in review(wardround, ready, ready.bundle, "--no-records").out
     limited = build(wardround, ready, "limited", rounds={"maximum": 3, "maximum_change_norm": 2.5})
     assert "an L2 norm of 2.5, for every hospital" in review(wardround, ready, limited, "--no-records").out
+
+
+def test_it_says_whether_the_records_are_those_that_were_approved(ready, wardround):
+    """After the approval they are; after another export they are not, until it is approved anew."""
+    hospital = ready.hospitals[0]
+
+    def same():
+        return review(wardround, ready, ready.bundle, "--format", "json").json()["records_as_approved"]
+
+    assert same() is True
+    lines = hospital.table.read_text().splitlines(keepends=True)
+    hospital.table.write_text("".join(lines[:-1]))
+    assert same() is False
+    assert "are NOT those of the approval" in review(wardround, ready, ready.bundle).out
+    again = ("silo", "approve", ready.bundle, "--site", hospital.site, "--approver", "Dr A", "--role", "DPO", "--format", "json")
+    (unread,) = wardround(*again, "--no-records").json()["approvals"]
+    assert unread["data"] == {"fingerprint": None, "fixed": False}
+    assert same() is None
+    (fixed,) = wardround(*again, "--data-fixed").json()["approvals"]
+    assert fixed["data"]["fixed"]
+    assert fixed["privacy"] == {"mechanism": "none"}
+    assert same() is True
+
+
+def test_records_that_cannot_take_part_are_not_fixed(ready, wardround):
+    """There is nothing to hold to: refused, and nothing is written; without the option the approval says that none were read."""
+    hospital = ready.hospitals[0]
+    lines = hospital.table.read_text().splitlines(keepends=True)
+    hospital.table.write_text("".join(lines[:6]))
+    words = ("silo", "approve", ready.bundle, "--site", hospital.site, "--approver", "Dr A", "--role", "DPO", "--format", "json")
+    before = sorted((hospital.folder / "approvals" / "given").iterdir())
+    answer = wardround(*words, "--data-fixed")
+    assert answer.status == 2
+    (problem,) = answer.json()["problems"]
+    assert (problem["code"], problem["finding"]) == ("X-USAGE", "they cannot: T-FEW")
+    assert sorted((hospital.folder / "approvals" / "given").iterdir()) == before
+    (approval,) = wardround(*words).json()["approvals"]
+    assert approval["data"] == {"fingerprint": None, "fixed": False}

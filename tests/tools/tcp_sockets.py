@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,15 @@ class Tcp:
     listens: bool
 
 
+def is_shown(process: int) -> bool:
+    """Say whether the kernel shows us what a process has open and in memory: a porter's it shows to root alone."""
+    return os.access(f"/proc/{process}/fd", os.R_OK)
+
+
 def tcp_of(process: int) -> set[Tcp]:
     """Give a process's TCP sockets over IPv4, from /proc; it must have none over IPv6."""
+    if not is_shown(process):
+        return set()
     links = [path.readlink() for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink()]
     inodes = {str(link)[len("socket:[") : -1] for link in links if str(link).startswith("socket:[")}
     found = set()

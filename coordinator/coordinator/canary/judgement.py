@@ -25,18 +25,20 @@ class Landed:
     Attributes:
         seconds: the round trip.
         middle: this machine's clock in the middle of it, seconds since 1970.
+        asked: SHA-256 of the message that it answers.
     """
 
     envelope: Envelope
     seconds: float
     middle: float
     bytes_down: int
+    asked: str
 
 
 def judge(landed: Landed, member: Member, bundle: Bundle, nonce: str, records: int) -> SiloCanary:
     """Say what an answer says of a hospital. The signature is checked before anything else of it is believed."""
     answer = read(landed.envelope, CANARY_ANSWER)
-    code = _objection(answer, landed.envelope, member, bundle, nonce)
+    code = _objection(answer, landed, member, bundle, nonce)
     if code is None and isinstance(answer, CanaryReport):
         return _measured(answer, landed, bundle, records)
     return SiloCanary(
@@ -49,8 +51,9 @@ def judge(landed: Landed, member: Member, bundle: Bundle, nonce: str, records: i
 
 
 def _objection(
-    answer: CanaryReport | SiloRefusal | None, envelope: Envelope, member: Member, bundle: Bundle, nonce: str
+    answer: CanaryReport | SiloRefusal | None, landed: Landed, member: Member, bundle: Bundle, nonce: str
 ) -> SiloCode | CentreCode | None:
+    envelope = landed.envelope
     if answer is None:
         return "R-PROTOCOL"
     if not signed_by(envelope, "reply", member.signing_key):
@@ -58,7 +61,8 @@ def _objection(
     if answer.site != member.site:
         return "R-SENDER"
     if isinstance(answer, SiloRefusal):
-        ours = (answer.study_hash, answer.task_id) in ((bundle.study_hash, nonce), (None, None))
+        named = (answer.study_hash, answer.task_id)
+        ours = named == (bundle.study_hash, nonce) or (named == (None, None) and answer.answers == landed.asked)
         return answer.code if ours else "R-TASK"
     if (answer.study_hash, answer.nonce) != (bundle.study_hash, nonce):
         return "R-TASK"

@@ -12,6 +12,7 @@ from coordinator.canary.deadline import propose
 from coordinator.canary.files import CanaryRequest, CanaryResult, SiloCanary, now_ms
 from coordinator.canary.judgement import Landed, judge
 from coordinator.rounds.grid import Grid, Outgoing
+from wardround.canonical import sha256
 from wardround.identity.keys import SigningKey
 from wardround.identity.succession import Current, as_on_roster
 from wardround.messages.canary import MOST_ROWS, Canary
@@ -99,5 +100,6 @@ def _gather(grid: Grid, outgoing: list[Outgoing], seconds: float) -> dict[str, L
         for incoming in grid.pull_messages([*waiting], min(left, LONGEST_WAIT_SECONDS)):
             sent, took = waiting.pop(incoming.reply_to), time.monotonic() - begun
             if incoming.envelope is not None:
-                found[sent.site] = Landed(incoming.envelope, took, clock + took / 2, sent.envelope.byte_count)
+                asked = sha256(sent.envelope.message)
+                found[sent.site] = Landed(incoming.envelope, took, clock + took / 2, sent.envelope.byte_count, asked)
     return found

@@ -38,12 +38,14 @@ class Expectation:
     Attributes:
         records: its signed count of training records; None before it is known.
         evaluated: how many records its evaluations of this purpose had before; None before the first.
+        message: SHA-256 of the message that it was sent: a refusal of no task names it.
     """
 
     member: Member
     core: TaskCore
     records: int | None
     evaluated: int | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def admit(envelope: Envelope, expected: Expectation, bundle: Bundle) -> Decision
         still = StillWorking(answer.epoch, answer.epochs, answer.percent)
         return still if same and not envelope.arrays else NotAdmitted("R-TASK", digest)
     if isinstance(answer, SiloRefusal):
-        code = _objection_to_refusal(answer, expected.core, bundle)
+        code = _objection_to_refusal(answer, expected, bundle)
         own = None if code is not None else answer
         return NotAdmitted(code or answer.code, digest, own, answer.ledger)
     code = _objection(answer, envelope, expected)
@@ -115,9 +117,11 @@ def admit(envelope: Envelope, expected: Expectation, bundle: Bundle) -> Decision
     return Admitted(answer, change, digest)
 
 
-def _objection_to_refusal(refusal: SiloRefusal, core: TaskCore, bundle: Bundle) -> CentreCode | None:
-    """A refusal is of this task, or of a message that the hospital could not even read."""
-    if (refusal.study_hash, refusal.task_id) not in ((core.study_hash, core.task_id()), (None, None)):
+def _objection_to_refusal(refusal: SiloRefusal, expected: Expectation, bundle: Bundle) -> CentreCode | None:
+    """A refusal is of this task, or of the very message that was sent and that the hospital could not even read."""
+    core, named_task = expected.core, (refusal.study_hash, refusal.task_id)
+    unread = named_task == (None, None) and refusal.answers is not None and refusal.answers == expected.message
+    if named_task != (core.study_hash, core.task_id()) and not unread:
         return "R-TASK"
     named = refusal.report is not None and foreign_names(refusal.report, bundle.contract)
     return "R-PROTOCOL" if named else None

@@ -182,7 +182,7 @@ class Caller:
         outgoing = [task_for(expectation) for expectation in asked]
         ids = self._grid.push_messages(outgoing)
         sent = {
-            message_id: _Sent(self._visits, expected[out.site], out.envelope.byte_count)
+            message_id: _Sent(self._visits, _to(expected[out.site], out), out.envelope.byte_count)
             for message_id, out in zip(ids, outgoing, strict=True)
         }
         del outgoing  # the hospitals' copies of the weights are with the transport now
@@ -304,7 +304,9 @@ class Caller:
                 (message_id,) = self._grid.push_messages([outgoing])
                 resent = sent.resent + (not sent.working)
                 bytes_down = sent.bytes_down + outgoing.envelope.byte_count
-                opened.sent[message_id] = replace(sent, bytes_down=bytes_down, resent=resent)
+                opened.sent[message_id] = replace(
+                    sent, expected=_to(sent.expected, outgoing), bytes_down=bytes_down, resent=resent
+                )
 
     def _order(self, sent: _Sent) -> Outgoing:
         core = sent.expected.core
@@ -316,8 +318,9 @@ class Caller:
             return
         core = sent.expected.core
         envelope = seal("withdraw", Withdraw(to=sent.site, study_hash=core.study_hash, task_id=core.task_id()), self._key)
-        (message_id,) = self._grid.push_messages([Outgoing(sent.site, envelope, ORDER_SECONDS_TO_LIVE)])
-        self._stale[message_id] = replace(sent, working=False)
+        outgoing = Outgoing(sent.site, envelope, ORDER_SECONDS_TO_LIVE)
+        (message_id,) = self._grid.push_messages([outgoing])
+        self._stale[message_id] = replace(sent, expected=_to(sent.expected, outgoing), working=False)
 
     def recall(self, core: TaskCore, answers: Mapping[str, Answered], expected: Mapping[str, Expectation]) -> None:
         """Take note of answers from before the conductor died: their hospitals still wait for the receipts."""
@@ -352,6 +355,11 @@ class Caller:
         """Forget the receipts of a failed attempt: its replies did not count after all, and will be asked for again."""
         task_id = core.task_id()
         self._receipts = {site: receipt for site, receipt in self._receipts.items() if receipt.task_id != task_id}
+
+
+def _to(expected: Expectation, outgoing: Outgoing) -> Expectation:
+    """Give what is expected in answer to exactly this message."""
+    return replace(expected, message=sha256(outgoing.envelope.message))
 
 
 def _head(decision: Decision | StillWorking | None) -> str | None:

@@ -9,6 +9,7 @@ offer     the centre was told what was decided about an offered study
 canary    figures of machine and network left, and a body of zeros
 receipt   what the centre says it did with a release, signed by it
 rekey     the hospital has new keys: the last entry that is signed with the old one
+blocked   the gate kept something back that nobody had approved, and held the study up
 
 Digests stand for what left; no value of a record is here. ``to`` is the signing key of the centre that was answered.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, StringConstraints, TypeAdapter, model_validator
 
 from wardround.canonical import model_bytes
 from wardround.identity.approval import SignedApproval
@@ -77,7 +78,8 @@ class Released(Stamped):
 
     Attributes:
         work: what was done, however often its sum's plan was raised; with ``result`` and ``arrays`` it is the release's identity.
-        policy: digest of the hospital's policy that held.
+        policy: digest of the policy that held: the hospital's of that moment, or of the approval where that one is stricter.
+        data: keyed fingerprint of the records behind the result; other records, another fingerprint.
         figures: what the result holds; ``result``, ``result_bytes``: digest and size of its canonical form.
         arrays, bytes: digests of the arrays that went with it, and how many bytes they are together.
         norm: Euclidean norm of the change of weights, to six digits; None where there is none.
@@ -92,6 +94,7 @@ class Released(Stamped):
     round: Count
     approval: Sha256
     policy: Sha256
+    data: Sha256 | None = None
     to: PublicKey
     records: Count
     figures: tuple[Figure, ...]
@@ -193,8 +196,59 @@ class KeysRenewed(Stamped):
     statement: SignedSuccession
 
 
+BlockedWhy: TypeAlias = Literal[
+    "kind",
+    "unnamed",
+    "range",
+    "word",
+    "number",
+    "tensors",
+    "small_cell",
+    "metrics_minimum",
+    "minimum_records",
+    "times",
+    "bytes",
+]
+"""Why something was kept back: another kind of value than approved, one that the egress manifest does not name, a number out
+of its range, a word that is none of the study's or the schema's, too many of a kind, another change of weights, too few records
+behind it by the policy, more results or bytes than approved."""
+
+
+class BlockedPart(Value):
+    """A part of what was kept back; ``place``: where, in the egress manifest's words, if it names the place."""
+
+    why: BlockedWhy
+    place: Annotated[str, StringConstraints(pattern=r"^[a-z_*]+(\.[a-z_*]+)*$", max_length=100)] | None = None
+
+
+class Blocked(Stamped):
+    """The gate kept something back that the approval does not let out; it left as a bare code, and the study is held up.
+
+    Attributes:
+        task: of the task, or of the canary; ``purpose`` and ``round`` where it was a task.
+        parts: why, without any value.
+    """
+
+    event: Literal["blocked"] = "blocked"
+    study: Sha256
+    task: Sha256
+    purpose: Purpose | None
+    round: Count | None
+    approval: Sha256
+    parts: Annotated[tuple[BlockedPart, ...], Field(min_length=1, max_length=100)]
+
+
 AnyEntry: TypeAlias = (
-    ApprovalUsed | Released | RefusalSent | Repeated | WorkingSent | OfferAnswered | CanaryAnswered | ReceiptTaken | KeysRenewed
+    ApprovalUsed
+    | Released
+    | Blocked
+    | RefusalSent
+    | Repeated
+    | WorkingSent
+    | OfferAnswered
+    | CanaryAnswered
+    | ReceiptTaken
+    | KeysRenewed
 )
 
 

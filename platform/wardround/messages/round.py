@@ -30,6 +30,7 @@ SiloCode: TypeAlias = Literal[
     "H-ADDRESS",
     "H-STUDY",
     "H-POLICY",
+    "H-CODE",
     "H-ORDER",
     "H-BODY",
     "H-DRIFT",
@@ -251,6 +252,7 @@ class SiloRefusal(Value):
 
     Attributes:
         exponents: with H-RANGE, the smallest exponents under which this change could be summed; else None.
+        answers: SHA-256 of the message that is refused, as it came; without a task it is all that binds the refusal to one.
         ledger: head of the hospital's ledger after the entry of this refusal.
         share_metrics: as in a reply; it is about the report.
     """
@@ -263,6 +265,7 @@ class SiloRefusal(Value):
     code: SiloCode
     report: DataReport | None = None
     exponents: Exponents | None = None
+    answers: Sha256 | None = None
     ledger: Sha256 | None = None
     share_metrics: FiguresFor = "coordinator"
 

@@ -18,6 +18,7 @@ from wardround.errors import Refused, refuse
 from wardround.files import write_atomic
 from wardround.supervision.child import Child, ChildState
 from wardround.supervision.lock import Holder, Lock, holder
+from wardround.supervision.no_dump import no_core_dumps
 from wardround.supervision.notify import Notifier
 from wardround.supervision.supervisor import Supervisor
 from wardround.values import Value, instant
@@ -97,6 +98,7 @@ def run_house(
     Raises:
         Refused: V-RUNNING, V-CHILD, what the check says, or what a child explains; nothing is left running.
     """
+    no_core_dumps()
     with Lock(folder, place) as lock:
         if lock.left is not None:
             _warn_of(lock.left, place)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from silo_node.configuration import Site, load_site
+from silo_node.data_key import DATA_KEY
 from silo_node.doctor.centre import connection
 from silo_node.doctor.confinement import of_running, running_trainer
 from silo_node.doctor.rehearsal import DEEP_SECONDS, SECONDS, Asked, rehearse
@@ -18,6 +19,7 @@ from silo_node.joining import CONFIG, INVITATION, Joined, load_joined
 from silo_node.porter.approvals import Approvals
 from silo_node.porter.inbox import Entry, Inbox
 from silo_node.rekeying import STATEMENT, waiting
+from silo_node.running_code import changed
 from silo_node.training.memory import available_bytes
 from wardround.doctor.lines import Check, Line, refused
 from wardround.doctor.machine import directory, kept_in_step, name_server, open_files, private_files, software
@@ -108,7 +110,7 @@ def _keys(folder: Path) -> Iterator[Line]:
         step = "run: wardround silo init --site site.yaml"
         yield Line(name="keys", state="warn", finding="there are none yet", next_step=step)
         return
-    names = [*PRIVATE, *([APPROVAL] if (folder / KEYS / APPROVAL).exists() else [])]
+    names = [*PRIVATE, *(name for name in (APPROVAL, DATA_KEY) if (folder / KEYS / name).exists())]
     found = list(private_files("keys", [folder / KEYS / name for name in names]))
     yield from found
     if all(line.state != "fail" for line in found):
@@ -127,6 +129,11 @@ def _service(folder: Path) -> Iterator[Line]:
     ready = state is not None and all(process.state == "ready" for process in state.processes)
     step = None if ready else "look into logs/: a process that waits is started again and again"
     yield Line(name="service", state="ok" if ready else "warn", finding=f"the node runs: {state or held}", next_step=step)
+    other = changed(folder / RUN)
+    if other:
+        finding = f"started from other software than is installed now: {', '.join(other)}"
+        step = "stop the node, start it, review and approve again"
+        yield Line(name="software", state="fail", finding=finding, code="H-CODE", next_step=step)
     trainer = running_trainer(held.process) if held.here else None
     if trainer is not None:
         yield from of_running(trainer)

@@ -10,9 +10,11 @@ from silo_node.ledger.part import WHOLE, Part, find_study
 from silo_node.ledger.source import Source
 from wardround.canonical import Json, model_json
 from wardround.errors import Problem
+from wardround.identity.approval import Approval
 from wardround.ledger.entries import (
     AnyEntry,
     ApprovalUsed,
+    Blocked,
     CanaryAnswered,
     OfferAnswered,
     ReceiptTaken,
@@ -35,6 +37,7 @@ class Left:
         hash: of its entry: the head that the message named.
         repeats: how often the same bytes went again.
         receipt: the centre's last word on it, with the place of that entry.
+        other_records: of a result, whether it is of other records than were before whoever approved; None where nobody can tell.
     """
 
     sequence: int
@@ -42,6 +45,7 @@ class Left:
     entry: Leaving
     repeats: int = 0
     receipt: ReceiptTaken | None = None
+    other_records: bool | None = None
 
     def as_json(self) -> dict[str, Json]:
         """Give it as plain JSON."""
@@ -53,6 +57,7 @@ class Left:
             **model_json(self.entry),
             "repeats": self.repeats,
             "receipt": answer,
+            "other_records": self.other_records,
         }
 
 
@@ -64,6 +69,7 @@ class Account:
         approvals: by digest, in the order in which they were first used.
         left: what left, in order.
         told: how often the centre was told something else, or told something: by event, study and day.
+        blocked: what the gate kept back, by the numbers of the entries.
         problems: receipts that do not fit what left, by entry.
         part: of which part of the ledger this is the account; the problems and the course are of all of it.
     """
@@ -73,6 +79,7 @@ class Account:
     approvals: dict[str, ApprovalUsed] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
     told: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    blocked: list[tuple[int, Blocked]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     part: Part = WHOLE
 
@@ -98,6 +105,7 @@ class Account:
             self,
             approvals={digest: each for digest, each in self.approvals.items() if digest in used},
             left=left,
+            blocked=[(number, each) for number, each in self.blocked if part.has(each.study, each.time, studies)],
             told=Counter({key: number for key, number in self.told.items() if part.has(key[1], key[2], studies)}),
             part=part,
         )
@@ -144,6 +152,7 @@ class _Reader:
                 self._by_hash[hashed] = left
                 if isinstance(entry, Released):
                     self._by_task[entry.task] = left
+                    left.other_records = self._are_others(entry)
             case Repeated():
                 if entry.task in self._by_task:
                     self._by_task[entry.task].repeats += 1
@@ -151,12 +160,20 @@ class _Reader:
                 self._tell(entry)
             case OfferAnswered():
                 self._tell(entry)
+            case Blocked():
+                account.blocked.append((sequence, entry))
             case ReceiptTaken():
                 self._tell(entry)
                 self._take_receipt(sequence, entry)
 
     def _tell(self, entry: WorkingSent | OfferAnswered | ReceiptTaken) -> None:
         self.account.told[entry.event, entry.study, entry.time[:DAY]] += 1
+
+    def _are_others(self, entry: Released) -> bool | None:
+        used = self.account.approvals.get(entry.approval)
+        approval = None if used is None else used.signed.approval
+        approved = approval.data.fingerprint if isinstance(approval, Approval) else None
+        return None if approved is None or entry.data is None else entry.data != approved
 
     def _take_receipt(self, sequence: int, entry: ReceiptTaken) -> None:
         """Find what a receipt is for: by the head that it names, or by its task where the centre could not read the reply."""

@@ -13,7 +13,7 @@ from wardround import __version__
 from wardround.canonical import Json, canonical_bytes, model_bytes, model_json
 from wardround.errors import refuse
 from wardround.files import new_private_folder, write_new
-from wardround.ledger.entries import ApprovalUsed, CanaryAnswered, RefusalSent, Released
+from wardround.ledger.entries import ApprovalUsed, Blocked, CanaryAnswered, RefusalSent, Released
 from wardround.ledger.folder import FOLDER
 from wardround.messages.round import Purpose
 
@@ -100,6 +100,7 @@ def as_json(account: Account, made_at: str) -> dict[str, Json]:
         "told_working": account.times("working"),
         "told_offers": account.times("offer"),
         "receipts": account.times("receipt"),
+        "blocked": [{"sequence": sequence, **model_json(entry)} for sequence, entry in account.blocked],
         "problems": [dict(problem.as_json()) for problem in account.problems],
     }
 
@@ -123,6 +124,7 @@ def render(account: Account, made_at: str) -> str:
         version=__version__,
         first=account.left[0].entry.time if account.left else None,
         last=account.left[-1].entry.time if account.left else None,
+        kept_back=[_kept_back(sequence, entry) for sequence, entry in account.blocked],
         bytes=sum(_size(each) for each in account.left),
         refusals=sum(isinstance(each.entry, RefusalSent) for each in account.left),
     )
@@ -148,6 +150,13 @@ def _part(account: Account, used: ApprovalUsed | None, left: list[Left]) -> Part
     )
 
 
+def _kept_back(sequence: int, entry: Blocked) -> str:
+    """Say in a line what the gate kept back."""
+    asked = "canary" if entry.purpose is None else _asked(entry.purpose, entry.round)
+    parts = ", ".join(part.why.replace("_", " ") + ("" if part.place is None else f" at {part.place}") for part in entry.parts)
+    return f"Entry {sequence}, {entry.time}, {asked} of study {entry.study[:HASH_SHOWN]}: {parts}."
+
+
 def _size(left: Left) -> int:
     return 0 if isinstance(left.entry, RefusalSent) else left.entry.bytes + left.entry.result_bytes
 
@@ -164,6 +173,7 @@ def _row(left: Left) -> Row:
         case Released():
             what = _asked(entry.purpose, entry.round)
             holds = ", ".join(FIGURES[figure] for figure in entry.figures)
+            holds += "; of other records than were approved" if left.other_records else ""
             digest = entry.arrays[0] if entry.arrays else entry.result
             norm = "" if entry.norm is None else f"{entry.norm:g}"
             size = _size(left)

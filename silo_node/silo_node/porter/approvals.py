@@ -1,13 +1,15 @@
 """Approvals: a file, signed by a person's key at the hospital, that lets exactly one study run here.
 
 Default deny: without a valid approval nothing of a study reaches the trainer. An approval signs the study hash (study,
-schema, initial weights, roster with keys), the digest of the local code, what exactly may leave and how often, and an
-expiry. No process writes one by itself: only ``wardround silo approve`` does.
+schema, initial weights, roster with keys), the rule of its cohort, the digest of the local code, what exactly may leave and
+how often, the hospital's policy, the records that were looked at, and an expiry. No process writes one by itself: only
+``wardround silo approve`` does.
 
     approvals/<study hash>.json           the approval that holds
     approvals/<study hash>.paused.json    while it is there, nothing of the study is done, and nothing leaves
     approvals/<study hash>.rejected.json  a person's no; it stands above any approval until the study is approved anew
     approvals/given/<digest>.json         every approval that was ever given: the ledger names them by their digests
+    approvals/policies/<digest>.json      every policy under which one was given
 """
 
 from __future__ import annotations
@@ -18,18 +20,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import ValidationError
 
 from silo_node.identity import successions
-from silo_node.policy import PolicyFile
-from silo_node.porter.manifest import egress_manifest
+from silo_node.policy import Policy, PolicyFile
+from silo_node.porter.manifest import EgressManifest, egress_manifest
 from silo_node.porter.policy_check import policy_problems
-from wardround.canonical import canonical_bytes, model_bytes, model_json
+from silo_node.running_code import OUR_PACKAGES
+from wardround.canonical import canonical_bytes, digest, model_bytes, model_json
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import write_atomic
-from wardround.identity.approval import KIND, Approval, Approver, SignedApproval
+from wardround.identity.approval import (
+    KIND,
+    AnyApproval,
+    Approval,
+    ApprovedData,
+    Approver,
+    EarlierApproval,
+    PrivacyBudget,
+    SignedApproval,
+)
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Member
 from wardround.identity.software import code_digest
@@ -39,32 +51,43 @@ from wardround.values import Instant, Sha256, Slug, Value, instant
 
 APPROVALS = "approvals"
 GIVEN = "given"
+POLICIES = "policies"
 PAUSED_SUFFIX = ".paused.json"
 REJECTED_SUFFIX = ".rejected.json"
 INBOX = "inbox"
-OUR_PACKAGES = ("wardround", "wardround_schemas", "silo_node")
+
+
+PausedBy: TypeAlias = Literal["person", "gate"]
 
 
 class Pause(Value):
-    """A person holds a study up; what was approved stays approved."""
+    """A study is held up; what was approved stays approved. ``paused_by``: a person, or the gate, which kept a result back."""
 
     protocol: Literal[1] = 1
     site: Slug
     study_hash: Sha256
     paused_at: Instant
+    paused_by: PausedBy = "person"
 
 
 @dataclass(frozen=True)
 class Approved:
-    """A study that may run here now."""
+    """A study that may run here now.
+
+    Attributes:
+        approval: what was approved; ``signed``: with its signature.
+        policy: the hospital's policy when it was approved.
+    """
 
     bundle: Bundle
     signed: SignedApproval
+    approval: Approval
+    policy: Policy
 
-    @property
-    def approval(self) -> Approval:
-        """What was approved."""
-        return self.signed.approval
+    @cached_property
+    def manifest(self) -> EgressManifest:
+        """What may leave."""
+        return egress_manifest(self.bundle)
 
     @cached_property
     def digest(self) -> str:
@@ -72,15 +95,28 @@ class Approved:
         return self.approval.approval_digest()
 
 
-def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, approver: Approver, valid: timedelta) -> Approval:
-    """Write the approval of a study, and keep the bundle that was approved.
+def cohort_digest(bundle: Bundle) -> Sha256:
+    """Give the digest of the rule that selects a study's records."""
+    return digest("cohort", 1, model_json(bundle.study.cohort))
+
+
+def approve(
+    folder: Path,
+    bundle: Bundle,
+    identity: Member,
+    key: SigningKey,
+    approver: Approver,
+    valid: timedelta,
+    data: ApprovedData = ApprovedData(),  # noqa: B008  (frozen)
+) -> Approval:
+    """Write the approval of a study, and keep the bundle and the policy under which it was given.
 
     Raises:
         Refused: P-ROSTER when this hospital is not on the study's roster with exactly its own keys; G- codes for all that its
             policy does not allow; Y- codes of the policy itself. Nothing is written then.
     """
     raise_all(objections(folder, bundle, identity))
-    now, manifest = datetime.now(UTC), egress_manifest(bundle)
+    now, manifest, policy = datetime.now(UTC), egress_manifest(bundle), PolicyFile(folder).read()
     approval = Approval(
         site=identity.site,
         study_hash=bundle.study_hash,
@@ -91,20 +127,25 @@ def approve(folder: Path, bundle: Bundle, identity: Member, key: SigningKey, app
         approved_at=instant(now),
         expires_at=instant(now + valid),
         approver=approver,
+        policy=policy.policy_digest(),
+        cohort=cohort_digest(bundle),
+        data=data,
+        privacy=PrivacyBudget(),
         nonce=secrets.token_hex(16),
     )
     signed = SignedApproval(approval=approval, signature=key.sign(KIND, model_bytes(approval)))
     write_atomic(folder / INBOX / f"{bundle.study_hash}.wardround", bundle_bytes(bundle), mode=0o600)
     (folder / APPROVALS / f"{bundle.study_hash}{REJECTED_SUFFIX}").unlink(missing_ok=True)
-    data = canonical_bytes(model_json(signed))
-    write_atomic(folder / APPROVALS / GIVEN / f"{approval.approval_digest()}.json", data, mode=0o600)
-    write_atomic(folder / APPROVALS / f"{bundle.study_hash}.json", data, mode=0o600)
+    written = canonical_bytes(model_json(signed))
+    write_atomic(folder / APPROVALS / POLICIES / f"{approval.policy}.json", model_bytes(policy), mode=0o600)
+    write_atomic(folder / APPROVALS / GIVEN / f"{approval.approval_digest()}.json", written, mode=0o600)
+    write_atomic(folder / APPROVALS / f"{bundle.study_hash}.json", written, mode=0o600)
     return approval
 
 
-def given_approvals(folder: Path, identity: Member) -> list[Approval]:
+def given_approvals(folder: Path, identity: Member) -> list[AnyApproval]:
     """Give every approval of a hospital that was ever given, the oldest first; what is not signed by its key is left out."""
-    found: list[Approval] = []
+    found: list[AnyApproval] = []
     for path in (folder / APPROVALS / GIVEN).glob("*.json"):
         with suppress(OSError, ValidationError):
             signed = SignedApproval.model_validate_json(path.read_bytes())
@@ -113,10 +154,30 @@ def given_approvals(folder: Path, identity: Member) -> list[Approval]:
     return sorted(found, key=lambda approval: (approval.approved_at, approval.nonce))
 
 
-def pause(folder: Path, site: str, study_hash: str) -> None:
+def given_approval(folder: Path, identity: Member, study_hash: str) -> Approval | None:
+    """Give the approval of a study that stands here now, whether or not it holds; None when there is none that can be read."""
+    with suppress(OSError, ValidationError):
+        signed = SignedApproval.model_validate_json((folder / APPROVALS / f"{study_hash}.json").read_bytes())
+        if signed.holds(identity.approval_key) and isinstance(signed.approval, Approval):
+            return signed.approval
+    return None
+
+
+def pause(folder: Path, site: str, study_hash: str, by: PausedBy = "person") -> None:
     """Hold a study up: from now on nothing of it is done or leaves, until ``resume``."""
-    held = Pause(site=site, study_hash=study_hash, paused_at=instant(datetime.now(UTC)))
+    held = Pause(site=site, study_hash=study_hash, paused_at=instant(datetime.now(UTC)), paused_by=by)
     write_atomic(folder / APPROVALS / f"{study_hash}{PAUSED_SUFFIX}", canonical_bytes(model_json(held)), mode=0o600)
+
+
+def read_pause(folder: Path, study_hash: str) -> PausedBy | None:
+    """Say who holds a study up; None when nobody does. A file that cannot be read holds it up as well."""
+    try:
+        data = (folder / APPROVALS / f"{study_hash}{PAUSED_SUFFIX}").read_bytes()
+        return Pause.model_validate_json(data).paused_by
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError):
+        return "person"
 
 
 def resume(folder: Path, study_hash: str) -> bool:
@@ -193,13 +254,17 @@ class Approvals:
                 f"it ended at {approval.expires_at}",
                 "approve it again",
             )
-        if (self._folder / APPROVALS / f"{study_hash}{PAUSED_SUFFIX}").exists():
+        paused_by = read_pause(self._folder, study_hash)
+        if paused_by is not None:
+            by_gate = paused_by == "gate"
             raise refuse(
                 "A-PAUSED",
                 f"site {self._identity.site}",
-                "Nothing of a study is done or leaves while a person holds it up",
-                "the study is paused here",
-                "let it go on: wardround silo resume STUDY",
+                "Nothing of a study is done or leaves while it is held up",
+                "the gate kept back what was not approved, and paused it" if by_gate else "the study is paused here",
+                "read the last 'blocked' entry of the ledger first; to let it go on: wardround silo resume STUDY"
+                if by_gate
+                else "let it go on: wardround silo resume STUDY",
             )
         return known[1]
 
@@ -214,6 +279,8 @@ class Approvals:
             raise _invalid(site, "it is not signed by this site's approval key")
         if (approval.site, approval.study_hash) != (site, study_hash):
             raise _invalid(site, "it is for another site or study")
+        if isinstance(approval, EarlierApproval):
+            raise _invalid(site, "it was given to an earlier release, without policy and records")
         if approval.code_digest != self._code:
             raise _invalid(site, "the software installed here is not the one that was approved")
         bundle = read_bundle(bundle_path)
@@ -221,10 +288,20 @@ class Approvals:
             raise _invalid(site, "the bundle in the inbox is another study")
         if approval.author != bundle.author_key:
             raise _invalid(site, "the author's signature on the bundle is not the one that was approved")
-        if approval.egress != egress_manifest(bundle).egress_digest():
-            raise _invalid(site, "what would leave is not what was approved")
+        if approval.egress != egress_manifest(bundle).egress_digest() or approval.cohort != cohort_digest(bundle):
+            raise _invalid(site, "what would leave, or of which records, is not what was approved")
         raise_all(membership_problems(self._folder, bundle, self._identity))
-        return Approved(bundle, signed)
+        return Approved(bundle, signed, approval, self._approved_policy(approval))
+
+    def _approved_policy(self, approval: Approval) -> Policy:
+        """Give the policy under which an approval was given."""
+        try:
+            policy = Policy.model_validate_json((self._folder / APPROVALS / POLICIES / f"{approval.policy}.json").read_bytes())
+        except (OSError, ValidationError):
+            policy = None
+        if policy is None or policy.policy_digest() != approval.policy:
+            raise _invalid(self._identity.site, "the policy under which it was given is missing or was changed")
+        return policy
 
 
 def file_state(path: Path) -> tuple[int, int, int, int]:

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from silo_node.running_code import OUR_PACKAGES
 from silo_node.work import Busy, Done, NotDone, Stepped, Work
 from silo_node.work_wire import LARGEST_FRAME, PerformOrder, TryOrder, WithdrawOrder, unpack_outcome, unpack_tried
+from wardround.identity.software import code_digest
 from wardround.study.bundle import Bundle
 from wardround.values import Value
 from wardround.weights.packing import to_bytes
@@ -52,8 +54,13 @@ class _Care:
 class BenchClient:
     """Has work done by the trainer process, in visits that end in time whatever becomes of it."""
 
-    def __init__(self, socket_path: Path, patience_seconds: float, log: logging.Logger | None = None) -> None:
-        """Take the trainer's socket, how long the trainer itself waits in one visit, and the hospital's own log."""
+    def __init__(
+        self, socket_path: Path, patience_seconds: float, log: logging.Logger | None = None, code: str | None = None
+    ) -> None:
+        """Take the trainer's socket, how long the trainer itself waits in one visit, the hospital's own log, and the digest of
+        the code that the trainer must run: this process's own where it is not given.
+        """
+        self._code = code_digest(OUR_PACKAGES) if code is None else code
         self._path = socket_path
         self._patience = patience_seconds
         self._log = log or logging.getLogger(__name__)
@@ -96,7 +103,7 @@ class BenchClient:
         if self._care is not None:
             return NotDone("H-ORDER")
         end = time.monotonic() + self._patience + GRACE_SECONDS
-        order = TryOrder(study_hash=bundle.study_hash, rows=rows)
+        order = TryOrder(code=self._code, study_hash=bundle.study_hash, rows=rows)
         try:
             connection = self._ask(order)
             answer, _ = self._receive(connection, end), self._receive(connection, end)
@@ -128,7 +135,10 @@ class BenchClient:
             EOFError, OSError: when it died.
         """
         end = time.monotonic() + self._patience + GRACE_SECONDS
-        order, weights = PerformOrder(task=work.task), b"" if work.weights is None else to_bytes(work.weights)
+        order, weights = (
+            PerformOrder(code=self._code, task=work.task, policy=work.policy),
+            b"" if work.weights is None else to_bytes(work.weights),
+        )
         try:
             connection = self._send(self._connect(REACH_SECONDS), order, weights)
         except (BrokenPipeError, ConnectionResetError):  # the connection was of a trainer that is gone

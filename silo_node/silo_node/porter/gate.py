@@ -1,8 +1,9 @@
 """The egress gate: the only place that makes what may leave the hospital.
 
-Everything outgoing is checked against what the approved study says that it sends: kind of message, shape and range of
-the change, number of releases; and against the hospital's own policy: counts, size of the change, bytes. Then it is
-written to the ledger, on disk, and only then signed. What does not pass leaves as a bare code.
+Everything outgoing is checked against the egress manifest that the approval signs: which values, their ranges, the tensors,
+how often, how many bytes; and against the hospital's policy, the stricter of now and of the approval: counts, size of the
+change, bytes. Then it is written to the ledger, on disk, and only then signed. What does not pass leaves as a bare code. Where
+it is not what was approved (``H-GATE``), the ledger says which part, and the study is held up until a person lets it go on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
-from silo_node.policy import Policy, PolicyFile, largest_norm
+from silo_node.policy import Policy, PolicyFile, largest_norm, stricter
+from silo_node.porter.approvals import pause, read_pause
+from silo_node.porter.egress import beyond, beyond_a_code
 from silo_node.porter.ledger import Ledger
 from silo_node.porter.policy_check import policy_problems
 from silo_node.work import Busy, Done, NotDone
@@ -22,6 +25,8 @@ from wardround.errors import Refused
 from wardround.identity.keys import PublicKey, SigningKey
 from wardround.ledger.entries import (
     ApprovalUsed,
+    Blocked,
+    BlockedPart,
     CanaryAnswered,
     Figure,
     OfferAnswered,
@@ -32,7 +37,7 @@ from wardround.ledger.entries import (
 )
 from wardround.messages.canary import Canary, CanaryFigures, CanaryReport
 from wardround.messages.confidential import encrypted_for
-from wardround.messages.data_report import DataReport, ShownCell, foreign_names
+from wardround.messages.data_report import DataReport, ShownCell
 from wardround.messages.envelope import Envelope, digests, seal
 from wardround.messages.offer import OfferAnswer, OfferState
 from wardround.messages.round import (
@@ -54,6 +59,9 @@ from wardround.weights.packing import Vector, to_bytes
 if TYPE_CHECKING:
     from silo_node.porter.approvals import Approved
     from wardround.study.bundle import Bundle
+
+
+_SMALL = BlockedPart(why="small_cell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,10 @@ class Gate:
         self._policy = policy
         self._told: dict[str, OfferState] = {}
 
+    def holds_up(self, study_hash: str) -> bool:
+        """Say whether the gate paused a study, and nobody has resumed it since."""
+        return read_pause(self._policy.folder, study_hash) == "gate"
+
     def against_policy(self, bundle: Bundle) -> tuple[str, ...]:
         """Give the codes of everything in a study that the hospital's policy of now does not allow.
 
@@ -90,19 +102,23 @@ class Gate:
             return error.codes
 
     def release(self, task: Task, approved: Approved, outcome: Done | NotDone) -> Release:
-        """Let an outcome out, or a refusal in its place."""
+        """Let an outcome out, or a refusal in its place; what was not approved is kept back, and the study held up."""
         try:
-            policy = self._policy.read()
+            policy = stricter(self._policy.read(), approved.policy)
         except Refused:
             return self.refuse(NotDone("H-POLICY"), task.study_hash, task.task_id, task.core, approved)
         self._write_approval(approved)
         if isinstance(outcome, NotDone):
-            if outcome.report is not None and not _report_may_leave(outcome.report, approved, policy):
-                outcome = NotDone("H-GATE")
-            return self.refuse(outcome, task.study_hash, task.task_id, task.core, approved)
+            parts = beyond_a_code(outcome, task.core.purpose, approved.manifest)
+            if not parts and outcome.report is not None and _shows_few(outcome.report, policy):
+                parts = (_SMALL,)
+            return self._block(task, approved, parts) if parts else self._refuse_task(task, approved, outcome)
+        parts = beyond(outcome, task.core.purpose, approved.manifest) or _too_few(task, outcome, policy)
+        if parts:
+            return self._block(task, approved, parts)
         code = _objection(task, approved, outcome, policy)
         if code is not None:
-            return self.refuse(NotDone(code), task.study_hash, task.task_id, task.core, approved)
+            return self._refuse_task(task, approved, NotDone(code))
         arrays = () if outcome.change is None else (to_bytes(outcome.change),)
         result = model_json(outcome.result)
         entry = Released(
@@ -114,6 +130,7 @@ class Gate:
             round=task.core.round,
             approval=approved.digest,
             policy=policy.policy_digest(),
+            data=outcome.data,
             to=approved.bundle.roster.coordinator.signing_key,
             records=outcome.records,
             figures=figures_of(outcome),
@@ -124,10 +141,11 @@ class Gate:
             norm=None if outcome.change is None else norm_of(outcome.change),
             share_metrics=policy.share_metrics,
         )
-        if not self.ledger.allows(entry, approved.approval.releases):
-            return self.refuse(NotDone("H-GATE"), task.study_hash, task.task_id, task.core, approved)
+        over = self.ledger.beyond(entry, approved.manifest)
+        if over is not None:
+            return self._block(task, approved, (BlockedPart(why=over),))
         if policy.most_bytes is not None and self.ledger.bytes_with(entry) > policy.most_bytes:
-            return self.refuse(NotDone("H-POLICY"), task.study_hash, task.task_id, task.core, approved)
+            return self._refuse_task(task, approved, NotDone("H-POLICY"))
         reply = Reply(
             site=self._site,
             study_hash=task.study_hash,
@@ -142,6 +160,26 @@ class Gate:
         envelope = seal("reply", reply, self._key, arrays)
         return Release(encrypted_for(envelope, approved.bundle.roster.coordinator.encryption_key), result=True)
 
+    def _refuse_task(self, task: Task, approved: Approved, outcome: NotDone) -> Release:
+        return self.refuse(outcome, task.study_hash, task.task_id, task.core, approved)
+
+    def _block(self, asked: Task | Canary, approved: Approved, parts: tuple[BlockedPart, ...]) -> Release:
+        """Keep something back that was not approved: it is written down and the study held up before its code leaves."""
+        core, study = (asked.core, asked.study_hash) if isinstance(asked, Task) else (None, asked.study_hash)
+        identity = asked.task_id if isinstance(asked, Task) else asked.nonce
+        entry = Blocked(
+            time=self.ledger.now(),
+            study=study,
+            task=identity,
+            purpose=None if core is None else core.purpose,
+            round=None if core is None else core.round,
+            approval=approved.digest,
+            parts=parts,
+        )
+        self.ledger.write(entry)
+        pause(self._policy.folder, self._site, study, by="gate")
+        return self.refuse(NotDone("H-GATE"), study, identity, core, approved)
+
     def refuse(
         self,
         outcome: NotDone,
@@ -149,12 +187,14 @@ class Gate:
         task_id: str | None,
         core: TaskCore | None = None,
         approved: Approved | None = None,
+        answers: str | None = None,
     ) -> Release:
         """Let a refusal out: a code, and the outgoing data report if the records are why.
 
-        What was asked, and under which approval it was looked at, go to the ledger as far as they are known.
+        ``answers``: digest of the message that is refused, where it is of no task. What was asked, and under which approval it
+        was looked at, go to the ledger as far as they are known.
         """
-        sharing = self._sharing()
+        sharing = self._sharing(approved)
         entry = RefusalSent(
             time=self.ledger.now(),
             study=study_hash,
@@ -174,17 +214,19 @@ class Gate:
             code=outcome.code,
             report=outcome.report,
             exponents=outcome.exponents,
+            answers=answers,
             ledger=self.ledger.write(entry),
             share_metrics=sharing,
         )
         return Release(seal("reply", refusal, self._key))
 
-    def _sharing(self) -> FiguresFor:
-        """Say whom the policy of now lets see this hospital's figures; nobody else where it cannot be read."""
+    def _sharing(self, approved: Approved | None) -> FiguresFor:
+        """Say whom the policies of now and of the approval let see this hospital's figures; nobody where it cannot be read."""
         try:
-            return self._policy.read().share_metrics
+            policy = self._policy.read()
         except Refused:
             return "coordinator"
+        return (policy if approved is None else stricter(policy, approved.policy)).share_metrics
 
     def _write_approval(self, approved: Approved) -> None:
         """Write down an approval before the first answer under it."""
@@ -234,7 +276,7 @@ class Gate:
         self._write_approval(approved)
         checked = _exact(figures)
         if checked is None:
-            return self.refuse(NotDone("H-GATE"), canary.study_hash, canary.nonce, approved=approved)
+            return self._block(canary, approved, (BlockedPart(why="kind"),))
         arrays = (to_bytes(np.zeros(approved.bundle.manifest.size, np.float32)),)
         result = model_json(checked)
         entry = CanaryAnswered(
@@ -266,40 +308,46 @@ class Gate:
         return Release(replace(reply, signature=self._key.sign("reply", reply.message)))
 
 
-def _objection(task: Task, approved: Approved, done: Done, policy: Policy) -> SiloCode | None:
-    """Say why an outcome may not leave, if so."""
-    if done.result.purpose != task.core.purpose or done.records < policy.least_records:
-        return "H-GATE"
+def _too_few(task: Task, done: Done, policy: Policy) -> tuple[BlockedPart, ...]:
+    """Say where too few records stand behind a result's numbers, by the policy."""
+    if done.records < policy.least_records:
+        return (BlockedPart(why="minimum_records", place="records"),)
     if task.records not in (None, done.records):
-        return "H-CHANGED"
+        return ()  # refused as such: those records are none that anybody waits for
     if isinstance(done.result, StatisticsResult):
-        return _objection_to_statistics(approved, done, done.result, policy)
+        return (_SMALL,) if _shows_few_of(done, done.result, policy) else ()
     counts = done.result.evaluation.counts
-    if counts is not None and counts.records < policy.smallest_metrics:
-        return "H-GATE"
-    if isinstance(done.result, RoundResult):
-        return _objection_to_change(task, approved, done, policy)
-    return "H-GATE" if done.change is not None else None
+    few = counts is not None and counts.records < policy.smallest_metrics
+    return (BlockedPart(why="metrics_minimum"),) if few else ()
 
 
-def _objection_to_statistics(approved: Approved, done: Done, result: StatisticsResult, policy: Policy) -> SiloCode | None:
-    names = [sums.field for sums in result.sums]
-    foreign = len(set(names)) != len(names) or not set(names) <= set(approved.bundle.study.features)
+def _shows_few_of(done: Done, result: StatisticsResult, policy: Policy) -> bool:
     counts = [size for size in (result.validation, result.test) if size is not None]
     for sums in result.sums:
         counts += (sums.records, done.records - sums.records)
     counts += _left_out(done.records, result)
-    exposed = any(0 < count < policy.small_cell for count in counts)
-    passes = _report_may_leave(result.report, approved, policy) and done.change is None
-    return None if passes and not foreign and not exposed else "H-GATE"
+    return any(0 < count < policy.small_cell for count in counts) or _shows_few(result.report, policy)
 
 
-def _report_may_leave(report: DataReport, approved: Approved, policy: Policy) -> bool:
-    """Say whether a report names only what the schema names, and shows no small count."""
+def _shows_few(report: DataReport, policy: Policy) -> bool:
+    """Say whether a report shows a small count."""
     cells = (report.found, report.quarantined, report.valid, *(finding.records for finding in report.findings))
-    shown = [cell.count for cell in cells if isinstance(cell, ShownCell)]
-    small = any(0 < count < policy.small_cell for count in shown)
-    return not small and not foreign_names(report, approved.bundle.contract)
+    return any(0 < cell.count < policy.small_cell for cell in cells if isinstance(cell, ShownCell))
+
+
+def _objection(task: Task, approved: Approved, done: Done, policy: Policy) -> SiloCode | None:
+    """Say why a result is none that this task can use, or that the policy does not let out; it is nothing unapproved."""
+    fixed = approved.approval.data
+    if task.records not in (None, done.records) or (fixed.fixed and done.data != fixed.fingerprint):
+        return "H-CHANGED"
+    if done.change is None or task.core.plan is None:
+        return None if task.core.purpose != "round" else "H-BODY"
+    try:
+        check_range(done.change, approved.bundle.manifest, task.core.plan)
+    except OutOfRange as finding:
+        return "H-RANGE" if finding.finite else "H-NONFINITE"
+    most = largest_norm(approved.bundle.study, policy)
+    return "H-NORM" if most is not None and l2_norm(done.change) > most else None
 
 
 def figures_of(done: Done) -> tuple[Figure, ...]:
@@ -346,15 +394,3 @@ def _left_out(records: int, result: StatisticsResult) -> list[int]:
         valid.append(report.found.count - report.quarantined.count)
     named = {0, result.validation or 0, result.test or 0, (result.validation or 0) + (result.test or 0)}
     return [count - records - part for count in valid for part in named]
-
-
-def _objection_to_change(task: Task, approved: Approved, done: Done, policy: Policy) -> SiloCode | None:
-    manifest, plan = approved.bundle.manifest, task.core.plan
-    if done.change is None or plan is None or done.change.shape != (manifest.size,):
-        return "H-GATE"
-    try:
-        check_range(done.change, manifest, plan)
-    except OutOfRange as finding:
-        return "H-RANGE" if finding.finite else "H-NONFINITE"
-    most = largest_norm(approved.bundle.study, policy)
-    return "H-NORM" if most is not None and l2_norm(done.change) > most else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from silo_node.policy import PolicyFile
 from silo_node.porter.approvals import APPROVALS, INBOX, REJECTED_SUFFIX, Approvals, file_state, membership_problems
 from silo_node.porter.policy_check import policy_problems
 from wardround.canonical import canonical_bytes, model_json
-from wardround.errors import Refused, refuse
+from wardround.errors import Problem, Refused, refuse
 from wardround.files import write_atomic
 from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import PublicKey
@@ -24,8 +25,10 @@ from wardround.messages.offer import Offer, OfferState
 from wardround.study.bundle import SUFFIX, Bundle, bundle_bytes, parse_bundle, read_bundle
 from wardround.values import Instant, Sha256, Slug, Value, instant
 
-LARGEST_INBOX = 1000
+MOST_BUNDLES = 200
 """Bundles kept at most: a centre that offers more is refused."""
+MOST_BYTES = 8 * 1024**3
+"""Bytes of them all at most."""
 
 SHORTEST_HASH = 8
 """Digits of a study hash that name a study at least."""
@@ -63,6 +66,7 @@ class Inbox:
         approvals: Approvals,
         coordinator: PublicKey | None,
         encryption: EncryptionKey | None = None,
+        log: logging.Logger | None = None,
     ) -> None:
         """Take the hospital's directory, identity and approvals, the key of the centre that it joined, and its own.
 
@@ -74,6 +78,7 @@ class Inbox:
         self.coordinator = coordinator
         self._encryption = encryption
         self._policy = PolicyFile(folder)
+        self._log = log or logging.getLogger(__name__)
         self._read: dict[str, tuple[tuple[int, ...], Bundle]] = {}
 
     def answer(self, envelope: Envelope, offer: Offer) -> OfferState | None:
@@ -100,13 +105,29 @@ class Inbox:
         except Refused:
             return "refused"
         foreign = bundle.roster.coordinator.signing_key != self.coordinator
-        kept = {path.stem for path in (self._folder / INBOX).glob(f"*{SUFFIX}")}
-        full = offer.study_hash not in kept and len(kept) >= LARGEST_INBOX
         other = (bundle.study_hash, bundle.author_key) != (offer.study_hash, offer.author)
-        if other or foreign or full or membership_problems(self._folder, bundle, self._identity):
+        if other or foreign or membership_problems(self._folder, bundle, self._identity):
             return "refused"
-        write_atomic(self._path(offer.study_hash), bundle_bytes(bundle), mode=0o600)
+        canonical = bundle_bytes(bundle)
+        full = self.no_room(len(canonical))
+        if full is not None:
+            self._log.warning("%s", full)
+            return "refused"
+        write_atomic(self._path(offer.study_hash), canonical, mode=0o600)
         return self.state(offer.study_hash)
+
+    def no_room(self, size: int) -> Problem | None:
+        """Say that the inbox holds no further bundle of so many bytes; None when it does."""
+        kept = [path.stat().st_size for path in (self._folder / INBOX).glob(f"*{SUFFIX}")]
+        if len(kept) < MOST_BUNDLES and sum(kept) + size <= MOST_BYTES:
+            return None
+        return Problem(
+            "A-FULL",
+            INBOX,
+            f"The inbox keeps {MOST_BUNDLES} bundles of {MOST_BYTES // 1024**3} GiB in all, at most",
+            f"it holds {len(kept)} of {sum(kept) // 1024**2} MiB, and one more was offered",
+            f"move bundles of studies that are over out of {INBOX}/; ask the centre's operator why there are so many",
+        )
 
     def state(self, study_hash: str) -> OfferState:
         """Say what was decided about a study: by a person, or before anybody is asked by the policy as it stands now.

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from silo_node.porter.manifest import EgressManifest
 from wardround.canonical import digest
 from wardround.identity.keys import SigningKey
 from wardround.ledger.entries import AnyEntry, ApprovalUsed, Released
 from wardround.ledger.writing import LedgerWriter
+from wardround.messages.round import Purpose
 from wardround.values import instant
 
 FOLDER: Final = "ledger"
@@ -44,7 +46,7 @@ class Ledger:
             Refused: L-BROKEN when an entry was changed, L-FORGED when one is not this hospital's, L-FORMAT, L-BUSY, O-WRITE.
         """
         self.now = now
-        self._releases: dict[str, set[str]] = {}
+        self._releases: dict[str, dict[str, tuple[Purpose, int]]] = {}
         self._tests: dict[str, str] = {}
         self._bytes: dict[str, dict[str, int]] = {}
         self._approvals: set[str] = set()
@@ -55,15 +57,22 @@ class Ledger:
             self._approvals.add(entry.approval)
         elif isinstance(entry, Released):
             content = _content(entry)
-            self._releases.setdefault(entry.approval, set()).add(content)
+            self._releases.setdefault(entry.approval, {})[content] = (entry.purpose, entry.bytes)
             self._bytes.setdefault(entry.study, {})[content] = entry.bytes
             if entry.purpose == "test":
                 self._tests[entry.study] = entry.task
 
-    def allows(self, entry: Released, most: int) -> bool:
-        """Say whether a result may leave, if ``most`` may under its approval; the same bytes again are the same result."""
-        known = self._releases.get(entry.approval, set())
-        return _content(entry) in known or len(known) < most
+    def beyond(self, entry: Released, manifest: EgressManifest) -> Literal["times", "bytes"] | None:
+        """Say whether a result is one more, or more bytes, than the manifest of its approval lets out.
+
+        The same bytes again are the same result.
+        """
+        known = self._releases.get(entry.approval, {})
+        if _content(entry) in known:
+            return None
+        if sum(purpose == entry.purpose for purpose, _ in known.values()) >= manifest.visit(entry.purpose).times:
+            return "times"
+        return "bytes" if sum(size for _, size in known.values()) + entry.bytes > manifest.most_bytes else None
 
     def bytes_with(self, entry: Released) -> int:
         """Give how many bytes of arrays leave for a study with this result, over every approval; the same again counts once."""

@@ -1,20 +1,25 @@
 """What exactly may leave a hospital under an approval, derived from the study's bundle alone.
 
-The approval signs its digest, the review prints it, and the gate lets out nothing else: tensor by tensor, figure by figure.
+The approval signs its digest, the review prints it, and the gate (``silo_node.porter.egress``) lets out nothing else: tensor
+by tensor, figure by figure, each value at a place that is named here, within its range, of its words.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Iterable
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
-from wardround.canonical import digest, model_json
+from wardround.canonical import EXACT_INTEGER_LIMIT, digest, model_json
+from wardround.contract.model import Contract
 from wardround.messages.confidential import encrypted_size
-from wardround.messages.round import Purpose
-from wardround.metrics.pooled import BINS, LOSS_LIMIT
+from wardround.messages.data_report import FindingCode
+from wardround.messages.round import LARGEST_EXPONENT, Purpose, SiloCode
+from wardround.metrics.pooled import BINS, LOSS_LIMIT, LOSS_UNIT
 from wardround.study.bundle import Bundle
 from wardround.values import Count, FieldName, Sha256, Value
+from wardround.weights.fixed_point import RECORD_LIMIT, STATISTICS_STEPS
 from wardround.weights.packing import WIRE
 
 FigureName: TypeAlias = Literal[
@@ -25,7 +30,55 @@ FigureName: TypeAlias = Literal[
     "values of a feature: how many, their sum, the sum of their squares",
     "mean training loss",
     "histogram of scores by class, and summed loss",
+    "exponents that hold the change of each tensor",
 ]
+MOST_RECORDS = RECORD_LIMIT - 1
+SEVERITIES = ("error", "warning")
+
+
+class Integers(Value):
+    """Whole numbers from ``least`` to ``most`` at one place of a result.
+
+    Attributes:
+        place: keys joined by dots; ``*`` is each entry of a list.
+        numbers: how many there are at most.
+    """
+
+    kind: Literal["integers"] = "integers"
+    place: str
+    numbers: Count
+    least: int = 0
+    most: int
+
+
+class LargeIntegers(Value):
+    """Whole numbers from 0 to below two to the power of ``bits``, in decimal digits."""
+
+    kind: Literal["large integers"] = "large integers"
+    place: str
+    numbers: Count
+    bits: Count
+
+
+class Words(Value):
+    """Words out of a closed list; ``once``: each of them at most one time."""
+
+    kind: Literal["words"] = "words"
+    place: str
+    numbers: Count
+    words: tuple[str, ...]
+    once: bool = False
+
+
+class Flags(Value):
+    """Yes or no."""
+
+    kind: Literal["flags"] = "flags"
+    place: str
+    numbers: Count
+
+
+Values: TypeAlias = Annotated[Integers | LargeIntegers | Words | Flags, Field(discriminator="kind")]
 
 
 class Figure(Value):
@@ -33,22 +86,26 @@ class Figure(Value):
 
     Attributes:
         fields: the features it is about, where it is about some.
-        numbers: how many numbers it is.
-        most: the largest value, where there is one besides the hospital's own counts.
-        withheld_below: whether the hospital's policy withholds it where few records stand behind it.
+        values: every value of it.
+        withheld_below: whether the hospital's policy withholds it where few records stand behind it; then nothing stands there.
     """
 
     name: FigureName
     fields: tuple[FieldName, ...] = ()
-    numbers: Count
-    most: float | None = None
+    values: tuple[Values, ...]
     withheld_below: bool = True
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers it is at most."""
+        return sum(each.numbers for each in self.values if isinstance(each, Integers | LargeIntegers))
 
 
 class Tensor(Value):
-    """A tensor of the change of weights: float32."""
+    """A tensor of the change of weights."""
 
     name: Annotated[str, Field(max_length=500)]
+    dtype: Literal["float32"] = "float32"
     shape: tuple[Count, ...]
     bytes: Count
 
@@ -63,49 +120,146 @@ class Leaving(Value):
     bytes_on_the_wire: Count = 0
     """Of the change of weights, encrypted to the centre."""
 
+    @property
+    def tensor_bytes(self) -> int:
+        """The bytes of one change of weights."""
+        return sum(tensor.bytes for tensor in self.tensors)
+
+
+class Refusing(Value):
+    """What goes with the code of a refusal that has one of these codes, for these purposes."""
+
+    codes: tuple[SiloCode, ...]
+    purposes: tuple[Purpose, ...]
+    figures: tuple[Figure, ...]
+
 
 class EgressManifest(Value):
-    """Everything that may leave under an approval of a study."""
+    """Everything that may leave under an approval of a study.
+
+    Attributes:
+        refusals: what may go with a code; a code that is not here leaves alone.
+        most_bytes: of changes of weights, under one approval, before they are encrypted.
+    """
 
     study_hash: Sha256
     visits: tuple[Leaving, ...]
+    refusals: tuple[Refusing, ...]
+    most_bytes: Count
 
     @property
     def releases(self) -> int:
         """The most results that may leave."""
         return sum(visit.times for visit in self.visits)
 
+    def visit(self, purpose: Purpose) -> Leaving:
+        """Give what a kind of visit lets out."""
+        return next(visit for visit in self.visits if visit.purpose == purpose)
+
+    def with_code(self, code: SiloCode, purpose: Purpose) -> tuple[Figure, ...]:
+        """Give what may go with the code of a refusal."""
+        found = [each.figures for each in self.refusals if code in each.codes and purpose in each.purposes]
+        return tuple(figure for figures in found for figure in figures)
+
     def egress_digest(self) -> str:
         """Give the digest that an approval signs."""
-        return digest("egress", 1, model_json(self))
+        return digest("egress", 2, model_json(self))
 
 
-_SCORES = Figure(name="histogram of scores by class, and summed loss", numbers=2 * BINS + 1)
+def _count(name: FigureName, place: str) -> Figure:
+    return Figure(name=name, values=(Integers(place=place, numbers=1, most=MOST_RECORDS),))
+
+
+_TRAINING = _count("training records", "records").model_copy(update={"withheld_below": False})
+_SCORES = Figure(
+    name="histogram of scores by class, and summed loss",
+    values=(
+        Integers(place="result.evaluation.counts.positives.*", numbers=BINS, most=MOST_RECORDS),
+        Integers(place="result.evaluation.counts.negatives.*", numbers=BINS, most=MOST_RECORDS),
+        Integers(place="result.evaluation.counts.loss_units", numbers=1, most=EXACT_INTEGER_LIMIT - 1),
+    ),
+)
+_LOSS = Figure(
+    name="mean training loss",
+    values=(Integers(place="result.training_loss_units", numbers=1, most=round(LOSS_LIMIT / LOSS_UNIT)),),
+    withheld_below=False,
+)
+
+
+def _sums(numeric: tuple[FieldName, ...]) -> Figure:
+    """Sums of values in steps of the field's range: none is larger than a step for each record, squared for the squares."""
+    size, record_bits, step_bits = len(numeric), MOST_RECORDS.bit_length(), STATISTICS_STEPS.bit_length()
+    return Figure(
+        name="values of a feature: how many, their sum, the sum of their squares",
+        fields=numeric,
+        values=(
+            Words(place="result.sums.*.field", numbers=size, words=numeric, once=True),
+            Integers(place="result.sums.*.records", numbers=size, most=MOST_RECORDS),
+            LargeIntegers(place="result.sums.*.total", numbers=size, bits=record_bits + step_bits),
+            LargeIntegers(place="result.sums.*.squares", numbers=size, bits=record_bits + 2 * step_bits),
+        ),
+    )
+
+
+def _report(contract: Contract, at: str) -> Figure:
+    """The report of the check: names and codes of the schema and the catalogue, and counts."""
+    codes, fields, rules = get_args(FindingCode), contract.names, tuple(rule.id for rule in contract.rules)
+    most = len(SEVERITIES) * len(codes) * (len(fields) + len(rules) + 1)
+    one: dict[str, tuple[str, ...]] = {
+        "kind": ("data-report",),
+        "schema_id": (contract.id,),
+        "schema_version": (contract.version,),
+        "contract_hash": (contract.contract_hash(),),
+    }
+    many: dict[str, tuple[str, ...]] = {"code": codes, "severity": SEVERITIES, "field": fields, "rule": rules}
+    counts = [(f"{at}.{name}", 1) for name in ("found", "quarantined", "valid")] + [(f"{at}.findings.*.records", most)]
+    return Figure(
+        name="outgoing report of the check",
+        values=(
+            *(Words(place=f"{at}.{name}", numbers=1, words=words) for name, words in one.items()),
+            Integers(place=f"{at}.format", numbers=1, least=1, most=1),
+            Flags(place=f"{at}.passed", numbers=1),
+            *(Words(place=f"{at}.findings.*.{name}", numbers=most, words=words) for name, words in many.items()),
+            *(Integers(place=f"{place}.count", numbers=size, most=MOST_RECORDS) for place, size in counts),
+            *(Flags(place=f"{place}.withheld", numbers=size) for place, size in counts),
+        ),
+    )
+
+
+def _refusals(contract: Contract, tensors: int) -> Iterable[Refusing]:
+    everywhere: tuple[Purpose, ...] = get_args(Purpose)
+    yield Refusing(codes=("H-DATA", "H-FEW"), purposes=everywhere, figures=(_report(contract, "report"),))
+    exponents = Integers(place="exponents.*", numbers=tensors, least=-LARGEST_EXPONENT, most=LARGEST_EXPONENT)
+    needed = Figure(name="exponents that hold the change of each tensor", values=(exponents,), withheld_below=False)
+    yield Refusing(codes=("H-RANGE",), purposes=("round",), figures=(needed,))
 
 
 def egress_manifest(bundle: Bundle) -> EgressManifest:
     """Give what may leave for a study."""
     contract, study = bundle.contract, bundle.study
     numeric = tuple(name for name in study.features if not contract.field(name).values)
-    counts: tuple[FigureName, ...] = ("training records", "validation records", "test records")
     statistics = (
-        *(Figure(name=name, numbers=1) for name in counts),
-        Figure(
-            name="values of a feature: how many, their sum, the sum of their squares", fields=numeric, numbers=3 * len(numeric)
-        ),
-        Figure(name="outgoing report of the check", numbers=0),
+        _TRAINING,
+        _count("validation records", "result.validation"),
+        _count("test records", "result.test"),
+        _sums(numeric),
+        _report(contract, "result.report"),
     )
-    training = (Figure(name="mean training loss", numbers=1, most=LOSS_LIMIT, withheld_below=False), _SCORES)
     tensors = tuple(
         Tensor(name=tensor.name, shape=tensor.shape, bytes=tensor.size * WIRE.itemsize) for tensor in bundle.manifest.tensors
     )
-    wire = encrypted_size(bundle.manifest.byte_count)
+    wire, rounds = encrypted_size(bundle.manifest.byte_count), study.rounds.maximum
+    training = Leaving(
+        purpose="round", times=rounds, figures=(_TRAINING, _LOSS, _SCORES), tensors=tensors, bytes_on_the_wire=wire
+    )
     return EgressManifest(
         study_hash=bundle.study_hash,
         visits=(
             Leaving(purpose="statistics", times=1, figures=statistics),
-            Leaving(purpose="round", times=study.rounds.maximum, figures=training, tensors=tensors, bytes_on_the_wire=wire),
-            Leaving(purpose="closing", times=1, figures=(_SCORES,)),
-            Leaving(purpose="test", times=1, figures=(_SCORES,)),
+            training,
+            Leaving(purpose="closing", times=1, figures=(_TRAINING, _SCORES)),
+            Leaving(purpose="test", times=1, figures=(_TRAINING, _SCORES)),
         ),
+        refusals=tuple(_refusals(contract, len(tensors))),
+        most_bytes=rounds * training.tensor_bytes,
     )

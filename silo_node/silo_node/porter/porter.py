@@ -115,14 +115,14 @@ class Porter:
         """Take what is not an order: an offer of the centre that this hospital joined, or nothing that we know."""
         offer = read(envelope, OFFER)
         if offer is None or self._inbox is None:
-            return self._refuse("H-PROTOCOL")
+            return self._gate.refuse(NotDone("H-PROTOCOL"), None, None, answers=sha256(envelope.message))
         try:
             state = self._inbox.answer(envelope, offer)
         except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
             self._log.exception("an offer failed")
-            return self._gate.refuse(NotDone("H-FAILED"), None, None)
+            return self._gate.refuse(NotDone("H-FAILED"), None, None, answers=sha256(envelope.message))
         if state is None:
-            return self._refuse("H-SIGNATURE")
+            return self._gate.refuse(NotDone("H-SIGNATURE"), None, None, answers=sha256(envelope.message))
         self._log.info("study %s offered: %s", offer.study_hash[:12], state)
         return self._gate.answer_offer(offer.study_hash, state)
 
@@ -137,7 +137,8 @@ class Porter:
             return self._canaries.answer(envelope, canary, approved, begun, allowed=allowed, idle=idle)
         except Refused as error:
             self._log.warning("a canary of study %s refused: %s", canary.study_hash[:12], ", ".join(error.codes))
-            return self._gate.refuse(NotDone("H-STUDY"), canary.study_hash, canary.nonce)
+            why = self._why_not(canary.study_hash, error)
+            return self._gate.refuse(NotDone(why), canary.study_hash, canary.nonce)
         except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
             self._log.exception("a canary failed")
             return self._gate.refuse(NotDone("H-FAILED"), canary.study_hash, canary.nonce)
@@ -156,7 +157,7 @@ class Porter:
             self._log.warning("study %s refused: %s", order.study_hash[:12], ", ".join(error.codes))
             if order.study_hash in self._progress:
                 self._drop(self._progress[order.study_hash])  # nothing goes on that is not approved any more
-            return self._refuse("H-STUDY", order)
+            return self._refuse(self._why_not(order.study_hash, error), order)
         objection = self._objection(envelope, order, approved)
         if objection is not None:
             self._log.warning("%s of task %s refused: %s", order.kind, order.task_id[:12], objection)
@@ -172,6 +173,10 @@ class Porter:
                 return self._refuse("H-BODY", order)
             return self._answer(plain, order, approved, progress)
         return self._follow_up(order, approved, progress)
+
+    def _why_not(self, study_hash: str, error: Refused) -> SiloCode:
+        """Give the code for a study that may not run here: as long as the gate holds it up, the one that the gate gave."""
+        return "H-GATE" if error.codes == ("A-PAUSED",) and self._gate.holds_up(study_hash) else "H-STUDY"
 
     def _breaks_policy(self, approved: Approved) -> bool:
         """Say whether a study breaks the hospital's policy as it stands now: it may have been changed after the approval."""
@@ -248,7 +253,7 @@ class Porter:
         progress.memory.begin(task.task_id, task.core.work_id(), order, task.core.weights)
         if weights is not None:
             progress.broadcasts.keep(task.core, weights)
-        work = Work(bundle=approved.bundle, task=task, weights=weights)
+        work = Work(bundle=approved.bundle, task=task, weights=weights, policy=approved.policy)
         return self._perform(_Pending(work, order), approved, progress)
 
     def _perform(self, pending: _Pending, approved: Approved, progress: _Progress) -> Release:
@@ -263,7 +268,7 @@ class Porter:
             self._approvals.require(task.study_hash)  # once more: a person may have withdrawn it while the work was done
         except Refused as error:
             self._log.warning("what study %s gave stays here: %s", task.study_hash[:12], ", ".join(error.codes))
-            return self._refuse("H-STUDY", task)
+            return self._refuse(self._why_not(task.study_hash, error), task)
         release = self._gate.release(task, approved, outcome)
         if release.result:
             progress.memory.ready(task.task_id, pending.order, task.core.encoding, release.envelope)
@@ -315,9 +320,9 @@ class Porter:
             return "H-ORDER"
         return None if _header_fits(task, approved) else "H-BODY"
 
-    def _refuse(self, code: SiloCode, order: Order | None = None) -> Release:
-        study_hash, task_id = (None, None) if order is None else (order.study_hash, order.task_id)
-        return self._gate.refuse(NotDone(code), study_hash, task_id, order.core if isinstance(order, Task) else None)
+    def _refuse(self, code: SiloCode, order: Order) -> Release:
+        core = order.core if isinstance(order, Task) else None
+        return self._gate.refuse(NotDone(code), order.study_hash, order.task_id, core)
 
 
 def _most_tasks(approved: Approved) -> int:

@@ -12,7 +12,9 @@ import signal
 from pathlib import Path
 from typing import NoReturn
 
+from silo_node.running_code import measure
 from silo_node.training.network import cut_network
+from wardround.supervision.no_dump import no_core_dumps
 from wardround.supervision.pulse import begin_pulse
 
 
@@ -26,17 +28,19 @@ def main() -> NoReturn:
     arguments = parser.parse_args()
     cut = cut_network()  # before any thread starts: ours, torch's
     begin_pulse()
+    no_core_dumps()
+    code = measure(arguments.socket.parent, "trainer")  # of what is loaded from here on
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # a result that is lost is asked for again
-    _serve(arguments, cut)
+    _serve(arguments, cut, code)
 
 
-def _serve(arguments: argparse.Namespace, cut: str) -> NoReturn:
+def _serve(arguments: argparse.Namespace, cut: str, code: str) -> NoReturn:
     # Heavy, with threads of their own: only after the network is cut.
     from silo_node.training.checkpoint import CHECKPOINT_SECONDS  # noqa: PLC0415
     from silo_node.training.serve import serve  # noqa: PLC0415
 
     seconds = CHECKPOINT_SECONDS if arguments.checkpoint_seconds is None else arguments.checkpoint_seconds
-    serve(arguments.site, arguments.socket, arguments.patience, seconds, cut)
+    serve(arguments.site, arguments.socket, arguments.patience, seconds, cut, code)
 
 
 if __name__ == "__main__":

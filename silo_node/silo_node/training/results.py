@@ -31,6 +31,7 @@ class ResultHead(Value):
     work: Sha256
     records: RecordCount
     result: RoundResult
+    data: Sha256 | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,14 @@ class Shelf:
         result, change = kept.done.result, kept.done.change
         if kept.durable or self._folder is None or not isinstance(result, RoundResult) or change is None:
             return
-        head = ResultHead(site=self._site, study_hash=study, work=kept.work, records=kept.done.records, result=result)
+        head = ResultHead(
+            site=self._site,
+            study_hash=study,
+            work=kept.work,
+            records=kept.done.records,
+            result=result,
+            data=kept.done.data,
+        )
         write_sealed(self._folder / study / FILE, KIND, head, to_bytes(change))
         self._kept[study] = replace(kept, durable=True)
 
@@ -103,4 +111,4 @@ class Shelf:
         change = from_bytes(sealed.body, manifest)
         if change is None or (head.site, head.study_hash) != (self._site, study):
             raise Damaged
-        return _Kept(head.work, Done(head.records, head.result, change), durable=True)
+        return _Kept(head.work, Done(head.records, head.result, change, head.data), durable=True)

@@ -26,7 +26,9 @@ from wardround.weights.packing import from_bytes
 TRAINER_LOG = "trainer.log"
 
 
-def serve(site_path: Path, socket_path: Path, patience_seconds: float, checkpoint_seconds: float, cut: str) -> NoReturn:
+def serve(
+    site_path: Path, socket_path: Path, patience_seconds: float, checkpoint_seconds: float, cut: str, code: str
+) -> NoReturn:
     """Warm up, open the socket for its owner only, and serve one porter after another."""
     site = load_site(site_path)
     log = open_log(site.make_directory("logs"), f"{site.file.site}.trainer", TRAINER_LOG)
@@ -34,7 +36,7 @@ def serve(site_path: Path, socket_path: Path, patience_seconds: float, checkpoin
     settle()
     limit = site.file.resources.memory_bytes
     durable = Durable(site.make_directory("journal"), socket_path.parent, checkpoint_seconds)
-    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log, durable), patience_seconds, log), limit)
+    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log, durable), patience_seconds, log), code, log, limit)
     _limit(limit, log)
     socket_path.unlink(missing_ok=True)
     previous = os.umask(0o177)
@@ -64,10 +66,12 @@ def _limit(limit_bytes: int | None, log: logging.Logger) -> None:
 class Clerk:
     """Reads orders, has the bench do them, and answers."""
 
-    def __init__(self, inbox: Path, bench: Bench, limit_bytes: int | None = None) -> None:
-        """Take the folder of approved bundles, the bench, and this process's memory limit."""
+    def __init__(self, inbox: Path, bench: Bench, code: str, log: logging.Logger, limit_bytes: int | None = None) -> None:
+        """Take the folder of approved bundles, the bench, the digest of this process's code, the log, and the memory limit."""
         self._inbox = inbox
         self._bench = bench
+        self._code = code
+        self._log = log
         self._limit = limit_bytes
         self._bundles: dict[str, Bundle] = {}
 
@@ -85,13 +89,19 @@ class Clerk:
         if not _awaited(connection):  # it waited for us too long, and will ask again
             raise EOFError
         outcome: Done | NotDone | Busy | Stepped
-        if isinstance(order, TryOrder):
+        if order.code != self._code:
+            self._log.error("H-CODE: the software here was changed since the porter was started; stop the node and start it")
+            outcome = other = NotDone("H-CODE")
+            frames = pack_outcome(other)
+        elif isinstance(order, TryOrder):
             outcome = tried = self._bench.try_out(self._bundle(order.study_hash), order.rows)
             frames = pack_tried(tried)
         else:
             bundle = self._bundle(order.task.study_hash)
             vector = from_bytes(weights, bundle.manifest) if weights else None
-            outcome = performed = self._bench.perform(Work(bundle, order.task, vector), lambda: _awaited(connection))
+            outcome = performed = self._bench.perform(
+                Work(bundle, order.task, vector, order.policy), lambda: _awaited(connection)
+            )
             frames = pack_outcome(performed)
         for frame in frames:
             connection.send_bytes(frame)

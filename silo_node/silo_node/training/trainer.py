@@ -17,6 +17,7 @@ from torch import nn
 
 from silo_node.cohort import Cohort, assemble
 from silo_node.configuration import Site
+from silo_node.data_key import keyed_fingerprint
 from silo_node.policy import Policy, largest_norm
 from silo_node.training.checkpoint import Training
 from silo_node.training.durable import Durable, Notes
@@ -55,6 +56,7 @@ class _Desk:
     validation: Examples | None = None
     test: Examples | None = None
     records: str = ""
+    data: str | None = None
 
 
 class Trainer:
@@ -90,7 +92,7 @@ class Trainer:
             return NotDone("H-BODY")
         if work.task.records != outcome.records:
             return NotDone("H-CHANGED")
-        policy = self._policy()
+        policy = self._policy(work)
         if policy is None:
             return NotDone("H-POLICY")
         if outcome.records < policy.least_records:
@@ -106,10 +108,10 @@ class Trainer:
             return NotDone("H-RANGE", exponents=needed if max(map(abs, needed)) <= LARGEST_EXPONENT else None)
         return _withheld(outcome, policy)
 
-    def _policy(self) -> Policy | None:
-        """Give the hospital's policy of now; None when it cannot be read: then nothing is done."""
+    def _policy(self, work: Work) -> Policy | None:
+        """Give the policy that holds for some work now; None when it cannot be read: then nothing is done."""
         try:
-            return self._site.policy()
+            return self._site.under(work.policy).policy()
         except Refused as refused:
             self._log.warning("the hospital's policy cannot be read: %s", refused)
             return None
@@ -142,11 +144,11 @@ class Trainer:
         return out_of_memory(self._log, self._site.file.resources.memory_bytes)
 
     def _perform(self, work: Work, watch: Watch | None) -> Done | NotDone:
-        policy = self._policy()
+        policy = self._policy(work)
         if policy is None:
             return NotDone("H-POLICY")
         try:
-            desk = self._desk(work.bundle, policy)
+            desk = self._desk(work, policy)
         except CheckFailed as failure:
             self._log.warning("the records may not be used: %s", ", ".join(failure.codes))
             return NotDone("H-FEW" if set(failure.codes) == {"T-FEW"} else "H-DATA", failure.outgoing)
@@ -177,13 +179,14 @@ class Trainer:
                 raise
         return out_of_memory(self._log, limit)
 
-    def _desk(self, bundle: Bundle, policy: Policy) -> _Desk:
-        key = bundle.study_hash
+    def _desk(self, work: Work, policy: Policy) -> _Desk:
+        bundle, key = work.bundle, work.bundle.study_hash
         known = self._desks.get(key)
         if known is None or known.policy != policy:
             self._desks.pop(key, None)
-            cohort = assemble(self._site, bundle.contract, bundle.study, key)
-            self._desks[key] = _Desk(bundle, cohort, policy)
+            cohort = assemble(self._site.under(work.policy), bundle.contract, bundle.study, key)
+            data = keyed_fingerprint(self._site.folder, cohort.fingerprint)
+            self._desks[key] = _Desk(bundle, cohort, policy, data=data)
         return self._desks[key]
 
     def _statistics(self, desk: _Desk) -> Done:
@@ -194,7 +197,7 @@ class Trainer:
             sums=field_sums(cohort.train, bundle.contract, bundle.study.features, policy.small_cell),
             report=_report(cohort, policy.small_cell),
         )
-        return Done(records=cohort.train.height, result=result)
+        return Done(records=cohort.train.height, result=result, data=desk.data)
 
     def _visit(self, work: Work, desk: _Desk, watch: Watch) -> Done | NotDone:
         core, encoding, weights = work.task.core, work.task.encoding, work.weights
@@ -204,10 +207,11 @@ class Trainer:
         write_weights(network, weights, desk.bundle.manifest)
         records = desk.cohort.train.height
         if core.purpose == "test":
-            return Done(records, EvaluationResult(purpose="test", evaluation=_evaluate(network, desk.test, desk.policy)))
+            tested = EvaluationResult(purpose="test", evaluation=_evaluate(network, desk.test, desk.policy))
+            return Done(records, tested, data=desk.data)
         evaluation = _evaluate(network, desk.validation, desk.policy)
         if core.purpose == "closing":
-            return Done(records, EvaluationResult(purpose="closing", evaluation=evaluation))
+            return Done(records, EvaluationResult(purpose="closing", evaluation=evaluation), data=desk.data)
         return self._train(work, desk, network, evaluation, watch)
 
     def _prepare(self, desk: _Desk, encoding: Encoding) -> nn.Module:
@@ -243,7 +247,7 @@ class Trainer:
         if not np.isfinite(change).all():
             raise NotFinite
         units = round(min(loss, LOSS_LIMIT) / LOSS_UNIT)
-        done = Done(desk.train.size, RoundResult(evaluation=evaluation, training_loss_units=units), change)
+        done = Done(desk.train.size, RoundResult(evaluation=evaluation, training_loss_units=units), change, desk.data)
         self._shelf.keep(work, done)  # durable before anybody hears of it
         notes.done()
         return done

@@ -16,6 +16,8 @@ from wardround.study.model import Training
 PAPER = paper()
 MEMBER = PAPER.bundle.roster.member("beta")
 NONCE, OTHER = "a" * 64, "b" * 64
+ASKED = "c" * 64
+"""Digest of the message that was sent."""
 SIZE = 4 * PAPER.bundle.manifest.size
 FIGURES = {
     "same_version": True,
@@ -44,7 +46,7 @@ def judged(*, key=None, arrays=None, figures=None, ahead=0.0, seconds=2.5, **cha
     }
     report = CanaryReport.model_validate({**fields, **changes})
     envelope = seal("reply", report, key or PAPER.parties["beta"].key, arrays)
-    landed = Landed(envelope, seconds, FIGURES["clock_ms"] / 1000 - ahead, 700)
+    landed = Landed(envelope, seconds, FIGURES["clock_ms"] / 1000 - ahead, 700, ASKED)
     return judge(landed, MEMBER, PAPER.bundle, NONCE, 100)
 
 
@@ -97,13 +99,21 @@ def test_every_reason_is_named(codes, words):
 def test_a_refusal_is_of_this_canary(task, code):
     """A refusal's own code counts if it names this canary; an older one does not."""
     refusal = SiloRefusal(site="beta", study_hash=PAPER.bundle.study_hash, task_id=task, code="H-STUDY")
-    landed = Landed(seal("reply", refusal, PAPER.parties["beta"].key), 1.0, 0.0, 700)
+    landed = Landed(seal("reply", refusal, PAPER.parties["beta"].key), 1.0, 0.0, 700, ASKED)
+    assert judge(landed, MEMBER, PAPER.bundle, NONCE, 100).codes == (code,)
+
+
+@pytest.mark.parametrize(("answers", "code"), [(ASKED, "H-PROTOCOL"), (OTHER, "R-TASK"), (None, "R-TASK")])
+def test_a_refusal_of_no_task_names_the_message_that_was_sent(answers, code):
+    """A hospital that could not read the canary says so of exactly these bytes; an older word of it is none."""
+    refusal = SiloRefusal(site="beta", study_hash=None, task_id=None, code="H-PROTOCOL", answers=answers)
+    landed = Landed(seal("reply", refusal, PAPER.parties["beta"].key), 1.0, 0.0, 700, ASKED)
     assert judge(landed, MEMBER, PAPER.bundle, NONCE, 100).codes == (code,)
 
 
 def test_what_cannot_be_read_is_no_answer():
     """Garbage is R-PROTOCOL."""
-    landed = Landed(seal("reply", MEMBER, PAPER.parties["beta"].key), 1.0, 0.0, 700)
+    landed = Landed(seal("reply", MEMBER, PAPER.parties["beta"].key), 1.0, 0.0, 700, ASKED)
     assert judge(landed, MEMBER, PAPER.bundle, NONCE, 100).codes == ("R-PROTOCOL",)
 
 

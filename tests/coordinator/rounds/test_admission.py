@@ -1,6 +1,7 @@
 """Admission: a reply counts only byte for byte as its hospital signed it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -158,7 +159,7 @@ def test_names_that_the_schema_does_not_have_are_not_taken_in():
     ("study_hash", "task_id", "code"),
     [
         (BUNDLE.study_hash, core_of("round").task_id(), "H-DATA"),
-        (None, None, "H-DATA"),
+        (None, None, "R-TASK"),
         (BUNDLE.study_hash, core_of("closing").task_id(), "R-TASK"),
         ("0" * 64, core_of("round").task_id(), "R-TASK"),
         (BUNDLE.study_hash, None, "R-TASK"),
@@ -171,3 +172,12 @@ def test_a_refusal_is_of_the_task_that_was_sent(study_hash, task_id, code):
     decision = admit(seal("reply", refusal, KEY), expected("round"), BUNDLE)
     assert isinstance(decision, NotAdmitted)
     assert decision.code == code
+
+
+def test_a_refusal_of_no_task_names_the_very_message_that_was_sent():
+    """What a hospital could not read has no task: the refusal names the digest of its bytes, so that an older one is none."""
+    asked = replace(expected("round"), message="a" * 64)
+    for answers, code in (("a" * 64, "H-PROTOCOL"), ("b" * 64, "R-TASK"), (None, "R-TASK")):
+        refusal = SiloRefusal(site="beta", study_hash=None, task_id=None, code="H-PROTOCOL", answers=answers)
+        assert admit(seal("reply", refusal, KEY), asked, BUNDLE).code == code
+        assert admit(seal("reply", refusal, KEY), expected("round"), BUNDLE).code == "R-TASK", "nothing was sent"

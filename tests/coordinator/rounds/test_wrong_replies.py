@@ -73,10 +73,12 @@ SPOILT = {
             STUDY.parties["beta"].key,
         ),
     ),
-    "a refusal of nothing": (
-        "H-PROTOCOL",
+    "an older refusal of nothing": (
+        "R-TASK",
         lambda r, _a: seal(
-            "reply", SiloRefusal(site=r.site, study_hash=None, task_id=None, code="H-PROTOCOL"), STUDY.parties["beta"].key
+            "reply",
+            SiloRefusal(site=r.site, study_hash=None, task_id=None, code="H-PROTOCOL", answers="0" * 64),
+            STUDY.parties["beta"].key,
         ),
     ),
     "a refusal of another task": (

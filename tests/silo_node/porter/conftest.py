@@ -16,13 +16,13 @@ from studies_on_paper import CENTRE_READS, Paper, encoding, paper
 
 from silo_node.policy import POLICY_FILE, PolicyFile
 from silo_node.porter import approvals
-from silo_node.porter.approvals import Approvals, approve
+from silo_node.porter.approvals import Approvals, approve, resume
 from silo_node.porter.gate import Gate, Release
 from silo_node.porter.ledger import Ledger
 from silo_node.porter.porter import Porter
 from silo_node.work import Busy, Done, NotDone, Stepped, Work
 from wardround.canonical import model_bytes
-from wardround.identity.approval import Approver
+from wardround.identity.approval import ApprovedData, Approver
 from wardround.identity.keys import SigningKey
 from wardround.messages.confidential import decrypted, encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
@@ -165,6 +165,10 @@ class House:
         """Have the hospital write another policy; nothing is restarted."""
         (self.folder / POLICY_FILE).write_text(policy)
 
+    def goes_on(self) -> None:
+        """Have a person look at what the gate kept back, and resume the study."""
+        assert resume(self.folder, self.paper.bundle.study_hash)
+
     def entries(self) -> list[dict[str, Any]]:
         """Give the ledger's entries, verified from the files, but for those that hold an approval."""
         return entries_of(self.folder / "ledger", self.paper.parties[SITE].member.signing_key)
@@ -191,14 +195,21 @@ def open_house(tmp_path):
     """Give a function that opens a hospital which has approved a study."""
     opened: list[House] = []
 
-    def make(*, approved: bool = True, small_cell: int = 11, metrics_minimum: int = 11, **study: Any) -> House:
+    def make(
+        *,
+        approved: bool = True,
+        small_cell: int = 11,
+        metrics_minimum: int = 11,
+        data: ApprovedData = ApprovedData(),  # noqa: B008  (frozen)
+        **study: Any,
+    ) -> House:
         made = paper(**study)
         party = made.parties[SITE]
         folder = tmp_path / f"house{len(opened)}"
         folder.mkdir()
         (folder / POLICY_FILE).write_text(f"small_cell: {small_cell}\nmetrics_minimum: {metrics_minimum}\n")
         if approved:
-            approve(folder, made.bundle, party.member, party.approval_key, PERSON, timedelta(days=1))
+            approve(folder, made.bundle, party.member, party.approval_key, PERSON, timedelta(days=1), data)
         spy, ledger = Spy(made), Ledger(folder / "ledger", party.key)
         gate = Gate(SITE, party.key, ledger, PolicyFile(folder))
         porter = Porter(SITE, folder, party.encryption, Approvals(folder, party.member), gate, spy)

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from studies_on_paper import author, paper, party
 
+from silo_node.policy import Policy
 from silo_node.porter import approvals
 from silo_node.porter.approvals import Approvals, approve, given_approvals, pause, resume
 from silo_node.porter.inbox import Inbox
 from silo_node.porter.manifest import egress_manifest
 from wardround.canonical import canonical_bytes, model_bytes
 from wardround.errors import Refused
-from wardround.identity.approval import Approver, SignedApproval
+from wardround.identity.approval import ApprovedData, Approver, EarlierApproval, SignedApproval
 from wardround.identity.keys import SigningKey
 from wardround.study.bundle import bundle_bytes
 from wardround.values import instant
@@ -120,6 +121,9 @@ def test_the_end_is_looked_at_every_time(approved, monkeypatch):
         {"releases": 1000},
         {"expires_at": "2999-01-01T00:00:00Z"},
         {"code_digest": "0" * 64},
+        {"policy": "0" * 64},
+        {"cohort": "0" * 64},
+        {"data": ApprovedData(fingerprint="0" * 64)},
         {"approver": PERSON.model_copy(update={"name": "Dr B"})},
     ],
 )
@@ -224,6 +228,55 @@ def test_a_paused_study_stays_approved_and_does_nothing(approved):
     assert resume(folder, study.bundle.study_hash)
     assert approvals_here.require(study.bundle.study_hash).digest == before
     assert not resume(folder, study.bundle.study_hash)
+
+
+def test_a_pause_that_cannot_be_read_holds(approved):
+    """Whatever is in the file: while it is there, nothing goes on; one of the gate says so."""
+    study, folder = approved
+    file = folder / "approvals" / f"{study.bundle.study_hash}.paused.json"
+    file.write_text("{")
+    assert refusal(folder, study) == ("A-PAUSED",)
+    pause(folder, "beta", study.bundle.study_hash, by="gate")
+    with pytest.raises(Refused, match="gate"):
+        Approvals(folder, study.parties["beta"].member).require(study.bundle.study_hash)
+
+
+def test_the_policy_under_which_it_was_given_is_kept(approved):
+    """It is found by its digest; missing, or another one in its place, the approval does not hold."""
+    study, folder = approved
+    found = Approvals(folder, study.parties["beta"].member).require(study.bundle.study_hash)
+    assert found.policy == Policy()
+    (file,) = (folder / "approvals" / "policies").iterdir()
+    assert file.name == f"{found.approval.policy}.json"
+    before = file.read_bytes()
+    file.write_bytes(before.replace(b'"small_cell":11', b'"small_cell":1'))
+    assert refusal(folder, study) == ("A-INVALID",)
+    file.unlink()
+    assert refusal(folder, study) == ("A-INVALID",)
+    file.write_bytes(before)
+    Approvals(folder, study.parties["beta"].member).require(study.bundle.study_hash)
+
+
+def test_an_approval_of_an_earlier_release_does_not_hold_and_can_be_read(approved):
+    """It knew neither policy nor records: A-INVALID, until it is given anew; a ledger that holds it is read as ever."""
+    study, folder = approved
+    key = study.parties["beta"].approval_key
+    signed = SignedApproval.model_validate_json(file_of(study, folder).read_bytes())
+    known = {name: value for name, value in signed.approval.__dict__.items() if name in EarlierApproval.model_fields}
+    earlier = EarlierApproval.model_validate({**known, "protocol": 1})
+    value = SignedApproval(approval=earlier, signature=key.sign("approval", model_bytes(earlier)))
+    file_of(study, folder).write_bytes(model_bytes(value))
+    assert refusal(folder, study) == ("A-INVALID",)
+    again = SignedApproval.model_validate_json(model_bytes(value))
+    assert again == value
+    assert again.holds(key.public)
+
+
+def test_nothing_is_fixed_that_was_not_read():
+    """An approval cannot hold a hospital to records that nobody looked at."""
+    with pytest.raises(ValueError, match="not read"):
+        ApprovedData(fixed=True)
+    assert ApprovedData(fingerprint="e" * 64, fixed=True).fixed
 
 
 def test_to_resume_is_not_to_approve(tmp_path):

@@ -9,8 +9,12 @@ from ledgers import last_segment
 from paper_hospitals import PaperHospital, report
 from studies_on_paper import contract, scores
 
+from silo_node.policy import PolicyFile
+from silo_node.porter.approvals import read_pause
 from silo_node.work import Done, NotDone
 from wardround.canonical import digest, model_json, sha256
+from wardround.identity.approval import ApprovedData
+from wardround.ledger.entries import Released
 from wardround.ledger.folder import read_entries
 from wardround.messages.data_report import CountedFinding, FindingSummary, ShownCell, WithheldCell, make_report
 from wardround.messages.envelope import Envelope, digests
@@ -89,7 +93,104 @@ def test_what_may_not_leave_leaves_as_a_bare_code(house, case):
     found = answer(house, purpose, change)
     assert isinstance(found, SiloRefusal)
     assert (found.code, found.report) == (code, None)
-    assert house.entries()[-1]["event"] == "refusal"
+    entry, refusal = house.entries()[-2:]
+    assert refusal["event"] == "refusal"
+    assert (entry["event"] == "blocked") == (code == "H-GATE")
+
+
+def test_what_is_kept_back_is_written_down_and_pauses_the_study(house):
+    """H-GATE: the ledger says of what task which part, before the code leaves; then nothing goes on until a person resumes."""
+    house.spy.outcome = lambda work: with_result(sums=(sums(60, "smith_john"),))(house.spy.honest(work))
+    found = house.visit("statistics")
+    assert found.code == "H-GATE"
+    entry, refusal = house.entries()
+    assert (entry["event"], entry["purpose"], entry["round"], entry["task"]) == ("blocked", "statistics", 0, found.task_id)
+    assert entry["parts"] == [{"why": "word", "place": "result.sums.*.field"}]
+    assert refusal["code"] == "H-GATE"
+    assert "smith" not in json.dumps(house.entries())
+    assert read_pause(house.folder, house.paper.bundle.study_hash) == "gate"
+    house.spy.outcome = None
+    asked = len(house.spy.asked)
+    assert house.visit("statistics").code == "H-GATE"
+    house.reopen()
+    assert house.visit("statistics").code == "H-GATE", "over a restart, too"
+    assert [entry["event"] for entry in house.entries()].count("blocked") == 1, "kept back once, refused since"
+    assert len(house.spy.asked) == asked, "nothing of it reaches the worker"
+    house.goes_on()
+    assert isinstance(house.visit("statistics"), Reply)
+
+
+@pytest.mark.parametrize("code", ["H-RANGE", "H-NONFINITE", "H-NORM", "H-CHANGED", "H-FEW", "H-FAILED", "H-POLICY"])
+def test_an_ordinary_refusal_pauses_nothing(house, code):
+    """What the records, the training or the policy of now bring is said by its code, and the study goes on with the next task."""
+    house.visit("statistics")
+    house.spy.outcome = lambda _work: NotDone(code)
+    assert house.visit("round", 1).code == code
+    house.spy.outcome = None
+    assert isinstance(house.visit("round", 2), Reply)
+    assert [entry["event"] for entry in house.entries()] == ["release", "refusal", "release"]
+
+
+def test_each_kind_of_result_leaves_so_often_and_no_more(house):
+    """Another evaluation at the end is one closing too many, however many releases are left under the approval."""
+    house.visit("statistics")
+    assert isinstance(house.visit("closing", 1), Reply)
+    house.reopen()
+    assert house.visit("closing", 2).code == "H-GATE"
+    assert house.entries()[-2]["parts"] == [{"why": "times", "place": None}]
+
+
+def test_the_bytes_under_an_approval_are_those_of_the_manifest(house):
+    """Beside how often, all bytes of changes together are counted, over every restart."""
+    house.visit("statistics")
+    house.visit("round", 1)
+    last, size = house.entries()[-1], house.paper.bundle.manifest.byte_count
+    more = {"result": "f" * 64, "bytes": size + 1}  # as if one had been larger than the network
+    house.ledger.write(Released.model_validate_json(json.dumps({**last, **more})))
+    house.reopen()
+    assert house.visit("round", 2).code == "H-GATE"
+    assert house.entries()[-2]["parts"] == [{"why": "bytes", "place": None}]
+
+
+def test_a_looser_policy_than_the_approved_one_does_not_hold(open_house):
+    """The approval signs the policy: thresholds that are lowered later stay for its study; the ledger names the one that held."""
+    house = open_house(small_cell=20, metrics_minimum=25)
+    approved = PolicyFile(house.folder).read()
+    house.decides("small_cell: 5\nmetrics_minimum: 5\n")
+    house.spy.outcome = lambda work: with_result(validation=None, test=None)(house.spy.honest(work))
+    assert isinstance(house.visit("statistics"), Reply)
+    assert house.entries()[-1]["policy"] == approved.policy_digest()
+    few = Evaluation(counts=scores([1] * 12, [2] * 12))
+    house.spy.outcome = lambda work: with_result(evaluation=few)(house.spy.honest(work))
+    assert house.visit("closing").code == "H-GATE"
+    assert house.spy.asked[-1].policy == approved, "the trainer goes by it, too"
+
+
+def test_records_that_were_fixed_are_held_to(open_house):
+    """With an approval that fixes the records, a result of others is H-CHANGED; without, it leaves and the ledger tells."""
+    other, same = "d" * 64, "e" * 64
+    house = open_house(data=ApprovedData(fingerprint=same, fixed=True))
+    house.spy.outcome = lambda work: replace(house.spy.honest(work), data=other)
+    assert house.visit("statistics").code == "H-CHANGED"
+    house.spy.outcome = lambda work: replace(house.spy.honest(work), data=None)
+    assert house.visit("statistics").code == "H-CHANGED"
+    house.spy.outcome = lambda work: replace(house.spy.honest(work), data=same)
+    assert isinstance(house.visit("statistics"), Reply)
+    free = open_house(data=ApprovedData(fingerprint=same))
+    free.spy.outcome = lambda work: replace(free.spy.honest(work), data=other)
+    assert isinstance(free.visit("statistics"), Reply)
+    assert free.entries()[-1]["data"] == other
+
+
+def test_no_fingerprint_of_records_leaves(open_house):
+    """It is keyed, and stands in the approval and the ledger; no message holds it."""
+    keyed = "e" * 64
+    house = open_house(data=ApprovedData(fingerprint=keyed))
+    house.spy.outcome = lambda work: replace(house.spy.honest(work), data=keyed)
+    release = house.porter.visit(house.sealed(house.task("statistics")))
+    assert isinstance(house.read(release), Reply)
+    assert house.entries()[-1]["data"] == keyed
+    assert keyed.encode() not in release.envelope.message
 
 
 def test_a_refused_range_leaves_with_the_exponents_that_it_needs(house):
@@ -103,7 +204,7 @@ def test_a_refused_range_leaves_with_the_exponents_that_it_needs(house):
     house.spy.outcome = lambda _work: NotDone("H-FEW", exponents=needed)
     found = house.visit("round")
     assert isinstance(found, SiloRefusal)
-    assert (found.code, found.exponents) == ("H-FAILED", None)
+    assert (found.code, found.exponents) == ("H-GATE", None)
 
 
 def named(**names) -> FindingSummary:
@@ -129,6 +230,7 @@ def test_reports_name_and_count_nothing_else(house, case):
     """A report with a name that the schema does not have, or a small count, does not leave: not in a result, not in a refusal."""
     found = answer(house, "statistics", with_result(report=REPORTS[case]))
     assert (found.code, found.report) == ("H-GATE", None)
+    house.goes_on()
     house.spy.outcome = lambda _work: NotDone("H-DATA", REPORTS[case])
     refused = house.visit("round", 1)
     assert isinstance(refused, SiloRefusal)

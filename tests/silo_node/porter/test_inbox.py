@@ -10,6 +10,7 @@ from paper_doors import SITE, STUDY, Door
 from studies_on_paper import Paper, author, paper, signing_key
 
 from silo_node.policy import PolicyFile
+from silo_node.porter import inbox
 from silo_node.porter.approvals import Approvals, approve
 from silo_node.porter.gate import Gate
 from silo_node.porter.porter import Porter
@@ -66,6 +67,24 @@ def test_a_study_comes_and_waits(door):
     assert door.ask(offered()) == "waiting"
     (entry,) = door.inbox.entries()
     assert (entry.bundle.study_hash, entry.state, entry.codes) == (STUDY.bundle.study_hash, "waiting", ())
+
+
+@pytest.mark.parametrize(("bundles", "size"), [(0, 10**9), (2, 10**9), (9, len(bundle_bytes(STUDY.bundle)) + 4)])
+def test_the_inbox_has_an_end(door, monkeypatch, caplog, bundles, size):
+    """Beyond so many bundles, or so many bytes of them all, nothing is written; the log says A-FULL. One that fits is taken."""
+    monkeypatch.setattr(inbox, "MOST_BUNDLES", bundles)
+    monkeypatch.setattr(inbox, "MOST_BYTES", size)
+    folder = door.folder / "inbox"
+    folder.mkdir()
+    for number in range(2):
+        (folder / f"{number}.wardround").write_bytes(b"abc")
+    with caplog.at_level("WARNING"):
+        assert door.ask(WITH_BODY) == "refused"
+    assert "A-FULL" in caplog.text
+    assert len(list(folder.iterdir())) == 2
+    (folder / "0.wardround").unlink()
+    monkeypatch.setattr(inbox, "MOST_BUNDLES", 2)
+    assert door.ask(WITH_BODY) == "waiting"
 
 
 def test_a_person_decides(door):

@@ -196,6 +196,7 @@ def test_what_the_gate_refused_is_asked_for_again(house):
     house.spy.outcome = lambda work: house.spy.honest(work).__class__(5, house.spy.honest(work).result, None)
     assert house.read(house.porter.visit(house.sealed(task))).code == "H-GATE"
     house.spy.outcome = None
+    house.goes_on()
     house.reopen()
     again = house.task("round", 1, attempt=1)
     assert isinstance(house.read(house.porter.visit(house.sealed(again))), Reply)

@@ -134,6 +134,7 @@ def test_the_thresholds_are_those_of_now(house):
     refusal = house.visit("round", 1)
     assert isinstance(refusal, SiloRefusal)
     assert refusal.code == "H-GATE"
+    house.goes_on()
     house.decides("metrics_minimum: 31\n")
     few = Evaluation(counts=scores([1] * 15, [2] * 15))
     house.spy.outcome = lambda work: replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 
@@ -16,6 +17,7 @@ from wardround.weights.packing import to_bytes
 
 PAPER = real_paper()
 ROUND = work(PAPER, "round", records=60)
+CODE = "c" * 64
 
 
 @dataclass
@@ -48,14 +50,14 @@ def door(tmp_path):
     PAPER.bundle.write(tmp_path / f"{PAPER.bundle.study_hash}{SUFFIX}")
     spy = Spy()
     ours, theirs = Pipe()
-    yield Clerk(tmp_path, spy), spy, ours, theirs
+    yield Clerk(tmp_path, spy, CODE, logging.getLogger("trainer")), spy, ours, theirs
     ours.close()
     theirs.close()
 
 
-def order(connection):
+def order(connection, code=CODE):
     """Give an order as the porter does."""
-    connection.send_bytes(PerformOrder(task=ROUND.task).model_dump_json(by_alias=True).encode())
+    connection.send_bytes(PerformOrder(code=code, task=ROUND.task, policy=None).model_dump_json(by_alias=True).encode())
     connection.send_bytes(to_bytes(ROUND.weights))
 
 
@@ -67,6 +69,21 @@ def test_an_order_is_answered(door):
     assert unpack_outcome(theirs.recv_bytes(), theirs.recv_bytes(), PAPER.bundle.manifest) == Busy(1, 2, 30)
     assert spy.awaited == [True]
     assert spy.asked[0].task == ROUND.task
+
+
+def test_a_trainer_of_other_code_does_nothing(door, caplog):
+    """Started anew after an update in place, it is not what was approved: H-CODE, and its log says so."""
+    clerk, spy, ours, theirs = door
+    order(theirs, code="d" * 64)
+    clerk.answer(ours)
+    assert unpack_outcome(theirs.recv_bytes(), theirs.recv_bytes(), PAPER.bundle.manifest) == NotDone("H-CODE")
+    theirs.send_bytes(TryOrder(code="d" * 64, study_hash=PAPER.bundle.study_hash, rows=32).model_dump_json().encode())
+    theirs.send_bytes(b"")
+    clerk.answer(ours)
+    assert unpack_tried(theirs.recv_bytes()) == NotDone("H-CODE")
+    assert theirs.recv_bytes() == b""
+    assert spy.asked == []
+    assert "H-CODE" in caplog.text
 
 
 def test_a_porter_that_gave_up_is_not_worked_for(door):
@@ -104,7 +121,7 @@ def test_a_withdrawal_needs_no_answer(door):
 def test_a_trial_is_answered(door):
     """A canary's order names a study of the inbox; its answer is one frame of figures and an empty one."""
     clerk, spy, ours, theirs = door
-    theirs.send_bytes(TryOrder(study_hash=PAPER.bundle.study_hash, rows=32).model_dump_json().encode())
+    theirs.send_bytes(TryOrder(code=CODE, study_hash=PAPER.bundle.study_hash, rows=32).model_dump_json().encode())
     theirs.send_bytes(b"")
     clerk.answer(ours)
     assert unpack_tried(theirs.recv_bytes()) == Stepped(32, 1200, 5, None)

@@ -3,13 +3,15 @@
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from paper_records import done, planned, real_paper, rows, work, write_site
 
-from silo_node.policy import POLICY_FILE
+from silo_node.identity import create_identity
+from silo_node.policy import POLICY_FILE, Policy
 from silo_node.training.trainer import Trainer
 from silo_node.work import NotDone
 from wardround.canonical import sha256
@@ -87,6 +89,39 @@ def test_a_used_trainer_and_a_fresh_one_give_the_same_bytes(trainer, optimiser):
     first = done(fresh.perform(work(study, "round", 3, weights, records=count)))
     assert to_bytes(again.change) == to_bytes(first.change)
     assert again.result == first.result
+
+
+def test_the_policy_of_the_approval_holds_beside_the_one_of_now(trainer):
+    """What was approved with stricter thresholds is withheld and refused by them, whatever the file says since."""
+    one = trainer(small_cell=3)
+    asked = work(PAPER, "statistics")
+    found = done(one.perform(asked))
+    strict = Policy(small_cell=3, metrics_minimum=found.result.validation + 1, maximum_update_norm=1e-6)
+    closing = work(PAPER, "closing", records=found.records)
+    assert done(one.perform(closing)).result.evaluation.counts is not None
+    assert done(one.perform(replace(closing, policy=strict))).result.evaluation.counts is None
+    trained = work(PAPER, "round", records=found.records)
+    assert one.perform(replace(trained, policy=strict)) == NotDone("H-NORM")
+    assert one.perform(replace(asked, policy=Policy(minimum_records=found.records + 1))).code == "H-FEW"
+    assert done(one.perform(replace(asked, policy=Policy(small_cell=1)))).result == found.result, "a looser one loosens nothing"
+
+
+def test_a_result_says_of_which_records_it_is(tmp_path):
+    """A hospital with keys gives the same fingerprint for the same records, in any order, kept results too; not for others."""
+    create_identity(tmp_path, "north", "Northern Infirmary")
+    head, *lines = RECORDS.splitlines(keepends=True)
+
+    def told(content: str) -> tuple[str | None, str | None]:
+        one = Trainer(write_site(tmp_path, content))
+        count = done(one.perform(work(PAPER, "statistics"))).records
+        asked = work(PAPER, "round", records=count)
+        return done(one.perform(asked)).data, done(one.perform(asked)).data
+
+    first, kept = told(RECORDS)
+    assert first is not None
+    assert first == kept
+    assert told("".join([head, *reversed(lines)])) == (first, first)
+    assert first not in told("".join([head, *lines[:-1]]))
 
 
 def test_each_round_has_its_own_order(trainer):
