@@ -6,10 +6,12 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
+from silo_node.confinement import Confinement
 from silo_node.work import Busy, Done, NotDone, Stepped
 from wardround.messages.canary import Mebibytes, Microseconds, Rows
 from wardround.messages.data_report import DataReport
 from wardround.messages.round import Exponents, Percent, RecordCount, Result, SiloCode, Task
+from wardround.reference import Reference
 from wardround.values import Count, Sha256, Value
 from wardround.weights.packing import Manifest, Vector, from_bytes, to_bytes
 
@@ -18,10 +20,15 @@ LARGEST_FRAME = 8 * 1024**3
 
 
 class PerformOrder(Value):
-    """Begin, or look after, a task; a frame with the weights follows (empty for statistics)."""
+    """Begin, or look after, a task; a frame with the weights follows (empty for statistics).
+
+    Attributes:
+        reference: under which the trainer writes into its log what happens; the porter's choice, never the trainer's.
+    """
 
     kind: Literal["perform"] = "perform"
     task: Task
+    reference: Reference | None = None
 
 
 class WithdrawOrder(Value):
@@ -37,9 +44,16 @@ class TryOrder(Value):
     kind: Literal["try"] = "try"
     study_hash: Sha256
     rows: Rows
+    reference: Reference | None = None
 
 
-Order: TypeAlias = Annotated[PerformOrder | WithdrawOrder | TryOrder, Field(discriminator="kind")]
+class ConfinementOrder(Value):
+    """Say how this trainer is confined; an empty frame follows."""
+
+    kind: Literal["confinement"] = "confinement"
+
+
+Order: TypeAlias = Annotated[PerformOrder | WithdrawOrder | TryOrder | ConfinementOrder, Field(discriminator="kind")]
 
 
 class DoneAnswer(Value):
@@ -78,9 +92,16 @@ class SteppedAnswer(Value):
     available_mib: Mebibytes | None
 
 
+class ConfinementAnswer(Value):
+    """What the trainer found at its start; an empty frame follows."""
+
+    kind: Literal["confinement"] = "confinement"
+    found: Confinement
+
+
 Answer: TypeAlias = Annotated[DoneAnswer | NotDoneAnswer | BusyAnswer, Field(discriminator="kind")]
 
-ORDER: TypeAdapter[PerformOrder | WithdrawOrder | TryOrder] = TypeAdapter(Order)
+ORDER: TypeAdapter[PerformOrder | WithdrawOrder | TryOrder | ConfinementOrder] = TypeAdapter(Order)
 ANSWER: TypeAdapter[DoneAnswer | NotDoneAnswer | BusyAnswer] = TypeAdapter(Answer)
 TRIED: TypeAdapter[SteppedAnswer | NotDoneAnswer] = TypeAdapter(
     Annotated[SteppedAnswer | NotDoneAnswer, Field(discriminator="kind")]
@@ -120,6 +141,16 @@ def pack_tried(outcome: Stepped | NotDone) -> tuple[bytes, bytes]:
         rows=outcome.rows, step_us=outcome.step_us, needed_mib=outcome.needed_mib, available_mib=outcome.available_mib
     )
     return answer.model_dump_json(by_alias=True).encode(), b""
+
+
+def pack_confinement(found: Confinement) -> tuple[bytes, bytes]:
+    """Give the two frames of how a trainer is confined."""
+    return ConfinementAnswer(found=found).model_dump_json(by_alias=True).encode(), b""
+
+
+def unpack_confinement(answer: bytes) -> Confinement:
+    """Read how a trainer is confined; ``ValidationError`` when it does not say."""
+    return ConfinementAnswer.model_validate_json(answer).found
 
 
 def unpack_tried(answer: bytes) -> Stepped | NotDone:

@@ -6,6 +6,7 @@ refusal   a code left instead
 repeat    the same bytes went again
 working   the centre was told how far a task is
 offer     the centre was told what was decided about an offered study
+confinement  how the process that opens the records is confined, as it found out at its start; nothing left
 canary    figures of machine and network left, and a body of zeros
 receipt   what the centre says it did with a release, signed by it
 
@@ -18,11 +19,13 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from wardround.confinement import Measures
 from wardround.identity.approval import SignedApproval
 from wardround.identity.keys import PublicKey, Signature
 from wardround.identity.roster import Coordinator
 from wardround.messages.offer import OfferState
 from wardround.messages.round import CentreCode, Purpose, SiloCode
+from wardround.reference import Reference
 from wardround.study.model import Text
 from wardround.values import Count, Instant, Sha256, Slug, Value, Version
 from wardround.weights.packing import Tensor
@@ -105,6 +108,7 @@ class RefusalSent(Stamped):
         study, task, purpose, round: of what was asked, as far as it could be read.
         approval: under which it was looked at, if it came so far.
         to: None where nobody that this hospital knows asked.
+        reference: under which the hospital's own logs tell what happened.
     """
 
     event: Literal["refusal"] = "refusal"
@@ -116,6 +120,7 @@ class RefusalSent(Stamped):
     to: PublicKey | None
     code: SiloCode
     report: Sha256 | None
+    reference: Reference | None = None
 
 
 class Repeated(Stamped):
@@ -141,6 +146,19 @@ class OfferAnswered(Stamped):
     event: Literal["offer"] = "offer"
     study: Sha256
     state: OfferState
+
+
+class ConfinementFound(Stamped):
+    """How the trainer that works from here on is confined, as it found out at its start; what it could not try is in neither.
+
+    Attributes:
+        required: what the hospital's policy required at that time.
+    """
+
+    event: Literal["confinement"] = "confinement"
+    holds: Measures
+    fails: Measures
+    required: Measures
 
 
 class CanaryAnswered(Stamped):
@@ -175,6 +193,14 @@ class ReceiptTaken(Stamped):
 
 
 AnyEntry: TypeAlias = (
-    ApprovalUsed | Released | RefusalSent | Repeated | WorkingSent | OfferAnswered | CanaryAnswered | ReceiptTaken
+    ApprovalUsed
+    | Released
+    | RefusalSent
+    | Repeated
+    | WorkingSent
+    | OfferAnswered
+    | ConfinementFound
+    | CanaryAnswered
+    | ReceiptTaken
 )
 ENTRY: TypeAdapter[AnyEntry] = TypeAdapter(Annotated[AnyEntry, Field(discriminator="event")])

@@ -24,16 +24,18 @@ from silo_node.porter.memory import Order as Place
 from silo_node.porter.memory import StudyMemory
 from silo_node.work import Busy, NotDone, Work, Worker
 from wardround.canonical import model_bytes, sha256
+from wardround.confinement import Measure, Measures
 from wardround.contract.model import Contract
 from wardround.errors import Refused
 from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import verify
-from wardround.ledger.entries import ReceiptTaken
+from wardround.ledger.entries import ConfinementFound, ReceiptTaken
 from wardround.messages.canary import CANARY, Canary
 from wardround.messages.confidential import decrypted
 from wardround.messages.envelope import Envelope, bodies_hold, in_memory, read, signed_by
 from wardround.messages.offer import OFFER
 from wardround.messages.round import ORDER, RECEIPT, Collect, SiloCode, Task, Withdraw
+from wardround.reference import Reference, current_reference, new_reference, refer_to, referred
 from wardround.study.encoding import SMALLEST_DEVIATION, Encoding, NumberColumn, bounds, input_width
 from wardround.study.model import Study
 from wardround.weights.fixed_point import MOST_RAISES, follows, plan_sum
@@ -47,10 +49,11 @@ Order: TypeAlias = Task | Collect | Withdraw
 
 @dataclass(frozen=True)
 class _Pending:
-    """A task that takes longer than a visit, and its place in the order of tasks."""
+    """A task that takes longer than a visit, its place in the order of tasks, and the reference under which it was begun."""
 
     work: Work
     order: Place
+    reference: Reference | None
 
 
 @dataclass
@@ -92,10 +95,18 @@ class Porter:
         self._ledger = gate.ledger
         self._worker = worker
         self._progress: dict[str, _Progress] = {}
+        self._confinement: tuple[Measures, Measures, Measures] | None = None
         self._canaries = Canaries(site, folder, encryption, gate, worker)
 
     def visit(self, envelope: Envelope) -> Release:
-        """Take one message and answer it; what goes wrong inside leaves as a bare code, and its trace stays here."""
+        """Take one message and answer it; what goes wrong inside leaves as a bare code, and its trace stays here.
+
+        Each visit has a reference of its own, which the lines of the log and a refusal share.
+        """
+        with referred(new_reference()):
+            return self._visit(envelope)
+
+    def _visit(self, envelope: Envelope) -> Release:
         begun = time.monotonic_ns()
         order = read(envelope, ORDER)
         if order is None:
@@ -103,9 +114,15 @@ class Porter:
             return self._offered(envelope) if canary is None else self._tried(envelope, canary, begun)
         try:
             return self._admit(envelope, order)
-        except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
-            self._log.exception("a visit failed")  # to the hospital's own log only
+        except BaseException as error:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
+            self._fell(error, "a visit failed")
             return self._refuse("H-FAILED", order)
+
+    def _fell(self, error: BaseException, what: str) -> None:
+        """Tell the hospital's own log, and nobody else, what was raised: of any kind, as Rust's panics are no Exceptions."""
+        if isinstance(error, KeyboardInterrupt):  # the person at the terminal of a simulation
+            raise error
+        self._log.error("%s", what, exc_info=error)
 
     def _offered(self, envelope: Envelope) -> Release:
         """Take what is not an order: an offer of the centre that this hospital joined, or nothing that we know."""
@@ -114,8 +131,8 @@ class Porter:
             return self._refuse("H-PROTOCOL")
         try:
             state = self._inbox.answer(envelope, offer)
-        except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
-            self._log.exception("an offer failed")
+        except BaseException as error:  # noqa: BLE001  (the choke point, as above)
+            self._fell(error, "an offer failed")
             return self._gate.refuse(NotDone("H-FAILED"), None, None)
         if state is None:
             return self._refuse("H-SIGNATURE")
@@ -132,8 +149,8 @@ class Porter:
         except Refused as error:
             self._log.warning("a canary of study %s refused: %s", canary.study_hash[:12], ", ".join(error.codes))
             return self._gate.refuse(NotDone("H-STUDY"), canary.study_hash, canary.nonce)
-        except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
-            self._log.exception("a canary failed")
+        except BaseException as error:  # noqa: BLE001  (the choke point, as above)
+            self._fell(error, "a canary failed")
             return self._gate.refuse(NotDone("H-FAILED"), canary.study_hash, canary.nonce)
 
     def _admit(self, envelope: Envelope, order: Order) -> Release:
@@ -152,6 +169,10 @@ class Porter:
             if order.study_hash in self._progress:
                 self._drop(self._progress[order.study_hash])  # nothing goes on that the policy does not allow any more
             return self._refuse("H-POLICY", order)
+        if not isinstance(order, Withdraw) and self.look_at_confinement():
+            if order.study_hash in self._progress:
+                self._drop(self._progress[order.study_hash])
+            return self._refuse("H-CONFINEMENT", order)
         progress = self._progress_of(order.study_hash)
         if isinstance(order, Task):
             plain = decrypted(envelope, self._encryption)
@@ -230,10 +251,11 @@ class Porter:
             self._drop(progress)  # the coordinator has gone on
         progress.memory.begin(task.task_id, task.core.work_id(), order)
         work = Work(bundle=approved.bundle, task=task, weights=weights)
-        return self._perform(_Pending(work, order), approved, progress)
+        return self._perform(_Pending(work, order, current_reference()), approved, progress)
 
     def _perform(self, pending: _Pending, approved: Approved, progress: _Progress) -> Release:
         """Begin or look after a task; what takes longer than a visit is answered by how far it is."""
+        refer_to(pending.reference)  # what becomes of it is told under the reference with which it was begun
         task = pending.work.task
         outcome = self._worker.perform(pending.work)
         if isinstance(outcome, Busy):
@@ -249,6 +271,26 @@ class Porter:
         if release.result:
             progress.memory.ready(task.task_id, pending.order, task.core.encoding, release.envelope)
         return release
+
+    def look_at_confinement(self) -> tuple[Measure, ...]:
+        """Ask how the trainer is confined, and write it down when it is news; gives what the policy requires and is not there.
+
+        Nothing is missing of a trainer that is away: each looks at the policy itself before it opens a record.
+        """
+        found = self._worker.confinement()
+        if found is None:
+            return ()
+        required = self._gate.required_confinement()
+        told = (found.holds, found.fails, required)
+        if told != self._confinement:
+            holds, fails, _ = told
+            entry = ConfinementFound(time=self._ledger.now(), holds=holds, fails=fails, required=required)
+            self._ledger.write(entry)
+            self._confinement = told
+        lacking = tuple(name for name in required if name not in found.holds)
+        if lacking:
+            self._log.warning("the trainer lacks what the policy requires: %s", ", ".join(lacking))
+        return lacking
 
     def _in_order(self, order: Place, task: Task, approved: Approved, progress: _Progress) -> bool:
         """Say whether a task comes after the last one, and whether it is one of those that the approval allows.
