@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from silo_node.configuration import load_site
+from silo_node.confinement import read_confinement
 from silo_node.decision_commands import open_inbox, site_option
 from silo_node.house import KEPT_OUT, VISIT_SECONDS, children, run_folder
 from silo_node.identity import load_identity
@@ -77,6 +78,7 @@ def status(site_path: Path, form: str) -> int:
     site = load_site(site_path)
     check_format(site.folder)
     state, training = read_state(run_folder(site)), read_training_state(run_folder(site))
+    confined = read_confinement(run_folder(site))
     kept_out = read_kept_out(run_folder(site) / KEPT_OUT)
     whole = state is not None and all(process.state == "ready" for process in state.processes)
     if form == "json":
@@ -87,6 +89,7 @@ def status(site_path: Path, form: str) -> int:
                 "whole": whole,
                 "house": None if state is None else model_json(state),
                 "kept_out_since": None if kept_out is None else kept_out.since,
+                "confinement": None if confined is None else model_json(confined),
                 "training": None if training is None else model_json(training),
             }
         )
@@ -97,6 +100,8 @@ def status(site_path: Path, form: str) -> int:
         say(f"{site.file.name} runs since {state.since}: {state}")
     if kept_out is not None:
         say(f"The centre does not let its node in since {kept_out.since} (N-REFUSED): ask the operator whether it was removed.")
+    if confined is not None:
+        say(f"The trainer tried its confinement at its start; {confined.words()}.")
     if training is not None:
         say(f"Last training: {training.words()}.")
     return EXIT_DONE if whole else EXIT_NOT_IN_ORDER

@@ -13,6 +13,7 @@ from wardround.ledger.entries import (
     AnyEntry,
     ApprovalUsed,
     CanaryAnswered,
+    ConfinementFound,
     OfferAnswered,
     ReceiptTaken,
     RefusalSent,
@@ -63,6 +64,7 @@ class Account:
     Attributes:
         approvals: by digest, in the order in which they were first used.
         left: what left, in order.
+        confinements: how the trainer was confined, from its entry on until the next.
         working, offers: how often the centre was told how far a task, or what a decision, is.
         problems: receipts that do not fit what left, by entry.
     """
@@ -71,6 +73,7 @@ class Account:
     course: Course
     approvals: dict[str, ApprovalUsed] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
+    confinements: list[ConfinementFound] = field(default_factory=list)
     working: int = 0
     offers: int = 0
     receipts: int = 0
@@ -121,6 +124,8 @@ class _Reader:
             case Repeated():
                 if entry.task in self._by_task:
                     self._by_task[entry.task].repeats += 1
+            case ConfinementFound():
+                account.confinements.append(entry)
             case WorkingSent():
                 account.working += 1
             case OfferAnswered():

@@ -16,6 +16,7 @@ from wardround.files import new_private_folder, write_new
 from wardround.ledger.entries import ApprovalUsed, CanaryAnswered, RefusalSent, Released
 from wardround.ledger.folder import FOLDER
 from wardround.messages.round import Purpose
+from wardround.reference import with_reference
 
 PAGE, DATA = "ledger.html", "ledger.json"
 TEMPLATE = "ledger.html.j2"
@@ -96,6 +97,7 @@ def as_json(account: Account, made_at: str) -> dict[str, Json]:
         "head": account.course.head,
         "approvals": [{**model_json(used), "signature_holds": account.holds(used)} for used in account.approvals.values()],
         "left": [each.as_json() for each in account.left],
+        "confinements": [model_json(entry) for entry in account.confinements],
         "told_working": account.working,
         "told_offers": account.offers,
         "receipts": account.receipts,
@@ -175,6 +177,7 @@ def _row(left: Left) -> Row:
             return Row(left.sequence, entry.time, "canary", holds, "0", _size(left), "", "", digest)
         case RefusalSent():
             asked = "" if entry.purpose is None else f" {_asked(entry.purpose, entry.round)}"
-            holds = f"the code {entry.code}" + ("" if entry.report is None else " and the outgoing report of the check")
+            report = "" if entry.report is None else " and the outgoing report of the check"
+            holds = f"the code {with_reference(entry.code, entry.reference)}{report}"
             digest = "" if entry.report is None else entry.report[:HASH_SHOWN]
             return Row(left.sequence, entry.time, f"refused{asked}", holds, "", 0, "", "", digest, refused=True)
