@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from flower_processes import eventually
@@ -125,7 +126,7 @@ def test_a_running_trainer_proves_and_tells(site):
         assert found == read_confinement(run)
         assert found.process == process.pid
         assert "network-python" in found.holds
-        apart = os.readlink(f"/proc/{process.pid}/ns/net") != os.readlink("/proc/self/ns/net")
+        apart = Path(f"/proc/{process.pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
         assert ("network-kernel" in found.holds) == apart
         assert ("not-root" in found.holds) == (os.geteuid() != 0)
         lines = [json.loads(line)["message"] for line in (site.folder / "logs" / "trainer.log").read_text().splitlines()]
