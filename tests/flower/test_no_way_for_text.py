@@ -85,11 +85,14 @@ def test_what_a_supernode_can_send_has_no_place_for_a_log():
 
 
 def test_a_supernode_makes_no_error_from_what_was_raised():
-    """The one error that Flower's SuperNode makes itself is a constant; logs go to its memory alone, and are asked by nobody."""
+    """The errors that Flower's SuperNode makes itself are constants; logs go to its memory alone, and are asked by nobody."""
     package = Path(flwr.supernode.__file__).parent
     sources = {path: path.read_text() for path in package.rglob("*.py") if path.parent.name != "runtime"}
     made = [(path.name, text) for path, source in sources.items() for text in re.findall(r"\bError\((.*)\)", source)]
-    assert made == [("start_client_internal.py", 'ErrorCode.INVALID_FAB, "The FAB could not be verified."')]
+    assert sorted(made) == [
+        ("in_memory_nodestate.py", 'ErrorCode.UNKNOWN, "AgentApp failed before replying."'),
+        ("start_client_internal.py", 'ErrorCode.INVALID_FAB, "The FAB could not be verified."'),
+    ]
     assert start_client_internal.FAB_VERIFICATION_ERROR.reason == "The FAB could not be verified."
     assert [path.name for path, source in sources.items() if "start_log_uploader" in source] == []
     own = {path: path.read_text() for part in ("platform", "silo_node") for path in (ROOT / part).rglob("*.py")}
