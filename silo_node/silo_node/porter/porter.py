@@ -268,7 +268,10 @@ class Porter:
             self._log.warning("what study %s gave stays here: %s", task.study_hash[:12], ", ".join(error.codes))
             return self._refuse("H-STUDY", task)
         release = self._gate.release(task, approved, outcome)
-        if release.result:
+        if not release.result:
+            why = outcome.code if isinstance(outcome, NotDone) else "the egress gate let no result out"
+            self._log.warning("task %s ends with a refusal: %s", task.task_id[:12], why)
+        else:
             progress.memory.ready(task.task_id, pending.order, task.core.encoding, release.envelope)
         return release
 
