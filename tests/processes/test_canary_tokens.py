@@ -20,6 +20,7 @@ from tapped_ward import TappedWard, tapped_ward
 from traces import Traces
 
 from coordinator.studies import StudyState
+from silo_node.confinement import CONFINEMENT
 from silo_node.explanation import look_up
 from wardround.messages.canary import CANARY_ANSWER
 from wardround.messages.envelope import read
@@ -203,7 +204,7 @@ def assert_hospital_finds_everything(ward: TappedWard, references: dict[str, str
             assert TOKEN in " ".join(line.exception or "" for line in found.lines), kind
     answer = ward.command("silo", "explain", references["value"], "--site", alpha.site)
     assert f"ValueError: {TOKEN}" in answer.out
-    logs = [*(alpha.folder / "logs").iterdir(), *(alpha.folder / "run").iterdir()]
+    logs = [*(alpha.folder / "logs").iterdir(), alpha.folder / "run" / CONFINEMENT]
     assert all(path.stat().st_mode & 0o077 == 0 for path in logs)
 
 
