@@ -26,6 +26,7 @@ from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say, terminal
 from wardround.directory import check_format
 from wardround.errors import CATALOGUE, EXIT_DONE, EXIT_NOT_IN_ORDER, refuse
+from wardround.reference import with_reference
 from wardround.supervision.house import read_state
 
 LOOK_SECONDS = 0.2
@@ -163,7 +164,8 @@ def _show(result: CanaryResult) -> None:
     for heading in ("clock s", "step ms", "round s", "way s", "MB/s", "memory MiB", "disk MiB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for silo in result.silos:
-        said = Text("yes", style="green") if silo.ready else Text("\n".join(silo.codes), style="red")
+        codes = "\n".join(with_reference(code, silo.reference) for code in silo.codes)
+        said = Text("yes", style="green") if silo.ready else Text(codes, style="red")
         table.add_row(silo.site, said, *_figures(silo))
     terminal().print(table)
     for line in _notes(result):

@@ -11,6 +11,7 @@ from coordinator.studies import HASH_SHOWN, StudyState, find_study
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
 from wardround.directory import check_format
+from wardround.reference import with_reference
 
 NOTHING = "–"
 HEAD = ("visit", "attempt", "seconds", "loss", "AUROC", "sent", "stepped", "resumed", "counted (records)", "not counted")
@@ -75,7 +76,7 @@ def _not_counted(visit: ToldVisit) -> str:
 
 
 def _absent(absent: Absent) -> str:
-    return f"{absent.site} {absent.code or 'not yet'}"
+    return f"{absent.site} {with_reference(absent.code or 'not yet', absent.reference)}"
 
 
 def _figure(value: float | None) -> str:

@@ -40,6 +40,7 @@ from wardround.messages.envelope import Envelope, digests, read, seal, signed_by
 from wardround.messages.offer import OFFER_ANSWER, Offer, OfferState
 from wardround.messages.record import RoundRecord, SiloRecord
 from wardround.messages.round import Purpose
+from wardround.reference import with_reference
 from wardround.study.bundle import Bundle, bundle_bytes
 from wardround.values import instant
 
@@ -87,7 +88,12 @@ class StateKeeper:
 
     def answered(self, site: str, decision: Decision) -> None:
         """A hospital answered."""
-        self._silos({site: ("answered", {}) if isinstance(decision, Admitted) else ("refused", {"code": decision.code})})
+        if isinstance(decision, Admitted):
+            self._silos({site: ("answered", {})})
+        else:
+            told = with_reference(decision.code, decision.reference)
+            log.warning("%s %s: the answer of %s does not count: %s", self.state.name, self.state.version, site, told)
+            self._silos({site: ("refused", {"code": decision.code, "reference": decision.reference})})
         self._update({})
 
     def working(self, site: str, epoch: int, epochs: int, percent: int) -> None:
@@ -124,7 +130,7 @@ class StateKeeper:
 def _absence(silo: SiloRecord, before: SiloState, now: str) -> _Found:
     """Say how a hospital is absent: what it was refused for, that it could not be reached, or that it says nothing."""
     if silo.status != "silent":
-        return "refused", {"code": silo.code}
+        return "refused", {"code": silo.code, "reference": silo.reference}
     if silo.seconds is None and before.status != "gone":
         return "silent", {"since": now}
     return "gone", {"since": before.since if before.status == "gone" else now}

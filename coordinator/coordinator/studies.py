@@ -17,6 +17,7 @@ from wardround.files import new_private_folder, write_atomic
 from wardround.messages.offer import OfferState
 from wardround.messages.round import CentreCode, Percent, Purpose, SiloCode
 from wardround.metrics.pooled import Metrics
+from wardround.reference import Reference, with_reference
 from wardround.strict_yaml import nearest
 from wardround.study.bundle import SUFFIX, Bundle, bundle_bytes, read_bundle
 from wardround.values import Count, Instant, Sha256, Slug, Value, Version
@@ -48,7 +49,7 @@ class SiloState(Value):
     Attributes:
         offer: what it decided, as far as it said; None before it answered at all.
         attempt: how often the visit had been repeated when it was asked.
-        code: why it does not count, where it is ``refused``.
+        code: why it does not count, where it is ``refused``; ``reference``: under which the hospital itself finds what happened.
         epoch, epochs, percent: how far it is, where it is ``working``: this epoch of so many, this part of them all.
         since: when it was found ``silent`` or ``gone``.
     """
@@ -58,6 +59,7 @@ class SiloState(Value):
     status: SiloStatus = "invited"
     attempt: Count = 0
     code: SiloCode | CentreCode | None = None
+    reference: Reference | None = None
     epoch: Count | None = None
     epochs: Count | None = None
     percent: Percent | None = None
@@ -78,6 +80,9 @@ class SiloState(Value):
         ) != len(needed):
             msg = "a code stands with refused, epochs with working, a time with silent and gone, each whole"
             raise ValueError(msg)
+        if self.reference is not None and self.code is None:
+            msg = "a reference stands with a code"
+            raise ValueError(msg)
         return self
 
     def now(self, status: SiloStatus, **more: object) -> SiloState:
@@ -95,7 +100,7 @@ class SiloState(Value):
             case "working":
                 return f"epoch {self.epoch} of {self.epochs}, {self.percent} %"
             case "refused":
-                return str(self.code)
+                return with_reference(str(self.code), self.reference)
             case "silent" | "gone":
                 return f"{self.status} since {self.since}"
             case "answered":

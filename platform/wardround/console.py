@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -22,6 +23,7 @@ from rich.markup import escape
 
 import wardround
 from wardround.errors import CATALOGUE, EXIT_USAGE, Problem, Refused, sentence
+from wardround.reference import Reference, new_reference, referred, with_reference
 
 if TYPE_CHECKING:
     from wardround.canonical import Json
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 COMMAND_GROUP = "wardround.commands"
 DEBUG_VARIABLE = "WARDROUND_DEBUG"
 """Set it to 1 for the trace of an unexpected error, on this machine's terminal only."""
+
+LOGS, TRACES = "logs", "commands.log"
+"""Where the trace of an unexpected error is kept, in the directory that the command names: for its owner only."""
 
 format_option = click.option(
     "--format",
@@ -154,7 +159,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
-        print_problems([_bug(error)], form)
+        print_problems([_bug(error, _keep_trace(error, arguments))], form)
         return CATALOGUE["X-BUG"].exit_status
     return result if isinstance(result, int) else 0
 
@@ -167,14 +172,47 @@ def _usage(error: click.ClickException) -> Problem:
     )
 
 
-def _bug(error: Exception) -> Problem:
+def _bug(error: Exception, reference: Reference | None) -> Problem:
+    again = f"run the command again with {DEBUG_VARIABLE}=1 to see the trace on this terminal"
+    kept = f"its trace is in logs/{TRACES}; at a hospital: wardround silo explain {reference} --site site.yaml"
     return Problem(
         "X-BUG",
         "wardround",
         "This should not happen",
-        f"an unexpected {type(error).__name__}",
-        f"run the command again with {DEBUG_VARIABLE}=1 to see the trace on this terminal, and report it without patient data",
+        f"an unexpected {with_reference(type(error).__name__, reference)}",
+        f"{again if reference is None else kept}. Report it without patient data",
     )
+
+
+def _keep_trace(error: Exception, arguments: Sequence[str]) -> Reference | None:
+    """Write the whole trace into the log of commands, where the command names the directory of a hospital or centre.
+
+    Gives the reference under which it stands there; None where it stands nowhere.
+    """
+    from wardround.json_log import close_log, open_log  # noqa: PLC0415  (where it is needed: --help stays quick)
+
+    named = _named(arguments)
+    if named is None or not named.is_dir():
+        return None
+    reference = new_reference()
+    try:
+        (named / LOGS).mkdir(mode=0o700, exist_ok=True)
+        log = open_log(named / LOGS / TRACES, "wardround.commands")
+    except OSError:
+        return None
+    with referred(reference):
+        log.error("a command ended by an unexpected error", exc_info=error)
+    close_log(log)
+    return reference
+
+
+def _named(arguments: Sequence[str]) -> Path | None:
+    """Give the directory that a command line names by ``--site`` (the file in it) or ``--dir``."""
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    for option, value in itertools.pairwise(words):
+        if option in ("--site", "--dir"):
+            return Path(value).parent if option == "--site" else Path(value)
+    return None
 
 
 def main() -> NoReturn:

@@ -165,6 +165,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "H-GATE": _checked("the egress gate kept back what was not approved, and paused the study"),
     "H-AGAIN": _checked("a hospital was restarted and needs the task once more"),
     "H-MEMORY": _checked("the work does not fit into the memory that the hospital allows"),
+    "H-CONFINEMENT": _checked("the trainer lacks confinement that the hospital's policy requires"),
     "H-WITHDRAWN": _checked("the coordinator withdrew the task"),
     "H-FAILED": _checked("the work failed inside the hospital"),
     # Replies refused by the coordinator
@@ -218,6 +219,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "X-USAGE": CatalogueEntry("the command was used wrongly"),
     "X-STUDY": CatalogueEntry("no study of this name, or more than one"),
     "X-EXAMPLE": CatalogueEntry("a study could not be tried on synthetic records in time"),
+    "X-REFERENCE": _checked("no line of the hospital's own logs has this reference"),
     "X-EXTRA": CatalogueEntry("a package that this command needs is not installed"),
     "X-BUG": CatalogueEntry("an error of Wardround itself"),
 }

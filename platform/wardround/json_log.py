@@ -2,6 +2,8 @@
 
     {"time": "2026-05-04T09:30:00.123Z", "level": "WARNING", "logger": "conductor", "message": "...", "exception": "..."}
 
+A line that is written while a reference holds (``wardround.reference``) has it as ``reference``.
+
 Local only: texts and traces in them may hold what no message ever may.
 """
 
@@ -15,8 +17,12 @@ from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from wardround.reference import current_reference
+
 LARGEST_BYTES = 5_000_000
 KEPT_FILES = 5
+LONGEST_TEXT = 65_536
+"""Characters of a message or a trace that are kept: an error's text may be as large as a table."""
 
 
 class JsonLines(logging.Formatter):
@@ -25,10 +31,19 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = {"time": moment, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        line = {"time": moment, "level": record.levelname, "logger": record.name, "message": _cut(record.getMessage())}
+        reference = current_reference()
+        if reference is not None:
+            line["reference"] = reference
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = _cut(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    """Keep the beginning and the end of a text that is too long: a trace ends with the error."""
+    half = LONGEST_TEXT // 2
+    return text if len(text) <= LONGEST_TEXT else f"{text[:half]} … {len(text) - 2 * half} characters … {text[-half:]}"
 
 
 class PrivateFile(RotatingFileHandler):

@@ -22,6 +22,7 @@ from wardround.identity.roster import Coordinator, read_party
 from wardround.ledger.entries import AnyEntry, ApprovalUsed, RefusalSent, Released, study_of
 from wardround.ledger.folder import Course, read_entries
 from wardround.ledger.verification import Verified, verify_ledger
+from wardround.reference import with_reference
 from wardround.values import instant
 
 HASH_SHOWN = 12
@@ -136,11 +137,15 @@ def _table(entries: list[tuple[int, str, AnyEntry]]) -> Table:
         table.add_column(heading, justify="right" if heading in ("entry", "records", "bytes") else "left")
     for number, hashed, entry in entries:
         values = model_json(entry)
-        what = values.get("code") or values.get("verdict") or values.get("state") or _what(values)
+        what = _code(entry) or values.get("holds") or values.get("verdict") or values.get("state") or _what(values)
         study = str(values.get("study") or "–")[:HASH_SHOWN]
         figures = (str(values.get(name, "")) for name in ("records", "bytes"))
         table.add_row(str(number), entry.time, entry.event, study, str(what), *figures, hashed[:HASH_SHOWN])
     return table
+
+
+def _code(entry: AnyEntry) -> str | None:
+    return with_reference(entry.code, entry.reference) if isinstance(entry, RefusalSent) else None
 
 
 def _what(values: dict[str, Json]) -> str:

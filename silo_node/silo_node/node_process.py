@@ -16,6 +16,7 @@ from silo_node.configuration import load_site
 from silo_node.flower.node import NodeLoop, SuperNodeAddress
 from silo_node.identity import KEYS, RUNTIME_SECRET
 from silo_node.joining import load_joined
+from silo_node.local_log import keep_everything
 from silo_node.node import open_node
 from silo_node.porter.bench_client import BenchClient
 from silo_node.running_code import measure
@@ -58,9 +59,11 @@ def main() -> int:
     except Refused as error:
         print(error, file=sys.stderr)  # noqa: T201  (into the supervisor's log)
         return error.exit_status
+    keep_everything(node.log)
     settle()
     reuse_memory()
     try:
+        node.porter.look_at_confinement()  # before the first task: the ledger says how the node began
         arguments.ready.touch(mode=0o600)
         NodeLoop(SuperNodeAddress(arguments.runtime, secret), node.visit, node.log, largest_message=LARGEST_MESSAGE_BYTES).run(
             stop

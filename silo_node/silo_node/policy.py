@@ -13,7 +13,9 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field as Setting
 from pydantic import StringConstraints
 
+from silo_node.confinement import Confinement
 from wardround.canonical import digest, model_json
+from wardround.confinement import Measure, Measures
 from wardround.directory import KEYS
 from wardround.errors import Problem, raise_all, refuse
 from wardround.files import write_atomic
@@ -89,6 +91,7 @@ class Policy(Value):
         maximum_rounds: the most rounds of a study.
         maximum_bytes: the most bytes of changes of weights that may leave for a study, over all its rounds.
         maximum_update_norm: the largest L2 norm of a change of weights that may leave.
+        required_confinement: what the trainer's process must have found of itself at its start, or no record is opened.
         logs: what of this hospital's logs others may read. Nothing: there is no way out for a log.
     """
 
@@ -106,7 +109,16 @@ class Policy(Value):
     maximum_rounds: PositiveCount | None = None
     maximum_bytes: Size | None = None
     maximum_update_norm: Annotated[float, Setting(gt=0)] | None = None
+    required_confinement: Measures = ()
     logs: Literal["none"] = "none"
+
+    def lacking(self, found: Confinement | None) -> tuple[Measure, ...]:
+        """Give what is required of the trainer's confinement and does not hold; what nobody tried does not."""
+        return tuple(name for name in self.required_confinement if found is None or name not in found.holds)
+
+    def confines(self, found: Confinement | None) -> bool:
+        """Say whether a process that found this of its confinement may open records."""
+        return not self.lacking(found)
 
     @property
     def least_records(self) -> int:
@@ -167,6 +179,7 @@ def _both(one: Policy, other: Policy) -> Policy:
         small_cell=max(one.small_cell, other.small_cell),
         metrics_minimum=None if metrics == (None, None) else max(one.smallest_metrics, other.smallest_metrics),
         share_metrics="coordinator" if "coordinator" in (one.share_metrics, other.share_metrics) else "consortium",
+        required_confinement=tuple(dict.fromkeys((*one.required_confinement, *other.required_confinement))),
         maximum_rounds=_of_those(min, one.maximum_rounds, other.maximum_rounds),
         maximum_bytes=_smaller(one, other),
         maximum_update_norm=_of_those(min, one.maximum_update_norm, other.maximum_update_norm),
@@ -340,6 +353,9 @@ share_metrics: coordinator    # or consortium: everybody who gets the release, o
 maximum_rounds: null        # such as 200
 maximum_bytes: null         # of changes of weights, over all rounds; such as 500 MiB
 maximum_update_norm: null   # L2 norm of a change of weights; such as 10.0
+
+# How the process that opens the records must be confined, as it finds out itself at its start. Otherwise nothing is done.
+required_confinement: []    # such as [network-kernel, not-root]; `wardround silo doctor` shows what holds here
 
 # What of this hospital's logs others may read.
 logs: none

@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from silo_node.configuration import load_site
+from silo_node.confinement import read_confinement
 from silo_node.decision_commands import open_inbox, site_option
 from silo_node.house import KEPT_OUT, VISIT_SECONDS, children, run_folder, way_out
 from silo_node.identity import load_identity
@@ -85,6 +86,7 @@ def status(site_path: Path, form: str) -> int:
     site = load_site(site_path)
     check_format(site.folder)
     state, training = read_state(run_folder(site)), read_training_state(run_folder(site))
+    confined = read_confinement(run_folder(site))
     kept_out = read_kept_out(run_folder(site) / KEPT_OUT)
     trouble = None if state is None else read_proxy_trouble(run_folder(site) / PROXY_TROUBLE)
     whole = state is not None and all(process.state == "ready" for process in state.processes)
@@ -99,6 +101,7 @@ def status(site_path: Path, form: str) -> int:
                 "other_code": list(other),
                 "kept_out_since": None if kept_out is None else kept_out.since,
                 "proxy": None if trouble is None else model_json(trouble),
+                "confinement": None if confined is None else model_json(confined),
                 "training": None if training is None else model_json(training),
             }
         )
@@ -113,6 +116,8 @@ def status(site_path: Path, form: str) -> int:
         say(f"The centre does not let its node in since {kept_out.since} (N-REFUSED): ask the operator whether it was removed.")
     if trouble is not None:
         say(f"No way through the proxy since {trouble.since} ({trouble.code}): {trouble.finding}. The node goes on trying.")
+    if confined is not None:
+        say(f"The trainer tried its confinement at its start; {confined.words()}.")
     if training is not None:
         say(f"Last training: {training.words()}.")
     return EXIT_DONE if whole else EXIT_NOT_IN_ORDER

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from silo_node.confinement import Confinement
 from silo_node.policy import Policy
 from wardround.messages.data_report import DataReport
 from wardround.messages.round import Result, SiloCode, Task
@@ -99,6 +100,13 @@ class Worker(Protocol):
 
     def withdraw(self, task_id: str) -> None:
         """Let a task that is not wanted any more end as soon as it can; its result is dropped."""
+        ...
+
+    def confinement(self) -> Confinement | None:
+        """Give what the process that opens the records found of its confinement at its start; None when nobody says.
+
+        Never longer than a visit, and never raises for anything that the trainer can cause.
+        """
         ...
 
     def try_out(self, bundle: Bundle, rows: int) -> Stepped | NotDone:

@@ -6,11 +6,13 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
+from silo_node.confinement import Confinement
 from silo_node.policy import Policy
 from silo_node.work import Busy, Done, NotDone, Stepped
 from wardround.messages.canary import Mebibytes, Microseconds, Rows
 from wardround.messages.data_report import DataReport
 from wardround.messages.round import Exponents, Percent, RecordCount, Result, SiloCode, Task
+from wardround.reference import Reference
 from wardround.values import Count, Sha256, Value
 from wardround.weights.packing import Manifest, Vector, from_bytes, to_bytes
 
@@ -24,12 +26,14 @@ class PerformOrder(Value):
     Attributes:
         code: digest of the code that the study was approved for; a trainer that runs other code does nothing.
         policy: under which the study was approved.
+        reference: under which the trainer writes into its log what happens; the porter's choice, never the trainer's.
     """
 
     kind: Literal["perform"] = "perform"
     code: Sha256
     task: Task
     policy: Policy | None
+    reference: Reference | None = None
 
 
 class WithdrawOrder(Value):
@@ -46,9 +50,16 @@ class TryOrder(Value):
     code: Sha256
     study_hash: Sha256
     rows: Rows
+    reference: Reference | None = None
 
 
-Order: TypeAlias = Annotated[PerformOrder | WithdrawOrder | TryOrder, Field(discriminator="kind")]
+class ConfinementOrder(Value):
+    """Say how this trainer is confined; an empty frame follows."""
+
+    kind: Literal["confinement"] = "confinement"
+
+
+Order: TypeAlias = Annotated[PerformOrder | WithdrawOrder | TryOrder | ConfinementOrder, Field(discriminator="kind")]
 
 
 class DoneAnswer(Value):
@@ -88,9 +99,16 @@ class SteppedAnswer(Value):
     available_mib: Mebibytes | None
 
 
+class ConfinementAnswer(Value):
+    """What the trainer found at its start; an empty frame follows."""
+
+    kind: Literal["confinement"] = "confinement"
+    found: Confinement
+
+
 Answer: TypeAlias = Annotated[DoneAnswer | NotDoneAnswer | BusyAnswer, Field(discriminator="kind")]
 
-ORDER: TypeAdapter[PerformOrder | WithdrawOrder | TryOrder] = TypeAdapter(Order)
+ORDER: TypeAdapter[PerformOrder | WithdrawOrder | TryOrder | ConfinementOrder] = TypeAdapter(Order)
 ANSWER: TypeAdapter[DoneAnswer | NotDoneAnswer | BusyAnswer] = TypeAdapter(Answer)
 TRIED: TypeAdapter[SteppedAnswer | NotDoneAnswer] = TypeAdapter(
     Annotated[SteppedAnswer | NotDoneAnswer, Field(discriminator="kind")]
@@ -130,6 +148,16 @@ def pack_tried(outcome: Stepped | NotDone) -> tuple[bytes, bytes]:
         rows=outcome.rows, step_us=outcome.step_us, needed_mib=outcome.needed_mib, available_mib=outcome.available_mib
     )
     return answer.model_dump_json(by_alias=True).encode(), b""
+
+
+def pack_confinement(found: Confinement) -> tuple[bytes, bytes]:
+    """Give the two frames of how a trainer is confined."""
+    return ConfinementAnswer(found=found).model_dump_json(by_alias=True).encode(), b""
+
+
+def unpack_confinement(answer: bytes) -> Confinement:
+    """Read how a trainer is confined; ``ValidationError`` when it does not say."""
+    return ConfinementAnswer.model_validate_json(answer).found
 
 
 def unpack_tried(answer: bytes) -> Stepped | NotDone:

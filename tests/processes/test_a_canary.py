@@ -24,9 +24,9 @@ def documented(ward: Ward, word: str) -> list[str]:
 
 
 def events(ward: Ward) -> list[list[str]]:
-    """Give what stands in the hospitals' ledgers, but for offers."""
+    """Give what stands in the hospitals' ledgers, but for offers and how the trainer is confined."""
     ledgers = [ledger_of(hospital.folder) for hospital in ward.hospitals]
-    return [[entry["event"] for entry in ledger if entry["event"] != "offer"] for ledger in ledgers]
+    return [[entry["event"] for entry in ledger if entry["event"] not in ("offer", "confinement")] for ledger in ledgers]
 
 
 def test_who_is_ready_before_the_first_round(ward: Ward, wardround: Command) -> None:

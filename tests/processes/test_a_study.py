@@ -79,4 +79,4 @@ def test_a_stranger_gets_no_weights_and_a_rejection_is_heard(ward: Ward) -> None
     history = json.loads((ward.centre / str(state.release) / "history.json").read_text())
     assert {silo["code"] for record in history["visits"] for silo in record["silos"] if silo["site"] == "beta"} == {"H-STUDY"}
     assert not list((stranger.folder / "inbox").glob("*.wardround"))
-    assert ledger_of(stranger.folder) == []
+    assert [entry["event"] for entry in ledger_of(stranger.folder)] == ["confinement"]

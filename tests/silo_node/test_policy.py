@@ -30,6 +30,7 @@ share_metrics: consortium
 maximum_rounds: 200
 maximum_bytes: 3 KiB
 maximum_update_norm: 2.5
+required_confinement: [network-kernel, not-root]
 logs: none
 """
 
@@ -56,6 +57,7 @@ def test_what_is_left_out_has_its_default():
     assert (policy.small_cell, policy.least_records, policy.smallest_metrics, policy.most_bytes) == (11, 11, 11, None)
     assert policy.logs == "none"
     assert policy.share_metrics == "coordinator", "showing figures to others is a permission"
+    assert policy.confines(None), "nothing is required of the trainer's confinement"
     assert parse_policy("minimum_records: 5").least_records == 11, "a small cell is never trained on"
 
 
@@ -108,6 +110,7 @@ def test_two_policies_of_which_neither_is_the_stricter_hold_together():
         ("maximum_bytes: 500 MB", "Y-VALUE", 1, ""),
         ("maximum_update_norm: 0", "Y-VALUE", 1, ""),
         ("required_privacy: {differential_privacy: {epsilon: 1.0}}", "Y-MISSING", 1, "delta"),
+        ("required_confinement: [network-kernl]", "Y-VALUE", 1, "network-kernel"),
         ("logs: all", "Y-VALUE", 1, "none"),
         ("small_cell: 5\nsmall_cell: 6", "Y-DUPKEY", 2, ""),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,15 +53,16 @@ class TappedWard(Ward):
         path = self.heard(hospital)
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def start_planted(self, hospital: Hospital, **planted: str) -> Service:
+    def start_planted(self, hospital: Hospital, environment: Mapping[str, str] | None = None, **planted: str) -> Service:
         """Start a hospital with an ear at its trainer's door and with planted faults, by their names."""
-        environment = {
+        whole = {
+            **(environment or {}),
             "PYTHONPATH": os.pathsep.join([str(PLANTED), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PLANTED_HEARD": str(self.heard(hospital)),
             "PLANTED_TARGET": f"127.0.0.1:{self.port}",
             **{f"PLANTED_{name.upper()}": text for name, text in planted.items()},
         }
-        return self.start(hospital.folder.name, "silo", "start", "--site", hospital.site, **environment)
+        return self.start(hospital.folder.name, "silo", "start", "--site", hospital.site, **whole)
 
 
 @contextmanager

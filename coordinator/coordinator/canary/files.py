@@ -12,6 +12,7 @@ from wardround.canonical import canonical_bytes, model_json
 from wardround.files import write_atomic
 from wardround.messages.canary import CanaryFigures, Milliseconds
 from wardround.messages.round import CentreCode, RecordCount, SiloCode
+from wardround.reference import Reference
 from wardround.values import Count, Instant, Sha256, Slug, Value, Version
 
 REQUEST = "canary-request.json"
@@ -41,6 +42,7 @@ class SiloCanary(Value):
     """One hospital: ready when there is no code.
 
     Attributes:
+        reference: under which the hospital itself finds what happened, where it refused.
         round_trip_seconds: from the first byte of the canary to the last of the answer; None when there was none.
         transport_seconds: of these, outside of the hospital's porter.
         bytes_down, bytes_up: what travelled, without the transport's own.
@@ -50,6 +52,7 @@ class SiloCanary(Value):
 
     site: Slug
     codes: tuple[SiloCode | CentreCode | OwnCode, ...]
+    reference: Reference | None = None
     figures: CanaryFigures | None = None
     round_trip_seconds: Seconds | None = None
     transport_seconds: Seconds | None = None

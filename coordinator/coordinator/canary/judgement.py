@@ -44,6 +44,7 @@ def judge(landed: Landed, member: Member, bundle: Bundle, nonce: str, records: i
     return SiloCanary(
         site=member.site,
         codes=(code or "R-PROTOCOL",),
+        reference=answer.reference if isinstance(answer, SiloRefusal) and answer.code == code else None,
         round_trip_seconds=_tidy(landed.seconds),
         bytes_down=landed.bytes_down,
         bytes_up=landed.envelope.byte_count,

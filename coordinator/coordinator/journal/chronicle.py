@@ -23,6 +23,7 @@ from coordinator.journal.journal import FILE, FOLDER, check_study, read_journal
 from wardround.errors import refuse
 from wardround.messages.record import Seconds, ShortfallCode
 from wardround.messages.round import CentreCode, Purpose, SiloCode
+from wardround.reference import Reference
 from wardround.study.bundle import PackageVersion
 from wardround.values import Count, Sha256, Slug, Value
 
@@ -35,10 +36,15 @@ class Counted(Value):
 
 
 class Absent(Value):
-    """A hospital that did not count, and why; without a code it has not answered yet, in a visit that is still open."""
+    """A hospital that did not count, and why; without a code it has not answered yet, in a visit that is still open.
+
+    Attributes:
+        reference: under which the hospital itself finds what happened, where it refused.
+    """
 
     site: Slug
     code: SiloCode | CentreCode | None
+    reference: Reference | None = None
 
 
 class ToldVisit(Value):
@@ -109,7 +115,7 @@ class _Heard:
     opened: VisitOpened
     resumed: int = 0
     counted: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, SiloCode | CentreCode] = field(default_factory=dict)
+    refused: dict[str, Absent] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
     closed: VisitClosed | None = None
 
@@ -162,7 +168,7 @@ def _visits(entries: Iterable[AnyEntry]) -> list[_Heard]:
             case ReplyAdmitted():
                 found[-1].counted[entry.site] = entry.records
             case ReplyRefused():
-                found[-1].refused[entry.site] = entry.code
+                found[-1].refused[entry.site] = _refused(entry)
             case ReplyLate():
                 found[-1].late |= {entry.site} if entry.code == "R-LATE" else set()  # of a removed one its absence tells
             case VisitClosed():
@@ -170,6 +176,11 @@ def _visits(entries: Iterable[AnyEntry]) -> list[_Heard]:
             case StudyBegun() | SumClosed() | StudyEnded():
                 pass
     return found
+
+
+def _refused(entry: ReplyRefused) -> Absent:
+    refusal = entry.refusal()
+    return Absent(site=entry.site, code=entry.code, reference=None if refusal is None else refusal.reference)
 
 
 def _told(heard: _Heard) -> ToldVisit:
@@ -182,7 +193,9 @@ def _told(heard: _Heard) -> ToldVisit:
         outcome="open",
         counted=tuple(Counted(site=site, records=records) for site, records in sorted(heard.counted.items())),
         absent=tuple(
-            Absent(site=site, code=heard.refused.get(site)) for site in sorted(heard.opened.asked) if site not in heard.counted
+            heard.refused.get(site, Absent(site=site, code=None))
+            for site in sorted(heard.opened.asked)
+            if site not in heard.counted
         ),
         late=tuple(sorted(heard.late)),
         resumed=heard.resumed,
@@ -201,7 +214,11 @@ def _closed(visit: ToldVisit, closed: VisitClosed) -> ToldVisit:
             "counted": tuple(
                 Counted(site=silo.site, records=silo.records or 0) for silo in record.silos if silo.status == "counted"
             ),
-            "absent": tuple(Absent(site=silo.site, code=silo.code) for silo in record.silos if silo.status != "counted"),
+            "absent": tuple(
+                Absent(site=silo.site, code=silo.code, reference=silo.reference)
+                for silo in record.silos
+                if silo.status != "counted"
+            ),
             "late": record.late,
             "seconds": record.seconds,
             "loss": None if record.pooled is None else record.pooled.loss,

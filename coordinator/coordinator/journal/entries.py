@@ -18,8 +18,9 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, TypeAdapter
 
 from wardround.identity.keys import Signature
+from wardround.messages.envelope import Envelope, read
 from wardround.messages.record import RoundRecord, Seconds
-from wardround.messages.round import CentreCode, SiloCode, TaskCore
+from wardround.messages.round import ANSWER, CentreCode, SiloCode, SiloRefusal, TaskCore
 from wardround.study.bundle import PackageVersion
 from wardround.values import Count, Sha256, Slug, Value
 
@@ -95,6 +96,11 @@ class ReplyRefused(Heard):
 
     event: Literal["refused"] = "refused"
     code: SiloCode | CentreCode
+
+    def refusal(self) -> SiloRefusal | None:
+        """Give the hospital's own refusal, where the answer was one."""
+        answer = read(Envelope(self.message.encode(), self.signature), ANSWER)
+        return answer if isinstance(answer, SiloRefusal) and answer.code == self.code else None
 
 
 class ReplyLate(Value):

@@ -14,6 +14,10 @@ SYMBOLS = {"counted": "✓", "refused": "✕", "silent": "…", "not asked": "·
 """A sign beside the word and the colour: nobody has to tell colours apart."""
 
 
+MOST_REFERENCES = 3
+"""References of one hospital that stand beside a code."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """One hospital in a run of visits: ``counted``, ``refused`` and ``silent`` with a code, or ``not asked``."""
@@ -51,12 +55,17 @@ class Run:
 
 @dataclass(frozen=True)
 class CodeUse:
-    """A code that came up: its title in the catalogue, where, and how often."""
+    """A code that came up: its title in the catalogue, where, and how often.
+
+    Attributes:
+        references: of each place, the last ones under which that hospital itself finds what happened.
+    """
 
     code: str
     title: str
     places: tuple[str, ...]
     times: int
+    references: tuple[str, ...] = ()
 
 
 def _marks(record: RoundRecord, roster: tuple[str, ...]) -> tuple[Mark, ...]:
@@ -143,6 +152,22 @@ def codes_of(outcome: Outcome, names: dict[str, str]) -> tuple[CodeUse, ...]:
     for code, site in _occurrences(outcome):
         found.setdefault(code, []).append(site)
     return tuple(
-        CodeUse(code, CATALOGUE[code].title, tuple(names.get(site, site) for site in sorted(set(sites)) if site), len(sites))
+        CodeUse(
+            code,
+            CATALOGUE[code].title,
+            tuple(names.get(site, site) for site in sorted(set(sites)) if site),
+            len(sites),
+            _references(outcome, code, names),
+        )
         for code, sites in sorted(found.items())
     )
+
+
+def _references(outcome: Outcome, code: str, names: dict[str, str]) -> tuple[str, ...]:
+    """Give what to quote to each hospital about a code: its last references; history.json has all of them."""
+    found: dict[str, list[str]] = {}
+    for record in outcome.history:
+        for silo in record.silos:
+            if silo.code == code and silo.reference is not None:
+                found.setdefault(silo.site, []).append(silo.reference)
+    return tuple(f"{names.get(site, site)}: {', '.join(each[-MOST_REFERENCES:])}" for site, each in sorted(found.items()))

@@ -25,6 +25,7 @@ from wardround.messages.round import (
     Working,
 )
 from wardround.metrics.pooled import ScoreCounts
+from wardround.reference import Reference
 from wardround.study.bundle import Bundle
 from wardround.weights.fixed_point import RECORD_LIMIT, OutOfRange, check_range
 from wardround.weights.norm import SLACK, l2_norm
@@ -75,6 +76,11 @@ class NotAdmitted:
     digest: str
     refusal: SiloRefusal | None = None
     head: str | None = None
+
+    @property
+    def reference(self) -> Reference | None:
+        """Under which the hospital itself finds what happened, if it refused."""
+        return None if self.refusal is None else self.refusal.reference
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from coordinator.rounds.visit import Answered
 from wardround.errors import Broken
 from wardround.messages.envelope import Envelope, read
 from wardround.messages.record import RoundRecord
-from wardround.messages.round import ANSWER, Reply, SiloRefusal, TaskCore
+from wardround.messages.round import ANSWER, Reply, TaskCore
 from wardround.study.bundle import Bundle
 from wardround.weights.fixed_point import ExactSum
 
@@ -108,7 +108,7 @@ class Recorder:
         for site, entry in recalled.heard.items():
             decision: Decision | None = None
             if isinstance(entry, ReplyRefused):
-                decision = NotAdmitted(entry.code, entry.reply, _refusal(entry), entry.ledger)
+                decision = NotAdmitted(entry.code, entry.reply, entry.refusal(), entry.ledger)
             elif site in expected:
                 found = admit(self._envelope(entry), expected[site], self._bundle)
                 decision = found if isinstance(found, Admitted) else None
@@ -128,11 +128,6 @@ def _answered(entry: ReplyAdmitted | ReplyRefused, decision: Decision, head: str
     return Answered(kept, entry.seconds, entry.bytes_down, entry.bytes_up, head)
 
 
-def _refusal(entry: ReplyRefused) -> SiloRefusal | None:
-    answer = read(Envelope(entry.message.encode(), entry.signature), ANSWER)
-    return answer if isinstance(answer, SiloRefusal) and answer.code == entry.code else None
-
-
 def recalled_answers(recalled: Recalled, record: RoundRecord) -> dict[str, Answered]:
     """Give the answers to a closed visit as they were decided; their changes of weights are in the step already."""
     answers: dict[str, Answered] = {}
@@ -148,7 +143,7 @@ def recalled_answers(recalled: Recalled, record: RoundRecord) -> dict[str, Answe
                 raise Broken(msg)
             answers[silo.site] = _answered(entry, Admitted(reply, None, entry.reply), head)
         elif silo.status == "refused" and isinstance(entry, ReplyRefused):
-            refused = NotAdmitted(entry.code, entry.reply, _refusal(entry), entry.ledger)
+            refused = NotAdmitted(entry.code, entry.reply, entry.refusal(), entry.ledger)
             answers[silo.site] = _answered(entry, refused, head)
         elif silo.status == "silent":
             answers[silo.site] = Answered(None, silo.seconds, silo.bytes_down or 0, silo.bytes_up or 0)

@@ -68,6 +68,7 @@ def _silo(site: str, answered: Answered, core: TaskCore, used: Mapping[str, Scor
             site=site,
             status="refused",
             code=decision.code,
+            reference=decision.reference,
             seconds=answered.seconds,
             bytes_down=answered.bytes_down,
             bytes_up=answered.bytes_up,

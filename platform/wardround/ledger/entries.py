@@ -6,6 +6,7 @@ refusal   a code left instead
 repeat    the same bytes went again
 working   the centre was told how far a task is
 offer     the centre was told what was decided about an offered study
+confinement  how the process that opens the records is confined, as it found out at its start; nothing left
 canary    figures of machine and network left, and a body of zeros
 receipt   what the centre says it did with a release, signed by it
 rekey     the hospital has new keys: the last entry that is signed with the old one
@@ -21,12 +22,14 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, StringConstraints, TypeAdapter, model_validator
 
 from wardround.canonical import model_bytes
+from wardround.confinement import Measures
 from wardround.identity.approval import SignedApproval
 from wardround.identity.keys import PublicKey, Signature, verify
 from wardround.identity.roster import Coordinator
 from wardround.identity.succession import SignedSuccession
 from wardround.messages.offer import OfferState
 from wardround.messages.round import RECEIPT, CentreCode, FiguresFor, Purpose, Receipt, SiloCode
+from wardround.reference import Reference
 from wardround.study.model import Text
 from wardround.values import Count, Instant, Sha256, Slug, Value, Version
 from wardround.weights.packing import Tensor
@@ -114,6 +117,7 @@ class RefusalSent(Stamped):
         approval: under which it was looked at, if it came so far.
         to: None where nobody that this hospital knows asked.
         share_metrics: as in a release; it is about the report.
+        reference: under which the hospital's own logs tell what happened.
     """
 
     event: Literal["refusal"] = "refusal"
@@ -126,6 +130,7 @@ class RefusalSent(Stamped):
     code: SiloCode
     report: Sha256 | None
     share_metrics: FiguresFor = "coordinator"
+    reference: Reference | None = None
 
 
 class Repeated(Stamped):
@@ -151,6 +156,19 @@ class OfferAnswered(Stamped):
     event: Literal["offer"] = "offer"
     study: Sha256
     state: OfferState
+
+
+class ConfinementFound(Stamped):
+    """How the trainer that works from here on is confined, as it found out at its start; what it could not try is in neither.
+
+    Attributes:
+        required: what the hospital's policy required at that time.
+    """
+
+    event: Literal["confinement"] = "confinement"
+    holds: Measures
+    fails: Measures
+    required: Measures
 
 
 class CanaryAnswered(Stamped):
@@ -246,6 +264,7 @@ AnyEntry: TypeAlias = (
     | Repeated
     | WorkingSent
     | OfferAnswered
+    | ConfinementFound
     | CanaryAnswered
     | ReceiptTaken
     | KeysRenewed
@@ -254,7 +273,7 @@ AnyEntry: TypeAlias = (
 
 def study_of(entry: AnyEntry) -> str | None:
     """Give the study that an entry is about, if it is about one."""
-    return None if isinstance(entry, KeysRenewed) else entry.study
+    return None if isinstance(entry, KeysRenewed | ConfinementFound) else entry.study
 
 
 ENTRY: TypeAdapter[AnyEntry] = TypeAdapter(Annotated[AnyEntry, Field(discriminator="event")])

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from wardround.messages.round import CentreCode, Purpose, SiloCode
 from wardround.metrics.pooled import Metrics
+from wardround.reference import Reference
 from wardround.values import Count, Fraction, Sha256, Slug, Value
 
 ShortfallCode: TypeAlias = Literal["C-QUORUM", "C-REQUIRED", "C-SHARE", "C-RANGE", "C-FAILED", "C-STATISTICS"]
@@ -20,6 +21,7 @@ class SiloRecord(Value):
 
     Attributes:
         status: ``not asked`` is a hospital without a signed count: ``code`` is why it did not count in the statistics.
+        reference: under which the hospital itself finds what happened, with a code of its own.
         records: its signed training records, if it counted.
         share: its share of the weights of this round's sum.
         evaluation: ``shown``; ``withheld`` by the hospital's policy; ``not used`` since the study wants more validation
@@ -33,6 +35,7 @@ class SiloRecord(Value):
     site: Slug
     status: Literal["counted", "refused", "silent", "not asked"]
     code: SiloCode | CentreCode | None = None
+    reference: Reference | None = None
     records: Count | None = None
     share: Fraction | None = None
     evaluation: EvaluationStatus = "none"

@@ -18,6 +18,7 @@ from wardround.canonical import digest, model_json
 from wardround.identity.keys import Signature
 from wardround.messages.data_report import DataReport
 from wardround.metrics.pooled import LOSS_LIMIT, LOSS_UNIT, ScoreCounts
+from wardround.reference import Reference
 from wardround.study.encoding import Encoding
 from wardround.values import Count, FieldName, Sha256, Slug, Value
 from wardround.weights.fixed_point import SumPlan
@@ -42,6 +43,7 @@ SiloCode: TypeAlias = Literal[
     "H-NORM",
     "H-GATE",
     "H-MEMORY",
+    "H-CONFINEMENT",
     "H-WITHDRAWN",
     "H-AGAIN",
     "H-FAILED",
@@ -253,6 +255,7 @@ class SiloRefusal(Value):
     Attributes:
         exponents: with H-RANGE, the smallest exponents under which this change could be summed; else None.
         answers: SHA-256 of the message that is refused, as it came; without a task it is all that binds the refusal to one.
+        reference: under which the hospital's own logs tell what happened; random, made by the porter before it happened.
         ledger: head of the hospital's ledger after the entry of this refusal.
         share_metrics: as in a reply; it is about the report.
     """
@@ -266,6 +269,7 @@ class SiloRefusal(Value):
     report: DataReport | None = None
     exponents: Exponents | None = None
     answers: Sha256 | None = None
+    reference: Reference | None = None
     ledger: Sha256 | None = None
     share_metrics: FiguresFor = "coordinator"
 

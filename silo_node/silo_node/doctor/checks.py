@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 from silo_node.configuration import Site, load_site
+from silo_node.confinement import read_confinement
 from silo_node.data_key import DATA_KEY
 from silo_node.doctor.centre import connection
-from silo_node.doctor.confinement import of_running, running_trainer
+from silo_node.doctor.confinement import of_running, proven, running_trainer
 from silo_node.doctor.rehearsal import DEEP_SECONDS, SECONDS, Asked, rehearse
 from silo_node.flower.enrolled import PATIENCE_SECONDS
 from silo_node.house import RUN, way_out
@@ -83,7 +84,7 @@ def checks(path: Path, *, deep: bool) -> list[Check]:
         ),
         Check("disk", lambda: _disk(ward), SLACK_SECONDS),
         Check("keys", lambda: _keys(ward.site.folder)),
-        Check("service", lambda: _service(ward.site.folder)),
+        Check("service", lambda: _service(ward.site)),
         Check("joined", lambda: _joined(ward.site.folder)),
         Check("name", lambda: _name(ward.site)),
         Check("centre", lambda: _centre(ward.site), 2 * CONNECT_SECONDS + PATIENCE_SECONDS + SLACK_SECONDS),
@@ -121,7 +122,8 @@ def _keys(folder: Path) -> Iterator[Line]:
             yield Line(name="new keys", state="warn", finding="they wait for the centre's answer", next_step=step)
 
 
-def _service(folder: Path) -> Iterator[Line]:
+def _service(site: Site) -> Iterator[Line]:
+    folder = site.folder
     held, state = holder(folder / RUN), read_state(folder / RUN)
     if held is None:
         yield Line(name="service", state="ok", finding="the node does not run")
@@ -137,6 +139,17 @@ def _service(folder: Path) -> Iterator[Line]:
     trainer = running_trainer(held.process) if held.here else None
     if trainer is not None:
         yield from of_running(trainer)
+        yield from _proven(site)
+
+
+def _proven(site: Site) -> Iterator[Line]:
+    """Hold what the running trainer found at its start against the policy; one that cannot be read has a line elsewhere."""
+    try:
+        required = site.policy().required_confinement
+    except Refused as error:
+        yield from refused("policy", error)
+        return
+    yield from proven(read_confinement(site.folder / RUN), required)
 
 
 def _joined(folder: Path) -> Iterator[Line]:

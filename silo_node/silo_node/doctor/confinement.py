@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import resource
-import socket
-import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from silo_node.confinement import Confinement
 from silo_node.training.network import Cut
+from silo_node.training.probes import FILTERED, kernel_facts, native_gets_out, python_gets_out
+from wardround.confinement import MEANING
 from wardround.doctor.lines import Line
 from wardround.supervision.ground import MIB
 
 TRAINER = "silo_node.training.process"
 SUPERVISED = "wardround.supervision.leash"
-FILTERED = "2"
-"""What /proc/PID/status says of ``Seccomp`` where system calls are filtered."""
-
-
-def kernel_facts(process: int | str = "self") -> Mapping[str, str]:
-    """Give what the kernel says of a process (proc(5), status); nothing where it does not say."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except OSError:
-        return {}
-    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 def privileges(facts: Mapping[str, str], whose: str) -> Line:
@@ -50,9 +38,9 @@ def privileges(facts: Mapping[str, str], whose: str) -> Line:
 
 def network(cut: Cut, port: int) -> Line:
     """Try to get out of this process, whose network was just cut: by Python, and by native code to a port that listens here."""
-    if _python_gets_out():
+    if python_gets_out():
         return Line(name="network cut", state="fail", finding="Python makes sockets in a trainer", code="X-BUG")
-    reached = sys.platform == "linux" and _native_gets_out(port)
+    reached = sys.platform == "linux" and native_gets_out(port)
     if cut == "kernel" and not reached:
         finding = "the kernel cuts the trainer off: tried, not even native code reaches this machine's own ports"
         return Line(name="network cut", state="ok", finding=finding)
@@ -64,27 +52,6 @@ def network(cut: Cut, port: int) -> Line:
         next_step="allow user namespaces to this user (user.max_user_namespaces, RestrictNamespaces= in the unit, AppArmor), "
         "or keep the machine off other networks by its firewall",
     )
-
-
-def _python_gets_out() -> bool:
-    try:
-        socket.socket().close()
-    except PermissionError:
-        return False
-    return True
-
-
-def _native_gets_out(port: int) -> bool:
-    """Connect by the C library, which no audit hook of Python sees."""
-    libc = ctypes.CDLL(None)
-    descriptor = libc.socket(int(socket.AF_INET), int(socket.SOCK_STREAM), 0)
-    if descriptor < 0:
-        return False
-    try:
-        address = struct.pack("=H", int(socket.AF_INET)) + struct.pack("!H4s8x", port, bytes([127, 0, 0, 1]))
-        return bool(libc.connect(descriptor, address, len(address)) == 0)
-    finally:
-        os.close(descriptor)
 
 
 def memory_limit(limit_bytes: int | None) -> Line:
@@ -132,3 +99,27 @@ def of_running(process: int) -> Iterator[Line]:
     next_step = None if apart else "see 'network cut' below"
     yield Line(name="running trainer", state="ok" if apart else "warn", finding=f"it {finding}", next_step=next_step)
     yield privileges(kernel_facts(process), "the running trainer")
+
+
+def proven(confinement: Confinement | None, required: Collection[str]) -> Iterator[Line]:
+    """Say what the trainer that runs now found at its start, and whether it has what the hospital's policy requires."""
+    if confinement is None:
+        finding = "the trainer that runs did not leave what it found at its start"
+        yield Line(name="confinement", state="skipped", finding=finding)
+        return
+    finding = f"at its start it tried, and {confinement.words()}"
+    lacking = [name for name in required if name not in confinement.holds]
+    if lacking:
+        yield Line(
+            name="confinement",
+            state="fail",
+            finding=f"{finding}. The policy requires {', '.join(lacking)}: no task is done",
+            next_step="run the node as the service of deployment/, or change required_confinement in policy.yaml",
+            code="H-CONFINEMENT",
+        )
+        return
+    step = "; ".join(f"{name}: {MEANING[name]}" for name in confinement.fails)
+    if confinement.fails:
+        yield Line(name="confinement", state="warn", finding=finding, next_step=f"what would hold then: {step}")
+    else:
+        yield Line(name="confinement", state="ok", finding=finding)

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, TextIO
 from pydantic import ValidationError
 
 from silo_node.configuration import Site, load_site
-from silo_node.doctor.confinement import kernel_facts, memory_limit, network, privileges
+from silo_node.doctor.confinement import memory_limit, network, privileges
 from silo_node.training.memory import NoRoom, counted_bytes, is_out_of_memory, limit_memory
 from silo_node.training.network import cut_network
+from silo_node.training.probes import kernel_facts
 from wardround.doctor.lines import Line, State, refused
 from wardround.errors import Refused
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle

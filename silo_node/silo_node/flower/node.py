@@ -23,6 +23,7 @@ from flwr.supercore.constant import TaskType
 
 from silo_node.porter.gate import Release
 from wardround.messages.envelope import Envelope
+from wardround.reference import new_reference, referred
 from wardround.transport.channel import Rejected, RuntimeChannel, Secret, Unauthorised, Unreachable
 from wardround.transport.flower_app import is_ours
 from wardround.transport.heartbeat import Heartbeat
@@ -156,8 +157,11 @@ class NodeLoop:
         channel.confirm(run_id, tree.object_id)
         try:
             release = self._visit(envelope)
-        except Exception:  # noqa: BLE001  (whatever happens, only a bare code leaves)
-            self._log.exception("a visit failed outside of the porter")
+        except BaseException as error:  # whatever is raised, of any kind, only a bare code leaves
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            with referred(new_reference()):
+                self._log.exception("a visit failed outside of the porter")
             return Fault.FAILED, None
         if type(release) is not Release:
             self._log.error("the porter answered with something that the gate did not make")

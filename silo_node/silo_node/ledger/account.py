@@ -16,6 +16,7 @@ from wardround.ledger.entries import (
     ApprovalUsed,
     Blocked,
     CanaryAnswered,
+    ConfinementFound,
     OfferAnswered,
     ReceiptTaken,
     RefusalSent,
@@ -70,6 +71,7 @@ class Account:
         left: what left, in order.
         told: how often the centre was told something else, or told something: by event, study and day.
         blocked: what the gate kept back, by the numbers of the entries.
+        confinements: how the trainer was confined, from its entry on until the next.
         problems: receipts that do not fit what left, by entry.
         part: of which part of the ledger this is the account; the problems and the course are of all of it.
     """
@@ -80,6 +82,7 @@ class Account:
     left: list[Left] = field(default_factory=list)
     told: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     blocked: list[tuple[int, Blocked]] = field(default_factory=list)
+    confinements: list[ConfinementFound] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     part: Part = WHOLE
 
@@ -156,6 +159,8 @@ class _Reader:
             case Repeated():
                 if entry.task in self._by_task:
                     self._by_task[entry.task].repeats += 1
+            case ConfinementFound():
+                account.confinements.append(entry)
             case WorkingSent():
                 self._tell(entry)
             case OfferAnswered():

@@ -16,6 +16,7 @@ from wardround.files import new_private_folder, write_new
 from wardround.ledger.entries import ApprovalUsed, Blocked, CanaryAnswered, RefusalSent, Released
 from wardround.ledger.folder import FOLDER
 from wardround.messages.round import Purpose
+from wardround.reference import with_reference
 
 PAGE, DATA = "ledger.html", "ledger.json"
 TEMPLATE = "ledger.html.j2"
@@ -101,6 +102,7 @@ def as_json(account: Account, made_at: str) -> dict[str, Json]:
         "told_offers": account.times("offer"),
         "receipts": account.times("receipt"),
         "blocked": [{"sequence": sequence, **model_json(entry)} for sequence, entry in account.blocked],
+        "confinements": [model_json(entry) for entry in account.confinements],
         "problems": [dict(problem.as_json()) for problem in account.problems],
     }
 
@@ -186,6 +188,7 @@ def _row(left: Left) -> Row:
             return Row(left.sequence, entry.time, "canary", holds, "0", _size(left), "", "", digest)
         case RefusalSent():
             asked = "" if entry.purpose is None else f" {_asked(entry.purpose, entry.round)}"
-            holds = f"the code {entry.code}" + ("" if entry.report is None else " and the outgoing report of the check")
+            report = "" if entry.report is None else " and the outgoing report of the check"
+            holds = f"the code {with_reference(entry.code, entry.reference)}{report}"
             digest = "" if entry.report is None else entry.report[:HASH_SHOWN]
             return Row(left.sequence, entry.time, f"refused{asked}", holds, "", 0, "", "", digest, refused=True)

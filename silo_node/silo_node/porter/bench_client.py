@@ -16,10 +16,23 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from silo_node.confinement import Confinement
 from silo_node.running_code import OUR_PACKAGES
 from silo_node.work import Busy, Done, NotDone, Stepped, Work
-from silo_node.work_wire import LARGEST_FRAME, PerformOrder, TryOrder, WithdrawOrder, unpack_outcome, unpack_tried
+from silo_node.work_wire import (
+    LARGEST_FRAME,
+    ConfinementOrder,
+    PerformOrder,
+    TryOrder,
+    WithdrawOrder,
+    unpack_confinement,
+    unpack_outcome,
+    unpack_tried,
+)
 from wardround.identity.software import code_digest
+from wardround.reference import current_reference
 from wardround.study.bundle import Bundle
 from wardround.values import Value
 from wardround.weights.packing import to_bytes
@@ -66,6 +79,7 @@ class BenchClient:
         self._log = log or logging.getLogger(__name__)
         self._connection: Connection | None = None
         self._care: _Care | None = None
+        self._found: tuple[Connection, Confinement] | None = None
 
     def perform(self, work: Work) -> Done | NotDone | Busy:
         """Have work begun or looked after.
@@ -98,12 +112,32 @@ class BenchClient:
         except OSError:
             self._drop()
 
+    def confinement(self) -> Confinement | None:
+        """Ask the trainer that is there now how it is confined: once for each connection, and so once for each trainer.
+
+        None when it is away, silent, or does not say: then nothing is known of it.
+        """
+        if self._found is not None and self._connection is not None and self._found[0] is self._connection:
+            return self._found[1]
+        self._found = None
+        end = time.monotonic() + REACH_SECONDS
+        try:
+            connection = self._send(self._connect(REACH_SECONDS), ConfinementOrder(), b"")
+            answer, _ = self._receive(connection, end), self._receive(connection, end)
+            found = unpack_confinement(answer)
+        except (EOFError, OSError, ValidationError) as error:
+            self._log.warning("the trainer did not say how it is confined (%s)", type(error).__name__)
+            self._drop()
+            return None
+        self._found = (connection, found)
+        return found
+
     def try_out(self, bundle: Bundle, rows: int) -> Stepped | NotDone:
         """Have a study's network tried on made-up records; ``H-FAILED`` when the trainer is away, dies or is silent."""
         if self._care is not None:
             return NotDone("H-ORDER")
         end = time.monotonic() + self._patience + GRACE_SECONDS
-        order = TryOrder(code=self._code, study_hash=bundle.study_hash, rows=rows)
+        order = TryOrder(code=self._code, study_hash=bundle.study_hash, rows=rows, reference=current_reference())
         try:
             connection = self._ask(order)
             answer, _ = self._receive(connection, end), self._receive(connection, end)
@@ -135,10 +169,8 @@ class BenchClient:
             EOFError, OSError: when it died.
         """
         end = time.monotonic() + self._patience + GRACE_SECONDS
-        order, weights = (
-            PerformOrder(code=self._code, task=work.task, policy=work.policy),
-            b"" if work.weights is None else to_bytes(work.weights),
-        )
+        order = PerformOrder(code=self._code, task=work.task, policy=work.policy, reference=current_reference())
+        weights = b"" if work.weights is None else to_bytes(work.weights)
         try:
             connection = self._send(self._connect(REACH_SECONDS), order, weights)
         except (BrokenPipeError, ConnectionResetError):  # the connection was of a trainer that is gone

@@ -21,6 +21,7 @@ from silo_node.porter.ledger import Ledger
 from silo_node.porter.policy_check import policy_problems
 from silo_node.work import Busy, Done, NotDone
 from wardround.canonical import canonical_bytes, digest, model_json
+from wardround.confinement import Measures
 from wardround.errors import Refused
 from wardround.identity.keys import PublicKey, SigningKey
 from wardround.ledger.entries import (
@@ -52,6 +53,7 @@ from wardround.messages.round import (
     TaskCore,
     Working,
 )
+from wardround.reference import current_reference
 from wardround.weights.fixed_point import OutOfRange, check_range
 from wardround.weights.norm import l2_norm
 from wardround.weights.packing import Vector, to_bytes
@@ -100,6 +102,14 @@ class Gate:
             return tuple(problem.code for problem in policy_problems(bundle, self._policy.read()))
         except Refused as error:
             return error.codes
+
+    def required_confinement(self) -> Measures:
+        """Give what the hospital's policy of now requires of the trainer's confinement.
+
+        Raises:
+            Refused: Y- codes when the policy cannot be read.
+        """
+        return self._policy.read().required_confinement
 
     def release(self, task: Task, approved: Approved, outcome: Done | NotDone) -> Release:
         """Let an outcome out, or a refusal in its place; what was not approved is kept back, and the study held up."""
@@ -189,7 +199,9 @@ class Gate:
         approved: Approved | None = None,
         answers: str | None = None,
     ) -> Release:
-        """Let a refusal out: a code, and the outgoing data report if the records are why.
+        """Let a refusal out: a code, the reference of this visit, and the outgoing data report if the records are why.
+
+        The reference is the porter's, made before the work began: nothing that holds records has a say in it.
 
         ``answers``: digest of the message that is refused, where it is of no task. What was asked, and under which approval it
         was looked at, go to the ledger as far as they are known.
@@ -206,6 +218,7 @@ class Gate:
             code=outcome.code,
             report=None if outcome.report is None else digest("result", 1, model_json(outcome.report)),
             share_metrics=sharing,
+            reference=current_reference(),
         )
         refusal = SiloRefusal(
             site=self._site,
@@ -215,6 +228,7 @@ class Gate:
             report=outcome.report,
             exponents=outcome.exponents,
             answers=answers,
+            reference=entry.reference,
             ledger=self.ledger.write(entry),
             share_metrics=sharing,
         )

@@ -26,16 +26,18 @@ from silo_node.porter.memory import Order as Place
 from silo_node.porter.memory import StudyMemory
 from silo_node.work import Busy, NotDone, Work, Worker
 from wardround.canonical import model_bytes, sha256
+from wardround.confinement import Measure, Measures
 from wardround.contract.model import Contract
 from wardround.errors import Refused
 from wardround.identity.encryption import EncryptionKey
 from wardround.identity.keys import PublicKey, verify
-from wardround.ledger.entries import ReceiptTaken
+from wardround.ledger.entries import ConfinementFound, ReceiptTaken
 from wardround.messages.canary import CANARY, Canary
 from wardround.messages.confidential import decrypted
 from wardround.messages.envelope import Envelope, bodies_hold, in_memory, read, signed_by
 from wardround.messages.offer import OFFER
 from wardround.messages.round import ORDER, RECEIPT, Collect, SiloCode, Task, Withdraw
+from wardround.reference import Reference, current_reference, new_reference, refer_to, referred
 from wardround.study.encoding import SMALLEST_DEVIATION, Encoding, NumberColumn, bounds, input_width
 from wardround.study.model import Study
 from wardround.weights.fixed_point import MOST_RAISES, follows, plan_sum
@@ -49,10 +51,11 @@ Order: TypeAlias = Task | Collect | Withdraw
 
 @dataclass(frozen=True)
 class _Pending:
-    """A task that takes longer than a visit, and its place in the order of tasks."""
+    """A task that takes longer than a visit, its place in the order of tasks, and the reference under which it was begun."""
 
     work: Work
     order: Place
+    reference: Reference | None
 
 
 @dataclass
@@ -96,10 +99,18 @@ class Porter:
         self._ledger = gate.ledger
         self._worker = worker
         self._progress: dict[str, _Progress] = {}
+        self._confinement: tuple[Measures, Measures, Measures] | None = None
         self._canaries = Canaries(site, folder, encryption, gate, worker)
 
     def visit(self, envelope: Envelope) -> Release:
-        """Take one message and answer it; what goes wrong inside leaves as a bare code, and its trace stays here."""
+        """Take one message and answer it; what goes wrong inside leaves as a bare code, and its trace stays here.
+
+        Each visit has a reference of its own, which the lines of the log and a refusal share.
+        """
+        with referred(new_reference()):
+            return self._visit(envelope)
+
+    def _visit(self, envelope: Envelope) -> Release:
         begun = time.monotonic_ns()
         order = read(envelope, ORDER)
         if order is None:
@@ -107,9 +118,15 @@ class Porter:
             return self._offered(envelope) if canary is None else self._tried(envelope, canary, begun)
         try:
             return self._admit(envelope, order)
-        except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
-            self._log.exception("a visit failed")  # to the hospital's own log only
+        except BaseException as error:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
+            self._fell(error, "a visit failed")
             return self._refuse("H-FAILED", order)
+
+    def _fell(self, error: BaseException, what: str) -> None:
+        """Tell the hospital's own log, and nobody else, what was raised: of any kind, as Rust's panics are no Exceptions."""
+        if isinstance(error, KeyboardInterrupt):  # the person at the terminal of a simulation
+            raise error
+        self._log.error("%s", what, exc_info=error)
 
     def _offered(self, envelope: Envelope) -> Release:
         """Take what is not an order: an offer of the centre that this hospital joined, or nothing that we know."""
@@ -118,8 +135,8 @@ class Porter:
             return self._gate.refuse(NotDone("H-PROTOCOL"), None, None, answers=sha256(envelope.message))
         try:
             state = self._inbox.answer(envelope, offer)
-        except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
-            self._log.exception("an offer failed")
+        except BaseException as error:  # noqa: BLE001  (the choke point, as above)
+            self._fell(error, "an offer failed")
             return self._gate.refuse(NotDone("H-FAILED"), None, None, answers=sha256(envelope.message))
         if state is None:
             return self._gate.refuse(NotDone("H-SIGNATURE"), None, None, answers=sha256(envelope.message))
@@ -139,8 +156,8 @@ class Porter:
             self._log.warning("a canary of study %s refused: %s", canary.study_hash[:12], ", ".join(error.codes))
             why = self._why_not(canary.study_hash, error)
             return self._gate.refuse(NotDone(why), canary.study_hash, canary.nonce)
-        except Exception:  # noqa: BLE001  (the choke point: whatever happens inside, only a code leaves)
-            self._log.exception("a canary failed")
+        except BaseException as error:  # noqa: BLE001  (the choke point, as above)
+            self._fell(error, "a canary failed")
             return self._gate.refuse(NotDone("H-FAILED"), canary.study_hash, canary.nonce)
 
     def _is_strangers(self, envelope: Envelope, kind: str) -> bool:
@@ -166,6 +183,10 @@ class Porter:
             if order.study_hash in self._progress:
                 self._drop(self._progress[order.study_hash])  # nothing goes on that the policy does not allow any more
             return self._refuse("H-POLICY", order)
+        if not isinstance(order, Withdraw) and self.look_at_confinement():
+            if order.study_hash in self._progress:
+                self._drop(self._progress[order.study_hash])
+            return self._refuse("H-CONFINEMENT", order)
         progress = self._progress_of(order.study_hash)
         if isinstance(order, Task):
             plain = decrypted(envelope, self._encryption)
@@ -254,10 +275,11 @@ class Porter:
         if weights is not None:
             progress.broadcasts.keep(task.core, weights)
         work = Work(bundle=approved.bundle, task=task, weights=weights, policy=approved.policy)
-        return self._perform(_Pending(work, order), approved, progress)
+        return self._perform(_Pending(work, order, current_reference()), approved, progress)
 
     def _perform(self, pending: _Pending, approved: Approved, progress: _Progress) -> Release:
         """Begin or look after a task; what takes longer than a visit is answered by how far it is."""
+        refer_to(pending.reference)  # what becomes of it is told under the reference with which it was begun
         task = pending.work.task
         outcome = self._worker.perform(pending.work)
         if isinstance(outcome, Busy):
@@ -270,9 +292,32 @@ class Porter:
             self._log.warning("what study %s gave stays here: %s", task.study_hash[:12], ", ".join(error.codes))
             return self._refuse(self._why_not(task.study_hash, error), task)
         release = self._gate.release(task, approved, outcome)
-        if release.result:
+        if not release.result:
+            why = outcome.code if isinstance(outcome, NotDone) else "the egress gate let no result out"
+            self._log.warning("task %s ends with a refusal: %s", task.task_id[:12], why)
+        else:
             progress.memory.ready(task.task_id, pending.order, task.core.encoding, release.envelope)
         return release
+
+    def look_at_confinement(self) -> tuple[Measure, ...]:
+        """Ask how the trainer is confined, and write it down when it is news; gives what the policy requires and is not there.
+
+        Nothing is missing of a trainer that is away: each looks at the policy itself before it opens a record.
+        """
+        found = self._worker.confinement()
+        if found is None:
+            return ()
+        required = self._gate.required_confinement()
+        told = (found.holds, found.fails, required)
+        if told != self._confinement:
+            holds, fails, _ = told
+            entry = ConfinementFound(time=self._ledger.now(), holds=holds, fails=fails, required=required)
+            self._ledger.write(entry)
+            self._confinement = told
+        lacking = tuple(name for name in required if name not in found.holds)
+        if lacking:
+            self._log.warning("the trainer lacks what the policy requires: %s", ", ".join(lacking))
+        return lacking
 
     def _in_order(self, order: Place, task: Task, approved: Approved, progress: _Progress) -> bool:
         """Say whether a task comes after the last one, and whether it is one of those that the approval allows.

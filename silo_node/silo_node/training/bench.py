@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from silo_node.training.loop import Watch
 from silo_node.training.trainer import Trainer
 from silo_node.work import Busy, Done, NotDone, Stepped, Work
+from wardround.reference import Reference, current_reference
 from wardround.study.bundle import Bundle
 
 SLICE_SECONDS = 0.25
@@ -23,6 +25,8 @@ class _Task:
     work: Work
     watch: Watch
     future: Future[Done | NotDone]
+    reference: Reference | None
+    """Under which it was begun: what its thread writes into the log has it."""
 
 
 class Bench:
@@ -45,15 +49,25 @@ class Bench:
         task = self._take_up(work)
         try:
             self._wait(task, awaited)
-            outcome = self._trainer.answer(work, task.future.result(timeout=0))
+            outcome = self._outcome(task, work)
         except StillRunning:
             task.watch.looked_after()
             return Busy(task.watch.epoch, work.bundle.study.training.local_epochs, task.watch.percent)
-        except Exception:  # noqa: BLE001  (a choke point: only a code leaves)
-            self._log.exception("a task failed")  # to the hospital's own log only
-            outcome = NotDone("H-FAILED")
+        if isinstance(outcome, NotDone) and task.reference not in (None, current_reference()):
+            self._log.info("the work was begun under reference %s", task.reference)  # by a porter that was restarted since
         self._task = None
         return outcome
+
+    def _outcome(self, task: _Task, work: Work) -> Done | NotDone:
+        """Give what became of a task: the choke point, behind which only a code is left of whatever was raised."""
+        error = task.future.exception(timeout=0)  # of any kind: Rust's panics and SystemExit are no Exceptions
+        try:
+            if error is None:
+                return self._trainer.answer(work, task.future.result(timeout=0))
+        except Exception as raised:  # noqa: BLE001  (the choke point)
+            error = raised
+        self._log.error("a task failed", exc_info=error)  # to the hospital's own log only
+        return NotDone("H-FAILED")
 
     def _take_up(self, work: Work) -> _Task:
         task = self._task
@@ -63,7 +77,8 @@ class Bench:
             if task is not None:
                 task.watch.withdraw()
             watch = Watch()
-            self._task = _Task(work, watch, self._thread.submit(self._trainer.produce, work, watch))
+            future = self._thread.submit(contextvars.copy_context().run, self._trainer.produce, work, watch)
+            self._task = _Task(work, watch, future, current_reference())
         return self._task
 
     def _wait(self, task: _Task, awaited: Callable[[], bool]) -> None:
@@ -87,13 +102,14 @@ class Bench:
         """
         if self._task is not None or (self._trial is not None and not self._trial.done()):
             return NotDone("H-ORDER")
-        self._trial = self._thread.submit(self._trainer.try_out, bundle, rows)
+        self._trial = self._thread.submit(contextvars.copy_context().run, self._trainer.try_out, bundle, rows)
         try:
-            return self._trial.result(timeout=self._patience)
+            error = self._trial.exception(timeout=self._patience)
+            if error is None:
+                return self._trial.result(timeout=0)
+            self._log.error("a canary failed", exc_info=error)  # the choke point: only a code is left of whatever was raised
         except StillRunning:
             self._log.warning("a few steps on made-up records take longer than a visit")
-        except Exception:  # noqa: BLE001  (a choke point: only a code leaves)
-            self._log.exception("a canary failed")
         return NotDone("H-FAILED")
 
     def close(self) -> None:

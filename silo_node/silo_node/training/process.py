@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from silo_node.running_code import measure
-from silo_node.training.network import cut_network
+from silo_node.training.probes import CutOff, cut_and_try
 from wardround.supervision.no_dump import no_core_dumps
 from wardround.supervision.pulse import begin_pulse
 
@@ -26,21 +26,21 @@ def main() -> NoReturn:
     parser.add_argument("--patience", required=True, type=float)
     parser.add_argument("--checkpoint-seconds", type=float, help="how long a training lasts at least before its state is kept")
     arguments = parser.parse_args()
-    cut = cut_network()  # before any thread starts: ours, torch's
+    network = cut_and_try()  # before any thread starts: ours, torch's
     begin_pulse()
     no_core_dumps()
     code = measure(arguments.socket.parent, "trainer")  # of what is loaded from here on
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # a result that is lost is asked for again
-    _serve(arguments, cut, code)
+    _serve(arguments, network, code)
 
 
-def _serve(arguments: argparse.Namespace, cut: str, code: str) -> NoReturn:
+def _serve(arguments: argparse.Namespace, network: CutOff, code: str) -> NoReturn:
     # Heavy, with threads of their own: only after the network is cut.
     from silo_node.training.checkpoint import CHECKPOINT_SECONDS  # noqa: PLC0415
     from silo_node.training.serve import serve  # noqa: PLC0415
 
     seconds = CHECKPOINT_SECONDS if arguments.checkpoint_seconds is None else arguments.checkpoint_seconds
-    serve(arguments.site, arguments.socket, arguments.patience, seconds, cut, code)
+    serve(arguments.site, arguments.socket, arguments.patience, seconds, network, code)
 
 
 if __name__ == "__main__":

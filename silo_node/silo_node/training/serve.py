@@ -10,15 +10,29 @@ from pathlib import Path
 from typing import NoReturn
 
 from silo_node.configuration import load_site
-from silo_node.local_log import open_log
+from silo_node.confinement import Confinement, write_confinement
+from silo_node.local_log import keep_everything, open_log
 from silo_node.training.bench import Bench
+from silo_node.training.confinement import tried
 from silo_node.training.durable import Durable
 from silo_node.training.memory import NO_ROOM_STATUS, NoRoom, counted_bytes, has_room, limit_memory
+from silo_node.training.probes import CutOff
 from silo_node.training.trainer import Trainer
 from silo_node.training.warm_up import warm_up
 from silo_node.work import Busy, Done, NotDone, Stepped, Work
-from silo_node.work_wire import LARGEST_FRAME, ORDER, TryOrder, WithdrawOrder, pack_outcome, pack_tried
-from wardround.errors import Broken
+from silo_node.work_wire import (
+    LARGEST_FRAME,
+    ORDER,
+    ConfinementOrder,
+    PerformOrder,
+    TryOrder,
+    WithdrawOrder,
+    pack_confinement,
+    pack_outcome,
+    pack_tried,
+)
+from wardround.errors import Broken, Refused
+from wardround.reference import refer_to, referred
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.supervision.settle import settle
 from wardround.weights.packing import from_bytes
@@ -27,24 +41,28 @@ TRAINER_LOG = "trainer.log"
 
 
 def serve(
-    site_path: Path, socket_path: Path, patience_seconds: float, checkpoint_seconds: float, cut: str, code: str
+    site_path: Path, socket_path: Path, patience_seconds: float, checkpoint_seconds: float, network: CutOff, code: str
 ) -> NoReturn:
     """Warm up, open the socket for its owner only, and serve one porter after another."""
     site = load_site(site_path)
     log = open_log(site.make_directory("logs"), f"{site.file.site}.trainer", TRAINER_LOG)
+    keep_everything(log)
     warm_up()
     settle()
     limit = site.file.resources.memory_bytes
     durable = Durable(site.make_directory("journal"), socket_path.parent, checkpoint_seconds)
-    clerk = Clerk(site.directory("inbox"), Bench(Trainer(site, log, durable), patience_seconds, log), code, log, limit)
     _limit(limit, log)
+    found = tried(site, network)
+    bench = Bench(Trainer(site, log, durable, found), patience_seconds, log)
+    clerk = Clerk(site.directory("inbox"), bench, code, log, limit, found)
+    _tell(found, socket_path.parent, log)
     socket_path.unlink(missing_ok=True)
     previous = os.umask(0o177)
     listener = Listener(str(socket_path), family="AF_UNIX")
     os.umask(previous)
-    log.info("ready; the network is cut by %s", cut)
+    log.info("ready; the network is cut by %s", network.cut)
     while True:
-        with listener.accept() as connection:
+        with listener.accept() as connection, referred(None):
             try:
                 while True:
                     clerk.answer(connection)
@@ -63,20 +81,40 @@ def _limit(limit_bytes: int | None, log: logging.Logger) -> None:
         sys.exit(NO_ROOM_STATUS)
 
 
+def _tell(found: Confinement, run: Path, log: logging.Logger) -> None:
+    """Leave what was found at the start where people look: in the log, and for status and doctor."""
+    log.info("confinement %s", found.words())
+    try:
+        write_confinement(run, found)
+    except Refused as error:  # a full disk: the porter is told anyway
+        log.warning("what was found of the confinement is not written down: %s", error)
+
+
 class Clerk:
     """Reads orders, has the bench do them, and answers."""
 
-    def __init__(self, inbox: Path, bench: Bench, code: str, log: logging.Logger, limit_bytes: int | None = None) -> None:
-        """Take the folder of approved bundles, the bench, the digest of this process's code, the log, and the memory limit."""
+    def __init__(
+        self,
+        inbox: Path,
+        bench: Bench,
+        code: str,
+        log: logging.Logger,
+        limit_bytes: int | None = None,
+        found: Confinement | None = None,
+    ) -> None:
+        """Take the folder of approved bundles, the bench, the digest of this process's code, the log, the memory limit, and
+        what this process found of its confinement.
+        """
         self._inbox = inbox
         self._bench = bench
         self._code = code
         self._log = log
         self._limit = limit_bytes
+        self._found = found or Confinement(process=os.getpid(), holds=(), fails=())
         self._bundles: dict[str, Bundle] = {}
 
     def answer(self, connection: Connection) -> None:
-        """Serve one order. A porter that is gone before its answer is there is not worked for.
+        """Serve one order, under its reference. A porter that is gone before its answer is there is not worked for.
 
         Raises:
             EOFError: when the porter is gone.
@@ -88,25 +126,29 @@ class Clerk:
             return
         if not _awaited(connection):  # it waited for us too long, and will ask again
             raise EOFError
-        outcome: Done | NotDone | Busy | Stepped
-        if order.code != self._code:
-            self._log.error("H-CODE: the software here was changed since the porter was started; stop the node and start it")
-            outcome = other = NotDone("H-CODE")
-            frames = pack_outcome(other)
-        elif isinstance(order, TryOrder):
-            outcome = tried = self._bench.try_out(self._bundle(order.study_hash), order.rows)
-            frames = pack_tried(tried)
-        else:
-            bundle = self._bundle(order.task.study_hash)
-            vector = from_bytes(weights, bundle.manifest) if weights else None
-            outcome = performed = self._bench.perform(
-                Work(bundle, order.task, vector, order.policy), lambda: _awaited(connection)
-            )
-            frames = pack_outcome(performed)
-        for frame in frames:
-            connection.send_bytes(frame)
+        if isinstance(order, ConfinementOrder):
+            _send(connection, pack_confinement(self._found))
+            return
+        refer_to(order.reference)
+        outcome, frames = self._do(order, weights, connection)
+        _send(connection, frames)
         if isinstance(outcome, NotDone) and outcome.code == "H-MEMORY" and not has_room(self._limit):
             os._exit(0)  # the supervisor starts an empty one; nothing is lost that is not read again
+
+    def _do(
+        self, order: PerformOrder | TryOrder, weights: bytes, connection: Connection
+    ) -> tuple[Done | NotDone | Busy | Stepped, tuple[bytes, bytes]]:
+        if order.code != self._code:
+            self._log.error("H-CODE: the software here was changed since the porter was started; stop the node and start it")
+            other = NotDone("H-CODE")
+            return other, pack_outcome(other)
+        if isinstance(order, TryOrder):
+            tried = self._bench.try_out(self._bundle(order.study_hash), order.rows)
+            return tried, pack_tried(tried)
+        bundle = self._bundle(order.task.study_hash)
+        vector = from_bytes(weights, bundle.manifest) if weights else None
+        performed = self._bench.perform(Work(bundle, order.task, vector, order.policy), lambda: _awaited(connection))
+        return performed, pack_outcome(performed)
 
     def _bundle(self, study_hash: str) -> Bundle:
         if study_hash not in self._bundles:
@@ -116,6 +158,11 @@ class Clerk:
                 raise Broken(msg)
             self._bundles[study_hash] = bundle
         return self._bundles[study_hash]
+
+
+def _send(connection: Connection, frames: tuple[bytes, bytes]) -> None:
+    for frame in frames:
+        connection.send_bytes(frame)
 
 
 def _awaited(connection: Connection) -> bool:

@@ -17,6 +17,7 @@ from torch import nn
 
 from silo_node.cohort import Cohort, assemble
 from silo_node.configuration import Site
+from silo_node.confinement import Confinement
 from silo_node.data_key import keyed_fingerprint
 from silo_node.policy import Policy, largest_norm
 from silo_node.training.checkpoint import Training
@@ -62,8 +63,15 @@ class _Desk:
 class Trainer:
     """One hospital's trainer; one task at a time."""
 
-    def __init__(self, site: Site, log: logging.Logger | None = None, durable: Durable | None = None) -> None:
-        """Take the hospital's site file and log, and where work survives this process (a simulation needs no such place).
+    def __init__(
+        self,
+        site: Site,
+        log: logging.Logger | None = None,
+        durable: Durable | None = None,
+        confinement: Confinement | None = None,
+    ) -> None:
+        """Take the hospital's site file and log, where work survives this process (a simulation needs no such place), and what
+        this process found of its confinement.
 
         Torch works on one thread: sums in threads depend on their number.
         """
@@ -71,6 +79,7 @@ class Trainer:
         torch.set_num_threads(1)
         self._site = site
         self._durable = durable
+        self._confinement = confinement
         self._shelf = Shelf(site.file.site, None if durable is None else durable.journal, self._log)
         self._desks: dict[str, _Desk] = {}
         self._words = None if durable is None else LastWords(durable.run)
@@ -145,15 +154,16 @@ class Trainer:
 
     def _perform(self, work: Work, watch: Watch | None) -> Done | NotDone:
         policy = self._policy(work)
-        if policy is None:
-            return NotDone("H-POLICY")
+        if policy is None or not policy.confines(self._confinement):
+            self._log.warning("no record is opened: the policy cannot be read, or requires confinement that this process lacks")
+            return NotDone("H-POLICY" if policy is None else "H-CONFINEMENT")
         try:
             desk = self._desk(work, policy)
         except CheckFailed as failure:
             self._log.warning("the records may not be used: %s", ", ".join(failure.codes))
             return NotDone("H-FEW" if set(failure.codes) == {"T-FEW"} else "H-DATA", failure.outgoing)
         except Refused as refused:
-            self._log.warning("the records cannot be read for this study: %s", refused)
+            self._log.warning("the records cannot be read for this study: %s", refused, exc_info=True)
             return NotDone("H-DATA")
         if work.task.core.purpose == "statistics":
             return self._statistics(desk)
@@ -168,6 +178,10 @@ class Trainer:
 
     def withdraw(self, task_id: str) -> None:
         """Do nothing: called in one thread, a task is always done by the time that it could be withdrawn."""
+
+    def confinement(self) -> Confinement | None:
+        """Give what this process found of its confinement; None where nobody tried, as in a simulation."""
+        return self._confinement
 
     def try_out(self, bundle: Bundle, rows: int) -> Stepped | NotDone:
         """Do a few steps of a study's optimiser on made-up records: no record is opened, no desk is made or touched."""

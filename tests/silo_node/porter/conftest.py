@@ -14,6 +14,7 @@ from ledgers import entries_of
 from paper_hospitals import PaperHospital, report
 from studies_on_paper import CENTRE_READS, Paper, encoding, paper
 
+from silo_node.confinement import Confinement
 from silo_node.policy import POLICY_FILE, PolicyFile
 from silo_node.porter import approvals
 from silo_node.porter.approvals import Approvals, approve, resume
@@ -58,12 +59,17 @@ class Spy:
     withdrawn: list[str] = field(default_factory=list)
     tried: list[int] = field(default_factory=list)
     trial: Stepped | NotDone = TRIED
+    confined: Confinement | None = None
 
     def try_out(self, bundle: Bundle, rows: int) -> Stepped | NotDone:
         """Take note, and give what was set."""
         assert bundle.study_hash == self.paper.bundle.study_hash
         self.tried.append(rows)
         return self.trial
+
+    def confinement(self) -> Confinement | None:
+        """Give what was set."""
+        return self.confined
 
     def withdraw(self, task_id: str) -> None:
         """Take note."""

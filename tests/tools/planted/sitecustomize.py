@@ -6,6 +6,7 @@ What it does is said by the environment; each test says what it wants. The insta
     PLANTED_TRAINING      a text: the second training raises an error with it, and it is printed and logged
     PLANTED_PORTER        a text: the porter's third order raises an error with it, and it is printed
     PLANTED_LEAK          a text: rides out in the group of every answer, as a leak would
+    PLANTED_FAILURES      JSON, ``{"token": text, "rounds": [kind, ...]}``: what fails in each round, and how (``failures``)
     PLANTED_FAULT         a file: which process is killed when a study is inside which phase (``faults``)
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import importlib
 import importlib.abc
 import importlib.util
 import itertools
@@ -157,13 +159,11 @@ def leak(module: ModuleType) -> None:
     module._reply_to = reply_to
 
 
-def imported(name: str) -> Patch:
-    """Plant what ``faults`` has for a module: it is imported only where a fault is wanted."""
+def imported(name: str, where: str = "faults") -> Patch:
+    """Plant what ``faults`` or ``failures`` has for a module: it is imported only where one is wanted."""
 
     def patch(module: ModuleType) -> None:
-        import faults
-
-        getattr(faults, name)(module)
+        getattr(importlib.import_module(where), name)(module)
 
     return patch
 
@@ -176,11 +176,20 @@ PLANTED: dict[str, dict[str, dict[str, Patch]]] = {
     },
     "silo_node.training.process": {
         "silo_node.training.serve": {"PLANTED_HEARD": listen},
-        "silo_node.training.trainer": {"PLANTED_TRAINING": fail_in_training, "PLANTED_FAULT": imported("in_training")},
+        "silo_node.training.trainer": {
+            "PLANTED_TRAINING": fail_in_training,
+            "PLANTED_FAULT": imported("in_training"),
+            "PLANTED_FAILURES": imported("in_trainer", "failures"),
+        },
         "silo_node.training.results": {"PLANTED_FAULT": imported("in_results")},
     },
     "silo_node.node_process": {
-        "silo_node.porter.bench_client": {"PLANTED_PORTER": fail_in_porter},
+        "silo_node.porter.bench_client": {
+            "PLANTED_PORTER": fail_in_porter,
+            "PLANTED_FAILURES": imported("in_porter", "failures"),
+        },
+        "silo_node.porter.ledger": {"PLANTED_FAILURES": imported("in_ledger", "failures")},
+        "silo_node.porter.inbox": {"PLANTED_FAILURES": imported("in_inbox", "failures")},
         "silo_node.flower.node": {"PLANTED_LEAK": leak},
     },
 }
