@@ -26,7 +26,7 @@ required_privacy: {secure_sum: true, differential_privacy: {epsilon: 3.0, delta:
 minimum_records: 50
 small_cell: 7
 metrics_minimum: 40
-share_metrics: consortium
+share_metrics: coordinator
 maximum_rounds: 200
 maximum_bytes: 3 KiB
 maximum_update_norm: 2.5
@@ -64,7 +64,9 @@ def test_what_is_left_out_has_its_default():
 @pytest.mark.parametrize("key", sorted(Policy.model_fields))
 def test_the_stricter_of_two_policies_holds_setting_by_setting(key: str) -> None:
     """Whichever came first: a setting that is stricter in one is as strict in both together."""
-    strict, plain = Policy.model_validate({key: getattr(parse_policy(WHOLE), key)}), Policy(small_cell=5)
+    strict = Policy.model_validate({key: getattr(parse_policy(WHOLE), key)})
+    looser = {"share_metrics": "consortium", "other_schemas": ("0" * 64,)}
+    plain = Policy.model_validate({"small_cell": 5, **{name: value for name, value in looser.items() if name == key}})
     for both in (stricter(strict, plain), stricter(plain, strict)):
         assert getattr(both, key) == getattr(strict, key)
     assert stricter(strict, strict) is strict
@@ -77,19 +79,23 @@ def test_of_two_policies_the_one_that_is_stricter_in_everything_is_the_policy():
     assert stricter(tight, loose) is tight
 
 
+A, B, C = (f"{digit}2345 12345 12345 12345 12345 12345" for digit in "123")
+
+
 def test_two_policies_of_which_neither_is_the_stricter_hold_together():
     """Limits are the smaller ones, thresholds the larger ones, lists what both have, prohibitions what either has."""
     one = parse_policy(
-        "authors: [A, B]\nnetworks: {FullyConnectedNet: {maximum_weights: 9}}\nmaximum_bytes: 2 MiB\nmaximum_rounds: 5\n"
+        f"authors: [{A}, {B}]\nnetworks: {{FullyConnectedNet: {{maximum_weights: 9}}}}\nmaximum_bytes: 2 MiB\nmaximum_rounds: 5\n"
         "never_fields: {test.clinic: [a]}\nrequired_privacy: {differential_privacy: {epsilon: 3.0, delta: 0.1}}\nsmall_cell: 20"
     )
     other = parse_policy(
-        "authors: [B, C]\nnetworks: {FullyConnectedNet: {}}\nmaximum_bytes: 5 KiB\nmaximum_rounds: 7\nmetrics_minimum: 15\n"
+        f"authors: [{B}, {C}]\nnetworks: {{FullyConnectedNet: {{}}}}\nmaximum_bytes: 5 KiB\nmaximum_rounds: 7\n"
+        "metrics_minimum: 15\n"
         "never_fields: {test.clinic: [b], test.ward: [c]}\nminimum_records: 30\nmaximum_update_norm: 2.0\n"
         "required_privacy: {secure_sum: true, differential_privacy: {epsilon: 9.0, delta: 0.01}}"
     )
     expected = parse_policy(
-        "authors: [B]\nnetworks: {FullyConnectedNet: {maximum_weights: 9}}\nmaximum_bytes: 5 KiB\nmaximum_rounds: 5\n"
+        f"authors: [{B}]\nnetworks: {{FullyConnectedNet: {{maximum_weights: 9}}}}\nmaximum_bytes: 5 KiB\nmaximum_rounds: 5\n"
         "never_fields: {test.clinic: [a, b], test.ward: [c]}\nsmall_cell: 20\nmetrics_minimum: 20\nminimum_records: 30\n"
         "maximum_update_norm: 2.0\nrequired_privacy: {secure_sum: true, differential_privacy: {epsilon: 3.0, delta: 0.01}}"
     )

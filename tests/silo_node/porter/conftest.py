@@ -206,6 +206,7 @@ def open_house(tmp_path):
         approved: bool = True,
         small_cell: int = 11,
         metrics_minimum: int = 11,
+        policy: str = "",
         data: ApprovedData = ApprovedData(),  # noqa: B008  (frozen)
         **study: Any,
     ) -> House:
@@ -213,7 +214,7 @@ def open_house(tmp_path):
         party = made.parties[SITE]
         folder = tmp_path / f"house{len(opened)}"
         folder.mkdir()
-        (folder / POLICY_FILE).write_text(f"small_cell: {small_cell}\nmetrics_minimum: {metrics_minimum}\n")
+        (folder / POLICY_FILE).write_text(f"small_cell: {small_cell}\nmetrics_minimum: {metrics_minimum}\n{policy}")
         if approved:
             approve(folder, made.bundle, party.member, party.approval_key, PERSON, timedelta(days=1), data)
         spy, ledger = Spy(made), Ledger(folder / "ledger", party.key)

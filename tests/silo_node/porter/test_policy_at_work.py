@@ -159,11 +159,15 @@ def test_every_code_of_a_hospital_is_in_the_catalogue():
     assert set(get_args(SiloCode)) <= set(CATALOGUE)
 
 
-def test_each_answer_says_who_may_see_the_figures(house):
-    """By the policy of that moment, in the signed answer and in the ledger; where it cannot be read, nobody else."""
+def test_each_answer_says_who_may_see_the_figures(open_house):
+    """By the stricter of the policies of that moment and of the approval, in the signed answer and in the ledger; where the
+    one of the moment cannot be read, nobody else.
+    """
+    house = open_house(policy="share_metrics: consortium\n")
     first = house.visit("statistics")
-    house.decides("share_metrics: consortium\n")
+    house.decides("share_metrics: coordinator\n")
     second = house.visit("round", 1)
+    house.decides("share_metrics: consortium\n")
     house.spy.outcome = lambda _work: NotDone("H-DATA", report(60))
     third = house.visit("round", 2)
     assert isinstance(first, Reply)
@@ -173,6 +177,9 @@ def test_each_answer_says_who_may_see_the_figures(house):
     house.decides("share_metrics: everybody\n")
     fourth = house.visit("round", 2)
     said = [answer.share_metrics for answer in (first, second, third, fourth)]
-    assert said == ["coordinator", "consortium", "consortium", "coordinator"]
+    assert said == ["consortium", "coordinator", "consortium", "coordinator"]
     written = [entry["share_metrics"] for entry in house.entries() if entry["event"] in ("release", "refusal")]
     assert written == said
+    kept = open_house()
+    kept.decides("share_metrics: consortium\n")
+    assert kept.visit("statistics").share_metrics == "coordinator", "nobody had approved that"
