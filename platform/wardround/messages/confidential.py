@@ -92,6 +92,8 @@ def decrypted(envelope: Envelope, key: EncryptionKey) -> Envelope | None:
         sealed = bytes.fromhex(envelope.body_key)
     except ValueError:
         return None
+    if sealed.hex() != envelope.body_key:  # capital letters and spaces would be a second spelling of the same key
+        return None
     secret = key.decrypt(KIND, sealed, sha256(envelope.message).digest())
     if secret is None or len(secret) != KEY_BYTES:
         return None

@@ -58,6 +58,8 @@ class WithheldCell(Value):
 
 
 Cell: TypeAlias = ShownCell | WithheldCell
+_Name: TypeAlias = tuple[str | None, ...]
+"""What a count of a report is of."""
 
 
 class FindingSummary(Value):
@@ -161,6 +163,35 @@ def without_counts(report: DataReport) -> DataReport:
     )
     cells = {"found": hidden(report.found), "quarantined": hidden(report.quarantined), "valid": hidden(report.valid)}
     return report.model_copy(update={**cells, "findings": findings})
+
+
+def differ_by_few(one: DataReport, other: DataReport, small_cell: int) -> bool:
+    """Say whether a small group of records follows from two reports of one schema, by subtracting what they show.
+
+    A kind of finding that a report does not name is one of no records. Groups are those of each count, and of the records
+    that are in a whole (found, set aside, valid) and not in a finding.
+    """
+    first, second = _shown(one), _shown(other)
+    changes = {name: second[name] - first[name] for name in first.keys() & second.keys()}
+    changes |= {name: -first[name] for name in first.keys() - _names(other)}
+    changes |= {name: second[name] for name in second.keys() - _names(one)}
+    wholes = [changes[name] for name in _WHOLES if name in changes]
+    groups = [*changes.values(), *(whole - change for whole in wholes for change in changes.values())]
+    return any(0 < abs(group) < small_cell for group in groups)
+
+
+_WHOLES: tuple[_Name, ...] = (("found",), ("quarantined",), ("valid",))
+
+
+def _names(report: DataReport) -> set[_Name]:
+    return {*_WHOLES, *((each.code, each.severity, each.field, each.rule) for each in report.findings)}
+
+
+def _shown(report: DataReport) -> dict[_Name, int]:
+    """Give the counts that a report shows, by what they count."""
+    cells: dict[_Name, Cell | None] = {("found",): report.found, ("quarantined",): report.quarantined, ("valid",): report.valid}
+    cells |= {(each.code, each.severity, each.field, each.rule): each.records for each in report.findings}
+    return {name: cell.count for name, cell in cells.items() if isinstance(cell, ShownCell)}
 
 
 def _cell(count: int, *, hide: bool) -> Cell:

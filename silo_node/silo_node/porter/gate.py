@@ -19,6 +19,7 @@ from silo_node.porter.approvals import pause, read_pause
 from silo_node.porter.egress import beyond, beyond_a_code
 from silo_node.porter.ledger import Ledger
 from silo_node.porter.policy_check import policy_problems
+from silo_node.porter.told_reports import ToldReports
 from silo_node.work import Busy, Done, NotDone
 from wardround.canonical import canonical_bytes, digest, model_json
 from wardround.confinement import Measures
@@ -88,6 +89,7 @@ class Gate:
         self.ledger = ledger
         self._policy = policy
         self._told: dict[str, OfferState] = {}
+        self._told_reports = None if centre is None else ToldReports(policy.folder)  # what a simulation tells stays here
 
     def holds_up(self, study_hash: str) -> bool:
         """Say whether the gate paused a study, and nobody has resumed it since."""
@@ -118,6 +120,7 @@ class Gate:
         except Refused:
             return self.refuse(NotDone("H-POLICY"), task.study_hash, task.task_id, task.core, approved)
         self._write_approval(approved)
+        outcome = self._weighed(outcome, policy)
         if isinstance(outcome, NotDone):
             parts = beyond_a_code(outcome, task.core.purpose, approved.manifest)
             if not parts and outcome.report is not None and _shows_few(outcome.report, policy):
@@ -156,6 +159,7 @@ class Gate:
             return self._block(task, approved, (BlockedPart(why=over),))
         if policy.most_bytes is not None and self.ledger.bytes_with(entry) > policy.most_bytes:
             return self._refuse_task(task, approved, NotDone("H-POLICY"))
+        self._remember(outcome.result.report if isinstance(outcome.result, StatisticsResult) else None)
         reply = Reply(
             site=self._site,
             study_hash=task.study_hash,
@@ -207,6 +211,7 @@ class Gate:
         was looked at, go to the ledger as far as they are known.
         """
         sharing = self._sharing(approved)
+        self._remember(outcome.report)
         entry = RefusalSent(
             time=self.ledger.now(),
             study=study_hash,
@@ -233,6 +238,23 @@ class Gate:
             share_metrics=sharing,
         )
         return Release(seal("reply", refusal, self._key))
+
+    def _weighed(self, outcome: Done | NotDone, policy: Policy) -> Done | NotDone:
+        """Give an outcome with its report of the records as it may leave after those that left before."""
+        if self._told_reports is None:
+            return outcome
+        if isinstance(outcome, NotDone):
+            report = outcome.report
+            return outcome if report is None else replace(outcome, report=self._told_reports.weighed(report, policy.small_cell))
+        if not isinstance(outcome.result, StatisticsResult):
+            return outcome
+        weighed = self._told_reports.weighed(outcome.result.report, policy.small_cell)
+        return replace(outcome, result=outcome.result.model_copy(update={"report": weighed}))
+
+    def _remember(self, report: DataReport | None) -> None:
+        """Write a report down before it leaves."""
+        if self._told_reports is not None and report is not None:
+            self._told_reports.remember(report)
 
     def _sharing(self, approved: Approved | None) -> FiguresFor:
         """Say whom the policies of now and of the approval let see this hospital's figures; nobody where it cannot be read."""

@@ -80,6 +80,13 @@ def test_a_strange_key_opens_nothing(key):
     assert decrypted(replace(encrypted_for(PLAIN, KEY.public), body_key=key), KEY) is None
 
 
+@pytest.mark.parametrize("respelt", [str.upper, lambda key: key[:2] + " " + key[2:], lambda key: key + "\n"])
+def test_a_key_has_one_spelling(respelt):
+    """Capital letters and spaces, which Python reads as the same number, are another message."""
+    sent = encrypted_for(PLAIN, KEY.public)
+    assert decrypted(replace(sent, body_key=respelt(sent.body_key)), KEY) is None
+
+
 def test_without_bodies_nothing_is_encrypted():
     """An envelope without arrays stays as it is; a key without arrays to open is none."""
     bare = replace(PLAIN, arrays=())

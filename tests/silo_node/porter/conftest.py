@@ -207,6 +207,7 @@ def open_house(tmp_path):
         small_cell: int = 11,
         metrics_minimum: int = 11,
         policy: str = "",
+        joined: bool = False,
         data: ApprovedData = ApprovedData(),  # noqa: B008  (frozen)
         **study: Any,
     ) -> House:
@@ -218,7 +219,8 @@ def open_house(tmp_path):
         if approved:
             approve(folder, made.bundle, party.member, party.approval_key, PERSON, timedelta(days=1), data)
         spy, ledger = Spy(made), Ledger(folder / "ledger", party.key)
-        gate = Gate(SITE, party.key, ledger, PolicyFile(folder))
+        centre = made.bundle.roster.coordinator.signing_key if joined else None
+        gate = Gate(SITE, party.key, ledger, PolicyFile(folder), centre)
         porter = Porter(SITE, folder, party.encryption, Approvals(folder, party.member), gate, spy)
         opened.append(House(made, folder, spy, porter, ledger))
         return opened[-1]

@@ -1,0 +1,146 @@
+"""Reports that left once, and those that come after: no small group of records follows from two of them."""
+
+import itertools
+import resource
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from paper_hospitals import report
+from studies_on_paper import contract
+
+from silo_node.porter.memory import JOURNAL
+from silo_node.porter.told_reports import FILE, ToldReports
+from silo_node.work import Done
+from wardround.errors import Refused
+from wardround.messages.data_report import CountedFinding, DataReport, ShownCell, make_report, without_counts
+from wardround.messages.round import Reply
+
+SMALL = 11
+AGE = {"code": "T-RANGE", "severity": "error", "field": "age", "sets_aside": True}
+EMPTY = {"code": "T-NULL", "severity": "warning", "field": "age"}
+
+
+def told(found: int, aside: int = 0, empty: int | None = None, small_cell: int = SMALL) -> DataReport:
+    """Give a report of so many records, of which some are set aside, and in some of which something is missing."""
+    findings = [CountedFinding(records=aside, **AGE)] if aside else []
+    findings += [CountedFinding(records=empty, **EMPTY)] if empty is not None else []
+    return make_report(contract(), found=found, quarantined=aside, passed=True, findings=findings, small_cell=small_cell)
+
+
+def shown(each: DataReport) -> dict[str, int]:
+    """Give the numbers that a reader has: a kind of finding that is not named is one of no records."""
+    cells = {"found": each.found, "aside": each.quarantined, "valid": each.valid}
+    named = {finding.code: finding.records for finding in each.findings}
+    cells |= {code: named.get(code, ShownCell(count=0)) for code in ("T-RANGE", "T-NULL")}
+    return {name: cell.count for name, cell in cells.items() if isinstance(cell, ShownCell)}
+
+
+def small_groups(one: DataReport, other: DataReport) -> list[int]:
+    """Do what a curious centre does: subtract every number, and every difference of two numbers."""
+    before, after = shown(one), shown(other)
+    both = sorted(before.keys() & after.keys())
+    single = [after[name] - before[name] for name in both]
+    pairs = [
+        (after[a] - after[b]) - (before[a] - before[b]) for a, b in itertools.combinations(both, 2) if a in ("aside", "found")
+    ]
+    return [group for group in (*single, *pairs) if 0 < abs(group) < SMALL]
+
+
+COUNTS = st.tuples(st.integers(100, 130), st.integers(0, 60), st.one_of(st.none(), st.integers(11, 40)))
+
+
+@settings(max_examples=300)
+@given(st.lists(COUNTS, min_size=2, max_size=4))
+def test_no_small_group_follows_from_two_reports(tmp_path_factory, hospitals):
+    """Whatever the records become from study to study, over restarts: what left is safe two by two."""
+    folder = tmp_path_factory.mktemp("house")
+    left = []
+    for counts in hospitals:
+        reports = ToldReports(folder)
+        left.append(reports.weighed(told(*counts), SMALL))
+        reports.remember(left[-1])
+    for one, other in itertools.combinations(left, 2):
+        assert small_groups(one, other) == []
+
+
+def test_the_attack_finds_what_is_not_weighed():
+    """Else the test above would prove nothing."""
+    assert set(small_groups(told(412), told(415))) == {3, -3}
+    assert small_groups(told(412), told(450)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "hidden"),
+    [
+        ((412,), (415,), True),
+        ((412,), (412,), False),
+        ((412,), (423,), False),
+        ((412,), (422,), True),
+        ((412,), (400,), False),
+        ((412, 30), (442, 35), True),
+        ((412, 30), (442, 60), False),
+        ((412, 0, 20), (432, 0, 35), True),  # 20 more, 15 of them with nothing missing: 5 have it
+        ((412,), (432, 0, 20), False),
+    ],
+)
+def test_a_small_difference_is_withheld_and_nothing_else(tmp_path, before, after, hidden):
+    """Equal counts, and those that are far enough apart, are shown as before."""
+    reports = ToldReports(tmp_path)
+    reports.remember(told(*before))
+    now = told(*after)
+    assert reports.weighed(now, SMALL) == (without_counts(now) if hidden else now)
+
+
+def test_what_was_told_is_private_and_each_report_is_there_once(tmp_path):
+    """A report that is told again changes nothing."""
+    reports = ToldReports(tmp_path)
+    reports.remember(told(412))
+    path = tmp_path / JOURNAL / FILE
+    written = path.read_bytes()
+    reports.remember(told(412))
+    assert path.read_bytes() == written
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_where_nothing_is_known_no_count_leaves(tmp_path):
+    """A damaged file is left for a person to look at."""
+    path = tmp_path / JOURNAL / FILE
+    path.parent.mkdir()
+    path.write_bytes(b'{"format": 1, "repo')
+    reports = ToldReports(tmp_path)
+    assert reports.weighed(told(412), SMALL) == without_counts(told(412))
+    reports.remember(told(412))
+    assert path.read_bytes() == b'{"format": 1, "repo'
+
+
+def test_what_cannot_be_written_down_does_not_leave(tmp_path):
+    """The disk is full: refused, before anything is sent; what was known is still known."""
+    reports = ToldReports(tmp_path)
+    reports.remember(told(412))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(Refused) as refused:
+            reports.remember(told(900))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert refused.value.codes == ("O-WRITE",)
+    assert reports.weighed(told(415), SMALL) == without_counts(told(415))
+
+
+def test_the_gate_withholds_what_an_earlier_study_would_give_away(open_house):
+    """The second study's report of three more records leaves without counts; the answer is signed and counted as before."""
+    house = open_house(joined=True)
+    ToldReports(house.folder).remember(report(57))
+
+    def found_sixty(work) -> Done:
+        done = house.spy.honest(work)
+        return replace(done, result=done.result.model_copy(update={"report": report(60)}))
+
+    house.spy.outcome = found_sixty
+    answer = house.visit("statistics")
+    assert isinstance(answer, Reply)
+    assert answer.result.report == without_counts(report(60))
+    assert ToldReports(house.folder).weighed(report(60), SMALL) == without_counts(report(60))
