@@ -32,6 +32,7 @@ from coordinator.studies import (
     folders,
     release_folder,
 )
+from wardround import __version__
 from wardround.errors import Problem, Refused
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Roster
@@ -239,7 +240,9 @@ class Scheduler:
 
     def _ask(self, folder: StudyFolder, bundle: Bundle, site: str, *, with_bundle: bool) -> None:
         arrays = (bundle_bytes(folder.bundle()),) if with_bundle else ()
-        offer = Offer(to=site, study_hash=bundle.study_hash, author=bundle.author_key, bodies=digests(arrays))
+        offer = Offer(
+            to=site, study_hash=bundle.study_hash, author=bundle.author_key, wardround=__version__, bodies=digests(arrays)
+        )
         envelope = seal("offer", offer, self._key, arrays)
         (message_id,) = self._grid(bundle).push_messages([Outgoing(site, envelope, OFFER_SECONDS)])
         self._asked[message_id] = _Asked(folder, bundle, site, time.monotonic() + OFFER_SECONDS)

@@ -13,14 +13,14 @@ from typing import Annotated, Literal
 
 from pydantic import StringConstraints, ValidationError, model_validator
 
-from wardround import PROTOCOL
+from wardround import PROTOCOL, __version__
 from wardround.canonical import canonical_bytes, model_bytes, model_json
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.identity.address import Address
 from wardround.identity.keys import Signature, SigningKey, verify
 from wardround.identity.roster import Coordinator, Member
 from wardround.identity.tls import CLOCK_ALLOWANCE, authority_fault
-from wardround.values import Instant, Value, instant, moment
+from wardround.values import Instant, Value, Version, instant, moment
 
 KIND = "invitation"
 LARGEST_INVITATION_BYTES = 65536
@@ -48,6 +48,7 @@ class Invitation(Value):
         coordinator: who invites; its key signs this, and later every task.
         address: ``host:port`` that the hospital's node connects to.
         authority: the certificate that the node pins; the centre's server certificate is signed by it.
+        wardround: the centre's version of Wardround; None in invitations of earlier releases.
     """
 
     protocol: Literal[1] = 1
@@ -58,6 +59,7 @@ class Invitation(Value):
     authority: CertificateText
     issued_at: Instant
     expires_at: Instant
+    wardround: Version | None = None
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> Invitation:
@@ -88,6 +90,7 @@ def invite(
         authority=authority,
         issued_at=instant(now),
         expires_at=instant(now + valid),
+        wardround=__version__,
     )
     return SignedInvitation(invitation=invitation, signature=key.sign(KIND, model_bytes(invitation)))
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, TypeAdapter
 
 from wardround.identity.keys import PublicKey
-from wardround.values import Sha256, Slug, Value
+from wardround.values import Sha256, Slug, Value, Version
 
 OfferState: TypeAlias = Literal["unknown", "waiting", "approved", "rejected", "refused", "refused-by-policy"]
 
@@ -21,6 +21,7 @@ class Offer(Value):
 
     Attributes:
         author: the key of who signed the bundle as its author; None where nobody did. The study hash does not hold it.
+        wardround: the centre's version of Wardround.
     """
 
     protocol: Literal[1] = 1
@@ -28,6 +29,7 @@ class Offer(Value):
     to: Slug
     study_hash: Sha256
     author: PublicKey | None = None
+    wardround: Version | None = None
     bodies: Annotated[tuple[Sha256, ...], Field(max_length=1)] = ()
 
 

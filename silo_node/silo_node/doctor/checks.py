@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from silo_node.centre_software import last_heard
 from silo_node.configuration import Site, load_site
 from silo_node.confinement import read_confinement
 from silo_node.data_key import DATA_KEY
@@ -22,11 +23,12 @@ from silo_node.porter.inbox import Entry, Inbox
 from silo_node.rekeying import STATEMENT, waiting
 from silo_node.running_code import changed
 from silo_node.training.memory import available_bytes
+from wardround import __version__
 from wardround.doctor.lines import Check, Line, refused
 from wardround.doctor.machine import directory, kept_in_step, name_server, open_files, private_files, software
 from wardround.errors import Refused
-from wardround.identity.invitation import read_invitation
-from wardround.identity.software import RUNTIME, package_versions
+from wardround.identity.invitation import Invitation, read_invitation
+from wardround.identity.software import RUNTIME
 from wardround.supervision.ground import MIB, MODELS_ON_DISK
 from wardround.supervision.house import read_state
 from wardround.supervision.lock import holder
@@ -161,9 +163,24 @@ def _joined(folder: Path) -> Iterator[Line]:
     except Refused as error:  # to have joined none is no fault; what was joined and does not hold is one
         yield from refused("joined", error, "warn" if error.codes == ("I-MISSING",) else "fail")
         return
-    until = read_invitation(folder / CONFIG / INVITATION).invitation.expires_at
+    invitation = read_invitation(folder / CONFIG / INVITATION).invitation
+    until = invitation.expires_at
     finding = f"{joined.coordinator.name} at {joined.address}, by an invitation that could be followed until {until}"
     yield Line(name="joined", state="ok", finding=finding)
+    yield centre_versions(folder, invitation)
+
+
+def centre_versions(folder: Path, invitation: Invitation) -> Line:
+    """Hold the version here against the centre's, as it said last."""
+    told = last_heard(folder)
+    theirs, at = (invitation.wardround, invitation.issued_at) if told is None else (told.wardround, told.told_at)
+    if theirs is None:
+        return Line(name="versions", state="skipped", finding="the centre has not said yet which Wardround it runs")
+    finding = f"Wardround {__version__} here, {theirs} at the centre (as it said at {at})"
+    if theirs == __version__:
+        return Line(name="versions", state="ok", finding=finding)
+    step = "ask the operator which of the two is to be updated; what the protocol does not allow is refused as P-PROTOCOL"
+    return Line(name="versions", state="warn", finding=finding, next_step=step)
 
 
 def _where(folder: Path) -> Joined | None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import wardround
+from silo_node.centre_software import heard
 from silo_node.porter.approvals import Approved
 from silo_node.porter.gate import Gate, Release
 from silo_node.work import NotDone, Worker
@@ -54,7 +55,10 @@ class Canaries:
             idle: whether no task is under way here.
             allowed: whether the hospital's policy of now allows the study; only its coordinator hears that it does not.
         """
-        code = self._objection(envelope, canary, approved) or (None if allowed else "H-POLICY")
+        objection = self._objection(envelope, canary, approved)
+        if objection is None:
+            heard(self._folder, canary.wardround)
+        code = objection or (None if allowed else "H-POLICY")
         code = code or self._takes_turn(canary, idle=idle)
         if code is not None:
             return self._gate.refuse(NotDone(code), canary.study_hash, canary.nonce)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from silo_node.centre_software import heard
 from silo_node.policy import PolicyFile
 from silo_node.porter.approvals import APPROVALS, INBOX, REJECTED_SUFFIX, Approvals, file_state, membership_problems
 from silo_node.porter.policy_check import policy_problems
@@ -92,6 +93,7 @@ class Inbox:
         plain = decrypted(envelope, self._encryption)
         if plain is None or offer.to != self._identity.site or not bodies_hold(plain, offer.bodies):
             return None
+        heard(self._folder, offer.wardround)
         state = self.state(offer.study_hash)
         held = self._known(offer.study_hash)
         if held is not None and held.author_key != offer.author and state != "rejected":

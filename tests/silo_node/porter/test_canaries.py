@@ -8,6 +8,7 @@ import pytest
 from studies_on_paper import CENTRE_READS
 
 import wardround
+from silo_node.centre_software import last_heard
 from silo_node.porter import canaries
 from silo_node.work import Busy, NotDone, Stepped
 from wardround.canonical import digest, model_json
@@ -97,7 +98,7 @@ def test_a_study_passes_as_ever_between_canaries(house):
 def test_a_canary_makes_no_journal(house):
     """Of a canary alone nothing is remembered but its line in the ledger."""
     assert isinstance(answered(house, sealed(house)), CanaryReport)
-    assert not (house.folder / "journal").exists()
+    assert [path.name for path in (house.folder / "journal").iterdir()] == ["centre.json"], "besides the centre's version"
 
 
 def test_without_approval_there_is_no_answer(open_house):
@@ -224,3 +225,11 @@ def test_a_canary_that_fails_leaves_a_code(house, monkeypatch):
     answer = answered(house, sealed(house))
     assert isinstance(answer, SiloRefusal)
     assert answer.code == "H-FAILED"
+
+
+def test_a_canary_says_which_software_the_centre_runs(house):
+    """Its signature holds, so its word is kept; a stranger's is not."""
+    answered(house, sealed(house, key=SigningKey.generate(), wardround="9.9.9"))
+    assert last_heard(house.folder) is None
+    answered(house, sealed(house, number=2, wardround="7.8.9"))
+    assert last_heard(house.folder).wardround == "7.8.9"

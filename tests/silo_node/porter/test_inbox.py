@@ -9,6 +9,7 @@ from ledgers import entries_of
 from paper_doors import SITE, STUDY, Door
 from studies_on_paper import Paper, author, paper, signing_key
 
+from silo_node.centre_software import last_heard
 from silo_node.policy import PolicyFile
 from silo_node.porter import inbox
 from silo_node.porter.approvals import Approvals, approve
@@ -25,12 +26,17 @@ from wardround.study.bundle import bundle_bytes
 
 
 def offered(
-    study: Paper = STUDY, to: str = SITE, body: bytes | None = None, key: SigningKey | None = None, by: str | None = None
+    study: Paper = STUDY,
+    to: str = SITE,
+    body: bytes | None = None,
+    key: SigningKey | None = None,
+    by: str | None = None,
+    software: str | None = None,
 ) -> Envelope:
     """Make an offer, of a bundle that is signed by the author ``by``."""
     arrays = () if body is None else (body,)
     key_of_author = study.bundle.author_key if by is None else by
-    offer = Offer(to=to, study_hash=study.bundle.study_hash, author=key_of_author, bodies=digests(arrays))
+    offer = Offer(to=to, study_hash=study.bundle.study_hash, author=key_of_author, wardround=software, bodies=digests(arrays))
     return encrypted_for(seal("offer", offer, key or study.key, arrays), STUDY.parties[SITE].member.encryption_key)
 
 
@@ -85,6 +91,21 @@ def test_the_inbox_has_an_end(door, monkeypatch, caplog, bundles, size):
     (folder / "0.wardround").unlink()
     monkeypatch.setattr(inbox, "MOST_BUNDLES", 2)
     assert door.ask(WITH_BODY) == "waiting"
+
+
+def test_an_offer_says_which_software_the_centre_runs(door):
+    """The centre's word is kept for the doctor; of a stranger, or for another hospital, nothing is."""
+    for envelope in (offered(software="9.9.9", key=signing_key("stranger")), offered(software="9.9.9", to="alpha"), offered()):
+        door.ask(envelope)
+        assert last_heard(door.folder) is None
+    door.ask(offered(software="1.2.3"))
+    told = last_heard(door.folder)
+    assert told is not None
+    assert told.wardround == "1.2.3"
+    door.ask(offered(software="1.2.3"))
+    assert last_heard(door.folder) == told, "what is no news is not written again"
+    door.ask(offered(software="1.3.0"))
+    assert last_heard(door.folder).wardround == "1.3.0"
 
 
 def test_a_person_decides(door):
