@@ -28,7 +28,7 @@ from wardround.doctor.lines import Check, Line, refused
 from wardround.doctor.machine import directory, kept_in_step, name_server, open_files, private_files, software
 from wardround.errors import Refused
 from wardround.identity.invitation import Invitation, read_invitation
-from wardround.identity.software import RUNTIME
+from wardround.identity.software import RUNTIME, package_versions
 from wardround.supervision.ground import MIB, MODELS_ON_DISK
 from wardround.supervision.house import read_state
 from wardround.supervision.lock import holder
