@@ -111,16 +111,16 @@ class Inbox:
         if other or foreign or membership_problems(self._folder, bundle, self._identity):
             return "refused"
         canonical = bundle_bytes(bundle)
-        full = self.no_room(len(canonical))
+        full = self._no_room(self._path(offer.study_hash), len(canonical))
         if full is not None:
             self._log.warning("%s", full)
             return "refused"
         write_atomic(self._path(offer.study_hash), canonical, mode=0o600)
         return self.state(offer.study_hash)
 
-    def no_room(self, size: int) -> Problem | None:
-        """Say that the inbox holds no further bundle of so many bytes; None when it does."""
-        kept = [path.stat().st_size for path in (self._folder / INBOX).glob(f"*{SUFFIX}")]
+    def _no_room(self, new: Path, size: int) -> Problem | None:
+        """Say that the inbox holds no bundle of so many bytes beside its others; None when it does."""
+        kept = [path.stat().st_size for path in (self._folder / INBOX).glob(f"*{SUFFIX}") if path != new]
         if len(kept) < MOST_BUNDLES and sum(kept) + size <= MOST_BYTES:
             return None
         return Problem(
