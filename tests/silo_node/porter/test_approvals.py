@@ -301,6 +301,24 @@ def test_every_approval_is_kept_for_whoever_reads_the_ledger(approved):
     assert given_approvals(folder, beta.member) == sorted([first, second], key=lambda each: (each.approved_at, each.nonce))
 
 
+def test_a_no_stands_until_the_new_approval_does(approved):
+    """The disk does not take a new approval: the study is still rejected, whatever else lies there."""
+    study, folder = approved
+    beta = study.parties["beta"]
+    rejected = folder / "approvals" / f"{study.bundle.study_hash}.rejected.json"
+    rejected.write_text("{}")
+    given = folder / "approvals" / "given"
+    given.rename(folder / "away")
+    given.write_bytes(b"no folder")
+    with pytest.raises(Refused) as caught:
+        approve(folder, study.bundle, beta.member, beta.approval_key, PERSON, timedelta(days=1))
+    assert caught.value.codes == ("O-WRITE",)
+    assert refusal(folder, study) == ("A-MISSING",)
+    given.unlink()
+    approve(folder, study.bundle, beta.member, beta.approval_key, PERSON, timedelta(days=1))
+    assert Approvals(folder, beta.member).require(study.bundle.study_hash)
+
+
 def test_an_approval_that_was_rejected_cannot_be_put_back(approved):
     """Its file is kept, signed, for whoever reads the ledger; that makes no approval. Only the approver's key does."""
     study, folder = approved
