@@ -91,11 +91,14 @@ class Trainer:
     def answer(self, work: Work, outcome: Done | NotDone) -> Done | NotDone:
         """Hold the outcome of some work against the task that asks for it now: its records, its plan of the sum.
 
-        And against the hospital's policy of now, for work that was done under another. What the policy never lets out is
-        said before the sum's plan is looked at: no other hospital need widen its plan for it.
+        And against the hospital's policy of now, for work that was done under another: what holds no training is asked for
+        once more. What the policy never lets out is said before the sum's plan is looked at: no other hospital need widen its
+        plan for it.
         """
-        if not isinstance(outcome, Done) or outcome.change is None:
+        if not isinstance(outcome, Done):
             return outcome
+        if outcome.change is None:
+            return outcome if self._is_of_now(work) else NotDone("H-AGAIN")
         plan, manifest = work.task.core.plan, work.bundle.manifest
         if plan is None:
             return NotDone("H-BODY")
@@ -116,6 +119,11 @@ class Trainer:
             needed = needed_exponents(outcome.change, manifest, plan)
             return NotDone("H-RANGE", exponents=needed if max(map(abs, needed)) <= LARGEST_EXPONENT else None)
         return _withheld(outcome, policy)
+
+    def _is_of_now(self, work: Work) -> bool:
+        """Say whether the records of a study were looked at under the policy of now."""
+        desk = self._desks.get(work.bundle.study_hash)
+        return desk is not None and desk.policy == self._policy(work)
 
     def _policy(self, work: Work) -> Policy | None:
         """Give the policy that holds for some work now; None when it cannot be read: then nothing is done."""
