@@ -42,6 +42,7 @@ from wardround.study.encoding import Encoding
 from wardround.study.randomness import derive_seed
 from wardround.weights.fixed_point import OutOfRange, check_range, needed_exponents
 from wardround.weights.norm import l2_norm
+from wardround.weights.packing import Vector
 
 
 @dataclass
@@ -92,13 +93,19 @@ class Trainer:
         """Hold the outcome of some work against the task that asks for it now: its records, its plan of the sum.
 
         And against the hospital's policy of now, for work that was done under another: what holds no training is asked for
-        once more. What the policy never lets out is said before the sum's plan is looked at: no other hospital need widen its
-        plan for it.
+        once more.
         """
         if not isinstance(outcome, Done):
             return outcome
         if outcome.change is None:
             return outcome if self._is_of_now(work) else NotDone("H-AGAIN")
+        return self._answer_with_change(work, outcome, outcome.change)
+
+    def _answer_with_change(self, work: Work, outcome: Done, change: Vector) -> Done | NotDone:
+        """Hold a training's outcome against its task and the policy.
+
+        What the policy never lets out is said before the sum's plan is looked at: no other hospital need widen its plan for it.
+        """
         plan, manifest = work.task.core.plan, work.bundle.manifest
         if plan is None:
             return NotDone("H-BODY")
@@ -110,13 +117,13 @@ class Trainer:
         if outcome.records < policy.least_records:
             return NotDone("H-FEW")
         most = largest_norm(work.bundle.study, policy)
-        if most is not None and l2_norm(outcome.change) > most:
+        if most is not None and l2_norm(change) > most:
             self._log.warning("the change of weights is larger than the study or the hospital's policy allows")
             return NotDone("H-NORM")
         try:
-            check_range(outcome.change, manifest, plan)
+            check_range(change, manifest, plan)
         except OutOfRange:  # finite: nothing else is kept
-            needed = needed_exponents(outcome.change, manifest, plan)
+            needed = needed_exponents(change, manifest, plan)
             return NotDone("H-RANGE", exponents=needed if max(map(abs, needed)) <= LARGEST_EXPONENT else None)
         return _withheld(outcome, policy)
 
