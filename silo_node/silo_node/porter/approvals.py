@@ -186,11 +186,24 @@ def read_pause(folder: Path, study_hash: str) -> PausedBy | None:
 
 
 def resume(folder: Path, study_hash: str) -> bool:
-    """Let a study go on that was held up; False when it was not. It needs its approval as before."""
+    """Let a study go on that was held up; False when it was not. It needs its approval as before.
+
+    Raises:
+        Refused: O-WRITE when the pause cannot be removed; it holds.
+    """
+    path = folder / APPROVALS / f"{study_hash}{PAUSED_SUFFIX}"
     try:
-        (folder / APPROVALS / f"{study_hash}{PAUSED_SUFFIX}").unlink()
+        path.unlink()
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise refuse(
+            "O-WRITE",
+            f"{APPROVALS}/{path.name}",
+            "A study goes on when its pause is removed",
+            f"the file cannot be removed ({type(error).__name__})",
+            "check the folder's rights",
+        ) from None
     return True
 
 

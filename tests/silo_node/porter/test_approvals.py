@@ -279,6 +279,16 @@ def test_nothing_is_fixed_that_was_not_read():
     assert ApprovedData(fingerprint="e" * 64, fixed=True).fixed
 
 
+def test_a_pause_that_cannot_be_removed_holds_and_says_so(approved):
+    """What lies in its place is no file of ours: a coded refusal, and the study stays held up."""
+    study, folder = approved
+    (folder / "approvals" / f"{study.bundle.study_hash}.paused.json").mkdir()
+    with pytest.raises(Refused) as caught:
+        resume(folder, study.bundle.study_hash)
+    assert caught.value.codes == ("O-WRITE",)
+    assert refusal(folder, study) == ("A-PAUSED",)
+
+
 def test_to_resume_is_not_to_approve(tmp_path):
     """What was never approved stays so, however often it is paused and resumed."""
     study = paper()
