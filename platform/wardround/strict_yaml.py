@@ -307,6 +307,10 @@ def _at_most_one_edit(left: str, right: str) -> bool:
     return len(left) + len(right) <= 1 or len(left) == len(right) == 1 or (len(left) == 2 and left == right[::-1])  # noqa: PLR2004
 
 
+_WORDS = ("literal_error", "string_type")
+"""What pydantic finds where a mapping stands and a word is wanted."""
+
+
 def parse(model: type[Model], document: Document) -> Model:
     """Validate a document against a model; every problem at once, each with its line.
 
@@ -323,10 +327,19 @@ def _problems(model: type[BaseModel], document: Document, error: ValidationError
     problems: list[Problem] = []
     for item in error.errors(include_input=False, include_url=False):
         location = _in_document(tuple(item["loc"]), document.data)
-        problem = _problem(model, document, item["type"], location, str(item["msg"]))
+        whole = item["type"] != "missing" and not _is_there(document.data, location)  # of a mapping, seen by a union's branch
+        if whole and item["type"] in _WORDS:
+            continue  # the branch that wants a word: whoever wrote a mapping meant the other
+        problem = _problem(model, document, item["type"], location[:-1] if whole else location, str(item["msg"]))
         if problem not in problems:
             problems.append(problem)
     return problems
+
+
+def _is_there(data: Json, location: Location) -> bool:
+    """Say whether the last part of a location is one of the file."""
+    above = _at(data, location[:-1])
+    return not location or not isinstance(above, dict) or location[-1] in above
 
 
 def _in_document(location: Location, data: Json) -> Location:

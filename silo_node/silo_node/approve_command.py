@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
-from silo_node.porter.approvals import approve, objections
+from silo_node.porter.approvals import approve, objections, read_pause
 from silo_node.review import Review, review_study, summary
 from wardround.canonical import model_json
-from wardround.console import format_option, print_json, say
+from wardround.console import format_option, print_json, say, warn
 from wardround.errors import raise_all, refuse
 from wardround.identity.approval import ApprovedData, Approver
 from wardround.identity.passphrase import passphrase_option, read_passphrase
@@ -75,6 +75,9 @@ def approve_command(
         return
     for each in approvals:
         say(f"Approved for {each.site} until {each.expires_at} by {approver} ({role}); at most {each.releases} releases.")
+    for folder, identity in asked:
+        if read_pause(folder, bundle.study_hash) is not None:
+            warn(f"{identity.site} holds this study up, also under the new approval; to let it go on: wardround silo resume")
 
 
 def _data(review: Review, *, fixed: bool) -> ApprovedData:

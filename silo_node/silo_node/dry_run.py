@@ -3,7 +3,8 @@
 It begins as the trainer does: the network is cut before any library is loaded, then the memory limit is set, and a clock
 runs, at whose end the kernel ends the process. In a folder that its caller throws away it makes a hospital with keys of
 its own, a centre, synthetic records of the study's schema and an approval of the same study between the two, and visits it
-as a centre would. The hospital's policy holds but for who may ask; its records are not opened.
+as a centre would. The hospital's policy holds but for who may ask, and for how the
+trainer is confined, which is asked of it where there are records; this hospital's are not opened.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def dry_run(site: Site, bundle: Bundle, folder: Path) -> Example:
     visits: list[ExampleVisit] = []
     count = 0
     try:
-        policy = site.policy().model_copy(update={"coordinators": None, "authors": None})  # of the study itself: asked before
+        asked_elsewhere = {"coordinators": None, "authors": None, "required_confinement": ()}  # before; and of the real trainer
+        policy = site.policy().model_copy(update=asked_elsewhere)
         count = how_many(bundle, policy)
         pretended = _pretend(folder, site, bundle, policy, count)
         node = open_node(pretended.site, Trainer)

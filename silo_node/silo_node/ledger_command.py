@@ -66,7 +66,7 @@ def part_options(command: Command) -> Command:
 
 
 def _part(study: str | None, since: datetime | None, until: datetime | None) -> Part:
-    days = [None if day is None else day.strftime(DAY_FORM) for day in (since, until)]
+    days = [None if day is None else day.date().isoformat() for day in (since, until)]  # strftime has 999 for the year 0999
     if days[0] and days[1] and days[0] > days[1]:
         raise refuse(
             "X-USAGE",

@@ -63,7 +63,7 @@ def main() -> int:
     settle()
     reuse_memory()
     try:
-        node.porter.look_at_confinement()  # before the first task: the ledger says how the node began
+        node.porter.begin()
         arguments.ready.touch(mode=0o600)
         NodeLoop(SuperNodeAddress(arguments.runtime, secret), node.visit, node.log, largest_message=LARGEST_MESSAGE_BYTES).run(
             stop

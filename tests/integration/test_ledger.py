@@ -303,6 +303,7 @@ def test_the_joined_centre_is_the_one_that_receipts_are_held_against(wardround, 
         (("--study", "trial"), True),
         (("--study", "trial-1.0.0", "--since", "2020-01-01"), True),
         (("--since", "2020-01-01", "--until", "2020-12-31"), False),
+        (("--since", "0999-01-01", "--until", "2020-12-31"), False),
         (("--since", "2120-01-01"), False),
     ],
 )

@@ -114,6 +114,20 @@ def test_the_policy_holds_in_the_example(ward, tmp_path):
     assert "ended early: H-NORM" in dict(lines(example))["example"]
 
 
+def test_how_the_trainer_is_confined_is_no_matter_of_the_example(ward, tmp_path):
+    """What the policy requires of the trainer is asked of the trainer: synthetic records need no such walls."""
+    site, bundle = studied(ward)
+    policy = site.folder / "policy.yaml"
+    before = policy.read_text()
+    try:
+        policy.write_text(before.replace("required_confinement: []", "required_confinement: [network-kernel, not-root]"))
+        assert load_site(site.path).policy().required_confinement == ("network-kernel", "not-root")
+        example = dry_run(load_site(site.path), bundle, tmp_path)
+    finally:
+        policy.write_text(before)
+    assert (len(example.visits), example.codes) == (2, ())
+
+
 def test_the_cohort_rule_is_kept_and_one_that_nobody_can_keep_is_said(ward, tmp_path):
     """The example has records where the study has some; where it can have none, a code says so."""
     site, bundle = studied(ward)

@@ -63,6 +63,9 @@ def test_what_cannot_be_meant_is_refused_without_being_repeated(tmp_path, text, 
     assert code in refused.value.codes
     assert all("site.yaml, line 5" in problem.place for problem in refused.value.problems)
     assert "s3cr3t" not in str(refused.value)
+    if "{" in text:  # who wrote a mapping did not mean one of the words
+        assert refused.value.codes == (code,)
+        assert all(word not in str(refused.value) for word in ("literal", "Proxy", "'none'"))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from silo_node.flower.enrolled import PATIENCE_SECONDS
 from silo_node.house import RUN, way_out
 from silo_node.identity import APPROVAL, ENCRYPTION, KEYS, NODE_KEY, REKEY, RUNTIME_SECRET, SIGNING, load_identity
 from silo_node.joining import CONFIG, INVITATION, Joined, load_joined
-from silo_node.porter.approvals import Approvals
+from silo_node.porter.approvals import Approvals, read_pause
 from silo_node.porter.inbox import Entry, Inbox
 from silo_node.rekeying import STATEMENT, waiting
 from silo_node.running_code import changed
@@ -225,8 +225,12 @@ def _studies(ward: _Ward) -> Iterator[Line]:
     for entry in entries:
         study = f"{entry.bundle.study.name} {entry.bundle.study.version}"
         if entry.codes:
-            finding = f"{study}: its approval does not hold"
-            step = "review the study, and approve it again"
+            finding, step = f"{study}: its approval does not hold", "review the study, and approve it again"
+            if entry.codes == ("A-PAUSED",):
+                by_gate = read_pause(ward.site.folder, entry.bundle.study_hash) == "gate"
+                finding = f"{study}: it is approved, and {'the gate' if by_gate else 'a person'} paused it"
+                step = "to let it go on: wardround silo resume"
+                step = f"read the last 'blocked' entry of the ledger first; {step}" if by_gate else step
             yield Line(name="studies", state="warn", finding=finding, next_step=step, code=entry.codes[0])
             continue
         named = {name: version for name, version in entry.bundle.versions.packages.items() if name in RUNTIME}

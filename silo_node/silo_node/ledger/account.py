@@ -109,9 +109,15 @@ class Account:
             approvals={digest: each for digest, each in self.approvals.items() if digest in used},
             left=left,
             blocked=[(number, each) for number, each in self.blocked if part.has(each.study, each.time, studies)],
+            confinements=self._confinements_of(part),
             told=Counter({key: number for key, number in self.told.items() if part.has(key[1], key[2], studies)}),
             part=part,
         )
+
+    def _confinements_of(self, part: Part) -> list[ConfinementFound]:
+        """Give how the trainer was confined in the days of a part: also what was found before them, and held when they began."""
+        before = [each for each in self.confinements if part.since is not None and each.time[:DAY] < part.since]
+        return [*before[-1:], *(each for each in self.confinements if part.has(None, each.time, None))]
 
     @property
     def releases(self) -> list[Left]:

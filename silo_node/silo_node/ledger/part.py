@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from silo_node.naming import is_meant
 from wardround.canonical import Json
 from wardround.errors import refuse
 from wardround.ledger.folder import DAY
-
-SHORTEST_HASH = 8
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def find_study(named: str, known: Mapping[str, tuple[str, str] | None]) -> str:
     Raises:
         Refused: A-STUDY when there is none, or more than one.
     """
-    found = [study for study, name in known.items() if _is_meant(named, study, name)]
+    found = [study for study, name in known.items() if is_meant(named, study, name)]
     if len(found) == 1:
         return found[0]
     raise refuse(
@@ -65,8 +64,3 @@ def find_study(named: str, known: Mapping[str, tuple[str, str] | None]) -> str:
         f"none of its {len(known)} studies is called so" if not found else f"{len(found)} of its studies are called so",
         "give its name and version, NAME-VERSION, or the first digits of its hash: silo ledger show has them",
     )
-
-
-def _is_meant(named: str, study: str, name: tuple[str, str] | None) -> bool:
-    by_name = name is not None and named in (name[0], f"{name[0]}-{name[1]}", f"{name[0]} {name[1]}")
-    return by_name or (len(named) >= SHORTEST_HASH and study.startswith(named))

@@ -135,11 +135,11 @@ def approve(
     )
     signed = SignedApproval(approval=approval, signature=key.sign(KIND, model_bytes(approval)))
     write_atomic(folder / INBOX / f"{bundle.study_hash}.wardround", bundle_bytes(bundle), mode=0o600)
-    (folder / APPROVALS / f"{bundle.study_hash}{REJECTED_SUFFIX}").unlink(missing_ok=True)
     written = canonical_bytes(model_json(signed))
     write_atomic(folder / APPROVALS / POLICIES / f"{approval.policy}.json", model_bytes(policy), mode=0o600)
     write_atomic(folder / APPROVALS / GIVEN / f"{approval.approval_digest()}.json", written, mode=0o600)
     write_atomic(folder / APPROVALS / f"{bundle.study_hash}.json", written, mode=0o600)
+    (folder / APPROVALS / f"{bundle.study_hash}{REJECTED_SUFFIX}").unlink(missing_ok=True)  # last: a no stands until the yes does
     return approval
 
 
@@ -164,7 +164,12 @@ def given_approval(folder: Path, identity: Member, study_hash: str) -> Approval 
 
 
 def pause(folder: Path, site: str, study_hash: str, by: PausedBy = "person") -> None:
-    """Hold a study up: from now on nothing of it is done or leaves, until ``resume``."""
+    """Hold a study up: from now on nothing of it is done or leaves, until ``resume``.
+
+    Where the gate holds it up it stays the gate's: whoever resumes it is told what was kept back.
+    """
+    if by == "person" and read_pause(folder, study_hash) == "gate":
+        return
     held = Pause(site=site, study_hash=study_hash, paused_at=instant(datetime.now(UTC)), paused_by=by)
     write_atomic(folder / APPROVALS / f"{study_hash}{PAUSED_SUFFIX}", canonical_bytes(model_json(held)), mode=0o600)
 
@@ -181,11 +186,24 @@ def read_pause(folder: Path, study_hash: str) -> PausedBy | None:
 
 
 def resume(folder: Path, study_hash: str) -> bool:
-    """Let a study go on that was held up; False when it was not. It needs its approval as before."""
+    """Let a study go on that was held up; False when it was not. It needs its approval as before.
+
+    Raises:
+        Refused: O-WRITE when the pause cannot be removed; it holds.
+    """
+    path = folder / APPROVALS / f"{study_hash}{PAUSED_SUFFIX}"
     try:
-        (folder / APPROVALS / f"{study_hash}{PAUSED_SUFFIX}").unlink()
+        path.unlink()
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise refuse(
+            "O-WRITE",
+            f"{APPROVALS}/{path.name}",
+            "A study goes on when its pause is removed",
+            f"the file cannot be removed ({type(error).__name__})",
+            "check the folder's rights",
+        ) from None
     return True
 
 

@@ -9,7 +9,7 @@ it is not what was approved (``H-GATE``), the ledger says which part, and the st
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -66,6 +66,8 @@ if TYPE_CHECKING:
 
 _SMALL = BlockedPart(why="small_cell")
 
+_Outcome = TypeVar("_Outcome", Done, NotDone)
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -120,15 +122,17 @@ class Gate:
         except Refused:
             return self.refuse(NotDone("H-POLICY"), task.study_hash, task.task_id, task.core, approved)
         self._write_approval(approved)
-        outcome = self._weighed(outcome, policy)
         if isinstance(outcome, NotDone):
             parts = beyond_a_code(outcome, task.core.purpose, approved.manifest)
             if not parts and outcome.report is not None and _shows_few(outcome.report, policy):
                 parts = (_SMALL,)
-            return self._block(task, approved, parts) if parts else self._refuse_task(task, approved, outcome)
+            return (
+                self._block(task, approved, parts) if parts else self._refuse_task(task, approved, self._weighed(outcome, policy))
+            )
         parts = beyond(outcome, task.core.purpose, approved.manifest) or _too_few(task, outcome, policy)
         if parts:
             return self._block(task, approved, parts)
+        outcome = self._weighed(outcome, policy)
         code = _objection(task, approved, outcome, policy)
         if code is not None:
             return self._refuse_task(task, approved, NotDone(code))
@@ -178,7 +182,10 @@ class Gate:
         return self.refuse(outcome, task.study_hash, task.task_id, task.core, approved)
 
     def _block(self, asked: Task | Canary, approved: Approved, parts: tuple[BlockedPart, ...]) -> Release:
-        """Keep something back that was not approved: it is written down and the study held up before its code leaves."""
+        """Keep something back that was not approved: the study is held up, and it is written down, before its code leaves.
+
+        In this order: killed in between, the study does not go on.
+        """
         core, study = (asked.core, asked.study_hash) if isinstance(asked, Task) else (None, asked.study_hash)
         identity = asked.task_id if isinstance(asked, Task) else asked.nonce
         entry = Blocked(
@@ -190,8 +197,8 @@ class Gate:
             approval=approved.digest,
             parts=parts,
         )
-        self.ledger.write(entry)
         pause(self._policy.folder, self._site, study, by="gate")
+        self.ledger.write(entry)
         return self.refuse(NotDone("H-GATE"), study, identity, core, approved)
 
     def refuse(
@@ -239,8 +246,8 @@ class Gate:
         )
         return Release(seal("reply", refusal, self._key))
 
-    def _weighed(self, outcome: Done | NotDone, policy: Policy) -> Done | NotDone:
-        """Give an outcome with its report of the records as it may leave after those that left before."""
+    def _weighed(self, outcome: _Outcome, policy: Policy) -> _Outcome:
+        """Give an outcome, which may leave by itself, with its report of the records as it may leave after those before it."""
         if self._told_reports is None:
             return outcome
         if isinstance(outcome, NotDone):

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from silo_node.centre_software import heard
+from silo_node.naming import is_meant
 from silo_node.policy import PolicyFile
 from silo_node.porter.approvals import APPROVALS, INBOX, REJECTED_SUFFIX, Approvals, file_state, membership_problems
 from silo_node.porter.policy_check import policy_problems
@@ -30,9 +31,6 @@ MOST_BUNDLES = 200
 """Bundles kept at most: a centre that offers more is refused."""
 MOST_BYTES = 8 * 1024**3
 """Bytes of them all at most."""
-
-SHORTEST_HASH = 8
-"""Digits of a study hash that name a study at least."""
 
 Reason = Literal["not-ours", "data", "ethics", "legal", "effort", "other"]
 
@@ -111,16 +109,16 @@ class Inbox:
         if other or foreign or membership_problems(self._folder, bundle, self._identity):
             return "refused"
         canonical = bundle_bytes(bundle)
-        full = self.no_room(len(canonical))
+        full = self._no_room(self._path(offer.study_hash), len(canonical))
         if full is not None:
             self._log.warning("%s", full)
             return "refused"
         write_atomic(self._path(offer.study_hash), canonical, mode=0o600)
         return self.state(offer.study_hash)
 
-    def no_room(self, size: int) -> Problem | None:
-        """Say that the inbox holds no further bundle of so many bytes; None when it does."""
-        kept = [path.stat().st_size for path in (self._folder / INBOX).glob(f"*{SUFFIX}")]
+    def _no_room(self, new: Path, size: int) -> Problem | None:
+        """Say that the inbox holds no bundle of so many bytes beside its others; None when it does."""
+        kept = [path.stat().st_size for path in (self._folder / INBOX).glob(f"*{SUFFIX}") if path != new]
         if len(kept) < MOST_BUNDLES and sum(kept) + size <= MOST_BYTES:
             return None
         return Problem(
@@ -195,7 +193,8 @@ class Inbox:
         Raises:
             Refused: A-STUDY when there is none, or more than one.
         """
-        found = [entry.bundle for entry in self.entries() if _is_named(entry.bundle, named)]
+        bundles = [entry.bundle for entry in self.entries()]
+        found = [each for each in bundles if is_meant(named, each.study_hash, (each.study.name, each.study.version))]
         if len(found) == 1:
             return found[0]
         raise refuse(
@@ -229,9 +228,3 @@ class Inbox:
 
     def _path(self, study_hash: str) -> Path:
         return self._folder / INBOX / f"{study_hash}{SUFFIX}"
-
-
-def _is_named(bundle: Bundle, named: str) -> bool:
-    study = bundle.study
-    by_hash = len(named) >= SHORTEST_HASH and bundle.study_hash.startswith(named)
-    return by_hash or named in (study.name, f"{study.name} {study.version}", f"{study.name}-{study.version}")

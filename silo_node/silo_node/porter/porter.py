@@ -183,7 +183,7 @@ class Porter:
             if order.study_hash in self._progress:
                 self._drop(self._progress[order.study_hash])  # nothing goes on that the policy does not allow any more
             return self._refuse("H-POLICY", order)
-        if not isinstance(order, Withdraw) and self.look_at_confinement():
+        if not isinstance(order, Withdraw) and self._look_at_confinement():
             if order.study_hash in self._progress:
                 self._drop(self._progress[order.study_hash])
             return self._refuse("H-CONFINEMENT", order)
@@ -299,7 +299,14 @@ class Porter:
             progress.memory.ready(task.task_id, pending.order, task.core.encoding, release.envelope)
         return release
 
-    def look_at_confinement(self) -> tuple[Measure, ...]:
+    def begin(self) -> None:
+        """Have the ledger say how the trainer is confined before the first task; a disk that is full stops no node."""
+        try:
+            self._look_at_confinement()
+        except Refused as error:  # it is written with the next task, or that one is not done
+            self._log.warning("how the trainer is confined is not written down yet: %s", error)
+
+    def _look_at_confinement(self) -> tuple[Measure, ...]:
         """Ask how the trainer is confined, and write it down when it is news; gives what the policy requires and is not there.
 
         Nothing is missing of a trainer that is away: each looks at the policy itself before it opens a record.

@@ -42,6 +42,7 @@ from wardround.study.encoding import Encoding
 from wardround.study.randomness import derive_seed
 from wardround.weights.fixed_point import OutOfRange, check_range, needed_exponents
 from wardround.weights.norm import l2_norm
+from wardround.weights.packing import Vector
 
 
 @dataclass
@@ -91,11 +92,20 @@ class Trainer:
     def answer(self, work: Work, outcome: Done | NotDone) -> Done | NotDone:
         """Hold the outcome of some work against the task that asks for it now: its records, its plan of the sum.
 
-        And against the hospital's policy of now, for work that was done under another. What the policy never lets out is
-        said before the sum's plan is looked at: no other hospital need widen its plan for it.
+        And against the hospital's policy of now, for work that was done under another: what holds no training is asked for
+        once more.
         """
-        if not isinstance(outcome, Done) or outcome.change is None:
+        if not isinstance(outcome, Done):
             return outcome
+        if outcome.change is None:
+            return outcome if self._is_of_now(work) else NotDone("H-AGAIN")
+        return self._answer_with_change(work, outcome, outcome.change)
+
+    def _answer_with_change(self, work: Work, outcome: Done, change: Vector) -> Done | NotDone:
+        """Hold a training's outcome against its task and the policy.
+
+        What the policy never lets out is said before the sum's plan is looked at: no other hospital need widen its plan for it.
+        """
         plan, manifest = work.task.core.plan, work.bundle.manifest
         if plan is None:
             return NotDone("H-BODY")
@@ -107,15 +117,20 @@ class Trainer:
         if outcome.records < policy.least_records:
             return NotDone("H-FEW")
         most = largest_norm(work.bundle.study, policy)
-        if most is not None and l2_norm(outcome.change) > most:
+        if most is not None and l2_norm(change) > most:
             self._log.warning("the change of weights is larger than the study or the hospital's policy allows")
             return NotDone("H-NORM")
         try:
-            check_range(outcome.change, manifest, plan)
+            check_range(change, manifest, plan)
         except OutOfRange:  # finite: nothing else is kept
-            needed = needed_exponents(outcome.change, manifest, plan)
+            needed = needed_exponents(change, manifest, plan)
             return NotDone("H-RANGE", exponents=needed if max(map(abs, needed)) <= LARGEST_EXPONENT else None)
         return _withheld(outcome, policy)
+
+    def _is_of_now(self, work: Work) -> bool:
+        """Say whether the records of a study were looked at under the policy of now."""
+        desk = self._desks.get(work.bundle.study_hash)
+        return desk is not None and desk.policy == self._policy(work)
 
     def _policy(self, work: Work) -> Policy | None:
         """Give the policy that holds for some work now; None when it cannot be read: then nothing is done."""

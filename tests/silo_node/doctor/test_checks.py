@@ -123,6 +123,12 @@ def test_studies_are_listed_with_their_approvals_and_records(doctor, hospital, w
     assert "approved until" in found["studies"][0]["finding"]
     assert "largest model" in found["memory"][0]["finding"]
     assert states(found["records"]) == {("ok", None)}
+    assert wardround("silo", "pause", "trial", "--site", hospital.site).status == 0
+    (paused,) = doctor(1)["studies"]
+    assert (paused["code"], "silo resume" in paused["next_step"], "approve" in paused["next_step"]) == ("A-PAUSED", True, False)
+    again = wardround("silo", "approve", bundle, "--site", hospital.site, "--approver", "Dr A", "--role", "DPO")
+    assert (again.status, "silo resume" in again.err) == (0, True)
+    assert wardround("silo", "resume", "trial", "--site", hospital.site).status == 0
     approval = next((hospital.folder / "approvals").glob("*.json"))
     approval.write_bytes(approval.read_bytes().replace(b"Dr A", b"Dr B"))
     assert states(doctor(1)["studies"]) == {("warn", "A-INVALID")}

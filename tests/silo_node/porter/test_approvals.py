@@ -279,6 +279,16 @@ def test_nothing_is_fixed_that_was_not_read():
     assert ApprovedData(fingerprint="e" * 64, fixed=True).fixed
 
 
+def test_a_pause_that_cannot_be_removed_holds_and_says_so(approved):
+    """What lies in its place is no file of ours: a coded refusal, and the study stays held up."""
+    study, folder = approved
+    (folder / "approvals" / f"{study.bundle.study_hash}.paused.json").mkdir()
+    with pytest.raises(Refused) as caught:
+        resume(folder, study.bundle.study_hash)
+    assert caught.value.codes == ("O-WRITE",)
+    assert refusal(folder, study) == ("A-PAUSED",)
+
+
 def test_to_resume_is_not_to_approve(tmp_path):
     """What was never approved stays so, however often it is paused and resumed."""
     study = paper()
@@ -299,6 +309,24 @@ def test_every_approval_is_kept_for_whoever_reads_the_ledger(approved):
     approve(folder, study.bundle, beta.member, stranger.approval_key, PERSON, timedelta(days=3))
     (folder / "approvals" / "given" / "torn.json").write_text("{")
     assert given_approvals(folder, beta.member) == sorted([first, second], key=lambda each: (each.approved_at, each.nonce))
+
+
+def test_a_no_stands_until_the_new_approval_does(approved):
+    """The disk does not take a new approval: the study is still rejected, whatever else lies there."""
+    study, folder = approved
+    beta = study.parties["beta"]
+    rejected = folder / "approvals" / f"{study.bundle.study_hash}.rejected.json"
+    rejected.write_text("{}")
+    given = folder / "approvals" / "given"
+    given.rename(folder / "away")
+    given.write_bytes(b"no folder")
+    with pytest.raises(Refused) as caught:
+        approve(folder, study.bundle, beta.member, beta.approval_key, PERSON, timedelta(days=1))
+    assert caught.value.codes == ("O-WRITE",)
+    assert refusal(folder, study) == ("A-MISSING",)
+    given.unlink()
+    approve(folder, study.bundle, beta.member, beta.approval_key, PERSON, timedelta(days=1))
+    assert Approvals(folder, beta.member).require(study.bundle.study_hash)
 
 
 def test_an_approval_that_was_rejected_cannot_be_put_back(approved):

@@ -10,11 +10,11 @@ from paper_hospitals import PaperHospital, report
 from studies_on_paper import contract, scores
 
 from silo_node.policy import PolicyFile
-from silo_node.porter.approvals import read_pause
+from silo_node.porter.approvals import pause, read_pause
 from silo_node.work import Done, NotDone
 from wardround.canonical import digest, model_json, sha256
 from wardround.identity.approval import ApprovedData
-from wardround.ledger.entries import Released
+from wardround.ledger.entries import Blocked, Released
 from wardround.ledger.folder import read_entries
 from wardround.messages.data_report import CountedFinding, FindingSummary, ShownCell, WithheldCell, make_report
 from wardround.messages.envelope import Envelope, digests
@@ -118,6 +118,44 @@ def test_what_is_kept_back_is_written_down_and_pauses_the_study(house):
     assert len(house.spy.asked) == asked, "nothing of it reaches the worker"
     house.goes_on()
     assert isinstance(house.visit("statistics"), Reply)
+
+
+def test_killed_while_it_keeps_something_back_the_study_does_not_go_on(house, monkeypatch):
+    """The study is held up first: no restart in between gives whoever made the result another try."""
+    house.spy.outcome = lambda work: with_result(sums=(sums(60, "smith_john"),))(house.spy.honest(work))
+
+    write = house.ledger.write
+
+    def killed(entry):
+        if isinstance(entry, Blocked):
+            raise KeyboardInterrupt
+        return write(entry)
+
+    with monkeypatch.context() as while_writing:
+        while_writing.setattr(house.ledger, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            house.visit("statistics")
+    house.spy.outcome = None
+    house.reopen()
+    assert house.visit("statistics").code == "H-GATE"
+
+
+def test_a_person_who_pauses_as_well_still_learns_of_the_gate(house):
+    """A person's pause takes no word away: the centre hears H-GATE, and whoever resumes is told what to read."""
+    house.spy.outcome = lambda work: with_result(sums=(sums(60, "smith_john"),))(house.spy.honest(work))
+    house.visit("statistics")
+    pause(house.folder, "beta", house.paper.bundle.study_hash)
+    assert read_pause(house.folder, house.paper.bundle.study_hash) == "gate"
+    assert house.visit("statistics").code == "H-GATE"
+
+
+def test_a_report_of_another_kind_is_kept_back_where_others_were_told(open_house):
+    """What is no report is not held against the reports that left before: it is what nobody approved."""
+    house = open_house(joined=True)
+    assert isinstance(house.visit("statistics"), Reply)
+    house.spy.outcome = lambda _work: NotDone("H-DATA", report="smith")
+    assert house.visit("round").code == "H-GATE"
+    assert house.entries()[-2]["parts"] == [{"why": "kind", "place": None}]
 
 
 @pytest.mark.parametrize("code", ["H-RANGE", "H-NONFINITE", "H-NORM", "H-CHANGED", "H-FEW", "H-FAILED", "H-POLICY"])

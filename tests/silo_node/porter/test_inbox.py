@@ -253,6 +253,14 @@ def test_before_a_person_decides_the_author_may_sign(door):
     assert door.inbox.entries()[0].bundle.author_key == SIGNED.author_key
 
 
+def test_a_full_inbox_takes_another_signature_on_what_is_in_it(door, monkeypatch):
+    """The signed bundle takes the place of the unsigned one, and needs none beside it."""
+    monkeypatch.setattr(inbox, "MOST_BUNDLES", 1)
+    assert door.ask(offered(body=bundle_bytes(STUDY.bundle))) == "waiting"
+    assert door.ask(by(SIGNED)) == "waiting"
+    assert door.inbox.entries()[0].bundle.author_key == SIGNED.author_key
+
+
 def test_nobody_swaps_the_author_of_an_approved_study(door):
     """What a person approved stays; the study under another author's word is refused, and a rejection stands for both."""
     door.ask(by(SIGNED))

@@ -9,6 +9,7 @@ import pytest
 from silo_node.confinement import Confinement
 from silo_node.work import Busy, NotDone
 from silo_node.work_wire import BusyAnswer, DoneAnswer, NotDoneAnswer, PerformOrder, SteppedAnswer, TryOrder
+from wardround.errors import refuse
 from wardround.json_log import close_log, open_log
 from wardround.messages.round import Reply, SiloRefusal
 from wardround.reference import current_reference
@@ -103,6 +104,20 @@ def test_what_the_trainer_found_is_written_down_once(house):
     house.spy.confined = HELD.model_copy(update={"holds": (), "process": 2})
     house.visit("round", 2)
     assert [entry["event"] for entry in house.entries()].count("confinement") == 2
+
+
+def test_a_full_disk_stops_no_node_that_begins(house, monkeypatch):
+    """What the trainer found cannot be written down at the start: the node comes up, and it is written with the first task."""
+    house.spy.confined = HELD
+
+    def full(_entry):
+        raise refuse("O-WRITE", "ledger", "rule", "the disk did not take a line", "free space")
+
+    with monkeypatch.context() as while_full:
+        while_full.setattr(house.ledger, "write", full)
+        house.porter.begin()
+    house.visit("statistics")
+    assert [entry["event"] for entry in house.entries()] == ["confinement", "release"]
 
 
 def test_what_the_policy_requires_must_hold(house):

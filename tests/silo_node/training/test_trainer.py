@@ -239,6 +239,21 @@ def test_figures_that_were_made_before_are_withheld_too(trainer, decides):
     assert to_bytes(answered.change) == to_bytes(done(produced).change)
 
 
+@pytest.mark.parametrize("purpose", ["statistics", "closing"])
+def test_counts_that_were_made_before_are_made_anew(trainer, decides, purpose):
+    """The policy was tightened while the records were counted: no gate need keep that back, it is asked for again."""
+    one = trainer(rows(60))
+    count = done(one.perform(work(PAPER, "statistics"))).records
+    asked = work(PAPER, purpose, records=None if purpose == "statistics" else count)
+    produced = one.produce(asked)
+    decides("small_cell: 20\n")
+    again = one.answer(asked, produced)
+    assert isinstance(again, NotDone)
+    assert (again.code, again.report) == ("H-AGAIN", None)
+    result = done(one.perform(asked)).result
+    assert (result.validation if purpose == "statistics" else result.evaluation.counts) is None
+
+
 def test_a_policy_that_cannot_be_read_stops_the_work(trainer, decides):
     """No record is read under a policy with a mistake, and nothing that was computed is given."""
     one = trainer()
