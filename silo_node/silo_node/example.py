@@ -7,7 +7,6 @@ never opens this hospital's records. What fails there would most likely fail in 
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, ValidationError
 
+from silo_node.configuration import load_site
+from silo_node.way_out import environment_for_others
 from wardround.messages.round import Purpose, Result, RoundResult, StatisticsResult
 from wardround.metrics.pooled import LOSS_UNIT
 from wardround.values import Count, Value
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from wardround.study.bundle import Bundle
 
 MODULE = "silo_node.dry_run"
-SECONDS = 20.0
+SECONDS = 60.0
 """How long a dry run may take, once the libraries are loaded."""
 LOADING_SECONDS = 60.0
 """How long loading them may take."""
@@ -89,7 +90,7 @@ def make_example(site: Path, bundle_path: Path, bundle: Bundle, seconds: float =
         try:
             done = subprocess.run(  # noqa: S603  (our own command line)
                 [sys.executable, "-m", MODULE, *words],
-                env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+                env={**environment_for_others(load_site(site).file.proxy), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

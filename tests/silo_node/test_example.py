@@ -99,6 +99,27 @@ atexit.register(tried)
     assert said.read_text() == "refused"
 
 
+def test_the_dry_run_is_not_told_of_the_proxy(ward, tmp_path, monkeypatch):
+    """It has no way out, and learns neither a proxy nor the credentials for one from its environment."""
+    site, bundle = studied(ward)
+    said = tmp_path / "said"
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os, pathlib; pathlib.Path({str(said)!r}).write_text(repr(dict(os.environ)))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", "http://node:proxyword@127.0.0.1:9")
+    monkeypatch.setenv("OF_THE_NODE", "node:otherword")
+    before = site.path.read_text()
+    try:
+        site.path.write_text(before + "proxy: {url: 'http://127.0.0.1:9', credentials: {variable: OF_THE_NODE}}\n")
+        make_example(site.path, ward.bundle, bundle, seconds=0.001)
+    finally:
+        site.path.write_text(before)
+    assert "PYTHONPATH" in said.read_text()
+    assert "word@" not in said.read_text()
+    assert "otherword" not in said.read_text()
+
+
 def test_the_policy_holds_in_the_example(ward, tmp_path):
     """What it would withhold in the study is withheld, and what it would refuse is refused by its code."""
     site, bundle = studied(ward)
