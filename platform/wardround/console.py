@@ -50,6 +50,11 @@ def terminal() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
 
+def columns() -> int | None:
+    """Give how wide the terminal of standard output is; None where it goes to a file or a program, whose lines stay whole."""
+    return terminal().width if sys.stdout.isatty() else None
+
+
 def say(text: str) -> None:
     """Print text for people, without interpreting any markup in it."""
     terminal().print(escape(text))

@@ -154,6 +154,7 @@ def test_the_auditors_export(wardround, ready, tmp_path):
     page = (out / "ledger.html").read_text()
     for words in ("Hospital alpha", "The centre", "Is a nucleus malignant", "round 3", "change of the weights", "counted, "):
         assert words in page
+    assert "nobody had signed the study as its author" in page
     assert not re.search(r"(src|href)=|https?://|@import|url\(", page)
     data = json.loads((out / "ledger.json").read_text())
     (used,) = data["approvals"]
