@@ -128,6 +128,7 @@ def status(folder: Path, form: str) -> int:
     Exit status 0: it runs whole and no study failed or ended on part of its hospitals; 3: a study is partial; 1: else.
     """
     check_format(folder)
+    load_centre_file(folder)  # a folder that holds no centre is said to be none, and nothing is made in it
     house = read_state(run_folder(folder))
     states = _states(folder)
     whole = house is not None and all(process.state == "ready" for process in house.processes)
@@ -197,6 +198,7 @@ def watch(folder: Path, *, until_done: bool) -> int:
     With --until-done it ends with the exit status of the studies: 0 complete, 3 partial, 1 failed.
     """
     check_format(folder)
+    load_centre_file(folder)
     console = Console()
     with Live(console=console, refresh_per_second=FRAMES_PER_SECOND, transient=False) as live:
         while True:

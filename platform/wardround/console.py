@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -50,9 +50,22 @@ def terminal() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
 
+def columns() -> int | None:
+    """Give how wide the terminal of standard output is; None where it goes to a file or a program, whose lines stay whole."""
+    return terminal().width if sys.stdout.isatty() else None
+
+
 def say(text: str) -> None:
     """Print text for people, without interpreting any markup in it."""
     terminal().print(escape(text))
+
+
+def say_rows(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
+    """Print rows below each other, each on one line and whole, whatever the terminal: nothing that is copied is cut off."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.rjust(widths[at]) if at in right else cell.ljust(widths[at]) for at, cell in enumerate(row))
+        say("  ".join(cells).rstrip())
 
 
 def warn(text: str) -> None:

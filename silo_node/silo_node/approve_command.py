@@ -13,7 +13,7 @@ from silo_node.identity import approval_key, load_identity
 from silo_node.porter.approvals import approve, objections, read_pause
 from silo_node.review import Review, review_study, summary
 from wardround.canonical import model_json
-from wardround.console import format_option, print_json, say, warn
+from wardround.console import columns, format_option, print_json, say, warn
 from wardround.errors import raise_all, refuse
 from wardround.identity.approval import ApprovedData, Approver
 from wardround.identity.passphrase import passphrase_option, read_passphrase
@@ -63,7 +63,7 @@ def approve_command(
     ]
     seen = [_data(review, fixed=data == "fixed") for review in reviews]
     if form != "json":
-        say(summary(reviews[0]))
+        say(summary(reviews[0], columns()))
     passphrase, valid = read_passphrase(passphrase_file), timedelta(days=days)
     keyed = [(folder, identity, approval_key(folder, passphrase)) for folder, identity in asked]
     approvals = [

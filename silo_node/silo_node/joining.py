@@ -157,7 +157,7 @@ def load_joined(folder: Path, now: datetime | None = None) -> Joined:
             "I-MISSING",
             f"site {member.site}",
             "A node runs for the centre that its hospital joined",
-            "this hospital has joined none",
+            "this hospital has joined no centre",
             "send request.json to the centre's operator, then run: wardround silo join INVITATION --site site.yaml",
         )
     signed, place = read_invitation(path), f"{CONFIG}/{INVITATION}"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from silo_node.joining import pinned_centre
 from silo_node.ledger.account import Left, read_account
@@ -16,7 +15,7 @@ from silo_node.ledger.comparison import disagreements
 from silo_node.ledger.part import WHOLE, Part, find_study
 from silo_node.ledger.source import Source, open_source
 from wardround.canonical import Json, model_json
-from wardround.console import format_option, print_json, print_problems, say, terminal, warn
+from wardround.console import format_option, print_json, print_problems, say, say_rows, warn
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, refuse
 from wardround.identity.roster import Coordinator, read_party
 from wardround.ledger.entries import AnyEntry, ApprovalUsed, RefusalSent, Released, study_of
@@ -27,6 +26,9 @@ from wardround.values import instant
 
 HASH_SHOWN = 12
 DAY_FORM = "%Y-%m-%d"
+HEADINGS = ("entry", "time", "event", "study", "what", "records", "bytes", "hash")
+NUMBERS = (0, 5, 6)
+"""The columns of numbers, which end below each other."""
 
 Command = Callable[..., Any]
 
@@ -114,7 +116,7 @@ def show(
         print_json({"entries": rows, "part": part.as_json(), "length": course.length, "head": course.head})
         return
     if shown:
-        terminal().print(_table(shown))
+        say_rows(_rows(shown), right=NUMBERS)
     if part != WHOLE:
         say(f"Shown is a part: {part}; {len(entries)} of the ledger's entries are of it.")
     say(f"{course.length} entries, chained and signed; head {course.head}")
@@ -131,17 +133,15 @@ def _of_part(entries: list[tuple[int, str, AnyEntry]], part: Part) -> list[tuple
     return [(number, hashed, entry) for number, hashed, entry in entries if part.has(study_of(entry), entry.time, studies)]
 
 
-def _table(entries: list[tuple[int, str, AnyEntry]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("entry", "time", "event", "study", "what", "records", "bytes", "hash"):
-        table.add_column(heading, justify="right" if heading in ("entry", "records", "bytes") else "left")
+def _rows(entries: list[tuple[int, str, AnyEntry]]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [HEADINGS]
     for number, hashed, entry in entries:
         values = model_json(entry)
-        what = _code(entry) or values.get("holds") or values.get("verdict") or values.get("state") or _what(values)
+        what = _code(entry) or values.get("verdict") or values.get("state") or _what(values)
         study = str(values.get("study") or "–")[:HASH_SHOWN]
-        figures = (str(values.get(name, "")) for name in ("records", "bytes"))
-        table.add_row(str(number), entry.time, entry.event, study, str(what), *figures, hashed[:HASH_SHOWN])
-    return table
+        records, size = (str(values.get(name, "")) for name in ("records", "bytes"))
+        rows.append((str(number), entry.time, entry.event, study, str(what), records, size, hashed[:HASH_SHOWN]))
+    return rows
 
 
 def _code(entry: AnyEntry) -> str | None:
@@ -152,6 +152,9 @@ def _what(values: dict[str, Json]) -> str:
     parts = values.get("parts")
     if isinstance(parts, list):
         return "kept back: " + ", ".join(dict.fromkeys(str(part["why"]) for part in parts if isinstance(part, dict)))
+    holds = values.get("holds")
+    if isinstance(holds, list):
+        return "holds: " + (", ".join(map(str, holds)) or "nothing")
     return " ".join(str(values[name]) for name in ("purpose", "round", "name", "version") if values.get(name) is not None)
 
 

@@ -38,7 +38,7 @@ class Question:
         try:
             self.form.validate_python(answer)
         except ValidationError:
-            return Problem("Y-VALUE", self.option, self.rule, "this one is not", "give another text")
+            return Problem("Y-VALUE", self.option, self.rule, "this answer cannot be one", "give another text")
         return None
 
     def ask(self) -> str | None:

@@ -6,6 +6,7 @@ is withheld.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 12
 LONGEST_VALUE = 60
+NARROWEST = 40
+"""Columns beside the labels below which nothing is folded."""
 
 
 @dataclass(frozen=True)
@@ -211,11 +214,20 @@ def _changes(folder: Path, bundle: Bundle, identity: Member) -> Changes | None:
     return None
 
 
-def summary(review: Review) -> str:
-    """Say in plain words what an approval of a study allows."""
+def summary(review: Review, columns: int | None = None) -> str:
+    """Say in plain words what an approval of a study allows; lines are folded for a terminal of so many columns."""
     lines = list(_lines(review))
     width = max(len(name) for name, _ in lines)
-    return "\n".join([review.bundle.study.title, *(f"  {name.ljust(width)}  {text}" for name, text in lines)])
+    return "\n".join([review.bundle.study.title, *(_folded(f"  {name.ljust(width)}  ", text, columns) for name, text in lines)])
+
+
+def _folded(label: str, text: str, columns: int | None) -> str:
+    """Put what is said beside its label, and go on below itself where the terminal ends."""
+    if columns is None or columns < len(label) + NARROWEST:
+        return label + text
+    return textwrap.fill(
+        text, columns, initial_indent=label, subsequent_indent=" " * len(label), break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _lines(review: Review) -> Iterator[tuple[str, str]]:
@@ -282,7 +294,7 @@ def _schema_words(review: Review) -> str:
 def _leaving(manifest: EgressManifest) -> Iterator[tuple[str, str]]:
     for visit in manifest.visits:
         once = {"statistics": "first, once", "closing": "then, once", "test": "at the end, once"}
-        often = once.get(visit.purpose, f"each round, {visit.times} times at most")
+        often = once.get(visit.purpose, "each round")
         parts = [_figure(figure) for figure in visit.figures]
         if visit.tensors:
             size = sum(tensor.bytes for tensor in visit.tensors)
@@ -290,7 +302,8 @@ def _leaving(manifest: EgressManifest) -> Iterator[tuple[str, str]]:
                 0,
                 f"the change of {len(visit.tensors)} tensors of the network ({size} bytes, {visit.bytes_on_the_wire} encrypted)",
             )
-        yield f"leaves {often}", "; ".join(parts)
+        limit = "" if visit.purpose in once else f"{visit.times} times at most: "
+        yield f"leaves {often}", limit + "; ".join(parts)
     yield (
         "leaves besides",
         "whether and how far the node works, codes of refusals, figures of a canary (no record is read for it)",

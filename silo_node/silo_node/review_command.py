@@ -12,7 +12,7 @@ from silo_node.example import make_example
 from silo_node.identity import load_identity
 from silo_node.porter.approvals import objections
 from silo_node.review import review_study, summary
-from wardround.console import format_option, print_json, print_problems, say
+from wardround.console import columns, format_option, print_json, print_problems, say
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER
 from wardround.study.bundle import read_bundle
 
@@ -41,7 +41,7 @@ def review(bundle_path: Path, site_path: Path, records: bool, example: bool, for
     if form == "json":
         print_json({**found.as_json(), "problems": [dict(problem.as_json()) for problem in problems]})
     else:
-        say(summary(found))
+        say(summary(found, columns()))
         if not problems:
             say(f"Next: wardround silo check --site {site_path} --study {bundle_path}, then wardround silo approve")
         print_problems(problems)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from silo_node.configuration import load_site
 from silo_node.confinement import read_confinement
@@ -13,6 +12,8 @@ from silo_node.decision_commands import open_inbox, site_option
 from silo_node.house import KEPT_OUT, VISIT_SECONDS, children, run_folder, way_out
 from silo_node.identity import load_identity
 from silo_node.joining import load_joined
+from silo_node.porter.approvals import INBOX
+from silo_node.porter.inbox import Entry
 from silo_node.preflight import check_centre, ending
 from silo_node.proxy_trouble import PROXY_TROUBLE, read_proxy_trouble
 from silo_node.rekeying import take_up
@@ -20,9 +21,10 @@ from silo_node.running_code import changed
 from silo_node.supernode_words import read_kept_out
 from silo_node.training_state import read_training_state
 from wardround.canonical import Json, model_json
-from wardround.console import format_option, print_json, say, terminal, warn
+from wardround.console import format_option, print_json, say, warn
 from wardround.directory import check_format
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER
+from wardround.study.bundle import SUFFIX
 from wardround.supervision.ground import check_ground
 from wardround.supervision.house import read_state, run_house, stop_house
 from wardround.supervision.pulse import SILENCE_SECONDS
@@ -147,12 +149,18 @@ def studies(site_path: Path, form: str) -> None:
     if not entries:
         say("The inbox is empty.")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("study", "state", "until", "title", "bundle"):
-        table.add_column(heading, overflow="fold")
-    for entry in entries:
-        state = entry.state if not entry.codes else f"{entry.state} ({', '.join(entry.codes)})"
-        name = f"{entry.bundle.study.name} {entry.bundle.study.version}"
-        table.add_row(name, state, entry.expires_at or "", entry.bundle.study.title, f"inbox/{entry.bundle.study_hash[:12]}…")
-    terminal().print(table)
+    lines = [("study", "state", "until", "title"), *(_line(entry) for entry in entries)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    heading, *told = ("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)
+    say(heading)
+    for line, entry in zip(told, entries, strict=True):
+        say(line)
+        # whole, on a line of its own: the next command is given it
+        say(f"  {site_path.parent / INBOX / entry.bundle.study_hash}{SUFFIX}")
     say("Next: wardround silo review BUNDLE, then silo approve BUNDLE or silo reject BUNDLE")
+
+
+def _line(entry: Entry) -> tuple[str, str, str, str]:
+    study = entry.bundle.study
+    state = entry.state if not entry.codes else f"{entry.state} ({', '.join(entry.codes)})"
+    return f"{study.name} {study.version}", state, entry.expires_at or "", study.title

@@ -147,6 +147,19 @@ def test_which_ledger_must_be_said(wardround, ready, monkeypatch, tmp_path, word
     assert re.search("X-USAGE|Y-FILE", answer.err), answer
 
 
+def test_the_ledger_is_shown_one_entry_in_a_line(wardround, ready):
+    """Whole, however narrow the terminal: time, what it was, and the hash's beginning can be copied from it."""
+    site = ("--site", ready.hospitals[0].site)
+    entries = wardround("silo", "ledger", "show", *site, "--format", "json").json()["entries"]
+    heading, *lines, _ = wardround("silo", "ledger", "show", *site).out.splitlines()
+    assert heading.split() == ["entry", "time", "event", "study", "what", "records", "bytes", "hash"]
+    assert len(lines) == len(entries)
+    for line, entry in zip(lines, entries, strict=True):
+        words = line.split()
+        assert words[:3] == [str(entry["sequence"]), entry["time"], entry["event"]]
+        assert words[-1] == entry["hash"][:12]
+
+
 def test_the_auditors_export(wardround, ready, tmp_path):
     """The page says what left, when, under whose approval and to whom, from itself alone; the folder verifies elsewhere."""
     out = tmp_path / "export"
@@ -154,6 +167,7 @@ def test_the_auditors_export(wardround, ready, tmp_path):
     page = (out / "ledger.html").read_text()
     for words in ("Hospital alpha", "The centre", "Is a nucleus malignant", "round 3", "change of the weights", "counted, "):
         assert words in page
+    assert "nobody had signed the study as its author" in page
     assert not re.search(r"(src|href)=|https?://|@import|url\(", page)
     data = json.loads((out / "ledger.json").read_text())
     (used,) = data["approvals"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hospitals_on_disk import deal, prepare
@@ -71,3 +72,14 @@ def test_a_name_that_is_none_is_said(ready, wardround, command):
         assert answer.status != 0
         assert "A-STUDY" in answer.err
     assert state(wardround, ready.hospitals[0]) == ("approved", [])
+
+
+def test_the_list_of_studies_names_each_bundle_whole(ready, wardround):
+    """What stands there can be given to the next command as it is, however narrow the terminal."""
+    hospital = ready.hospitals[0]
+    answer = wardround("silo", "studies", "--site", hospital.site)
+    heading, study, path, following = answer.out.splitlines()
+    assert heading.split() == ["study", "state", "until", "title"]
+    assert study.startswith("trial 1.0.0  approved  ")
+    assert following.startswith("Next: wardround silo review BUNDLE")
+    assert read_bundle(Path(path.strip())).study_hash == read_bundle(ready.bundle).study_hash

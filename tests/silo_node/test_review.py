@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hospitals_on_disk import deal, prepare, write_study
 
+from silo_node.configuration import load_site
+from silo_node.identity import load_identity
 from silo_node.porter.manifest import egress_manifest
+from silo_node.review import review_study, summary
 from wardround.study.bundle import read_bundle
 
 
@@ -36,8 +41,9 @@ def test_it_says_what_leaves_tensor_by_tensor(ready, wardround):
     assert found["egress_digest"] == egress_manifest(bundle).egress_digest()
     assert [visit["purpose"] for visit in found["leaves"]["visits"]] == ["statistics", "round", "closing", "test"]
     text = review(wardround, ready, ready.bundle).out
-    for words in ("leaves first, once", "leaves each round, 3 times at most", "leaves then, once", "leaves at the end, once"):
+    for words in ("leaves first, once", "leaves each round", "3 times at most: the change of", "leaves then, once"):
         assert words in text
+    assert "leaves at the end, once" in text
     assert f"the change of {len(bundle.manifest.tensors)} tensors" in text
 
 
@@ -157,3 +163,16 @@ def test_records_that_cannot_take_part_are_not_fixed(ready, wardround):
     assert sorted((hospital.folder / "approvals" / "given").iterdir()) == before
     (approval,) = wardround(*words).json()["approvals"]
     assert approval["data"] == {"fingerprint": None, "fixed": False}
+
+
+def test_on_a_terminal_no_line_is_wider_than_it(ready):
+    """What is said goes on below itself, under no label; nothing of it is lost. Elsewhere each line stays whole."""
+    site, bundle = load_site(Path(ready.hospitals[0].site)), read_bundle(ready.bundle)
+    found = review_study(site, bundle, load_identity(site.folder), count=False)
+    whole, folded = summary(found), summary(found, 100)
+    assert max(map(len, whole.splitlines())) > 100 >= max(map(len, folded.splitlines()))
+    assert folded.split() == whole.split()
+    label = len("  leaves at the end, once  ")
+    more = [line for line in folded.splitlines()[1:] if line[:label].strip() == ""]
+    assert len(more) >= 5
+    assert summary(found, 50) == whole  # too narrow to fold: the terminal breaks lines as it likes

@@ -46,7 +46,7 @@ def new_passphrase(file: Path | None, whose: str = APPROVER) -> bytes:
     """
     given = _of(file) if file is not None else _typed(_ASKED_FOR_NEW[whose], whose, confirm=True)
     if len(given.decode(errors="replace")) < SHORTEST:
-        raise passphrase_problem(_place(whose), f"It has {SHORTEST} characters or more", "it is shorter")
+        raise passphrase_problem(_place(whose), f"A passphrase has {SHORTEST} characters or more", "it is too short")
     return given
 
 

@@ -44,7 +44,7 @@ def _roster_problems(study: Study, roster: Roster) -> list[Problem]:
                 "P-ROSTER",
                 f"{study.name}.silos.minimum",
                 "The roster has at least the minimum of hospitals",
-                f"{len(roster.silos)} hospitals are on the roster, the study needs {study.silos.minimum}",
+                f"on the roster: {len(roster.silos)}; the study needs {study.silos.minimum}",
                 "add hospitals, or lower silos.minimum",
             )
         )

@@ -106,9 +106,11 @@ class Bundle:
         Raises:
             Refused: P-AUTHOR when the study states another author, or somebody has signed it already.
         """
-        finding = None
+        finding, following = None, "let the two agree, and build the bundle anew"
         if self.authorship is not None:
-            finding = f"it is signed by {self.authorship.author.stated} (fingerprint {self.authorship.author.fingerprint})"
+            signed = self.authorship.author
+            finding = f"it is signed already, by {signed.stated} (fingerprint {signed.fingerprint})"
+            following = "use it as it is; for the signature of another key, build the bundle anew"
         elif not author.is_stated(self.study.author):
             finding = f"the study says {self.study.author!r}, the key is of {author.stated!r}"
         if finding is not None:
@@ -117,7 +119,7 @@ class Bundle:
                 f"{self.study.name}.author",
                 "A study is signed once, by the author that it names: NAME, or NAME, INSTITUTION",
                 finding,
-                "let the two agree, and build the bundle anew",
+                following,
             )
         return self._with_signatures(sign_authorship(self.study_hash, author, key), None)
 

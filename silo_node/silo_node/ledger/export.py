@@ -13,6 +13,7 @@ from wardround import __version__
 from wardround.canonical import Json, canonical_bytes, model_bytes, model_json
 from wardround.errors import refuse
 from wardround.files import new_private_folder, write_new
+from wardround.identity.keys import fingerprint
 from wardround.ledger.entries import ApprovalUsed, Blocked, CanaryAnswered, RefusalSent, Released
 from wardround.ledger.folder import FOLDER
 from wardround.messages.round import Purpose
@@ -117,6 +118,7 @@ def render(account: Account, made_at: str) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["fingerprint"] = fingerprint
     environment.filters["thousands"] = lambda number: f"{number:,}".replace(",", "\u202f")
     return environment.get_template(TEMPLATE).render(
         account=account,

@@ -55,7 +55,7 @@ def test_a_bundle_is_signed_by_its_author_once(tmp_path, wardround, key):
     assert told["author"]["fingerprint"] == signed.author.fingerprint
     data = path.read_bytes()
     again = wardround("study", "sign", path, "--author", key)
-    assert (again.status, "P-AUTHOR" in again.err) == (2, True)
+    assert (again.status, "P-AUTHOR" in again.err, "signed already" in again.err) == (2, True, True)
     assert path.read_bytes() == data
 
 
