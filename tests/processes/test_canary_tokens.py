@@ -66,14 +66,15 @@ LONG = {
     "denied": "H-FAILED",
     "decode": "H-FAILED",
     "not finite": "H-NONFINITE",
-    "odd": "H-FAILED",
     "porter exit": "H-FAILED",
     "porter panic": "H-FAILED",
     "porter unspeakable": "H-FAILED",
     "killed": "H-FAILED",
     "aborted": "H-FAILED",
+    "odd": "H-GATE",
 }
-WITHOUT_TRACE = ("memory", "wrong count", "not finite", "killed", "aborted")
+"""The gate holds the study up over the last one."""
+WITHOUT_TRACE = ("memory", "wrong count", "not finite", "killed", "aborted", "odd")
 """Kinds that leave no trace of an error: there was none, or nobody lived to write it."""
 SHORT_TABLES, LONG_TABLES = ("gone", "cells"), ("gone", "encoding", "cells", "column", "ragged")
 """What is wrong with the records of a study; the centre is told H-DATA."""
@@ -223,7 +224,8 @@ def fail_at_the_gate(ward: TappedWard, told: Told) -> None:
     begin(ward, "gate", [alpha], silos={"minimum": 1}, rounds={"maximum": 1, "deadline_seconds": 60, "retries": 0})
     state = ward.ended("gate")
     assert (state.phase, {silo["code"] for visit in visits(ward, state) for silo in visit["silos"]}) == ("failed", {"H-GATE"})
-    (blocked,) = (entry for entry in ledger_of(alpha.folder) if entry["event"] == "blocked")
+    study = bundle_of(ward, "gate").study_hash
+    (blocked,) = (each for each in ledger_of(alpha.folder) if each["event"] == "blocked" and each["study"] == study)
     assert blocked["parts"] == [{"why": "word", "place": "result.sums.*.field"}]
     told.hear(ward, "coordinator", "history", "gate", "--dir", ward.centre)
     with our_grid(ward) as grid:
