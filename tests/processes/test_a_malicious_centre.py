@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -36,6 +35,7 @@ from hospitals_on_disk import deal
 from playing_the_centre import (
     SECONDS,
     Played,
+    approve_for,
     ask,
     bundle_of,
     centre_key,
@@ -52,12 +52,8 @@ from ward_on_processes import Service
 
 from coordinator.flower.grid import FlowerGrid
 from coordinator.rounds.grid import Outgoing
-from silo_node.identity import approval_key
-from silo_node.porter.approvals import approve
 from wardround import __version__
 from wardround.canonical import canonical_bytes
-from wardround.identity.approval import Approver
-from wardround.identity.roster import Member, read_party
 from wardround.messages.canary import Canary
 from wardround.messages.confidential import encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal
@@ -104,11 +100,9 @@ class Ending:
 @pytest.fixture(scope="module", autouse=True)
 def ending(ward: TappedWard) -> Ending:
     """Begin a study under an approval that ends while the other tests run."""
-    bundle, alpha = bundle_of(ward, "ending"), hospital_of(ward, "alpha")
-    key = approval_key(alpha.folder, Path(os.environ["WARDROUND_PASSPHRASE_FILE"]).read_bytes().strip())
-    identity, person = read_party(alpha.folder / "request.json", Member), Approver(name="Dr A", role="DPO")
+    bundle = bundle_of(ward, "ending")
     with our_grid(ward) as grid:
-        approve(alpha.folder, bundle, identity, key, person, timedelta(seconds=LIVES_SECONDS))
+        approve_for(hospital_of(ward, "alpha"), bundle, timedelta(seconds=LIVES_SECONDS))
         ends = time.monotonic() + LIVES_SECONDS + 1
         played = Played(ward, grid, bundle, "alpha")
         played.begin()

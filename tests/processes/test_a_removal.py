@@ -35,7 +35,7 @@ def test_a_hospital_is_removed_while_a_study_runs(ward: Ward) -> None:
     folder, _ = find_study(ward.centre, "trial")
     counted = ["gamma" in {each.site for each in visit.counted} for visit in read_chronicle(folder.path, folder.path.name).visits]
     assert counted == sorted(counted, reverse=True)
-    assert 3 <= sum(counted) < len(counted)
+    assert 2 <= sum(counted) < len(counted)  # statistics and round 1; in round 2 it may be out before its answer counts
 
     def kept_out() -> str | None:
         answer = ward.wardround("silo", "status", "--site", gamma.site, "--format", "json")

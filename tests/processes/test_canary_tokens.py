@@ -1,29 +1,42 @@
 """Law 1 over failures of every kind: a hospital in which everything is a token, and in which everything goes wrong.
 
 Unique tokens stand in every cell, header, file and folder name, in side files, in the environment and in every error; what
-leaves is captured in a relay that ends TLS, over whole studies in which each round and each study fails in another way.
+leaves is captured in a relay that ends TLS, over whole studies in which each round and each study fails in another way,
+with messages of the centre that are wrong in every way, and while people of the hospital type their own commands.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hospitals_on_disk import Hospital, deal
+from flower_processes import eventually
+from hospitals_on_disk import Answer, Hospital, deal
+from ledgers import ledger_of
 from planted_tokens import Planted, assert_every_form_is_found, files_of, opened_by_centre, plant
+from playing_the_centre import Played, approve_for, ask, bundle_of, our_grid, refusal, trainers_hear_nothing
 from tapped_ward import TappedWard, tapped_ward
 from traces import Traces
+from wrong_messages import offer_of, send_beyond_form, wrong_messages
 
 from coordinator.studies import StudyState
 from silo_node.confinement import CONFINEMENT
 from silo_node.explanation import look_up
 from wardround.messages.canary import CANARY_ANSWER
 from wardround.messages.envelope import read
+from wardround.messages.offer import OFFER_ANSWER, OfferAnswer
 from wardround.messages.round import ANSWER, SiloRefusal
 
 TOKEN, LEAK = "Qz6KanarieFehler", "Qz7KontrolleLautGesagt"
@@ -53,17 +66,21 @@ LONG = {
     "denied": "H-FAILED",
     "decode": "H-FAILED",
     "not finite": "H-NONFINITE",
-    "odd": "H-FAILED",
     "porter exit": "H-FAILED",
     "porter panic": "H-FAILED",
     "porter unspeakable": "H-FAILED",
     "killed": "H-FAILED",
     "aborted": "H-FAILED",
+    "odd": "H-GATE",
 }
-WITHOUT_TRACE = ("memory", "wrong count", "not finite", "killed", "aborted")
+"""The gate holds the study up over the last one."""
+WITHOUT_TRACE = ("memory", "wrong count", "not finite", "killed", "aborted", "odd")
 """Kinds that leave no trace of an error: there was none, or nobody lived to write it."""
 SHORT_TABLES, LONG_TABLES = ("gone", "cells"), ("gone", "encoding", "cells", "column", "ragged")
 """What is wrong with the records of a study; the centre is told H-DATA."""
+LARGEST_NORM = 2.0
+APPROVED_SECONDS = 1
+COMMAND_SECONDS = 120
 
 
 @dataclass
@@ -118,11 +135,12 @@ def ward(tmp_path: Path, planted: Planted) -> Iterator[TappedWard]:
         yield made
 
 
-def begin(ward: TappedWard, name: str, hospitals: list[Hospital], **changes: object) -> None:
+def begin(ward: TappedWard, name: str, hospitals: list[Hospital], **changes: object) -> Path:
     """Build a study, have it approved, and submit it."""
     bundle = ward.build(name, hospitals, **changes)
     ward.approve(bundle, hospitals)
     ward.submit(bundle)
+    return bundle
 
 
 def refusals_of(ward: TappedWard, site: str) -> list[SiloRefusal]:
@@ -140,9 +158,12 @@ def visits(ward: TappedWard, state: StudyState) -> list[dict]:
 def fail_in_every_round(ward: TappedWard, kinds: dict[str, str], told: Told) -> dict[str, str]:
     """One study, one kind of failure a round; gives the reference of each."""
     rounds = {"maximum": len(kinds), "deadline_seconds": 90, "retries": 1}
-    begin(ward, "rounds", ward.hospitals, silos={"minimum": 1}, rounds=rounds)
-    state = ward.ended("rounds", 300.0)
-    assert state.phase == "partial", state
+    bundle = begin(ward, "rounds", ward.hospitals, silos={"minimum": 1}, rounds=rounds)
+    with ThreadPoolExecutor(1) as people:
+        answers = people.submit(type_meanwhile, ward, bundle)
+        state = ward.ended("rounds", 300.0)
+        assert state.phase == "partial", state
+        assert_hospital_was_told(answers.result())
     seen = {}
     for visit in visits(ward, state):
         (alpha,) = (silo for silo in visit["silos"] if silo["site"] == "alpha")
@@ -159,6 +180,145 @@ def fail_in_every_round(ward: TappedWard, kinds: dict[str, str], told: Told) -> 
     log = (ward.centre / "logs" / "conductor.log").read_text()
     assert all(f"{kinds[kind]}, reference {reference}" in log for kind, reference in seen.items())
     return seen
+
+
+def type_meanwhile(ward: TappedWard, bundle: Path) -> dict[str, Answer]:
+    """Type what people of a hospital type while a study runs, each command in a process of its own."""
+    alpha = ward.hospitals[0]
+
+    def refused() -> list[str]:
+        return [entry["reference"] for entry in ledger_of(alpha.folder) if entry["event"] == "refusal"]
+
+    commands = {
+        "explain": ("explain", eventually(refused, COMMAND_SECONDS, "a refusal")[0]),
+        "doctor": ("doctor", "--format", "json"),
+        "check": ("check", "--study", str(bundle)),
+        "review": ("review", str(bundle)),
+    }
+    answers = {}
+    for name, words in commands.items():
+        done = subprocess.run(
+            [sys.executable, "-m", "wardround", "silo", *words, "--site", alpha.site],
+            env={**os.environ, **ENVIRONMENT},
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        answers[name] = Answer(done.returncode, done.stdout, done.stderr)
+    return answers
+
+
+def assert_hospital_was_told(answers: dict[str, Answer]) -> None:
+    """The commands did their work, over what must not leave: one shows a token, one asked the centre, one tried the study."""
+    assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(answers, 0), answers
+    assert f"ValueError: {TOKEN} in an offer" in answers["explain"].out
+    assert [line["state"] for line in answers["doctor"].json()["lines"] if line["name"] == "enrolled"] == ["ok"]
+    assert "in order. 110 records found" in answers["check"].out
+    assert "The node would send:" in answers["review"].out
+
+
+def fail_at_the_gate(ward: TappedWard, told: Told) -> None:
+    """The trainer puts a token into a result: kept back and written down, and nothing of the study goes on."""
+    alpha = ward.hospitals[0]
+    begin(ward, "gate", [alpha], silos={"minimum": 1}, rounds={"maximum": 1, "deadline_seconds": 60, "retries": 0})
+    state = ward.ended("gate")
+    assert (state.phase, {silo["code"] for visit in visits(ward, state) for silo in visit["silos"]}) == ("failed", {"H-GATE"})
+    study = bundle_of(ward, "gate").study_hash
+    (blocked,) = (each for each in ledger_of(alpha.folder) if each["event"] == "blocked" and each["study"] == study)
+    assert blocked["parts"] == [{"why": "word", "place": "result.sums.*.field"}]
+    told.hear(ward, "coordinator", "history", "gate", "--dir", ward.centre)
+    with our_grid(ward) as grid:
+        played = Played(ward, grid, bundle_of(ward, "gate"), "alpha")
+        with trainers_hear_nothing(ward, ["H-GATE"], alpha.folder.name):
+            assert refusal(ask(grid, "alpha", played.first())) == "H-GATE"
+
+
+def fail_by_other_records(ward: TappedWard, planted: Planted, told: Told) -> None:
+    """One number is another one than those that were approved, with the records fixed."""
+    alpha = ward.hospitals[0]
+    (table,) = alpha.folder.rglob("*-Ausfuhr.csv")
+    whole = table.read_text()
+    rounds = {"maximum": 1, "deadline_seconds": 60, "retries": 0}
+    bundle = ward.build("fixed", [alpha], silos={"minimum": 1}, rounds=rounds)
+    ward.command("silo", "approve", bundle, "--site", alpha.site, "--approver", "Dr A", "--role", "DPO", "--data-fixed")
+    first = whole.splitlines()[1].split(",")
+    table.write_text(whole.replace(first[2], planted.number(first[2][:-1]), 1))
+    ward.submit(bundle)
+    state = ward.ended("fixed")
+    assert (state.phase, {silo["code"] for visit in visits(ward, state) for silo in visit["silos"]}) == ("failed", {"H-CHANGED"})
+    told.hear(ward, "coordinator", "history", "fixed", "--dir", ward.centre)
+    table.write_text(whole)
+
+
+def fail_by_message(ward: TappedWard) -> None:
+    """The centre sends what is wrong in every way, and asks for a study that may not go on, for every reason there is."""
+    alpha = ward.hospitals[0]
+    rounds = {"maximum": 3, "deadline_seconds": 60, "retries": 1, "maximum_change_norm": LARGEST_NORM}
+    path = ward.build("asked", [alpha], silos={"minimum": 1}, rounds=rounds)
+    ward.approve(path, [alpha])
+    with our_grid(ward) as grid:
+        played = Played(ward, grid, bundle_of(ward, "asked"), "alpha")
+        played.begin()
+        messages = wrong_messages(played)
+        with trainers_hear_nothing(ward, [code for code, _ in messages], alpha.folder.name):
+            for code, message in messages:
+                assert refusal(ask(grid, "alpha", message)) == code, message
+            send_beyond_form(played)
+        failed = played.visit("round", 1)
+        assert isinstance(failed, SiloRefusal)
+        trap = played.bundle.weights.copy()
+        trap[0] += np.float32(1.01 * LARGEST_NORM)
+        with trainers_hear_nothing(ward, ["H-DRIFT"], alpha.folder.name):
+            assert refusal(ask(grid, "alpha", played.task("round", 2, trap))) == "H-DRIFT"
+        refuse_by_decision(ward, played, path)
+
+
+def refuse_by_decision(ward: TappedWard, played: Played, path: Path) -> None:
+    """The policy cannot be read any more or forbids the study, it is paused, it is rejected, its approval has ended."""
+    alpha, decided = ward.hospitals[0], ("--site", ward.hospitals[0].site)
+    policy, before = alpha.folder / "policy.yaml", (alpha.folder / "policy.yaml").read_text()
+
+    def is_refused(code: str) -> None:
+        with trainers_hear_nothing(ward, [code], alpha.folder.name):
+            assert refusal(ask(played.grid, "alpha", played.first())) == code
+
+    for text in (f"{TOKEN}: {TOKEN}\n", f"'{TOKEN}", "small_cell: 11\nmaximum_rounds: 1\n"):
+        policy.write_text(text)
+        is_refused("H-POLICY")
+    policy.write_text(before)
+    ward.command("silo", "pause", path, *decided)
+    is_refused("H-STUDY")
+    ward.command("silo", "resume", path, *decided)
+    ward.command("silo", "reject", path, *decided, "--reason", "data")
+    is_refused("H-STUDY")
+    answer = read(ask(played.grid, "alpha", offer_of(played)), OFFER_ANSWER)
+    assert isinstance(answer, OfferAnswer)
+    assert answer.state == "rejected"
+    approve_for(alpha, played.bundle, timedelta(seconds=APPROVED_SECONDS))
+    time.sleep(APPROVED_SECONDS + 1)
+    is_refused("H-STUDY")
+    log = (alpha.folder / "logs" / "node.log").read_text()
+    assert [code in log for code in ("A-PAUSED", "A-MISSING", "A-EXPIRED")] == [True] * 3
+
+
+def refuse_every_study(ward: TappedWard, told: Told) -> None:
+    """A study that a person rejects, and one that a policy of after the approval overrules: the conductor hears it."""
+    alpha = ward.hospitals[0]
+    policy, before = alpha.folder / "policy.yaml", (alpha.folder / "policy.yaml").read_text()
+    rounds = {"maximum": 2, "deadline_seconds": 60, "retries": 0}
+    rejected = ward.build("rejected", [alpha], silos={"minimum": 1}, rounds=rounds)
+    ward.command("silo", "reject", rejected, "--site", alpha.site, "--reason", "ethics")
+    overruled = ward.build("overruled", [alpha], silos={"minimum": 1}, rounds=rounds)
+    ward.approve(overruled, [alpha])
+    policy.write_text("small_cell: 11\nmaximum_rounds: 1\n")
+    for path, offer in ((rejected, "rejected"), (overruled, "refused-by-policy")):
+        ward.submit(path)
+        state = ward.ended(path.stem)
+        assert (state.phase, state.silos[0].offer) == ("failed", offer)
+        for form in ("text", "json"):
+            told.hear(ward, "coordinator", "status", ward.centre, "--format", form)
+    policy.write_text(before)
 
 
 def fail_before_every_study(ward: TappedWard, tables: tuple[str, ...], told: Told) -> None:
@@ -231,6 +391,11 @@ def test_no_token_leaves_whatever_fails(ward: TappedWard, planted: Planted, kind
         service.up()
     references = fail_in_every_round(ward, kinds, told)
     fail_before_every_study(ward, SHORT_TABLES if kinds is SHORT else LONG_TABLES, told)
+    fail_at_the_gate(ward, told)
+    fail_by_other_records(ward, planted, told)
+    fail_by_message(ward)
+    if kinds is LONG:
+        refuse_every_study(ward, told)
     assert_hospital_finds_everything(ward, references)
     shown = b"\0".join(command_lines(ward, alpha.folder.name).split(str(alpha.folder).encode()))
     centre_shown = command_lines(ward, "centre")
@@ -269,6 +434,7 @@ def assert_the_failures_were_real(ward: TappedWard, kinds: dict[str, str]) -> No
     assert f"UserWarning: {TOKEN}" in trainer
     assert (logs / "trainer.out").read_text().count(TOKEN) >= 4, "what is printed, by Python and by native code"
     assert "some.library" in trainer
+    assert f"{TOKEN.lower()} in a result" in trainer
     assert base64.b64encode(TOKEN.encode()).decode() not in trainer
     if "killed" in kinds:
         assert "trainers were lost over the same work" in node

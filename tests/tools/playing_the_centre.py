@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 
 from flower_processes import eventually
 from hospitals_on_disk import Hospital
@@ -17,9 +20,12 @@ from coordinator.flower.run import serve_run
 from coordinator.identity import load_centre
 from coordinator.rounds.grid import Outgoing
 from coordinator.rounds.normalisation import make_encoding
+from silo_node.identity import approval_key
+from silo_node.porter.approvals import approve
 from wardround.canonical import sha256
+from wardround.identity.approval import Approver
 from wardround.identity.keys import SigningKey
-from wardround.identity.roster import Member
+from wardround.identity.roster import Member, read_party
 from wardround.messages.confidential import encrypted_for
 from wardround.messages.envelope import Envelope, digests, read, seal
 from wardround.messages.round import ANSWER, Purpose, Reply, SiloRefusal, StatisticsResult, Task, TaskCore, Working
@@ -49,6 +55,13 @@ def centre_key(ward: TappedWard) -> SigningKey:
 def bundle_of(ward: TappedWard, name: str) -> Bundle:
     """Read a bundle of the ward."""
     return read_bundle(ward.folder / f"{name}.wardround")
+
+
+def approve_for(hospital: Hospital, bundle: Bundle, valid: timedelta) -> None:
+    """Approve a study for a time that the command would not take."""
+    key = approval_key(hospital.folder, Path(os.environ["WARDROUND_PASSPHRASE_FILE"]).read_bytes().strip())
+    identity = read_party(hospital.folder / "request.json", Member)
+    approve(hospital.folder, bundle, identity, key, Approver(name="Dr A", role="DPO"), valid)
 
 
 def nodes(ward: TappedWard, control: Control) -> dict[str, int]:
@@ -114,12 +127,16 @@ class Played:
 
     def begin(self) -> Reply:
         """Have the hospital's statistics, honestly: everything later needs them."""
-        reply = read(ask(self.grid, self.site, self.sealed(first_task(self.bundle, self.site))), ANSWER)
+        reply = read(ask(self.grid, self.site, self.first()), ANSWER)
         assert isinstance(reply, Reply), reply
         assert isinstance(reply.result, StatisticsResult)
         self.records = reply.records
         self.encoding = make_encoding(self.bundle.study, self.bundle.contract, [reply.result])
         return reply
+
+    def first(self) -> Envelope:
+        """Ask for the hospital's statistics."""
+        return self.sealed(first_task(self.bundle, self.site))
 
     def task(self, purpose: Purpose, number: int, weights: Vector | None = None, **changes: object) -> Envelope:
         """Make a task as the conductor would, whatever the number, with these weights or the initial ones."""

@@ -33,10 +33,20 @@ from wardround.supervision.house import run_house
 
 
 @dataclasses.dataclass
-class Liar:
-    """Stands before a real porter."""
+class Standing:
+    """Stands before a real porter, and is it in all but its visits."""
 
     porter: Porter
+
+    def __getattr__(self, name: str) -> object:
+        """Be the porter in everything else."""
+        return getattr(self.porter, name)
+
+
+@dataclasses.dataclass
+class Liar(Standing):
+    """Answers rounds with rubbish."""
+
     key: SigningKey
     encryption: EncryptionKey
     centre: PublicKey
@@ -59,16 +69,11 @@ class Liar:
         lie = seal("reply", reply.model_copy(update={"bodies": digests(arrays)}), self.key, arrays)
         return Release(encrypted_for(lie, self.centre))
 
-    def close(self) -> None:
-        """Close the porter."""
-        self.porter.close()
-
 
 @dataclasses.dataclass
-class Replayer:
-    """Stands before a real porter, and answers with what was said before."""
+class Replayer(Standing):
+    """Answers with what was said before."""
 
-    porter: Porter
     recorded: Envelope
     own: Envelope | None = None
     replays: int = 0
@@ -83,10 +88,6 @@ class Replayer:
             return release
         self.replays += 1
         return Release(self.recorded if self.replays % 2 else self.own)
-
-    def close(self) -> None:
-        """Close the porter."""
-        self.porter.close()
 
 
 def open_replayer(reply: Path, site: Site, make_worker: MakeWorker, coordinator: PublicKey | None = None) -> Node:

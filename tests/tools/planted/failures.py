@@ -2,7 +2,8 @@
 
 PLANTED_FAILURES is JSON: ``{"token": text, "rounds": [kind, ...]}``. A kind that begins with ``porter`` happens in the porter,
 one that begins with ``ledger`` when its ledger is written, every other in the trainer, with the cells of a record in its text.
-The first offer fails in the inbox, and every trial of a canary in the trainer.
+The first offer fails in the inbox, and every trial of a canary in the trainer. The statistics of a study that is called
+``gate`` name the text as a field: that is no failure but a leak, and the egress gate's to keep back.
 """
 
 from __future__ import annotations
@@ -129,6 +130,18 @@ def in_trainer(module: ModuleType) -> None:
         raise Panic(f"{TOKEN} in a canary")
 
     module.Trainer._train, module.Trainer.try_out = training, trying
+    counted = module.Trainer._statistics
+
+    def counting(trainer: Any, desk: Any) -> Any:
+        done = counted(trainer, desk)
+        if desk.bundle.study.name != "gate":
+            return done
+        first, *rest = done.result.sums
+        sums = (first.model_copy(update={"field": TOKEN.lower()}), *rest)
+        logging.getLogger("some.library").error("%s in a result", sums[0].field)
+        return replace(done, result=done.result.model_copy(update={"sums": sums}))
+
+    module.Trainer._statistics = counting
 
 
 def in_porter(module: ModuleType) -> None:

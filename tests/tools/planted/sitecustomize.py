@@ -75,7 +75,7 @@ class Heard:
     def recv_bytes(self, *arguments: object) -> bytes:
         """Take a frame and write down that it came."""
         frame: bytes = self._connection.recv_bytes(*arguments)
-        note(frame=len(frame), order=frame.decode() if frame[:1] == b"{" else "")
+        note(frame=len(frame), order=frame.decode(errors="replace") if frame[:1] == b"{" else "")  # weights may begin so, too
         return frame
 
 
