@@ -8,6 +8,7 @@ on made-up records. Nothing is written. Each line of the doctor is printed as on
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias, get_args
 
 from pydantic import ValidationError
 
@@ -37,6 +38,8 @@ MODULE = "silo_node.doctor.rehearsal"
 SECONDS, DEEP_SECONDS = 60.0, 180.0
 """How long a rehearsal may take, without and with steps of training."""
 MOST_SHOWN = 5
+ParquetCompression: TypeAlias = Literal["uncompressed", "snappy", "gzip", "brotli", "lz4", "zstd"]
+COMPRESSIONS: tuple[ParquetCompression, ...] = get_args(ParquetCompression)
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def main() -> int:
     except NoRoom:
         printer.tell(_no_room(limit))
         return 0
-    printer.tell(memory_limit(limit))
+    printer.tell(memory_limit(limit), codecs())
     for each in [*arguments.approved, *arguments.waiting]:
         asked = Asked(each, approved=each in arguments.approved)
         printer.tell(*_study(site, asked, limit, deep=arguments.deep))
@@ -143,6 +146,28 @@ def _load(printer: _Printer, *, deep: bool) -> None:
     names = ", ".join(torch.cuda.get_device_name(number) for number in range(seen))
     finding = f"torch {torch.__version__} sees {names or 'none'}; training uses the processor only"
     printer.tell(Line(name="GPU", state="ok", finding=finding))
+
+
+def codecs(names: Sequence[ParquetCompression] = COMPRESSIONS) -> Line:
+    """Write and read a few numbers in each compression that a Parquet file may have; of images this version reads none."""
+    import polars as pl  # noqa: PLC0415  (heavy, with threads of its own: after the cut)
+
+    numbers, unread = pl.DataFrame({"number": range(3)}), []
+    for name in names:
+        file = io.BytesIO()
+        try:
+            numbers.write_parquet(file, compression=name)
+            file.seek(0)
+            same = pl.read_parquet(file).equals(numbers)
+        except (pl.exceptions.PolarsError, OSError, ValueError):
+            same = False
+        if not same:
+            unread.append(name)
+    if unread:
+        step = "install this release's packages again, or export with another compression"
+        finding = f"Parquet files in these compressions cannot be read here: {', '.join(unread)}"
+        return Line(name="codecs", state="warn", finding=finding, next_step=step)
+    return Line(name="codecs", state="ok", finding=f"Parquet in {', '.join(names)}; this version reads no images")
 
 
 def _no_room(limit: int | None) -> Line:

@@ -46,6 +46,7 @@ def test_an_approved_study_is_rehearsed_to_the_first_steps(study):
     assert {name: line.state for name, line in lines.items() if name not in ("network cut", "privileges")} == {
         "GPU": "ok",
         "memory limit": "warn",
+        "codecs": "ok",
         "records": "ok",
         "memory for training": "ok",
         "local step": "ok",
