@@ -82,11 +82,68 @@ class Missing(Value):
     labels: tuple[MissingMark, ...] = ()
 
 
+class WrongUnit(Value):
+    """A unit in which hospitals are known to export a field by mistake.
+
+    Attributes:
+        unit: its UCUM code.
+        factor: how many times the right number a number in that unit is: 18.016 for a glucose in mg/dL where mmol/L is meant.
+    """
+
+    unit: Words
+    factor: Annotated[float, Setting(gt=0)]
+
+
+class Reference(Value):
+    """What the values of a field look like among the patients that the contract is for: published figures, no hospital's own.
+
+    They find wrong units and drift, and give synthetic records their shape; they never set a record aside.
+
+    Attributes:
+        source: where the figures come from.
+        p05: the value below which 5 % of the patients lie, in the field's unit; ``p25`` to ``p95`` likewise.
+        shares: for coded fields, how often each category is found, in all 1.
+        wrong_units: units in which the field is known to come by mistake, beside those that units.yaml knows of.
+    """
+
+    source: Text
+    p05: Number | None = None
+    p25: Number | None = None
+    median: Number | None = None
+    p75: Number | None = None
+    p95: Number | None = None
+    shares: dict[Words, Fraction] = Setting(default_factory=dict)
+    wrong_units: tuple[WrongUnit, ...] = ()
+
+    @property
+    def quantiles(self) -> dict[float, float]:
+        """The quantiles that are given, by their share, ascending."""
+        given = {0.05: self.p05, 0.25: self.p25, 0.5: self.median, 0.75: self.p75, 0.95: self.p95}
+        return {share: float(value) for share, value in given.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Reference:
+        values = list(self.quantiles.values())
+        if values != sorted(values):
+            msg = "quantiles ascend from p05 to p95"
+            raise ValueError(msg)
+        return self
+
+
+CodeSystem = Literal["LOINC", "SNOMED CT", "ICD-10", "ICD-10-CM", "ICD-9-CM", "RxNorm", "ATC", "UCUM"]
+"""Terminologies whose codes have a form, or a check digit, that can be held against a column without their content."""
+
+
 class ContractField(Value):
     """One column of the shared table.
 
     Attributes:
         unit: UCUM code, for numbers; ``1`` is the code of a pure number.
+        code_system: the terminology of a text field whose values are its codes.
+        free_text: whether sentences are expected here; other text columns that hold sentences are a finding.
+        investigative: whether the checks of this field only inform: a bad value is counted and missing from then on, and
+            neither sets its record aside nor fails the check (PCORnet's investigative data checks).
+        reference: published figures on its values.
         privacy: ``direct`` and ``quasi`` identifiers and ``pseudonym`` keys may never be features; ``none`` may.
     """
 
@@ -100,6 +157,10 @@ class ContractField(Value):
     categories: tuple[Category, ...] = ()
     plausible: Plausible | None = None
     missing: Missing = Missing()
+    code_system: CodeSystem | None = None
+    free_text: bool = False
+    investigative: bool = False
+    reference: Reference | None = None
     privacy: Literal["direct", "quasi", "pseudonym", "none"] = "none"
 
     @property
@@ -143,6 +204,28 @@ class ContractField(Value):
                 found.append("text has no minimum or maximum; use minLength, maxLength or pattern")
         if _out_of_order(limits.minimum, limits.maximum):
             found.append("minimum is above maximum")
+        return [*found, *self._kind_contradictions(), *self._reference_contradictions(numeric=numeric)]
+
+    def _kind_contradictions(self) -> list[str]:
+        found: list[str] = []
+        if (self.code_system is not None or self.free_text) and (self.type != "string" or self.categories):
+            found.append("only text without categories has a code_system or is free text")
+        if self.investigative and self.required:
+            found.append("a required field is not investigative")
+        return found
+
+    def _reference_contradictions(self, *, numeric: bool) -> list[str]:
+        reference, found = self.reference, list[str]()
+        if reference is None:
+            return found
+        if (reference.quantiles or reference.wrong_units) and not numeric:
+            found.append("only numbers have reference quantiles and wrong units")
+        if reference.shares and set(reference.shares) != set(self.values):
+            found.append("reference shares name every category, and nothing else")
+        if reference.shares and abs(sum(reference.shares.values()) - 1) > SHARES_TOLERANCE:
+            found.append("reference shares are 1 in all")
+        if not (reference.quantiles or reference.shares or reference.wrong_units):
+            found.append("a reference holds quantiles, shares or wrong units")
         return found
 
 
@@ -174,6 +257,37 @@ class Rule(Value):
     max_fraction: Fraction = 0.0
 
 
+class Longitudinal(Value):
+    """What holds between the records of one patient.
+
+    Attributes:
+        time: the date by which a patient's records are ordered.
+        constant: fields that never change between a patient's records (sex, year of birth).
+        no_overlap: first and last day of a stay; stays of a patient do not overlap, though one may begin on the day on which
+            another ends.
+    """
+
+    time: FieldName | None = None
+    constant: tuple[FieldName, ...] = ()
+    no_overlap: tuple[FieldName, FieldName] | None = None
+
+
+class CheckSetting(Value):
+    """How severe a finding of one kind is in this contract, where it differs from what the catalogue says.
+
+    Attributes:
+        code: of the finding: T-SENTINEL.
+        fields: the fields that this is said of; all when none is named.
+        severity: ``error`` fails the check (or sets the record aside, where the finding is about records); ``warning`` informs.
+        max_fraction: the share of a hospital's records that may show it before it is a finding at all.
+    """
+
+    code: Annotated[str, StringConstraints(pattern=r"^T-[A-Z-]{2,20}$")]
+    fields: tuple[FieldName, ...] = ()
+    severity: Literal["error", "warning"] | None = None
+    max_fraction: Fraction | None = None
+
+
 class Limits(Value):
     """How many records and patients a hospital needs for this contract to mean anything."""
 
@@ -186,6 +300,14 @@ class Source(Value):
 
     title: Text
     licence: Words | None = None
+
+
+SHARES_TOLERANCE = 1e-6
+"""How far the reference shares of a field's categories may be from 1 in all, as written decimals."""
+
+_YOUNG = {"longitudinal", "checks"}
+_YOUNG_OF_FIELDS = {"code_system", "free_text", "investigative", "reference"}
+"""Keys that the language of contracts got after the first contracts were published."""
 
 
 class Contract(Value):
@@ -208,6 +330,8 @@ class Contract(Value):
     missing_values: tuple[MissingMark, ...] = Setting(default=(MissingMark(value="", label="blank"),), alias="missingValues")
     fields: tuple[ContractField, ...] = Setting(min_length=1)
     rules: tuple[Rule, ...] = ()
+    longitudinal: Longitudinal = Longitudinal()
+    checks: tuple[CheckSetting, ...] = ()
     limits: Limits = Limits()
 
     @property
@@ -228,10 +352,25 @@ class Contract(Value):
         return tuple(dict.fromkeys(mark.value for mark in marks))
 
     def contract_hash(self) -> str:
-        """Give the digest of the whole contract with its defaults filled in."""
-        return digest("contract", 1, model_json(self))
+        """Give the digest of the whole contract with its defaults filled in, but for those of keys that are younger than 1.0.
+
+        So a contract that was published before a key existed keeps its hash (``docs/decisions/0026``).
+        """
+        return digest("contract", 1, _without_young_defaults(self))
 
     def encoding_hash(self) -> str:
         """Give the digest of what a model sees: ordered names, types, units, requiredness and category order."""
         encoded: list[Json] = [[field.name, field.type, field.unit, field.required, list(field.values)] for field in self.fields]
         return digest("contract-encoding", 1, encoded)
+
+
+def _without_young_defaults(contract: Contract) -> dict[str, Json]:
+    """Give a contract's JSON without the young keys that hold their defaults."""
+    whole = model_json(contract)
+    fields = [_leave_out(model_json(field), field, _YOUNG_OF_FIELDS) for field in contract.fields]
+    return _leave_out({**whole, "fields": list[Json](fields)}, contract, _YOUNG)
+
+
+def _leave_out(form: dict[str, Json], value: Value, young: set[str]) -> dict[str, Json]:
+    defaults = {name: type(value).model_fields[name].get_default(call_default_factory=True) for name in young}
+    return {name: part for name, part in form.items() if name not in young or getattr(value, name) != defaults[name]}

@@ -31,6 +31,7 @@ class _Check:
             yield from self._field(field, ("fields", index))
         for index, rule in enumerate(self.contract.rules):
             yield from self._rule(rule, ("rules", index))
+        yield from self._named_elsewhere()
         limits = self.contract.limits
         if limits.min_patients > limits.min_records:
             yield self._problem(
@@ -106,6 +107,27 @@ class _Check:
                 f"the field {name!r} is a key and not required",
                 "give that field constraints: {required: true}",
             )
+
+    def _named_elsewhere(self) -> Iterator[Problem]:
+        """Fields that the contract names beside its keys and rules are fields, of the type that is meant."""
+        longitudinal = self.contract.longitudinal
+        dates: list[tuple[str | int, ...]] = []
+        if longitudinal.time is not None:
+            dates.append(("longitudinal", "time", longitudinal.time))
+        dates += [("longitudinal", "no_overlap", name) for name in longitudinal.no_overlap or ()]
+        others: list[tuple[str | int, ...]] = [("longitudinal", "constant", name) for name in longitudinal.constant]
+        others += [("checks", index, name) for index, check in enumerate(self.contract.checks) for name in check.fields]
+        for *location, name in (*dates, *others):
+            if name not in self.names:
+                guess = nearest(str(name), self.names)
+                next_step = f"did you mean {guess!r}?" if guess else "name one of its fields"
+                wanted = "What holds between records, and checks, name fields of the schema"
+                yield self._problem("S-FIELD", tuple(location), wanted, f"the schema has no field {name!r}", next_step)
+        for *location, name in dates:
+            if name in self.names and self.contract.field(str(name)).type != "date":
+                wanted = "Times of records are dates"
+                finding = f"the field {name!r} has type {self.contract.field(str(name)).type}"
+                yield self._problem("S-FIELD", tuple(location), wanted, finding, "name a field of type date")
 
     # ----------------------------------------------------------------------------------------------------- fields
 
