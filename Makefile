@@ -36,10 +36,10 @@ demo: $(INSTALLED)  ## a centre and four hospitals, in processes of their own, t
 test: $(INSTALLED) lint types walls pytest  ## lint, types, import contracts, and all tests (docs checks among them)
 
 pytest: $(INSTALLED)
-	$(one_thread) $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(one_thread) $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-faults: $(INSTALLED)  ## kill, freeze and starve real processes in every phase of a study (about an hour)
-	$(one_thread) $(BIN)/python -m pytest -m "faults or kills" tests/processes
+	$(one_thread) $(BIN)/python -m pytest -m "faults or kills" tests/processes tests/lab/demo
 
 lint: $(INSTALLED)  ## ruff: rules and format
 	$(BIN)/ruff check

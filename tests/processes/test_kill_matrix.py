@@ -38,12 +38,9 @@ MODULES = {
     "trainer": "silo_node.training.process",
 }
 OFTEN = {
-    ("conductor", "sending"),
     ("conductor", "between replies"),
-    ("conductor", "closing the sum"),
     ("conductor", "writing the model"),
     ("superlink", "training"),
-    ("centre", "between rounds"),
     ("trainer", "training"),
     ("porter", "training"),
 }

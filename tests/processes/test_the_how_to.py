@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -159,10 +160,25 @@ def with_ours() -> str:
 
 
 def with_nothing_of_ours(folder: Path) -> str:
-    """Give the path of a machine that has Python and nothing of Wardround."""
+    """Give the path of a machine that has Python and nothing of Wardround.
+
+    Its new environments see what others wrote where these tests have it (torch alone is most of a gigabyte), so that
+    `pip install` takes only our wheels; tests/install installs everything into a clean one.
+    """
     folder.mkdir()
+    others = folder / "others"
+    others.mkdir()
+    for each in Path(sysconfig.get_path("purelib")).iterdir():
+        ours = "wardround" in each.name or each.suffix == ".pth"
+        if not ours and not each.name.startswith(("pip", "_distutils")):
+            (others / each.name).symlink_to(each)
     python = folder / "python3"
-    python.write_text(f'#!/bin/sh\nexec {sys._base_executable} "$@"\n')
+    python.write_text(
+        f"""#!/bin/sh
+{sys._base_executable} "$@" || exit
+test "$1 $2" != "-m venv" || for packages in "$3"/lib/python3*/site-packages; do echo {others} > "$packages/others.pth"; done
+"""
+    )
     python.chmod(0o700)
     others = [each for each in os.environ["PATH"].split(os.pathsep) if not (Path(each) / "wardround").exists()]
     return os.pathsep.join([str(folder), *others])

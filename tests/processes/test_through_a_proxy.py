@@ -112,6 +112,7 @@ def assert_nowhere(ward: Ward) -> None:
     assert [place for place, data in places.items() for form in forms if form in data] == []
 
 
+@pytest.mark.faults
 def test_a_proxy_that_refuses_for_a_while_is_told_and_outlived(proxied: Proxied, wardround: Command) -> None:
     """A node that runs says which refusal it is where it prints and in its status, goes on trying, and says when it is over."""
     ward, alpha = proxied.ward, proxied.ward.hospitals[0]

@@ -65,6 +65,7 @@ def running() -> Iterator[list[subprocess.Popen[bytes]]]:
             process.wait(STOP_SECONDS)
 
 
+@pytest.mark.faults
 def test_two_at_once_and_one_is_stopped(tmp_path: Path, running: list[subprocess.Popen[bytes]]) -> None:
     """A demo completes whatever runs beside it; Ctrl-C ends another within seconds; of neither is any process left."""
     first, second = tmp_path / "first", tmp_path / "second"
