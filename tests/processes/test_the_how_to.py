@@ -26,8 +26,8 @@ RECEIVED = "first-round.wardround"
 """The bundle's name in the hospital's page; it says to write inbox/... for one that came over the channel."""
 LOOKS = ("review", "check", "studies", "status", "ledger")
 INSTALLS = ["python3 -m venv program", "pip install", ". program/bin/activate"]
-SECONDS = 120
-INSTALL_SECONDS = 400
+SECONDS = 300
+INSTALL_SECONDS = 600
 
 pytestmark = pytest.mark.install
 

@@ -51,7 +51,7 @@ def test_it_counts_our_records_and_withholds_small_counts(ready, wardround):
     """A count below the policy's smallest is not shown; without reading the records, none is."""
     found = review(wardround, ready, ready.bundle, "--format", "json").json()["records"]
     assert (found["found"], found["valid"], found["withheld_below"]) == (60, 60, 11)
-    assert 30 <= found["train"] <= 42
+    assert 20 <= found["train"] <= 52  # 36 is expected; the study hash, new in each run, divides the patients
     small = {name: found[name] for name in ("validation", "test")}
     assert all(count is None or count >= 11 for count in small.values())
     text = review(wardround, ready, ready.bundle).out

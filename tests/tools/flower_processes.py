@@ -22,7 +22,7 @@ from wardround.identity.tls import KeyPair, issue_server, make_authority, make_n
 from wardround.transport.channel import RuntimeChannel, Secret
 from wardround.transport.environment import flower_environment
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STOP_SECONDS = 10.0
 
 

@@ -19,7 +19,7 @@ from hospitals_on_disk import Answer, Command, Hospital, deal, write_study
 from coordinator.studies import StudyState, folders
 from wardround.supervision.house import read_state
 
-UP_SECONDS = 120.0
+UP_SECONDS = 240.0
 STOP_SECONDS = 40.0
 
 
