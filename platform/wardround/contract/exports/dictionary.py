@@ -145,7 +145,9 @@ def _figures(field: ContractField) -> Iterator[tuple[str, str]]:
 
 
 def _missing(field: ContractField) -> str:
-    return "never" if field.required else f"up to {_share(field.missing.max_fraction)}"
+    if field.required:
+        return "never"
+    return "any share" if field.missing.max_fraction == 1 else f"up to {_share(field.missing.max_fraction)}"
 
 
 def _plausible(field: ContractField) -> str | None:
