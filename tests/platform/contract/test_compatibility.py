@@ -4,6 +4,7 @@ import copy
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from wardround.contract import library
 from wardround.contract.compatibility import Grade, compare, required_version
@@ -285,3 +286,37 @@ def test_a_version_that_is_too_small_is_refused(case, version, refused):
     assert [problem.code for problem in problems] == (["S-COMPAT"] if refused else [])
     if refused and version != "1.1.9":
         assert required_version("1.2.3", compare(_contract(OLD), _changed(change)).grade) in problems[0].next_step
+
+
+def _leaves(node, path=()):
+    """Every single value of a contract, with another one of its kind."""
+    if isinstance(node, dict | list):
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _leaves(value, (*path, key))
+    elif isinstance(node, bool):
+        yield path, not node
+    elif isinstance(node, int | float):
+        yield path, node / 2 + 0.125 if path[-1] in ("max_fraction", "max_outside") else node + 1
+    elif isinstance(node, str) and path[-1] not in ("id", "version", "kind"):
+        yield path, {"exact": "superset", "active": "draft", "error": "warning", "warning": "error"}.get(node, node + "1")
+
+
+def test_no_change_of_a_value_goes_unseen():
+    """Whatever changes the contract's hash is a difference, and what moves the encoding of fields that stay is major."""
+    whole = json.loads(_contract(OLD).model_dump_json(by_alias=True))
+    tried = 0
+    for path, value in _leaves(whole):
+        data = copy.deepcopy(whole)
+        node = data
+        for part in path[:-1]:
+            node = node[part]
+        node[path[-1]] = value
+        try:
+            changed = _contract(data)
+        except ValidationError:
+            continue
+        tried += 1
+        comparison = compare(_contract(OLD), changed)
+        assert comparison.changes, path
+        assert comparison.same_encoding or comparison.grade is Grade.MAJOR, path
+    assert tried > 60
