@@ -126,7 +126,7 @@ def new_command(
 
     The draft is in order as it is. With --from it is a copy of another one, with its comments. Nothing is ever replaced.
     """
-    _check_names(schema, version, editor)
+    _check_names(schema, version, editor, folder)
     old = None if origin is None else library.find(origin, schema_path)
     if old is not None and old.id == schema:
         _check_later(old, version)
@@ -145,15 +145,16 @@ def new_command(
     say(f"Wrote {path}. Edit it, then run: wardround schema check {path}")
 
 
-def _check_names(schema: str, version: str | None, editor: str | None) -> None:
+def _check_names(schema: str, version: str | None, editor: str | None, folder: Path) -> None:
     problems: list[Problem] = []
     if not _fits(_ID, schema):
         rule = "A schema's id is lower case words joined by dots"
         problems.append(_usage(rule, "the word after new is none", "choose one like diabetes.visits"))
     if version is not None and not _fits(_VERSION, version):
         problems.append(_usage("A version is MAJOR.MINOR.PATCH", "the word after --version is none", "write it like 0.1.0"))
-    if editor is not None and not editor.isprintable():
-        problems.append(_usage("A path stands on one line", "the word after --editor-schema is none", "name the file"))
+    for option, word in (("--editor-schema", editor or ""), ("--folder", str(folder))):
+        if not word.isprintable():  # both stand in comments of the draft, which end with the line
+            problems.append(_usage("A path stands on one line", f"the word after {option} does not", "choose another"))
     raise_all(problems)
 
 

@@ -74,6 +74,7 @@ def test_a_draft_from_another_keeps_its_comments(wardround, at):
         ("Diabetes",),
         ("t.small", "--version", "1.0"),
         ("t.small", "--editor-schema", "a\nkind: x"),
+        ("t.small", "--folder", "a\nkind: x"),
         ("heart.disease", "--from", "heart.disease"),
         ("heart.disease", "--from", "heart.disease", "--version", "1.0.0"),
         ("heart.disease", "--from", "heart.disease", "--version", "0.9.0"),
