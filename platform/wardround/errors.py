@@ -50,6 +50,8 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "S-FIELD": CatalogueEntry("the schema names a field that it does not have"),
     "S-RANGE": CatalogueEntry("limits that contradict each other"),
     "S-HASH": CatalogueEntry("the schema file differs from the registry"),
+    "S-COMPAT": CatalogueEntry("a version's number is too small for what changed"),
+    "S-EXAMPLE": CatalogueEntry("the examples of a schema are not whole"),
     "S-SYNTH": CatalogueEntry("no synthetic records can be made for a schema"),
     # Site file and mapping
     "M-SOURCE": CatalogueEntry("the site file names a source that it does not have"),

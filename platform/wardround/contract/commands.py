@@ -13,32 +13,27 @@ from rich.table import Table
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say, terminal
 from wardround.contract import library
+from wardround.contract.diff_command import diff_command, in_words
+from wardround.contract.export_command import editor_schema_command, export_command
+from wardround.contract.folder_check import before, check_folder
 from wardround.contract.model import Contract, ContractField
+from wardround.contract.new_command import new_command
+from wardround.contract.options import schema_path_option
 from wardround.contract.rules import parse, unparse
 from wardround.contract.synthesise_command import synthesise
+from wardround.errors import raise_all
 
 if TYPE_CHECKING:
     from wardround.canonical import Json
 
-SCHEMA_PATH_VARIABLE = "WARDROUND_SCHEMA_PATH"
-
-schema_path_option = click.option(
-    "--schema-path",
-    "schema_path",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    envvar=SCHEMA_PATH_VARIABLE,
-    show_envvar=True,
-    help="A further schema folder (tables/<id>/<version>.yaml); may be given several times.",
-)
-
 
 @click.group()
 def schema() -> None:
-    """Shared schemas (data contracts): list them, show one, check a file, make up records."""
+    """Shared schemas (data contracts): list and show them, write, check and compare versions, export, make up records."""
 
 
-schema.add_command(synthesise)
+for command in (new_command, diff_command, export_command, editor_schema_command, synthesise):
+    schema.add_command(command)
 
 
 @schema.command("list")
@@ -147,14 +142,39 @@ def _rules_table(contract: Contract) -> Table:
 
 
 @schema.command("check")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path))
+@schema_path_option
 @format_option
-def check_command(file: Path, form: str) -> None:
-    """Check a schema FILE: every problem at once, each with its line. Prints the hashes of a file in order."""
-    contract = library.load(file)
+def check_command(path: Path, schema_path: tuple[Path, ...], form: str) -> None:
+    """Check a schema file or a whole schema folder: every problem at once, each with its line.
+
+    Of a file in order the hashes are printed, and what changed since the version before, where that is installed, on the schema
+    path or in the same folder. Of a folder (tables, examples, registry.yaml) all files, names, hashes and examples are checked.
+    """
+    if path.is_dir():
+        _check_folder(path, schema_path, form)
+        return
+    contract = library.load(path)
+    comparison = before(contract, path, schema_path)
+    raise_all([] if comparison is None else comparison.problems())
     if form == "json":
-        print_json({**_summary(contract), "in_order": True})
+        since = None if comparison is None else comparison.old.version
+        grade = None if comparison is None or comparison.grade is None else str(comparison.grade)
+        print_json({**_summary(contract), "in_order": True, "since": since, "class": grade})
         return
     say(f"{contract.id} {contract.version} is in order: {len(contract.fields)} fields, {len(contract.rules)} rules.")
     say(f"contract hash   {contract.contract_hash()}")
     say(f"encoding hash   {contract.encoding_hash()}")
+    if comparison is not None:
+        say(f"since {comparison.old.version}     {in_words(comparison)}")
+
+
+def _check_folder(folder: Path, schema_path: tuple[Path, ...], form: str) -> None:
+    contracts = check_folder(folder, schema_path)
+    if form == "json":
+        print_json({"in_order": True, "schemas": [_summary(contract) for contract in contracts]})
+        return
+    for contract in contracts:
+        say(f"{contract.id} {contract.version} ({contract.status})")
+    versions, schemas = len(contracts), len({contract.id for contract in contracts})
+    say(f"The folder is in order. Versions: {versions}; schemas: {schemas}.")

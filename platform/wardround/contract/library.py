@@ -69,6 +69,16 @@ def shipped() -> Traversable:
     return files("wardround_schemas")
 
 
+def is_version_file(name: str) -> bool:
+    """Say whether a file's name is that of a version: ``1.0.0.yaml``."""
+    return name.endswith(SUFFIX) and _VERSION.fullmatch(name.removesuffix(SUFFIX)) is not None
+
+
+def in_folder(folder: Path) -> list[Listing]:
+    """List every version of every schema of one folder, by id and version."""
+    return sorted(_in_folder(folder, shipped=False), key=lambda listing: listing.order)
+
+
 def available(schema_path: Sequence[Path] = ()) -> list[Listing]:
     """List every version of every schema, by id and version; the shipped folder first, then ``schema_path`` in order.
 
@@ -91,9 +101,8 @@ def _in_folder(folder: Traversable, *, shipped: bool) -> Iterator[Listing]:
         if not schema.is_dir():
             continue
         for file in schema.iterdir():
-            version = file.name.removesuffix(SUFFIX)
-            if file.name.endswith(SUFFIX) and _VERSION.fullmatch(version):
-                yield Listing(schema.name, version, file, folder, shipped)
+            if is_version_file(file.name):
+                yield Listing(schema.name, file.name.removesuffix(SUFFIX), file, folder, shipped)
 
 
 def find(name: str, schema_path: Sequence[Path] = ()) -> Contract:
@@ -102,8 +111,27 @@ def find(name: str, schema_path: Sequence[Path] = ()) -> Contract:
     Raises:
         Refused: S-UNKNOWN, S-VERSION, S-HASH, and all that ``load`` finds.
     """
-    if name.endswith(SUFFIX) or "/" in name or "\\" in name:
+    if _is_path(name):
         return load(Path(name))
+    return _only(_listings(name, schema_path))
+
+
+def text_of(name: str, schema_path: Sequence[Path] = ()) -> str:
+    """Give the text of a contract's file as its author wrote it, by the same names as ``find``.
+
+    Raises:
+        Refused: as ``find``.
+    """
+    find(name, schema_path)
+    return read_text(Path(name)) if _is_path(name) else _text(_listings(name, schema_path)[0].file)
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith(SUFFIX) or "/" in name or "\\" in name
+
+
+def _listings(name: str, schema_path: Sequence[Path]) -> list[Listing]:
+    """Give the one version that is meant, in every folder that holds it."""
     schema, _, version = name.partition("@")
     listings = available(schema_path)
     same = [listing for listing in listings if listing.id == schema]
@@ -118,7 +146,7 @@ def find(name: str, schema_path: Sequence[Path] = ()) -> Contract:
             f"there is no version {version!r}",
             f"versions: {', '.join(dict.fromkeys(listing.version for listing in same))}",
         )
-    return _only(wanted)
+    return wanted
 
 
 def _unknown(schema: str, known: set[str]) -> Refused:

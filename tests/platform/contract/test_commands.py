@@ -7,7 +7,7 @@ import pytest
 
 from wardround import console
 from wardround.contract import library
-from wardround.contract.commands import SCHEMA_PATH_VARIABLE
+from wardround.contract.options import SCHEMA_PATH_VARIABLE
 
 HEART = library.find("heart.disease@1.0.0")
 HEART_FILE = next(Path(str(each.file)) for each in library.available() if each.id == "heart.disease")

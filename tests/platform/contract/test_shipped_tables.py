@@ -156,6 +156,25 @@ def test_every_bad_table_is_expected_and_every_kind_is_there(folder):
     assert {entry["code"] for entry in expected.values()} == EVERY_CONTRACT | integers
 
 
+def _check_digit(body):
+    """The last digit of a LOINC code: that which makes the sum of ISO/IEC 7812 a multiple of ten."""
+    total = 0
+    for place, digit in enumerate(reversed([int(character) for character in body])):
+        doubled = digit * 2 if place % 2 == 0 else digit
+        total += doubled - 9 if doubled > 9 else doubled
+    return -total % 10
+
+
+def test_every_code_of_loinc_has_its_check_digit():
+    """A slip in a code is another code, or none."""
+    concepts = [field.concept for listing in library.available() for field in library.find(listing.name).fields if field.concept]
+    codes = {concept.code for concept in concepts if concept.system == "LOINC"}
+    assert len(codes) > 15
+    for code in codes:
+        body, _, digit = code.partition("-")
+        assert _check_digit(body) == int(digit), code
+
+
 def test_every_shipped_version_has_examples():
     """No contract is published without good and bad examples."""
     assert {(path.parent.name, path.name) for path in FOLDERS} == {

@@ -23,6 +23,10 @@ from wardround.contract.synthetic.sheet import sheet_of
 from wardround.errors import Refused
 
 SHIPPED = [listing.name for listing in available()]
+SPOILED = [name for name in SHIPPED if name.startswith(("breast.", "heart.", "icu."))]
+"""Those whose every fault is made here; of the others the shipped bad examples are such tables (test_fixtures)."""
+NO_ROOM = {"oncology.survival@1.0.0": {"T-MISSLIM"}, "pancreatitis.ercp@1.0.0": {"T-NONFINITE", "T-RANGE", "T-TYPE"}}
+"""Faults that a schema of few numbers, or of few optional fields, cannot have beside all others."""
 TOGETHER = tuple(code for code in CODES if code not in ALONE)
 
 
@@ -54,7 +58,7 @@ def test_nothing_is_found_in_clean_records(name: str, count: int, seed: int, tmp
     assert (result.passed, result.found, result.quarantined) == (True, count, 0)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", SPOILED)
 @pytest.mark.parametrize("code", CODES)
 def test_a_fault_is_found_alone_where_it_was_made(name: str, code: str, tmp_path: Path) -> None:
     """One finding: the code, its field or rule, and its lines. Breast cytology has no whole numbers to break."""
@@ -83,6 +87,7 @@ def test_all_faults_that_go_together_are_found_together(name: str, tmp_path: Pat
     """Nothing hides anything, and nothing else appears."""
     contract = find(name)
     wanted = {code for code in TOGETHER if code != "T-FEW" and (name.startswith("heart") or code != "T-INTFRAC")}
+    wanted -= NO_ROOM.get(name, set())
     assert codes_found(contract, spoiled(contract, 400, 1, dict.fromkeys(wanted)), tmp_path) == wanted
 
 
