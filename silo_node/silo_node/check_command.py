@@ -71,7 +71,9 @@ def _refuse_usage(study: Path | None, schema: str | None, *, fix_plan: bool, his
         return refuse("X-USAGE", "wardround silo check", rule, finding, next_step)
 
     if fix_plan and history:
-        raise refused("A plan and the history are two commands", "both --fix-plan and --history were given", "give one of the two")
+        raise refused(
+            "A plan and the history are two commands", "both --fix-plan and --history were given", "give one of the two"
+        )
     if study is not None and schema is not None:
         raise refused("A check is for a study or for a schema", "both --study and --schema were given", "give one of the two")
     if study is None and schema is None and not history:
@@ -198,7 +200,7 @@ def _say_plan(plan: Plan, place: str) -> None:
     for step in plan.steps:
         say(step_words(step))
     if plan.questions:
-        say(f"{plan.questions} questions are left to a person; they stand in the plan.")
+        say(f"Left to a person: {plan.questions} questions, which stand in the plan.")
     say("")
     if plan.steps:
         say("With the plan applied, in memory, the check would find:")

@@ -1,8 +1,8 @@
 """Histograms as rectangles and lines, in the coordinates of a small SVG; the template draws them.
 
-    impossible │ below ┆ bins on the contract's range ┆ above │ impossible
-              hard limit      ╎ plausible ╎                 hard limit
-                            ─────▮▮|▮▮───   reference quantiles
+impossible │ below ┆ bins on the contract's range ┆ above │ impossible
+          hard limit      ╎ plausible ╎                 hard limit
+                        ─────▮▮|▮▮───   reference quantiles
 """
 
 from __future__ import annotations
@@ -160,8 +160,22 @@ def _histogram(field: ContractField, profile: FieldProfile) -> Chart:
     low, high = hard_limits(field)
     bars = [
         _bar(axis.starts[0], SLOT, profile.too_low, scale, "impossible", f"below the minimum {_words(low, profile)}"),
-        _bar(axis.starts[1], SLOT, profile.below, scale, "outer", f"from {_words(low, profile)} up to {_words(profile.edges[0], profile)}"),
-        _bar(axis.starts[3], SLOT, profile.above, scale, "outer", f"from {_words(profile.edges[-1], profile)} up to {_words(high, profile)}"),
+        _bar(
+            axis.starts[1],
+            SLOT,
+            profile.below,
+            scale,
+            "outer",
+            f"from {_words(low, profile)} up to {_words(profile.edges[0], profile)}",
+        ),
+        _bar(
+            axis.starts[3],
+            SLOT,
+            profile.above,
+            scale,
+            "outer",
+            f"from {_words(profile.edges[-1], profile)} up to {_words(high, profile)}",
+        ),
         _bar(axis.starts[4], SLOT, profile.too_high, scale, "impossible", f"above the maximum {_words(high, profile)}"),
     ]
     for count, name, (start, end) in zip(profile.counts, bin_names(profile), pairwise(profile.edges), strict=True):
@@ -179,7 +193,10 @@ def _histogram(field: ContractField, profile: FieldProfile) -> Chart:
         tuple(bar for bar in bars if bar is not None),
         marks=tuple(marks),
         box=box,
-        labels=(Label(axis.left, "start", _words(profile.edges[0], profile)), Label(axis.right, "end", _words(min(profile.edges[-1], high), profile))),
+        labels=(
+            Label(axis.left, "start", _words(profile.edges[0], profile)),
+            Label(axis.right, "end", _words(min(profile.edges[-1], high), profile)),
+        ),
         facts="; ".join(facts),
     )
 
@@ -209,9 +226,8 @@ def _marks(field: ContractField, profile: FieldProfile, axis: _Axis) -> tuple[li
     if isfinite(low) or isfinite(high):
         facts.append(f"possible: {_words(low, profile)} to {_words(high, profile)}")
     if field.plausible is not None:
-        for value in (field.plausible.low, field.plausible.high):
-            if (x := axis.at(float(value))) is not None:
-                marks.append(Mark(round(x, 1), "plausible", f"plausible limit {value:.6g}"))
+        likely = [(value, axis.at(float(value))) for value in (field.plausible.low, field.plausible.high)]
+        marks += [Mark(round(x, 1), "plausible", f"plausible limit {value:.6g}") for value, x in likely if x is not None]
         facts.append(f"plausible: {field.plausible.low:.6g} to {field.plausible.high:.6g}")
     return marks, facts
 

@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from silo_node.mapping.resolve import identifying_fields
+from silo_node.validation.constraints import SHORT_LIST
 from wardround.contract.model import Contract, ContractField
 
 Kind = Literal["numbers", "dates", "categories", "not shown"]
@@ -66,9 +67,7 @@ class FieldProfile:
 def profiles(contract: Contract, typed: pl.DataFrame) -> tuple[FieldProfile, ...]:
     """Describe every field of a table in schema form, records that are set aside included."""
     keys = identifying_fields(contract)
-    return tuple(
-        _profile(contract.field(column.name), column, hidden=column.name in keys) for column in typed.iter_columns()
-    )
+    return tuple(_profile(contract.field(column.name), column, hidden=column.name in keys) for column in typed.iter_columns())
 
 
 def _profile(field: ContractField, column: pl.Series, *, hidden: bool) -> FieldProfile:
@@ -77,30 +76,38 @@ def _profile(field: ContractField, column: pl.Series, *, hidden: bool) -> FieldP
     if hidden or field.privacy in ("direct", "pseudonym") or (field.type == "string" and not field.values):
         return FieldProfile(field.name, "not shown", values, missing)
     if field.type == "string":
-        counted = dict(present.value_counts().iter_rows())
-        counts = tuple(int(counted.get(value, 0)) for value in field.values)
+        counts = _category_counts(present, field.values)
         return FieldProfile(field.name, "categories", values, missing, counts=counts, unlisted=values - sum(counts))
     if field.type == "date":
         return _binned(field, _days(present), missing, "dates")
     return _binned(field, present.cast(pl.Float64).to_numpy(), missing, "numbers")
 
 
+def _category_counts(present: pl.Series, values: tuple[str, ...]) -> tuple[int, ...]:
+    """Count each category; comparing one by one is the cheaper way for the short lists that codes have."""
+    if len(values) <= SHORT_LIST:
+        return tuple(int((present == value).sum()) for value in values)
+    counted = dict(present.value_counts().iter_rows())
+    return tuple(int(counted.get(value, 0)) for value in values)
+
+
 def _days(dates: pl.Series) -> NDArray[np.float64]:
     """Give dates as day numbers of ``date.toordinal``; a typed column may hold days that Python's calendar does not have."""
-    days = dates.cast(pl.Int32).to_numpy().astype(np.float64) + date(1970, 1, 1).toordinal()
-    return np.clip(days, 1, date.max.toordinal())
+    days: NDArray[np.float64] = dates.cast(pl.Int32).to_numpy().astype(np.float64) + date(1970, 1, 1).toordinal()
+    return days.clip(1, date.max.toordinal())
 
 
 def _binned(field: ContractField, values: NDArray[np.float64], missing: int, kind: Kind) -> FieldProfile:
     low, high = hard_limits(field)
-    too_low = int((values < low).sum())
-    too_high = int((values > high).sum())
-    possible = values[(values >= low) & (values <= high)]
+    possible, too_low, too_high = _between(values, low, high)
     edges = _date_edges(possible) if kind == "dates" else _number_edges(field, possible)
     whole = kind == "dates" or field.type == "integer"
-    below = possible < edges[0]
-    above = possible >= edges[-1] if whole else possible > edges[-1]
-    counts, _ = np.histogram(possible[~below & ~above], edges)
+    # the last edge of whole numbers and days is the first that is in no bin
+    inside, below, above = _between(possible, edges[0], edges[-1] - 1 if whole else edges[-1])
+    if kind == "dates":
+        counts, _ = np.histogram(inside, edges)
+    else:
+        counts, _ = np.histogram(inside, len(edges) - 1, (edges[0], edges[-1]))  # of one width: several times as fast
     return FieldProfile(
         field.name,
         kind,
@@ -108,11 +115,19 @@ def _binned(field: ContractField, values: NDArray[np.float64], missing: int, kin
         missing=missing,
         edges=edges,
         counts=tuple(int(count) for count in counts),
-        below=int(below.sum()),
-        above=int(above.sum()),
+        below=below,
+        above=above,
         too_low=too_low,
         too_high=too_high,
     )
+
+
+def _between(values: NDArray[np.float64], low: float, high: float) -> tuple[NDArray[np.float64], int, int]:
+    """Give the values from low to high, and how many are below and above; most tables have none of those."""
+    if not len(values) or (values.min() >= low and values.max() <= high):
+        return values, 0, 0
+    below, above = values < low, values > high
+    return values[~below & ~above], int(below.sum()), int(above.sum())
 
 
 def hard_limits(field: ContractField) -> tuple[float, float]:
