@@ -10,7 +10,7 @@ from silo_node.local_report.question import Question
 from silo_node.mapping import resolve
 from silo_node.sources.faults import UnreadableError
 from silo_node.validation.check import look
-from silo_node.validation.reports import LocalReport, local_report
+from silo_node.validation.reports import LocalReport, local_report, standing
 from wardround.errors import Refused
 
 MOST_TURNS = 3
@@ -71,7 +71,7 @@ def make_plan(site: Site, question: Question) -> Plan:
                 answer = local_report(question.answer(tried))
             except Refused:
                 continue  # the site file does not allow it: a code that stands for two things
-            if _worse(answer, after):
+            if _trouble(answer) >= _trouble(after):
                 continue
             steps.append(Step(change, after, answer))
             now, after, taken = tried, answer, taken + 1
@@ -80,11 +80,11 @@ def make_plan(site: Site, question: Question) -> Plan:
     return Plan(tuple(steps), now.file, found.questions, before, after)
 
 
-def _worse(answer: LocalReport, before: LocalReport) -> bool:
-    """Whether a change makes records invalid that were valid, or leaves everything as it was."""
-    if answer.valid != before.valid:
-        return answer.valid < before.valid
-    return answer.findings == before.findings
+def _trouble(report: LocalReport) -> tuple[int, int, int, int]:
+    """Give how bad things are, to compare: fewer valid records, then findings that fail the check, then bad cells."""
+    fatal = sum(standing(each) == "fails the check" for each in report.findings)
+    cells = sum(each.count for each in report.findings if standing(each) == "sets records aside")
+    return -report.valid, fatal, cells, len(report.findings)
 
 
 def _proposals(site: Site, question: Question, report: LocalReport) -> Proposals:

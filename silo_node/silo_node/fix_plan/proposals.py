@@ -95,6 +95,7 @@ class Proposer:
         self.findings = findings
         self.lines: SchemaMapping = site.file.schemas[mapping.contract.id]
         self.questions: list[tuple[str, str]] = []
+        self.shared: tuple[str, ...] = ()
 
     def proposals(self) -> Proposals:
         """Give everything that could be changed, and every question."""
@@ -129,11 +130,11 @@ class Proposer:
 
     def _lists(self, fields: Sequence[_Field]) -> Iterator[Change]:
         """Propose columns to ignore, and words for missing that several columns have."""
-        shared = [
+        shared = self.shared = tuple(
             mark
             for mark, times in Counter(mark for each in fields for mark in each.marks).items()
             if times >= ENOUGH and texts.means_missing(mark, coded=True) and not self._is_a_value(mark)
-        ]
+        )
         if shared:
             cells = sum(mark in each.marks for each in fields for mark in shared)
             for each in fields:
@@ -175,13 +176,16 @@ class Proposer:
         for each in self.mapping.fields:
             column = self.lines.column(each.field.name)
             kind = each.field.type
-            if column is None or each.field.name in identifying or each.field.privacy in ("direct", "pseudonym"):
+            if column is None:
                 continue
             found = _Field(each, column, codes=dict(each.codes or ()))
-            if each.field.values:
+            secret = each.field.name in identifying or each.field.privacy in ("direct", "pseudonym")
+            if kind == "date":
+                self._date(found, secret=secret)
+            elif secret:
+                continue
+            elif each.field.values:
                 self._codes(found)
-            elif kind == "date":
-                self._date(found)
             elif kind in ("integer", "number") and not but_numbers:
                 self._unit(found)
                 self._marks(found, READING_FAULTS | IMPOSSIBLE)
@@ -220,8 +224,11 @@ class Proposer:
             which = f"is it {guess}?" if guess else f"which is it: {', '.join(spec.values)}, or a mark for missing?"
             self._ask(spec.name, f"{times} cells hold the local code {_quoted(text)}: {which}")
 
-    def _date(self, found: _Field) -> None:
-        """Propose the one format that reads most of a column's texts, if it reads more than the declared one."""
+    def _date(self, found: _Field, *, secret: bool) -> None:
+        """Propose the one format that reads most of a column's texts, if it reads more than the declared one.
+
+        A ``secret`` field identifies records: its texts are counted and none is told.
+        """
         name, local = found.mapping.field.name, self._texts(found.mapping)
         if self._bad(name, READING_FAULTS) and len(local):
             now = found.mapping.date_format or ISO_DATE
@@ -237,7 +244,8 @@ class Proposer:
             if best:
                 formats = " or ".join(each.date_format for each in best)
                 self._ask(name, f"{best[0].reads} of {len(local)} texts are days by {formats}: which is it?")
-        self._marks(found, READING_FAULTS | IMPOSSIBLE)
+        if not secret:
+            self._marks(found, READING_FAULTS | IMPOSSIBLE)
 
     def _marks(self, found: _Field, codes: frozenset[str]) -> None:
         """Propose words for missing, and impossible values that are written for missing."""
@@ -285,7 +293,7 @@ class Proposer:
             known = found.codes or {value: value for value in found.mapping.field.values}
             update["codes"] = {**known, **found.more}
         if found.marks:
-            inherited = self.lines.missing if column.missing is None else column.missing
+            inherited = (*self.lines.missing, *self.shared) if column.missing is None else column.missing
             update["missing"] = tuple(dict.fromkeys((*inherited, *found.marks)))
         return Change(name, tuple(found.why), column=column.model_copy(update=update))
 

@@ -81,8 +81,8 @@ def _row(cells: Sequence[str], widths: _Widths) -> str:
         _cut(place, widths.place).ljust(widths.place),
         count.rjust(widths.count),
         share.rjust(SHARE),
-        where.ljust(widths.where),
-        shapes,
+        _cut(where, widths.where).ljust(widths.where),
+        _cut(shapes, widths.shapes),
     )
     return GAP.join(parts).rstrip()
 
@@ -120,8 +120,7 @@ def _where(finding: Finding, width: int) -> str:
 
 
 def _as_many(parts: Sequence[str], of: int, width: int) -> str:
-    more = ", ..."
-    shown = parts[0]
+    shown, more = parts[0], ", ..." if len(parts[0]) + len(", ...") <= width else ""
     for at, part in enumerate(parts[1:], 1):
         longer = f"{shown}, {part}"
         if len(longer) + (len(more) if at + 1 < of else 0) > width:
