@@ -192,6 +192,7 @@ def _tell_plan(site: Site, question: Question, form: str) -> int:
 
 
 def _say_plan(plan: Plan, place: str) -> None:
+    from silo_node.fix_plan.texts import many
     from silo_node.fix_plan.writing import step_words
     from silo_node.local_report.table import table, verdict
 
@@ -200,7 +201,7 @@ def _say_plan(plan: Plan, place: str) -> None:
     for step in plan.steps:
         say(step_words(step))
     if plan.questions:
-        say(f"Left to a person: {plan.questions} questions, which stand in the plan.")
+        say(f"Left to a person: {many(plan.questions, 'question')}, to be read in the plan.")
     say("")
     if plan.steps:
         say("With the plan applied, in memory, the check would find:")

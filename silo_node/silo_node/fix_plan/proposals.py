@@ -35,6 +35,8 @@ LONGEST_CODE = 40
 ENOUGH = 2
 """Columns from which on a word for missing stands once for the whole schema."""
 
+MARK_WORDS = ", which looks like a mark for missing"
+
 CODE_FAULTS = frozenset({"T-MAP", "T-ENUM", "T-CASE", "T-BOOL"})
 READING_FAULTS = frozenset({"T-TYPE", "T-NONFINITE", "T-INTFRAC"})
 IMPOSSIBLE = frozenset({"T-RANGE", "T-SENTINEL"})
@@ -140,7 +142,7 @@ class Proposer:
             for each in fields:
                 if each.column.missing is None:
                     each.marks = [mark for mark in each.marks if mark not in shared]
-                    each.why = [line for line in each.why if not any(line.endswith(_mark_words(mark)) for mark in shared)]
+                    each.why = [line for line in each.why if not any(_tells(line, mark) for mark in shared)]
             words = ", ".join(_quoted(mark) for mark in shared)
             yield Change(
                 "missing",
@@ -204,7 +206,7 @@ class Proposer:
             if len(meant) == 1 and len(text) <= LONGEST_CODE:
                 value = next(iter(meant))
                 found.more[text] = value
-                found.why.append(f"{times} cells hold {_quoted(text)}: {value} in other case or spaces")
+                found.why.append(f"{_quoted(text)} in {texts.many(times, 'cell')}: {value} in other case or spaces")
             elif texts.means_missing(text, coded=True) and not spec.required:
                 self._mark(found, text, times)
             else:
@@ -215,14 +217,14 @@ class Proposer:
     def _ask_codes(self, spec: ContractField, unknown: dict[str, int]) -> None:
         cells = sum(unknown.values())
         if len(unknown) > MOST_CODES or any(len(text) > LONGEST_CODE for text in unknown):
-            text = f"{cells} cells hold {len(unknown)} different texts that are no code: is it the right column?"
+            text = f"{len(unknown)} different texts that are no code, in {cells} cells: is it the right column?"
             self._ask(spec.name, text)
             return
         labels = {texts.plain(each.label or ""): each.value for each in spec.categories if each.label}
         for text, times in unknown.items():
             guess = labels.get(texts.plain(text))
             which = f"is it {guess}?" if guess else f"which is it: {', '.join(spec.values)}, or a mark for missing?"
-            self._ask(spec.name, f"{times} cells hold the local code {_quoted(text)}: {which}")
+            self._ask(spec.name, f"the local code {_quoted(text)} in {texts.many(times, 'cell')}: {which}")
 
     def _date(self, found: _Field, *, secret: bool) -> None:
         """Propose the one format that reads most of a column's texts, if it reads more than the declared one.
@@ -260,7 +262,7 @@ class Proposer:
 
     def _mark(self, found: _Field, text: str, times: int) -> None:
         found.marks.append(text)
-        found.why.append(f"{times} cells hold {_mark_words(text)}")
+        found.why.append(f"{_quoted(text)} in {texts.many(times, 'cell')}{MARK_WORDS}")
 
     def _unit(self, found: _Field) -> None:
         """Propose the unit that a finding names, or that the contract's reference knows; else ask."""
@@ -320,8 +322,9 @@ class Proposer:
         self.questions.append((place, text))
 
 
-def _mark_words(text: str) -> str:
-    return f"{_quoted(text)}, which looks like a mark for missing"
+def _tells(line: str, mark: str) -> bool:
+    """Whether a reason is that of a mark for missing."""
+    return line.startswith(f"{_quoted(mark)} in ") and line.endswith(MARK_WORDS)
 
 
 def _quoted(text: str) -> str:

@@ -33,6 +33,11 @@ def means_missing(text: str, *, coded: bool) -> bool:
     return word in MISSING_WORDS or (not coded and word in MORE_MISSING_WORDS)
 
 
+def many(number: int, word: str) -> str:
+    """Give a number with its word."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def plain(text: str) -> str:
     """Give a text in small letters, its spaces single and none around."""
     return " ".join(text.split()).casefold()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from silo_node.configuration import Column, Site, SiteFile
 from silo_node.fix_plan.plan import Plan, Step
+from silo_node.fix_plan.texts import many
 from silo_node.local_report.question import Question
 from silo_node.validation.reports import OWNER_ONLY, as_json
 from wardround.canonical import model_json
@@ -48,15 +49,11 @@ def as_yaml(before: SiteFile, schema: str, plan: Plan) -> str:
 
 def step_words(step: Step) -> str:
     """Say in one line what a change does, without a local text."""
-    effects = [f"frees {_many(step.frees, 'record')}"] if step.frees else []
+    effects = [f"frees {many(step.frees, 'record')}"] if step.frees else []
     gone = len(step.before.findings) - len(step.after.findings)
     if gone > 0:
-        effects.append(f"{_many(gone, 'finding')} fewer")
+        effects.append(f"{many(gone, 'finding')} fewer")
     return f"{_about(step)}: {', '.join(effects) or 'shows what else is wrong'}"
-
-
-def _many(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def plan_json(plan: Plan) -> dict[str, Json]:
@@ -81,7 +78,7 @@ def _about(step: Step) -> str:
     if change.missing:
         return "marks for missing in every column"
     if change.ignore:
-        return f"{_many(len(change.ignore), 'column')} to ignore"
+        return f"{many(len(change.ignore), 'column')} to ignore"
     return f"the column of {change.place}"
 
 

@@ -51,7 +51,7 @@ def test_unmapped_codes_are_asked_for(tmp_path: Path, clinic: Contract) -> None:
     """What a local code means is nothing to guess; the question names it, for the hospital alone."""
     plan = planned(tmp_path, clinic, (0, "Geschlecht", "F"), (1, "Geschlecht", "F"))
     assert plan.steps == ()
-    assert plan.asked == (("sex", '2 cells hold the local code "F": which is it: female, male, or a mark for missing?'),)
+    assert plan.asked == (("sex", 'the local code "F" in 2 cells: which is it: female, male, or a mark for missing?'),)
 
 
 def test_a_variant_of_two_codes_is_asked_for(tmp_path: Path, clinic: Contract) -> None:
@@ -65,7 +65,7 @@ def test_a_column_of_something_else_is_not_listed(tmp_path: Path, clinic: Contra
     """Names of patients in the place of codes: how many there are, none of them."""
     changed = [(at, "Geschlecht", f"Meier {at}") for at in range(25)]
     plan = make_plan(make_site(tmp_path, rows(*changed, height=30)), Question(clinic))
-    assert [text for _, text in plan.asked] == ["25 cells hold 25 different texts that are no code: is it the right column?"]
+    assert [text for _, text in plan.asked] == ["25 different texts that are no code, in 25 cells: is it the right column?"]
     assert "Meier" not in as_yaml(make_site(tmp_path, rows()).file, "test.clinic", plan)
 
 
@@ -183,8 +183,8 @@ def test_a_plan_is_written_for_the_owner_and_nothing_is_changed(tmp_path: Path, 
     assert (site.path.read_bytes(), (tmp_path / "records.csv").read_bytes()) == before
     assert check(copied(site, path), clinic).quarantined == plan.after.quarantined == 1
     text = path.read_text()
-    assert '# 1 cells hold "w": female in other case or spaces' in text
-    assert 'outcome: 1 cells hold the local code "unklar"' in text
+    assert '# "w" in 1 cell: female in other case or spaces' in text
+    assert 'outcome: the local code "unklar" in 1 cell' in text
     told = " ".join([*map(step_words, plan.steps), repr(plan_json(plan))])
     assert not re.search(r"unklar|\bw\b|Puls", told)
 
