@@ -24,6 +24,7 @@ WHERE_SHARE = 0.6
 INDENT = 4
 SPACE = "␣"
 """Stands for a space at the end of a cell's shape, where it would not be seen."""
+EMPTY = "(empty)"
 COLOURS: dict[Standing, str] = {
     "fails the check": "bold red",
     "sets records aside": "red",
@@ -141,6 +142,8 @@ def _shapes(finding: Finding, width: int) -> str:
 
 def visible(text: str) -> str:
     """Show the spaces at the ends of a cell's shape, and all of a shape that is nothing else."""
+    if not text:
+        return EMPTY
     inner = text.strip(" ")
     if not inner:
         return SPACE * len(text)

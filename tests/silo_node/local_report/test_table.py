@@ -104,6 +104,6 @@ def test_what_to_fix_first_and_the_verdict(report: LocalReport) -> None:
     assert verdict(report) == f"{CLINIC['id']} {CLINIC['version']}: not in order. 12 records found, 2 set aside, 10 valid."
 
 
-@pytest.mark.parametrize(("text", "shown"), [(" ", "␣"), ("Aa", "Aa"), ("aa  ", "aa␣␣"), (" a a", "␣a a"), ("", "")])
+@pytest.mark.parametrize(("text", "shown"), [(" ", "␣"), ("Aa", "Aa"), ("aa  ", "aa␣␣"), (" a a", "␣a a"), ("", "(empty)")])
 def test_spaces_at_the_ends_are_seen(text: str, shown: str) -> None:
     assert visible(text) == shown
