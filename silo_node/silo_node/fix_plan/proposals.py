@@ -7,7 +7,6 @@ which so many different texts were found that it holds something else than codes
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ import polars as pl
 
 from silo_node.configuration import Column, CsvSource, SchemaMapping, Site
 from silo_node.fix_plan import texts
+from silo_node.fix_plan.texts import quoted
 from silo_node.mapping import FieldMapping, TableMapping
 from silo_node.mapping.cells import ISO_DATE
 from silo_node.mapping.resolve import identifying_fields
@@ -122,11 +122,11 @@ class Proposer:
             return
         if now or (mark == "," and found.thousands == found.commas):
             why = f"{now} numbers have the other mark" if now else "every comma may part thousands"
-            self._ask("source", f"{other} numbers are written with {_quoted(mark)}, but {why}: which is the decimal mark?")
+            self._ask("source", f"{other} numbers are written with {quoted(mark)}, but {why}: which is the decimal mark?")
         else:
             yield Change(
                 "source",
-                (f"{other} numbers are written with {_quoted(mark)}, and none with {_quoted(source.decimal)}",),
+                (f"{other} numbers are written with {quoted(mark)}, and none with {quoted(source.decimal)}",),
                 decimal=mark,
             )
 
@@ -143,7 +143,7 @@ class Proposer:
                 if each.column.missing is None:
                     each.marks = [mark for mark in each.marks if mark not in shared]
                     each.why = [line for line in each.why if not any(_tells(line, mark) for mark in shared)]
-            words = ", ".join(_quoted(mark) for mark in shared)
+            words = ", ".join(quoted(mark) for mark in shared)
             yield Change(
                 "missing",
                 (f"cells of {cells} columns hold {words}: marks for missing, by the look of them",),
@@ -163,7 +163,7 @@ class Proposer:
                 continue
             guess = nearest(name, self.contract.names)
             if guess is not None and guess not in self.lines.columns:
-                self._ask(guess, f"Is the column {_quoted(name)} the field {guess}? Map it, or list it under 'ignore'.")
+                self._ask(guess, f"Is the column {quoted(name)} the field {guess}? Map it, or list it under 'ignore'.")
             else:
                 extra.append(name)
         return tuple(extra)
@@ -206,7 +206,7 @@ class Proposer:
             if len(meant) == 1 and len(text) <= LONGEST_CODE:
                 value = next(iter(meant))
                 found.more[text] = value
-                found.why.append(f"{_quoted(text)} in {texts.many(times, 'cell')}: {value} in other case or spaces")
+                found.why.append(f"{quoted(text)} in {texts.many(times, 'cell')}: {value} in other case or spaces")
             elif texts.means_missing(text, coded=True) and not spec.required:
                 self._mark(found, text, times)
             else:
@@ -224,7 +224,7 @@ class Proposer:
         for text, times in unknown.items():
             guess = labels.get(texts.plain(text))
             which = f"is it {guess}?" if guess else f"which is it: {', '.join(spec.values)}, or a mark for missing?"
-            self._ask(spec.name, f"the local code {_quoted(text)} in {texts.many(times, 'cell')}: {which}")
+            self._ask(spec.name, f"the local code {quoted(text)} in {texts.many(times, 'cell')}: {which}")
 
     def _date(self, found: _Field, *, secret: bool) -> None:
         """Propose the one format that reads most of a column's texts, if it reads more than the declared one.
@@ -262,7 +262,7 @@ class Proposer:
 
     def _mark(self, found: _Field, text: str, times: int) -> None:
         found.marks.append(text)
-        found.why.append(f"{_quoted(text)} in {texts.many(times, 'cell')}{MARK_WORDS}")
+        found.why.append(f"{quoted(text)} in {texts.many(times, 'cell')}{MARK_WORDS}")
 
     def _unit(self, found: _Field) -> None:
         """Propose the unit that a finding names, or that the contract's reference knows; else ask."""
@@ -324,12 +324,7 @@ class Proposer:
 
 def _tells(line: str, mark: str) -> bool:
     """Whether a reason is that of a mark for missing."""
-    return line.startswith(f"{_quoted(mark)} in ") and line.endswith(MARK_WORDS)
-
-
-def _quoted(text: str) -> str:
-    """Give a local text on one line, as YAML and JSON quote it."""
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    return line.startswith(f"{quoted(mark)} in ") and line.endswith(MARK_WORDS)
 
 
 def _units_in(finding: Finding, spec: ContractField) -> list[str]:

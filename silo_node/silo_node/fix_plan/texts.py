@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from itertools import permutations
 import polars as pl
 
 from silo_node.mapping.cells import FIRST_DAY, ISO_DATE, LAST_DAY
+from wardround.canonical import Json
+
+LAST_OF_FOUR_DIGITS = 0xFFFF
+"""The last character that an escape of four digits can name."""
 
 MISSING_WORDS = frozenset({"", "na", "n/a", "n.a.", "n. a.", "nan", "null", "#n/a", "<na>", "-", "--", "?", ".", "k.a.", "k. a."})
 """Words for missing, in small letters and without spaces around; none is a code of anything."""
@@ -31,6 +36,18 @@ def means_missing(text: str, *, coded: bool) -> bool:
     """Whether a text is a word for missing."""
     word = plain(text)
     return word in MISSING_WORDS or (not coded and word in MORE_MISSING_WORDS)
+
+
+def quoted(value: Json) -> str:
+    """Give a value as JSON that is YAML too, on one line: whatever is not printable in its texts is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escaped(ord(each)) for each in text)
+
+
+def _escaped(point: int) -> str:
+    return f"\\u{point:04x}" if point <= LAST_OF_FOUR_DIGITS else f"\\U{point:08x}"
 
 
 def many(number: int, word: str) -> str:

@@ -5,14 +5,13 @@ For its owner only: reasons and questions may hold local codes and names of colu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from silo_node.configuration import Column, Site, SiteFile
 from silo_node.fix_plan.plan import Plan, Step
-from silo_node.fix_plan.texts import many
+from silo_node.fix_plan.texts import many, quoted
 from silo_node.local_report.question import Question
 from silo_node.validation.reports import OWNER_ONLY, as_json
 from wardround.canonical import model_json
@@ -98,14 +97,14 @@ def _lines(before: SiteFile, schema: str, plan: Plan) -> Iterator[str]:
     if plan.file.sources != before.sources:
         yield "sources:"
         yield from _reasons(plan, "source", "  ")
-        yield f"  {mapping.source}: {_flow(model_json(plan.file.sources[mapping.source]))}"
+        yield f"  {mapping.source}: {quoted(model_json(plan.file.sources[mapping.source]))}"
     yield "schemas:"
     yield f"  {schema}:"
     yield f"    source: {mapping.source}"
     for key, now, then in (("missing", mapping.missing, was.missing), ("ignore", mapping.ignore, was.ignore)):
         if now != then:
             yield from _reasons(plan, key, "    ")
-            yield f"    {key}: {_flow(list(now))}"
+            yield f"    {key}: {quoted(list(now))}"
     yield "    columns:"
     for name, column in mapping.columns.items():
         if column != was.columns[name]:
@@ -122,11 +121,6 @@ def _reasons(plan: Plan, place: str, indent: str) -> Iterator[str]:
 
 def _column(column: str | Column) -> str:
     if isinstance(column, str):
-        return _flow(column)
+        return quoted(column)
     given: dict[str, Json] = {key: value for key, value in model_json(column).items() if value is not None}
-    return _flow(given)
-
-
-def _flow(value: Json) -> str:
-    """Give a value as JSON on one line, which is YAML too."""
-    return json.dumps(value, ensure_ascii=False)
+    return quoted(given)

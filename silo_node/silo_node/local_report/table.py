@@ -68,8 +68,8 @@ def table(report: LocalReport, width: int) -> Iterator[Text]:
 
 
 def _widths(findings: Sequence[Finding], width: int) -> _Widths:
-    place = min(MOST_PLACE, max(len("field or rule"), *(len(_place(each)) for each in findings)))
-    count = max(len("count"), *(len(str(each.count)) for each in findings))
+    place = min(MOST_PLACE, max([len("field or rule"), *(len(_place(each)) for each in findings)]))
+    count = max([len("count"), *(len(str(each.count)) for each in findings)])
     left = width - CODE - place - count - SHARE - 5 * len(GAP)
     where = int(WHERE_SHARE * left)
     return _Widths(place, count, where, left - where)

@@ -205,13 +205,17 @@ def copied(site: Site, plan: Path) -> Site:
 
 def test_texts_that_yaml_does_not_take_are_quoted(tmp_path: Path, clinic: Contract) -> None:
     """A local text may be anything: the file can be read all the same, and no text begins a line of its own."""
-    site = make_site(
-        tmp_path, rows((0, "Geschlecht", 'w"\u2028:\x7f#'), (1, "Geschlecht", "w\t")), dialect={**GERMAN, "quote": None}
-    )
+    odd = "W\u2028\x85"
+    changed = [(0, "Geschlecht", 'x"\u2028:\x7f# \U0001f600'), (1, "Geschlecht", "w\t"), (2, "Geschlecht", odd)]
+    site = make_site(tmp_path, rows(*changed), dialect={**GERMAN, "quote": None})
     plan = make_plan(site, Question(clinic))
+    assert [place for place, _ in plan.asked] == ["sex"]
     read = parse_text(as_yaml(site.file, "test.clinic", plan), "plan").data
     assert isinstance(read, dict)
-    assert read["schemas"]["test.clinic"]["columns"]["sex"]["codes"]["w\t"] == "female"
+    codes = read["schemas"]["test.clinic"]["columns"]["sex"]["codes"]
+    assert codes == {"W": "female", "M": "male", "w\t": "female", odd: "female"}
+    text = "\U0001f600\ufeff\x00\u202e"
+    assert parse_text(f"a: {texts.quoted(text[:2] + text[3:])}", "text").data == {"a": text[:2] + text[3:]}
 
 
 def test_a_table_that_cannot_be_read_has_no_plan(tmp_path: Path, clinic: Contract) -> None:
