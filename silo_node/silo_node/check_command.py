@@ -108,7 +108,7 @@ def _check(site: Site, question: Question, form: str, *, cached: bool) -> int:
     from silo_node.validation.reports import as_json, local_report, write_local
 
     now = datetime.now(UTC)
-    day = now.date().isoformat()
+    day = earlier.day_of(now)
     basis = earlier.basis_of(site, question, day)
     report = earlier.recall(site, question, basis) if cached else None
     answered = report is not None

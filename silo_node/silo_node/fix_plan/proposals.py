@@ -38,8 +38,10 @@ ENOUGH = 2
 MARK_WORDS = ", which looks like a mark for missing"
 
 CODE_FAULTS = frozenset({"T-MAP", "T-ENUM", "T-CASE", "T-BOOL"})
-READING_FAULTS = frozenset({"T-TYPE", "T-NONFINITE", "T-INTFRAC"})
-IMPOSSIBLE = frozenset({"T-RANGE", "T-SENTINEL"})
+READING_FAULTS = frozenset({"T-TYPE", "T-DATEFMT", "T-NONFINITE", "T-INTFRAC"})
+IMPOSSIBLE = frozenset({"T-RANGE"})
+MARKS = frozenset({"T-SENTINEL"})
+"""Codes of values that a check held for marks for missing, possible or not."""
 UNIT_FAULTS = frozenset({"T-UNIT"})
 
 
@@ -190,7 +192,7 @@ class Proposer:
                 self._codes(found)
             elif kind in ("integer", "number") and not but_numbers:
                 self._unit(found)
-                self._marks(found, READING_FAULTS | IMPOSSIBLE)
+                self._marks(found)
             yield found
 
     def _codes(self, found: _Field) -> None:
@@ -247,16 +249,16 @@ class Proposer:
                 formats = " or ".join(each.date_format for each in best)
                 self._ask(name, f"{best[0].reads} of {len(local)} texts are days by {formats}: which is it?")
         if not secret:
-            self._marks(found, READING_FAULTS | IMPOSSIBLE)
+            self._marks(found)
 
-    def _marks(self, found: _Field, codes: frozenset[str]) -> None:
+    def _marks(self, found: _Field) -> None:
         """Propose words for missing, and impossible values that are written for missing."""
         spec = found.mapping.field
         if spec.required:
             return
-        impossible = self._bad(spec.name, codes & IMPOSSIBLE)
-        for text, times in self._bad(spec.name, codes).items():
-            sentinel = text in impossible and texts.is_sentinel(text, found.mapping.date_format)
+        told, impossible = self._bad(spec.name, MARKS), self._bad(spec.name, IMPOSSIBLE)
+        for text, times in self._bad(spec.name, READING_FAULTS | IMPOSSIBLE | MARKS).items():
+            sentinel = text in told or (text in impossible and texts.is_sentinel(text, found.mapping.date_format))
             if sentinel or texts.means_missing(text, coded=False):
                 self._mark(found, text, times)
 

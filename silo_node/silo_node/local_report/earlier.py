@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -25,6 +26,8 @@ from wardround.identity.software import code_digest
 from wardround.values import Sha256, Value
 
 SUFFIX = "answer"
+FIRST_ZONE = timezone(timedelta(hours=14))
+"""Where a day begins first on earth."""
 NOT_READ_BY_CHECKS = ("name", "resources", "proxy")
 """Keys of the site file on which no answer depends; every other one counts."""
 
@@ -45,7 +48,7 @@ def basis_of(site: Site, question: Question, day: str) -> str | None:
     Args:
         site: the hospital.
         question: what is asked.
-        day: today; what a check says may depend on the date, so an answer is good for a day.
+        day: today, see ``day_of``; what a check says may depend on the date, so an answer is good for a day.
     """
     mapping = site.file.schemas.get(question.contract.id)
     source = None if mapping is None else site.file.sources.get(mapping.source)
@@ -67,6 +70,11 @@ def basis_of(site: Site, question: Question, day: str) -> str | None:
         "day": day,
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+
+
+def day_of(now: datetime) -> str:
+    """Give the day in UTC, at the hospital, and where it begins first: a check may go by any of them."""
+    return " ".join(each.date().isoformat() for each in (now.astimezone(UTC), now.astimezone(), now.astimezone(FIRST_ZONE)))
 
 
 def recall(site: Site, question: Question, basis: str | None) -> LocalReport | None:

@@ -51,7 +51,7 @@ def overlaps(broken: Sequence[Broken]) -> tuple[Overlap, ...]:
     masks: dict[Cause, pl.Series] = {}
     for each in broken:
         check = each.check
-        if check.level == "record":
+        if check.level == "record" and check.severity == "error":
             cause = Cause(check.code, check.rule or ", ".join(check.fields))
             masks[cause] = masks[cause] | each.mask if cause in masks else each.mask
     if not masks:

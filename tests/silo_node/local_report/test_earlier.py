@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,13 @@ def test_a_file_that_cannot_be_read_has_no_answer(tmp_path: Path, clinic: Contra
     assert earlier.basis_of(site, question, DAY) is None
     answered(site, question)
     assert not list((tmp_path / "reports").glob("*.answer"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [((27, 9, 59), (27, 10, 0), False), ((27, 23, 59), (28, 0, 0), False), ((27, 10, 30), (27, 10, 31), True)],
+)
+def test_an_answer_ends_with_the_day(one: tuple[int, int, int], other: tuple[int, int, int], *, same: bool) -> None:
+    """In UTC, and where the day begins first: at ten in the morning UTC. A check may go by either, or by the day here."""
+    first, then = (earlier.day_of(datetime(2026, 11, *each, tzinfo=UTC)) for each in (one, other))
+    assert (first == then) is same
