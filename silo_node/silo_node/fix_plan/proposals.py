@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
+from pydantic import ValidationError
 
 from silo_node.configuration import Column, CsvSource, SchemaMapping, Site
 from silo_node.fix_plan import texts
@@ -26,7 +27,7 @@ from silo_node.validation.findings import Finding
 from wardround.contract import units
 from wardround.contract.model import Contract, ContractField
 from wardround.errors import Refused
-from wardround.strict_yaml import nearest
+from wardround.strict_yaml import nearest, parse_text
 
 MOST_CODES = 20
 """Different unmapped texts of a column that a question lists; more of them are no codes."""
@@ -36,6 +37,9 @@ ENOUGH = 2
 """Columns from which on a word for missing stands once for the whole schema."""
 
 MARK_WORDS = ", which looks like a mark for missing"
+
+TO_WRITE = re.compile(r"\bwrite ((?:unit|factor|offset|analyte): .+?) for ")
+"""How a finding names the keys of a column that would solve it: ``write unit: mg/dL for glucose in the site file``."""
 
 CODE_FAULTS = frozenset({"T-MAP", "T-ENUM", "T-CASE", "T-BOOL"})
 READING_FAULTS = frozenset({"T-TYPE", "T-DATEFMT", "T-NONFINITE", "T-INTFRAC"})
@@ -272,8 +276,12 @@ class Proposer:
         told = [each for each in self.findings if each.code in UNIT_FAULTS and each.field == spec.name]
         if not told or spec.unit is None:
             return
-        named = _units_in(told[0], spec)
         column = found.column
+        if (said := _as_told(told[0], column)) is not None:
+            found.column = said
+            found.why.append(f"as its finding says: {told[0].finding}")
+            return
+        named = _units_in(told[0], spec)
         if len(named) != 1 or (column.unit, column.factor, column.offset) != (None, None, None):
             self._ask(spec.name, f"The numbers look like another unit than {column.unit or spec.unit}: which is it?")
             return
@@ -327,6 +335,19 @@ class Proposer:
 def _tells(line: str, mark: str) -> bool:
     """Whether a reason is that of a mark for missing."""
     return line.startswith(f"{quoted(mark)} in ") and line.endswith(MARK_WORDS)
+
+
+def _as_told(finding: Finding, column: Column) -> Column | None:
+    """Give the column with the keys that a finding says to write, in place of those that convert it now, if it says any."""
+    keys = TO_WRITE.search(finding.next_step)
+    if keys is None:
+        return None
+    try:
+        told = parse_text(f"{{{keys[1]}}}", "finding").data
+        kept = column.model_dump(exclude={"unit", "factor", "offset", "analyte"})
+        return Column.model_validate({**kept, **told}) if isinstance(told, dict) else None
+    except (Refused, ValidationError):
+        return None
 
 
 def _units_in(finding: Finding, spec: ContractField) -> list[str]:

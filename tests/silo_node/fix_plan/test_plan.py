@@ -173,6 +173,29 @@ def test_a_unit_that_a_finding_names_is_proposed(tmp_path: Path, name: str, unit
         assert change.column.model_dump(exclude_none=True, exclude={"column"}) == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("unit: cm", {"unit": "cm"}),
+        ('unit: "cm"', {"unit": "cm"}),
+        ("factor: 10, offset: 0", {"factor": 10, "offset": 0}),
+        ("unit: []", None),
+    ],
+)
+def test_what_a_finding_says_to_write_is_proposed(tmp_path: Path, clinic: Contract, words: str, expected: Any) -> None:
+    """In the place of what converts the column now; what is no setting of a column is not."""
+    site = make_site(tmp_path, rows(), columns={**COLUMNS, "radius": {"column": "Radius_cm", "factor": 3, "missing": ["x"]}})
+    step = f"if the column is in it, write {words} for radius in the site file"
+    finding = Finding(
+        "T-UNIT", "error", "table", "radius", None, 12, 12, (), "line", (), "r", "that is what cm or dm gives", step
+    )
+    mapping = resolve(site, clinic, None)
+    found = Proposer(site, mapping, *look(site, mapping), [finding]).proposals()
+    told = [each.column.model_dump(exclude_none=True) for each in found.changes if each.column is not None]
+    assert told == ([] if expected is None else [{"column": "Radius_cm", "missing": ("x",), **expected}])
+    assert [place for place, _ in found.questions] == (["radius"] if expected is None else [])
+
+
 def test_a_plan_is_written_for_the_owner_and_nothing_is_changed(tmp_path: Path, clinic: Contract) -> None:
     """Site file and records stay what they are; the file, copied, gives the check that the plan promised."""
     site = make_site(tmp_path, rows((0, "Geschlecht", "w"), (1, "Puls", "-9"), (2, "Befund", "unklar")))
