@@ -94,14 +94,15 @@ def study_fields(contract: Contract, study: Study) -> tuple[str, ...]:
     return tuple(name for name in contract.names if name in named)
 
 
-def check_for_study(site: Site, contract: Contract, study: Study) -> CheckResult:
-    """Check the records that a study declares, by the study's own limit of quarantine.
+def check_for_study(site: Site, contract: Contract, study: Study, *, profiled: bool = False) -> CheckResult:
+    """Check the records that a study declares, by the study's own limit of quarantine; ``profiled`` for the local report.
 
     Raises:
         Refused: P- codes when study and contract do not fit, M- codes when site file and contract do not.
     """
     raise_all(problems(study, contract))
-    return check(site, contract, fields=study_fields(contract, study), max_fraction=study.quarantine.max_fraction)
+    fields, limit = study_fields(contract, study), study.quarantine.max_fraction
+    return check(site, contract, fields=fields, max_fraction=limit, profiled=profiled)
 
 
 def assemble(site: Site, contract: Contract, study: Study, study_hash: str) -> Cohort:
@@ -117,7 +118,15 @@ def assemble(site: Site, contract: Contract, study: Study, study_hash: str) -> C
         CheckFailed: the records do not pass (T- codes); T-QUARANTINE, T-LABEL and T-FEW among them.
         Refused: P- and M- codes.
     """
-    result = check_for_study(site, contract, study)
+    return cohort_of(site, contract, study, study_hash, check_for_study(site, contract, study))
+
+
+def cohort_of(site: Site, contract: Contract, study: Study, study_hash: str, result: CheckResult) -> Cohort:
+    """Select and split the records of a check that was just made for this study; see ``assemble``.
+
+    Raises:
+        CheckFailed: T- codes.
+    """
     if not result.passed:
         raise CheckFailed(result)
     selected = _select(result.valid, contract, study)

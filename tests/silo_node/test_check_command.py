@@ -107,3 +107,82 @@ def test_a_missing_site_file_is_two(tmp_path: Path, schemas: Path, capsys: pytes
     """Y-FILE."""
     answer = check(capsys, tmp_path, schemas, "--schema", "test.clinic")
     assert (answer.status, "Y-FILE" in answer.err) == (2, True)
+
+
+def test_the_page_and_the_history_lie_beside_the_report(
+    tmp_path: Path, schemas: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every check leaves a page, and a line with the time, which stands nowhere in the report."""
+    make_site(tmp_path, rows((3, "Puls", "schnell")))
+    answer = check(capsys, tmp_path, schemas, "--schema", "test.clinic")
+    assert "open reports/check-test.clinic-1.2.0.html in a browser" in answer.out
+    first = (tmp_path / "reports" / "check-test.clinic-1.2.0.json").read_bytes()
+    make_site(tmp_path, rows((5, "Geschlecht", "?")))
+    answer = check(capsys, tmp_path, schemas, "--schema", "test.clinic")
+    assert "new: T-MAP sex; gone: T-TYPE pulse." in answer.out
+    make_site(tmp_path, rows((3, "Puls", "schnell")))
+    check(capsys, tmp_path, schemas, "--schema", "test.clinic", "--no-cache")
+    assert (tmp_path / "reports" / "check-test.clinic-1.2.0.json").read_bytes() == first
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in (tmp_path / "reports").iterdir())
+    history = check(capsys, tmp_path, schemas, "--history")
+    assert (history.status, len(history.out.splitlines())) == (0, 4)
+    kinds = check(capsys, tmp_path, schemas, "--history", "--study", write_study(tmp_path), "--format", "json")
+    assert json.loads(kinds.out) == {"checks": []}
+
+
+def test_unchanged_records_are_not_checked_again(
+    tmp_path: Path, schemas: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same answer, which says that it is one; changed records and --no-cache are read."""
+    make_site(tmp_path, rows((3, "Puls", "schnell")))
+    words = ("--schema", "test.clinic", "--format", "json")
+    first = json.loads(check(capsys, tmp_path, schemas, *words).out)
+    with monkeypatch.context() as patch:
+        patch.setattr("silo_node.validation.engine.run", None)  # whatever reads the records fails
+        again = check(capsys, tmp_path, schemas, *words)
+        assert (again.status, json.loads(again.out)) == (1, {**first, "cached": True})
+        told = check(capsys, tmp_path, schemas, "--schema", "test.clinic").out
+        assert "Nothing has changed since an earlier check of today" in told
+        assert check(capsys, tmp_path, schemas, *words, "--no-cache").status == 2
+    assert json.loads(check(capsys, tmp_path, schemas, *words, "--no-cache").out) == first
+    (tmp_path / "records.csv").write_text(rows())
+    assert check(capsys, tmp_path, schemas, *words).status == 0
+
+
+def test_a_study_is_answered_from_before_with_its_own_limits(
+    tmp_path: Path, schemas: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is found only after the check, such as a target of one class, is part of the answer."""
+    make_site(tmp_path, rows(*[(at, "Befund", "g") for at in range(12)]))
+    study = write_study(tmp_path)
+    for cached in (False, True):
+        answer = json.loads(check(capsys, tmp_path, schemas, "--study", study, "--format", "json").out)
+        assert (answer["cached"], [each["code"] for each in answer["findings"]]) == (cached, ["T-LABEL"])
+        assert answer["passed"] is False
+
+
+def test_a_fix_plan_is_written_and_proved(tmp_path: Path, schemas: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """0: with the plan the records would be in order. Local texts stand in the file alone."""
+    site = make_site(tmp_path, rows((3, "Puls", "-9"), (5, "Geschlecht", "w")))
+    before = site.path.read_bytes()
+    answer = check(capsys, tmp_path, schemas, "--schema", "test.clinic", "--fix-plan")
+    assert answer.status == 0
+    assert "the column of sex: frees 1 record" in answer.out
+    assert "12 records found, 0 set aside, 12 valid." in answer.out
+    assert site.path.read_bytes() == before
+    assert '"w": "female"' in (tmp_path / "reports" / "fix-plan.yaml").read_text()
+    assert '"w"' not in answer.out
+    make_site(tmp_path, rows((3, "Puls", "schnell")))
+    answer = check(capsys, tmp_path, schemas, "--schema", "test.clinic", "--fix-plan", "--format", "json")
+    plan = json.loads(answer.out)
+    assert (answer.status, plan["steps"], plan["after"]["records"]["quarantined"]) == (1, [], 1)
+    assert not (tmp_path / "reports" / "history.jsonl").exists()
+
+
+@pytest.mark.parametrize("words", [("--fix-plan",), ("--history", "--fix-plan"), ("--no-cache",)])
+def test_flags_that_ask_for_nothing_are_two(
+    tmp_path: Path, schemas: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    make_site(tmp_path, rows())
+    answer = check(capsys, tmp_path, schemas, *words)
+    assert (answer.status, "X-USAGE" in answer.err) == (2, True)

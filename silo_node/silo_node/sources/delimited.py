@@ -62,6 +62,15 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> DelimitedText:
     return DelimitedText(frame, text.found, text.records, text.places, (*faults, *text.faults))
 
 
+def column_names(path: Path, source: CsvSource) -> list[str]:
+    """Give the names in the first line of a text table, as they stand there.
+
+    Raises:
+        UnreadableError: T-ENCODING, T-NOHEADER.
+    """
+    return _header(_utf8(path.read_bytes(), source.encoding), source)[0]
+
+
 # ----------------------------------------------------------------------------------------------------- bytes to UTF-8
 
 

@@ -29,3 +29,8 @@ def read(path: Path, wanted: Wanted) -> tuple[pl.DataFrame, tuple[Fault, ...]]:
     if not present:
         return pl.DataFrame(height=records), faults
     return scan.select(present).collect(), faults
+
+
+def column_names(path: Path) -> list[str]:
+    """Give the names of a Parquet file's columns."""
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False).collect_schema().names()

@@ -61,6 +61,18 @@ def open_table(path: Path, source: CsvSource | ParquetSource, wanted: Wanted) ->
         return Table(frame, frame.height, None, "row", _row_numbers, faults)
 
 
+def column_names(path: Path, source: CsvSource | ParquetSource) -> tuple[str, ...]:
+    """Give the local columns' names. They may be anything, a patient in a file without a header: they are told to nobody.
+
+    Raises:
+        UnreadableError: T-FILE, T-ENCODING, T-NOHEADER.
+    """
+    with only_coded_faults():
+        if isinstance(source, CsvSource):
+            return tuple(delimited.column_names(path, source))
+        return tuple(parquet.column_names(path))
+
+
 @contextmanager
 def only_coded_faults() -> Iterator[None]:
     """Turn whatever a library raises while it reads into a coded fault, by type alone."""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from polars.exceptions import PanicException, PolarsError
 
 from silo_node.configuration import Site
-from silo_node.mapping import resolve
+from silo_node.mapping import TableMapping, resolve
 from silo_node.sources.faults import UnreadableError
 from silo_node.sources.header import Wanted
-from silo_node.sources.tables import open_table
+from silo_node.sources.tables import Table, open_table
 from silo_node.validation import engine
 from silo_node.validation.judgement import Judgement, unreadable
+from silo_node.validation.profiles import profiles
 from silo_node.validation.result import CheckFailed, CheckResult
 from wardround.contract.model import Contract
 from wardround.errors import Broken
 
-__all__ = ["CheckFailed", "CheckResult", "check"]
+__all__ = ["CheckFailed", "CheckResult", "check", "look"]
 
 
 def check(
@@ -27,6 +29,7 @@ def check(
     fields: Sequence[str] | None = None,
     max_fraction: float = 0.0,
     minimum_records: int | None = None,
+    profiled: bool = False,
 ) -> CheckResult:
     """Check a hospital's records against a contract.
 
@@ -36,25 +39,37 @@ def check(
         fields: the fields that are needed, beside the keys; all when not given. Rules are checked that need only these.
         max_fraction: the share of records that may be set aside.
         minimum_records: the fewest valid records; the contract's own limit when not given.
+        profiled: whether to describe each field's values too, for the local report.
 
     Raises:
         Refused: M- codes, when the site file and the contract do not fit; nothing that depends on a record.
     """
     mapping = resolve(site, contract, fields)
+    try:
+        table, outcome = look(site, mapping)
+    except UnreadableError as error:
+        return unreadable(site, mapping, error.fault)
+    result = Judgement(site, mapping, table, outcome).result(max_fraction, minimum_records)
+    return replace(result, profiles=profiles(contract, outcome.typed)) if profiled else result
+
+
+def look(site: Site, mapping: TableMapping) -> tuple[Table, engine.Outcome]:
+    """Read a hospital's table and hold it against the contract, without a judgement.
+
+    Raises:
+        UnreadableError: the table cannot be read at all.
+    """
+    contract = mapping.contract
     wanted = Wanted(
         fields={each.field.name: each.column for each in mapping.fields if each.column is not None},
         known=mapping.known,
         names=contract.names,
         exact=contract.fields_match == "exact",
     )
+    table = open_table(site.source_path(mapping.source), mapping.source, wanted)
     try:
-        table = open_table(site.source_path(mapping.source), mapping.source, wanted)
-    except UnreadableError as error:
-        return unreadable(site, mapping, error.fault)
-    try:
-        outcome = engine.run(mapping, table.frame)
+        return table, engine.run(mapping, table.frame)
     except (PolarsError, PanicException) as error:
         # Text is text and numbers are numbers by now, so this is our mistake; its message may still hold a cell.
         msg = f"polars could not hold the table against {contract.id}: {type(error).__name__}"
         raise Broken(msg) from None
-    return Judgement(site, mapping, table, outcome).result(max_fraction, minimum_records)

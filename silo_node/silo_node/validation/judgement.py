@@ -14,6 +14,7 @@ from silo_node.sources.faults import Fault
 from silo_node.sources.tables import Table, Unit
 from silo_node.validation.engine import Broken, Outcome
 from silo_node.validation.findings import SAMPLE_LINES, Finding, shapes
+from silo_node.validation.overlaps import overlaps
 from silo_node.validation.result import CheckResult, outgoing_report
 
 MOST_SHAPED_CELLS = 10_000
@@ -73,6 +74,7 @@ class Judgement:
                 passed=passed,
                 small_cell=self.site.policy().small_cell,
             ),
+            overlaps=overlaps(self.outcome.broken),
         )
 
     def _aside(self) -> pl.Series:

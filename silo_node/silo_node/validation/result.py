@@ -10,6 +10,8 @@ import polars as pl
 
 from silo_node.sources.tables import Unit
 from silo_node.validation.findings import Finding
+from silo_node.validation.overlaps import Overlap
+from silo_node.validation.profiles import FieldProfile
 from wardround.contract.model import Contract
 from wardround.contract.synthetic.texts import all_synthetic
 from wardround.errors import Problem, Refused
@@ -34,6 +36,8 @@ class CheckResult:
         valid: the records that obey the schema, in schema form and the contract's order; holds patient data.
         passed: whether they may be used.
         outgoing: the report that may leave.
+        overlaps: how many records each set of causes sets aside.
+        profiles: what the values of each field look like; only where they were asked for.
     """
 
     contract: Contract
@@ -46,6 +50,8 @@ class CheckResult:
     valid: pl.DataFrame
     passed: bool
     outgoing: DataReport
+    overlaps: tuple[Overlap, ...] = ()
+    profiles: tuple[FieldProfile, ...] = ()
 
     @property
     def synthetic(self) -> bool:
