@@ -17,8 +17,8 @@ _CONFIRM = "answer the questions, look the file through, and run: wardround silo
 
 
 def questions(document: Document) -> list[Problem]:
-    """Give a problem for each question of a draft that waits for its answer."""
-    return [
+    """Give a problem for each question of a draft that waits for its answer; one for all codes of a field."""
+    found = (
         Problem(
             "M-DRAFT",
             document.place(location),
@@ -27,7 +27,8 @@ def questions(document: Document) -> list[Problem]:
             f"put the answer in place of {QUESTION}; the comment beside it says what is known",
         )
         for location in _waiting(document.data, ())
-    ]
+    )
+    return list(dict.fromkeys(found))
 
 
 def refuse_draft(document: Document) -> None:
@@ -59,6 +60,6 @@ def _what(location: Location) -> str:
     if "columns" in location:
         at = location.index("columns") + 1
         field, key = location[at], location[at + 1] if len(location) > at + 1 else "column"
-        words = "what a code means" if key == "codes" else f"the {str(key).replace('_', ' ')}"
-        return f"{words} of {field!r} waits for an answer"
+        words = f"the {str(key).replace('_', ' ')} of {field!r}"
+        return f"what local codes of {field!r} mean is not said yet" if key == "codes" else f"{words} waits for an answer"
     return f"{'.'.join(str(part) for part in location)!r} waits for an answer"

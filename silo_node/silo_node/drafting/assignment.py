@@ -17,18 +17,26 @@ def assign(scores: Sequence[Sequence[float]]) -> list[int | None]:
         owners = assign([list(column) for column in zip(*scores, strict=True)])
         by_row = {row: column for column, row in enumerate(owners) if row is not None}
         return [by_row.get(row) for row in range(len(scores))]
+    owner = _owners(scores)
+    found: list[int | None] = [None] * len(scores)
+    for column, row in enumerate(owner[1:]):
+        if row and scores[row - 1][column] > 0:
+            found[row - 1] = column
+    return found
+
+
+def _owners(scores: Sequence[Sequence[float]]) -> list[int]:
+    """Give the row of each column, both from 1 and 0 for none; there are at least as many columns as rows."""
     rows, columns = len(scores), len(scores[0])
     row_potential, column_potential = [0.0] * (rows + 1), [0.0] * (columns + 1)
-    owner, previous = [0] * (columns + 1), [0] * (columns + 1)  # row of each column, from 1; 0 is none
+    owner, previous = [0] * (columns + 1), [0] * (columns + 1)
     for row in range(1, rows + 1):
         owner[0], at = row, 0
         least, seen = [inf] * (columns + 1), [False] * (columns + 1)
         while owner[at]:
             seen[at] = True
             current, step, nearest = owner[at], inf, 0
-            for column in range(1, columns + 1):
-                if seen[column]:
-                    continue
+            for column in (each for each in range(1, columns + 1) if not seen[each]):
                 cost = -scores[current - 1][column - 1] - row_potential[current] - column_potential[column]
                 if cost < least[column]:
                     least[column], previous[column] = cost, at
@@ -44,8 +52,4 @@ def assign(scores: Sequence[Sequence[float]]) -> list[int | None]:
         while at:
             owner[at] = owner[previous[at]]
             at = previous[at]
-    found: list[int | None] = [None] * rows
-    for column in range(1, columns + 1):
-        if owner[column] and scores[owner[column] - 1][column - 1] > 0:
-            found[owner[column] - 1] = column - 1
-    return found
+    return owner

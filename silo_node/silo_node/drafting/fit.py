@@ -104,7 +104,7 @@ def _text(field: ContractField, seen: Shape, *, unique: bool) -> Fit:
         if share < 0.5:  # noqa: PLR2004
             return Fit(NO_FIT)
         score = share
-        evidence.append(f"{share:.0%} of its texts have the field's form")
+        evidence.append(f"{_most(share)} of its texts have the field's form")
     if unique:
         alone = len(seen.values) == seen.filled
         evidence.append("no text stands twice" if alone else "texts stand more than once")
@@ -136,7 +136,7 @@ def _coded(field: ContractField, seen: Shape) -> Fit:
         same = all(text == value for text, value in known.items())
         codes = None if same else tuple((text, known[text]) for text in lists)
         telling = len(lists) > 1 and why in (_BY_NAME, _BY_WORDS)
-        return Fit(1.0, (counted,), codes=codes, telling=telling)
+        return Fit(_SURE_OF_CODES.get(why, 1.0), (counted,), codes=codes, telling=telling)
     sizes = len(field.categories)
     score = 0.6 + 0.3 * share if len(lists) <= sizes + 2 else 0.3 + 0.3 * share if len(lists) <= 3 * sizes else NO_FIT
     if score == NO_FIT:
@@ -152,6 +152,8 @@ _BY_NAME, _BY_WORDS, _BY_ORDER, _BY_LETTER, _BY_SIDE = (
     " by their first letters",
     " as yes and no",
 )
+_SURE_OF_CODES = {_BY_ORDER: 0.85, _BY_LETTER: 0.85, _BY_SIDE: 0.9}
+"""Codes that are known in these ways may still mean something else."""
 
 
 def _decode(field: ContractField, texts: Sequence[str]) -> tuple[dict[str, str], str]:
@@ -246,10 +248,18 @@ def _number(field: ContractField, seen: Shape, decimal: Decimal, named: Sequence
     score = share * within * (0.5 + 0.5 * _share(numbers, likely))
     if field.type == "integer" and _share(numbers, lambda number: abs(number - round(number)) < 1e-6) < 0.98:  # noqa: PLR2004
         score *= 0.3
-    evidence = (f"{share:.0%} of {seen.filled} cells are numbers, {within:.0%} of them within the schema's limits",)
+    what = f"{counted} numbers" if share == 1 else f"{_most(share)} of {seen.filled} cells are numbers"
+    evidence = [f"{what}, {_most(within)} within the schema's limits"]
+    if marks:
+        evidence.append(f"{sum(seen.values[mark] for mark in marks)} hold a number that often means missing, outside the limits")
     if told.unit == QUESTION:
         score = max(score, 0.8 * share)
     return replace(told, score=score, evidence=(*evidence, *told.evidence), marks=marks)
+
+
+def _most(share: float) -> str:
+    """Say a share so that "all" is all."""
+    return "all" if share == 1 else f"{min(share, 0.999):.1%}"
 
 
 def _ranges(field: ContractField) -> tuple[Callable[[float], bool], Callable[[float], bool]]:
@@ -303,7 +313,9 @@ def _unit(
         if unit.dimension == dimension and unit.code != shared and (found := _conversion(unit.code, shared)) is not None
     }
     better = [
-        code for code, found in others.items() if _share([(found(number), times) for number, times in numbers], likely) > 0.9  # noqa: PLR2004
+        code
+        for code, found in others.items()
+        if _share([(found(number), times) for number, times in numbers], likely) > 0.9  # noqa: PLR2004
     ]
     if not better:
         return identity, Fit(0)

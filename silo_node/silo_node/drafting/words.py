@@ -21,7 +21,10 @@ CLOSE = 0.84
 SHORTEST_STEM = 4
 """Letters by which an abbreviation is known."""
 
-_STOP = frozenset("of the and a an in at by or to for der die das des von im am und le la les de du des el los y en".split())
+_STOP = frozenset(
+    {"of", "the", "and", "a", "an", "in", "at", "by", "or", "to", "for"}
+    | {"der", "die", "das", "des", "von", "im", "am", "und", "le", "la", "les", "de", "du", "el", "los", "y", "en"}
+)
 _CAMEL = re.compile(r"(?<=[a-zäöü])(?=[A-ZÄÖÜ])|(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
 _BRACKETS = re.compile(r"[\[(]([^\])]{1,20})[\])]")
 _UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue"}

@@ -143,9 +143,7 @@ def _no_header(columns: int, raw: bytes = b"") -> Fault:
     step = "add a header line with the names that the site file maps, or correct those names"
     if dialect.sniff(raw[: dialect.SNIFFED_BYTES], whole=len(raw) <= dialect.SNIFFED_BYTES).header is False:
         step = "it looks like a record: name the columns in order under the source's 'header', or export a header line"
-    return Fault(
-        "T-NOHEADER", "The first line names the columns", f"the first line matches 0 of {columns} mapped columns", step
-    )
+    return Fault("T-NOHEADER", "The first line names the columns", f"the first line matches 0 of {columns} mapped columns", step)
 
 
 def _named_twice() -> Fault:

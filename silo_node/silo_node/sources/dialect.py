@@ -25,6 +25,10 @@ SNIFFED_RECORDS = 20_000
 """How many of its records."""
 SCORED_RECORDS = 300
 """How many of these tell delimiters and quotes apart."""
+SCORED_CHARACTERS = 2**18
+"""And how much of the text, at most."""
+MOST_COLUMNS = 20_000
+"""What is wider is no table of a hospital."""
 STATISTICS_BYTES = 64 * 2**10
 """How many bytes of lines that are not ASCII tell 8-bit encodings apart."""
 
@@ -111,7 +115,9 @@ def sniff(raw: bytes, *, whole: bool = True) -> Dialect:
     delimiter, quote = _marks(text)
     found = records(text, delimiter, quote, whole=whole)
     width, fitting = _width(found)
-    header = _header(found, width, delimiter) if encoding.name else None
+    if width > MOST_COLUMNS:
+        return Dialect(encoding, None, '"', _line_ends(text), None, (), 0, 0.0, whole)
+    header = _header(found, width) if encoding.name else None
     return Dialect(encoding, delimiter, quote, _line_ends(text), header, found, width, fitting, whole)
 
 
@@ -191,13 +197,15 @@ def decode(raw: bytes, encoding: str) -> str:
 
 def records(text: str, delimiter: str | None, quote: str | None, *, whole: bool = True) -> tuple[tuple[str, ...], ...]:
     """Take the first records of a text apart; empty lines are none."""
-    found = _split(text, delimiter, quote, SNIFFED_RECORDS + 1)
-    if not whole and len(found) <= SNIFFED_RECORDS:
-        found = found[:-1]  # the last one is cut
-    return tuple(found[:SNIFFED_RECORDS])
+    return tuple(_split(text, delimiter, quote, SNIFFED_RECORDS, whole=whole))
 
 
-def _split(text: str, delimiter: str | None, quote: str | None, most: int) -> list[tuple[str, ...]]:
+def _split(text: str, delimiter: str | None, quote: str | None, most: int, *, whole: bool) -> list[tuple[str, ...]]:
+    found = _parsed(text, delimiter, quote, most + 1)
+    return found[:most] if whole or len(found) > most else found[:-1]  # the last one is cut
+
+
+def _parsed(text: str, delimiter: str | None, quote: str | None, most: int) -> list[tuple[str, ...]]:
     if delimiter is None:
         lines = io.StringIO(text, newline=None)
         return [(line,) for line in (next(lines, "").rstrip("\n") for _ in range(most)) if line]
@@ -221,9 +229,10 @@ def _split(text: str, delimiter: str | None, quote: str | None, most: int) -> li
 
 def _marks(text: str) -> tuple[str | None, str | None]:
     """Choose the delimiter and quote under which the text is most like a table."""
+    whole, text = len(text) <= SCORED_CHARACTERS, text[:SCORED_CHARACTERS]
     quotes = [*(quote for quote in QUOTES if quote in text), None]
     scores = {
-        (delimiter, quote): _table_score(_split(text, delimiter, quote, SCORED_RECORDS), delimiter, quote)
+        (delimiter, quote): _table_score(_split(text, delimiter, quote, SCORED_RECORDS, whole=whole), delimiter, quote)
         for delimiter in DELIMITERS
         if delimiter in text
         for quote in quotes
@@ -276,7 +285,7 @@ def _line_ends(text: str) -> Literal["LF", "CRLF", "CR", "mixed", "none"]:
 # -------------------------------------------------------------------------------------------------------------- header
 
 
-def _header(found: Sequence[tuple[str, ...]], width: int, delimiter: str | None) -> bool | None:
+def _header(found: Sequence[tuple[str, ...]], width: int) -> bool | None:
     """Say whether the first record names the columns."""
     if len(found) < 2 or width == 0:  # noqa: PLR2004
         return None
@@ -286,7 +295,7 @@ def _header(found: Sequence[tuple[str, ...]], width: int, delimiter: str | None)
     if _like_records(first):
         return False
     columns = [shape(column) for column in zip(*(each for each in found[1:] if len(each) == width), strict=True)]
-    if delimiter is None and not columns:
+    if not columns:
         return None
     apart = sum(each.numeric or bool(each.date_formats) for each in columns)
     new = sum(name not in each.counts for name, each in zip(first, columns, strict=True))
@@ -295,7 +304,7 @@ def _header(found: Sequence[tuple[str, ...]], width: int, delimiter: str | None)
     if apart:
         return True
     # all of it is text: names are none of the texts below, where these repeat
-    repeated = [len(each.counts) <= max(2, each.cells // 2) for each in columns]
+    repeated = [0 < len(each.counts) <= each.cells // 2 for each in columns]
     return True if new == width and any(repeated) else None
 
 

@@ -18,10 +18,10 @@ MOST_DISTINCT = 50
 """A column with more distinct texts holds no code list."""
 
 TEXT_MARKS = frozenset(
-    "? . - -- * na n/a n.a. n.a #n/a nan null none nil nd n.d. unknown missing not available not done not recorded unk "
-    "k.a. k. a. keine angabe unbekannt fehlt leer n. d. nr non renseigne inconnu desconocido s/d sin dato #null! #wert! #value!"
-    .split(" ")
-) | {"not available", "not done", "not recorded", "k. a.", "keine angabe", "n. d.", "non renseigne", "sin dato"}  # fmt: skip
+    {"?", ".", "-", "--", "---", "*", "na", "n/a", "n.a.", "n.a", "#n/a", "nan", "null", "none", "nil", "nd", "n.d.", "unk"}
+    | {"unknown", "missing", "not available", "not done", "not recorded", "#null!", "#value!", "#wert!", "#nv"}
+    | {"k.a.", "k. a.", "keine angabe", "unbekannt", "fehlt", "leer", "inconnu", "non renseigné", "nr", "desconocido", "s/d"}
+)
 """Texts that often mean missing, in small letters."""
 
 NUMBER_MARKS = frozenset({"-1", "-7", "-8", "-9", "-77", "-88", "-99", "-777", "-888", "-999", "-9999", "99", "999", "9999"})
