@@ -131,7 +131,7 @@ def _coded(field: ContractField, seen: Shape) -> Fit:
         return Fit(NO_FIT)
     known, why = _decode(field, lists)
     share = len(known) / len(lists) if lists else 0.0
-    counted = f"{len(known)} of {len(lists)} codes are known{why if known else ''}"
+    counted = f"{len(known)} of {counted_as(len(lists), 'code')} known{why if known else ''}"
     if len(known) == len(lists):
         same = all(text == value for text, value in known.items())
         codes = None if same else tuple((text, known[text]) for text in lists)
@@ -141,7 +141,7 @@ def _coded(field: ContractField, seen: Shape) -> Fit:
     score = 0.6 + 0.3 * share if len(lists) <= sizes + 2 else 0.3 + 0.3 * share if len(lists) <= 3 * sizes else NO_FIT
     if score == NO_FIT:
         return Fit(NO_FIT)
-    asks = f"what {len(lists) - len(known)} codes mean: {', '.join(field.values)}"
+    asks = f"what {counted_as(len(lists) - len(known), 'code')} would be: {', '.join(field.values)}"
     return Fit(score, (counted,), codes=tuple((text, known.get(text, QUESTION)) for text in lists), asks=(asks,))
 
 
@@ -183,6 +183,7 @@ def _form(text: str) -> str:
 
 def _with_words(field: ContractField, texts: Iterable[str], found: dict[str, str]) -> dict[str, str]:
     meant = {each.value: _sides(code_meanings(each.value) | code_meanings(each.label or "")) for each in field.categories}
+    several: dict[str, list[str]] = {}
     for text in texts:
         if text in found or _number_of(text) is not None:
             continue
@@ -190,6 +191,12 @@ def _with_words(field: ContractField, texts: Iterable[str], found: dict[str, str
         fitting = [value for value, words in meant.items() if words & means]
         if len(fitting) == 1:
             found[text] = fitting[0]
+        elif fitting:
+            several[text] = fitting
+    for text, fitting in several.items():  # m is mujer beside h, and male beside w or f
+        left = [value for value in fitting if value not in found.values()]
+        if found and len(left) == 1 and len(several) == 1:
+            return {**found, text: left[0]}
     return found
 
 
@@ -248,13 +255,19 @@ def _number(field: ContractField, seen: Shape, decimal: Decimal, named: Sequence
     score = share * within * (0.5 + 0.5 * _share(numbers, likely))
     if field.type == "integer" and _share(numbers, lambda number: abs(number - round(number)) < 1e-6) < 0.98:  # noqa: PLR2004
         score *= 0.3
-    what = f"{counted} numbers" if share == 1 else f"{_most(share)} of {seen.filled} cells are numbers"
+    what = counted_as(counted, "number") if share == 1 else f"{_most(share)} of {seen.filled} cells are numbers"
     evidence = [f"{what}, {_most(within)} within the schema's limits"]
     if marks:
-        evidence.append(f"{sum(seen.values[mark] for mark in marks)} hold a number that often means missing, outside the limits")
+        marked = sum(seen.values[mark] for mark in marks)
+        evidence.append(f"{counted_as(marked, 'cell')} with a number that often means missing, outside the limits")
     if told.unit == QUESTION:
         score = max(score, 0.8 * share)
     return replace(told, score=score, evidence=(*evidence, *told.evidence), marks=marks)
+
+
+def counted_as(number: int, what: str) -> str:
+    """Say a number of things."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _most(share: float) -> str:

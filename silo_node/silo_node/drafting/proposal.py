@@ -22,6 +22,8 @@ MARGIN = 0.07
 """How much likelier than the next one a proposed column is."""
 MOST_CANDIDATES = 3
 MOST_CONFIDENT = 0.99
+KEY_LIKE = 0.3
+"""How likely a column is a primary key that has its form and no text twice, whatever its name."""
 TELLING_SHARE = 0.34
 """Of the columns, at most this share has a form that tells a field by itself."""
 
@@ -130,7 +132,10 @@ def _candidates(
         for name, each in fits.items():
             alike, why = known.likeness(names[name], field)
             telling = each.telling or (formed and rare and each.score > 0.9)  # noqa: PLR2004
-            row.append(Candidate(name, _confidence(alike, each.score, telling=telling), why if alike > CANDIDATE else "", each))
+            sure = _confidence(alike, each.score, telling=telling)
+            if unique:  # whatever its name, a column that could be the key is one to ask about
+                sure = max(sure, KEY_LIKE * each.score)
+            row.append(Candidate(name, sure, why if alike > CANDIDATE else "", each))
         table.append(row)
     return table
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from silo_node.configuration import Site, SiteFile
 from silo_node.draft_marks import DRAFT_KEY, DRAFT_SUFFIX, QUESTION
+from silo_node.drafting.fit import counted_as
 from silo_node.drafting.local_table import LocalTable
 from silo_node.drafting.proposal import Candidate, Draft, Proposal
 from silo_node.drafting.yaml_text import add, entry, indented, put_first, same, scalar, without_notes
@@ -65,7 +66,7 @@ def write_draft(site: Site, text: str, contract: Contract, table: LocalTable, dr
         if marks:
             mapping["missing"] = marks
             times = sum(draft.marks[str(mark)] for mark in marks)
-            block += entry("missing", marks, [f"often means missing; {times} cells of the columns below"])
+            block += entry("missing", marks, [f"often means missing; {counted_as(times, 'cell')} of the columns below"])
         mapping["columns"] = columns
         block += ["columns:", *indented(lines)]
         if draft.unused:

@@ -36,6 +36,9 @@ WEIGHT = field(type="number", unit="kg", constraints={"minimum": 2, "maximum": 4
         (SEX, ["w", "m"], {"m": "male", "w": "female"}),
         (SEX, ["Female", "MALE "], {"Female": "female", "MALE ": "male"}),
         (SEX, ["Mann", "Frau"], {"Mann": "male", "Frau": "female"}),
+        (SEX, ["H", "M"], {"H": "male", "M": "female"}),
+        (SEX, ["f", "m"], {"f": "female", "m": "male"}),
+        (SEX, ["m"], {"m": QUESTION}),  # male, or mujer
         (SEX, ["0", "1"], {"0": QUESTION, "1": QUESTION}),
         (SEX, ["1", "2"], {"1": QUESTION, "2": QUESTION}),
         (SEX, ["m", "w", "d"], {"m": "male", "w": "female", "d": QUESTION}),
