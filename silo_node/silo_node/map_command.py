@@ -53,7 +53,8 @@ def map_command(  # noqa: PLR0913  (click's)
     stands there as a question, ???. No command reads records by a draft: answer the questions, look at every line, then
     run it with --confirm. What site.yaml says already stays as it is.
 
-    The draft and what is printed hold names of local columns, the draft also local codes; both stay in the hospital.
+    What is printed holds names of local columns; the draft, and what --confirm shows, hold local codes too. All of it stays
+    in the hospital.
     """
     if confirm:
         return _confirm(site_path, schema_path, form, yes=yes)

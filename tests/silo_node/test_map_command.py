@@ -277,3 +277,55 @@ def test_no_cell_is_printed(site: Path, wardround: Any) -> None:
     for code in ("JXQVZ", "KWZQJ"):  # local codes are asked about in the draft, and only there
         assert code not in found.out + found.err
         assert text.count(code) == 1
+
+
+def _keyed(source: str, target: Path, header: str | None = None) -> Path:
+    """Write a table with the two keys that a hospital's export would have; with its header line, or another, or none."""
+    lines = [line for line in source.splitlines() if line]
+    if header is None:
+        header, lines = lines[0], lines[1:]
+    rows = [f"R{at},{at:016x},{line}" for at, line in enumerate(lines)]
+    target.write_text("\n".join([f"record,patient_pseudonym,{header}", *rows, ""]))
+    return target
+
+
+def test_the_cleveland_heart_table_goes_from_a_file_to_a_check_in_order(site: Path, wardround: Any, test_data: Path) -> None:
+    """303 real records: three answers (two code lists and the diagnosis' column), and nothing to object to."""
+    source = (test_data / "tabular" / "heart_disease" / "processed.cleveland.data").read_text()
+    names = "age,sex,cp,trestbps,chol,fbs,restecg,thalach,exang,oldpeak,slope,ca,thal,num"
+    file = _keyed(source, site.with_name("heart.csv"), names)
+    assert wardround("silo", "map", "--site", site, "--schema", "heart.disease", "--file", file).status == 0
+    stages = ", ".join(f'"{stage}": {"present" if stage else "absent"}' for stage in range(5))
+    answer(
+        site,
+        sex='{column: sex, codes: {"0.0": female, "1.0": male}}',
+        fbs='{column: fbs, codes: {"0.0": up_to_120, "1.0": above_120}}',
+        disease=f"{{column: num, codes: {{{stages}}}}}",
+    )
+    assert wardround("silo", "map", "--confirm", "--yes", "--site", site).status == 0
+    checked = wardround("silo", "check", "--site", site, "--schema", "heart.disease", "--format", "json")
+    report = json.loads(checked.out)
+    assert (checked.status, report["findings"], report["records"]["valid"]) == (0, [], 303)
+
+
+def test_the_wisconsin_table_goes_from_a_file_to_a_check_in_order(site: Path, wardround: Any, test_data: Path) -> None:
+    """569 real records with scikit-learn's names of columns: no question at all."""
+    file = _keyed((test_data / "tabular" / "single" / "wdbc.csv").read_text(), site.with_name("wdbc.csv"))
+    drafted = wardround("silo", "map", "--site", site, "--schema", "breast.cytology", "--file", file)
+    assert "It asks nothing" in drafted.out
+    assert wardround("silo", "map", "--confirm", "--yes", "--site", site).status == 0
+    checked = wardround("silo", "check", "--site", site, "--schema", "breast.cytology", "--format", "json")
+    assert (checked.status, json.loads(checked.out)["records"]["valid"]) == (0, 569)
+
+
+def test_a_bare_real_table_is_told_what_it_lacks(site: Path, wardround: Any, test_data: Path) -> None:
+    """Cleveland's file as it is: no header line, and named by hand, still no keys, which are asked and never made up."""
+    file = test_data / "tabular" / "heart_disease" / "processed.cleveland.data"
+    words = ("silo", "map", "--site", site, "--schema", "heart.disease", "--file", file)
+    assert "T-NOHEADER" in wardround(*words).err
+    names = "age,sex,cp,trestbps,chol,fbs,restecg,thalach,exang,oldpeak,slope,ca,thal,num"
+    assert wardround(*words, "--header", names).status == 0
+    text = site.with_name("site.draft.yaml").read_text()
+    assert 'record_id: "???"' in text
+    assert 'patient_key: "???"' in text
+    assert f"header: [{names.replace(',', ', ')}]" in text

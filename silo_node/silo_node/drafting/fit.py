@@ -6,15 +6,18 @@ Evidence is told in counts and shares; no cell stands in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
 from silo_node.draft_marks import QUESTION
 from silo_node.drafting.words import code_meanings, plain
-from silo_node.sources.shapes import MOST_DISTINCT, NUMBER_MARKS, Decimal, Shape
+from silo_node.sources.shapes import MOST_DISTINCT, NUMBER_MARKS, Decimal, Numbers, Shape
 from wardround.contract import units
 from wardround.contract.model import ContractField
 from wardround.errors import Refused
@@ -241,28 +244,32 @@ def _by_letter(field: ContractField, texts: Sequence[str]) -> dict[str, str]:
 
 def _number(field: ContractField, seen: Shape, decimal: Decimal, named: Sequence[str]) -> Fit:
     inside, likely = _ranges(field)
-    all_numbers = seen.numbers(decimal)
-    marks = _number_marks(seen, inside) if all_numbers else ()
-    unread = {float(mark) for mark in marks}
-    numbers = [(number, times) for number, times in all_numbers if number not in unread]
-    counted = sum(times for _, times in numbers)
-    share = (counted + sum(seen.values[mark] for mark in marks)) / seen.filled if seen.filled else 0.0
-    if share < 0.5 or not counted:  # noqa: PLR2004
+    numbers = seen.numbers(decimal)
+    marks = _number_marks(seen, inside) if numbers.cells else ()
+    numbers = numbers.without(float(mark) for mark in marks)
+    marked = sum(seen.values[mark] for mark in marks)
+    share = (numbers.cells + marked) / seen.filled if seen.filled else 0.0
+    if share < 0.5 or not numbers.cells:  # noqa: PLR2004
         return Fit(NO_FIT)
     conversion, told = _unit(field, numbers, likely, named)
-    numbers = [(conversion(number), times) for number, times in numbers]
-    within = _share(numbers, inside)
-    score = share * within * (0.5 + 0.5 * _share(numbers, likely))
-    if field.type == "integer" and _share(numbers, lambda number: abs(number - round(number)) < 1e-6) < 0.98:  # noqa: PLR2004
+    numbers = _converted(numbers, conversion)
+    within = numbers.share(inside.holds(numbers))
+    score = share * within * (0.5 + 0.5 * numbers.share(likely.holds(numbers)))
+    if field.type == "integer" and numbers.share(np.abs(numbers.values - np.round(numbers.values)) < 1e-6) < 0.98:  # noqa: PLR2004
         score *= 0.3
-    what = counted_as(counted, "number") if share == 1 else f"{_most(share)} of {seen.filled} cells are numbers"
+    what = counted_as(numbers.cells, "number") if share == 1 else f"{_most(share)} of {seen.filled} cells are numbers"
     evidence = [f"{what}, {_most(within)} within the schema's limits"]
     if marks:
-        marked = sum(seen.values[mark] for mark in marks)
         evidence.append(f"{counted_as(marked, 'cell')} with a number that often means missing, outside the limits")
     if told.unit == QUESTION:
         score = max(score, 0.8 * share)
     return replace(told, score=score, evidence=(*evidence, *told.evidence), marks=marks)
+
+
+def _converted(numbers: Numbers, conversion: units.Conversion) -> Numbers:
+    with np.errstate(over="ignore"):  # what is too large is outside of every limit
+        values = np.nan_to_num(numbers.values * conversion.factor + conversion.offset)
+    return Numbers(values, numbers.times)
 
 
 def counted_as(number: int, what: str) -> str:
@@ -275,38 +282,34 @@ def _most(share: float) -> str:
     return "all" if share == 1 else f"{min(share, 0.999):.1%}"
 
 
-def _ranges(field: ContractField) -> tuple[Callable[[float], bool], Callable[[float], bool]]:
+@dataclass(frozen=True, slots=True)
+class _Range:
+    least: float
+    most: float
+
+    def holds(self, numbers: Numbers) -> NDArray[np.bool_]:
+        return (numbers.values >= self.least) & (numbers.values <= self.most)
+
+
+def _ranges(field: ContractField) -> tuple[_Range, _Range]:
     """Give what is possible and what is plausible."""
     low, high = field.constraints.minimum, field.constraints.maximum
-    least = float(low) if isinstance(low, int | float) else float("-inf")
-    most = float(high) if isinstance(high, int | float) else float("inf")
-
-    def inside(number: float) -> bool:
-        return least <= number <= most
-
+    inside = _Range(
+        float(low) if isinstance(low, int | float) else float("-inf"),
+        float(high) if isinstance(high, int | float) else float("inf"),
+    )
     if field.plausible is None:
         return inside, inside
-    below, above = float(field.plausible.low), float(field.plausible.high)
-    return inside, lambda number: below <= number <= above
+    return inside, _Range(float(field.plausible.low), float(field.plausible.high))
 
 
-def _number_marks(seen: Shape, inside: Callable[[float], bool]) -> tuple[str, ...]:
+def _number_marks(seen: Shape, inside: _Range) -> tuple[str, ...]:
     """Give the numbers that can only mean missing: usual marks where no value of the field can be, on fewer than half."""
-    found = [text for text in seen.values if text in NUMBER_MARKS and not inside(float(text))]
-    return tuple(found) if sum(seen.values[text] for text in found) < seen.filled / 2 else ()
+    found = [text for text in NUMBER_MARKS if text in seen.values and not inside.least <= float(text) <= inside.most]
+    return tuple(sorted(found)) if sum(seen.values[text] for text in found) < seen.filled / 2 else ()
 
 
-def _share(numbers: Iterable[tuple[float, int]], holds: Callable[[float], bool]) -> float:
-    total = fitting = 0
-    for number, times in numbers:
-        total += times
-        fitting += times * holds(number)
-    return fitting / total if total else 0.0
-
-
-def _unit(
-    field: ContractField, numbers: Sequence[tuple[float, int]], likely: Callable[[float], bool], named: Sequence[str]
-) -> tuple[units.Conversion, Fit]:
+def _unit(field: ContractField, numbers: Numbers, likely: _Range, named: Sequence[str]) -> tuple[units.Conversion, Fit]:
     """Choose the unit that the name says; ask where it says none and the numbers fit another one better."""
     identity, shared = units.Conversion(1.0, 0.0), field.unit or "1"
     if shared in named:
@@ -317,23 +320,25 @@ def _unit(
     if named:
         step = f"the name says {named[0]}, which does not convert into {shared}: the factor, from a source that you can name"
         return identity, Fit(0, factor=QUESTION, asks=(step,))
-    if _share(numbers, likely) >= 0.5:  # noqa: PLR2004
+    if numbers.share(likely.holds(numbers)) >= 0.5:  # noqa: PLR2004
         return identity, Fit(0)
-    dimension = units.table()[shared].dimension if shared in units.table() else None
-    others = {
-        unit.code: found
-        for unit in units.table().values()
-        if unit.dimension == dimension and unit.code != shared and (found := _conversion(unit.code, shared)) is not None
-    }
-    better = [
-        code
-        for code, found in others.items()
-        if _share([(found(number), times) for number, times in numbers], likely) > 0.9  # noqa: PLR2004
-    ]
+    better: dict[str, units.Conversion] = {}
+    for code, found in _others(shared):
+        other = _converted(numbers, found)
+        if other.share(likely.holds(other)) > 0.9:  # noqa: PLR2004
+            better[code] = found
     if not better:
         return identity, Fit(0)
-    step = f"which unit: few numbers are plausible in {shared}, most would be in {' or '.join(better[:3])}"
-    return others[better[0]], Fit(0, unit=QUESTION, asks=(step,))
+    step = f"which unit: few numbers are plausible in {shared}, most would be in {' or '.join([*better][:3])}"
+    return next(iter(better.values())), Fit(0, unit=QUESTION, asks=(step,))
+
+
+@cache
+def _others(shared: str) -> tuple[tuple[str, units.Conversion], ...]:
+    """Give the other units of a unit's dimension, and how they convert into it."""
+    own = units.table().get(shared)
+    codes = [unit.code for unit in units.table().values() if own and unit.dimension == own.dimension and unit.code != shared]
+    return tuple((code, found) for code in codes if (found := _conversion(code, shared)) is not None)
 
 
 def _conversion(code: str, shared: str) -> units.Conversion | None:

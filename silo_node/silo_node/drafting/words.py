@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from wardround.contract import units
@@ -16,6 +16,8 @@ from wardround.values import Value
 
 LONGEST_FORM = 4
 """Words of a name that may make one form together."""
+SHORTEST_HALF = 3
+"""Letters of a form that stands within a longer word."""
 CLOSE = 0.84
 """From this ratio on, two long words are one word, written otherwise."""
 SHORTEST_STEM = 4
@@ -92,6 +94,7 @@ def _written(form: str) -> set[str]:
     return {joined(form), joined(spelt)}
 
 
+@lru_cache(maxsize=2**12)
 def meanings(words: tuple[str, ...]) -> tuple[frozenset[str], ...]:
     """Lead words back to English: for each place, all that it may mean.
 
@@ -108,9 +111,18 @@ def meanings(words: tuple[str, ...]) -> tuple[frozenset[str], ...]:
                 at += length
                 break
         else:
-            found.append(frozenset({words[at]}))
+            halves = _halves(words[at])
+            found.extend(meanings(halves) if halves else [frozenset({words[at]})])
             at += 1
     return tuple(found)
+
+
+def _halves(word: str) -> tuple[str, str] | None:
+    """Part a word that is two known forms written as one: momfrac is mom and frac."""
+    for cut in range(len(word) - SHORTEST_HALF, SHORTEST_HALF - 1, -1):
+        if word[:cut] in _forms().names and word[cut:] in _forms().names:
+            return word[:cut], word[cut:]
+    return None
 
 
 def _places(readings: tuple[tuple[str, ...], ...], itself: str | None) -> list[frozenset[str]]:
@@ -121,6 +133,7 @@ def _places(readings: tuple[tuple[str, ...], ...], itself: str | None) -> list[f
     return [frozenset(each[at] for each in readings if at < len(each)) for at in range(longest)]
 
 
+@lru_cache(maxsize=2**16)
 def same(left: str, right: str) -> float:
     """Say how surely two words are one: 1 when equal, less for a stem or a slip of the pen, 0 else."""
     if left == right:

@@ -17,6 +17,7 @@ NOTE = "#~ "
 LONGEST_LINE = 130
 
 _PLAIN = re.compile(r"[^\W\d_][\w.%°/+-]*(?: [\w.%°/+-]+)*")
+_SHORT = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _TRAILING_NOTE = re.compile(r"[ ]+#~ [^\n]*$", re.MULTILINE)
 _LINE_NOTE = re.compile(r"^[ ]*#~ [^\n]*\n", re.MULTILINE)
 
@@ -33,6 +34,8 @@ def _escaped(character: str) -> str:
         return f"\\{character}"
     if character.isprintable():
         return character
+    if character in _SHORT:
+        return _SHORT[character]
     return f"\\U{ord(character):08x}"
 
 

@@ -12,7 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from math import isfinite
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 MOST_DISTINCT = 50
 """A column with more distinct texts holds no code list."""
@@ -43,6 +47,28 @@ _GROUPED = re.compile(
 )
 
 Decimal = Literal[".", ","]
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Different numbers of a column, ``(n_numbers,)``, and how often each stands."""
+
+    values: NDArray[np.float64]
+    times: NDArray[np.int64]
+
+    @property
+    def cells(self) -> int:
+        """How many cells they are."""
+        return int(self.times.sum())
+
+    def without(self, some: Iterable[float]) -> Numbers:
+        """Leave some numbers out."""
+        kept = ~np.isin(self.values, list(some))
+        return Numbers(self.values[kept], self.times[kept])
+
+    def share(self, holds: NDArray[np.bool_]) -> float:
+        """Give the share of cells for which something holds; 0 when there are none."""
+        return int(self.times[holds].sum()) / self.cells if self.cells else 0.0
 
 
 @dataclass(frozen=True)
@@ -115,14 +141,25 @@ class Shape:
             return ()
         return tuple(form for form in DATE_FORMATS if all(_is_date(text, form) for text in self.values))
 
-    def numbers(self, decimal: Decimal) -> list[tuple[float, int]]:
+    def numbers(self, decimal: Decimal) -> Numbers:
         """Give the cells that are numbers with this decimal mark, and how often each stands."""
-        pattern = _POINT if decimal == "." else _COMMA
-        return [
-            (float(text.replace(",", ".")), times)
+        return self._with_points if decimal == "." else self._with_commas
+
+    @cached_property
+    def _with_points(self) -> Numbers:
+        return self._read(_POINT)
+
+    @cached_property
+    def _with_commas(self) -> Numbers:
+        return self._read(_COMMA)
+
+    def _read(self, pattern: re.Pattern[str]) -> Numbers:
+        found = [
+            (number, times)
             for text, times in self.values.items()
-            if _WHOLE.fullmatch(text) or pattern.fullmatch(text)
+            if (_WHOLE.fullmatch(text) or pattern.fullmatch(text)) and isfinite(number := float(text.replace(",", ".")))
         ]
+        return Numbers(np.array([number for number, _ in found], float), np.array([times for _, times in found], np.int64))
 
     def _matching(self, pattern: re.Pattern[str]) -> int:
         return sum(times for text, times in self.values.items() if pattern.fullmatch(text))

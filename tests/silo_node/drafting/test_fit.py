@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from silo_node.draft_marks import QUESTION
 from silo_node.drafting.fit import Fit, fit
@@ -127,6 +129,20 @@ def test_keys_have_their_form_and_stand_once() -> None:
     assert of(key, ["0123456789abcdef", "fedcba9876543210"]).score == 1
     assert of(key, ["A1", "A2"]).score < 0.1
     assert of(field(), ["a", "b"], unique=True).score > 2 * of(field(), ["a", "a"], unique=True).score
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.one_of(st.text("0123456789.,-+eE/ äNaAxm?", max_size=8), st.from_regex(r"\A[0-9]{1,3}e?[0-9]{0,4}\Z")), max_size=20
+    ),
+    st.sampled_from(["mm", "[lb_av]", "mmol/L", "nonsense"]),
+)
+def test_any_cells_fit_any_field_somehow(cells: list[str], unit: str) -> None:
+    """A score from 0 to 1, whatever stands in a column; huge numbers, too."""
+    for each in (SEX, FINDING, WEIGHT, field(type="integer", unit="a"), field(type="date"), field(constraints={"pattern": "^a"})):
+        for named in ((), (unit,)):
+            assert 0 <= of(each, [*cells, "1.5e300"], *named).score <= 1
 
 
 @pytest.mark.parametrize("schema", ["heart.disease", "breast.cytology"])

@@ -22,6 +22,7 @@ from wardround.contract.units import table
         ("presión_arterial", ["blood", "pressure"]),
         ("mean radius", ["mean", "radius"]),
         ("radius error", ["radius", "standard", "error"]),
+        ("MOMFRAC", ["mother", "fracture"]),
         ("xyzzy", ["xyzzy"]),
     ],
 )
