@@ -190,6 +190,14 @@ def _columns(names: Sequence[str], shapes: Sequence[Shape]) -> dict[str, Shape]:
     if twice:
         finding = f"{len(twice)} names stand more than once"
         raise refuse("T-HDRDUP", "--file", "A column name may stand once in the header", finding, "rename or remove one of them")
+    if not shapes:
+        raise refuse(
+            "T-EMPTY", "--file", "A table holds a header line and records", "it has no record", "export the records again"
+        )
+    if len(names) != len(shapes):
+        finding = f"the first line has {len(names)} cells, and most others {len(shapes)}"
+        step = "take away what stands above the header line, or quote cells that hold the delimiter"
+        raise refuse("T-RAGGED", "--file", "Every line has as many cells as the header", finding, step)
     return dict(zip(names, shapes, strict=True))
 
 
