@@ -60,6 +60,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "M-UNIT": CatalogueEntry("a local unit that cannot be converted"),
     "M-CODE": CatalogueEntry("a local code maps to a value that the schema does not have"),
     "M-SCHEMA": CatalogueEntry("the site file has no mapping for this schema"),
+    "M-DRAFT": CatalogueEntry("a draft of the site file that no person has confirmed"),
     # Records
     "T-FILE": _checked("a source file is missing or cannot be read"),
     "T-ENCODING": _checked("a table is not in the declared encoding"),

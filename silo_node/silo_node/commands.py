@@ -12,6 +12,7 @@ from silo_node.explain_command import explain
 from silo_node.init_command import init, passphrase
 from silo_node.join_command import join
 from silo_node.ledger_command import ledger
+from silo_node.map_command import map_command
 from silo_node.policy_command import policy
 from silo_node.rekey_command import rekey
 from silo_node.review_command import review
@@ -30,6 +31,7 @@ silo.add_command(passphrase)
 silo.add_command(join)
 silo.add_command(rekey)
 silo.add_command(policy)
+silo.add_command(map_command)
 silo.add_command(check)
 silo.add_command(doctor)
 silo.add_command(explain)

@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 from pydantic import Field as Setting
 from pydantic import StringConstraints, field_validator, model_validator
 
+from silo_node.draft_marks import refuse_draft
 from silo_node.policy import POLICY_FILE, Policy, PolicyFile, stricter
 from silo_node.way_out import ProxySetting
 from wardround.errors import Problem, raise_all, refuse
@@ -64,7 +65,11 @@ class Resources(Value):
 
 
 class CsvSource(Value):
-    """A text table with a header line, in the dialect that is declared here; nothing is guessed."""
+    """A text table in the dialect that is declared here; nothing is guessed.
+
+    Attributes:
+        header: the columns' names in order, for a file whose first line is a record already.
+    """
 
     format: Literal["csv"]
     path: FilePath
@@ -72,6 +77,7 @@ class CsvSource(Value):
     decimal: Literal[".", ","] = "."
     encoding: Annotated[str, StringConstraints(max_length=40)] = "utf-8"
     quote: OneCharacter | None = '"'
+    header: Annotated[tuple[LocalColumn, ...], Setting(min_length=1)] | None = None
 
     @field_validator("encoding")
     @classmethod
@@ -217,10 +223,15 @@ def load_site(path: Path) -> Site:
     """Read ``site.yaml``.
 
     Raises:
-        Refused: any Y- code; M-SOURCE and M-UNIT, all of them at once.
+        Refused: any Y- code; M-DRAFT; M-SOURCE and M-UNIT, all of them at once.
     """
-    document = load(path)
+    return read_site(load(path), path)
+
+
+def read_site(document: Document, path: Path) -> Site:
+    """Take a parsed site file that stands, or will stand, at a path; see ``load_site``."""
     _refuse_policy(document)
+    refuse_draft(document)
     file = parse(SiteFile, document)
     raise_all(_problems(file, document))
     return Site(file, path.parent, path, document, PolicyFile(path.parent))

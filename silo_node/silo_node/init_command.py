@@ -25,7 +25,8 @@ SITE_HEAD = """\
 # Who this hospital is. Written by: wardround silo init
 """
 SITE_REST = """\
-# Where the records are, and what the local columns mean. How to fill these in: docs/how-to/map-local-columns.md
+# Where the records are, and what the local columns mean. `wardround silo map` drafts both from a file; how to go on from
+# there: docs/how-to/from-a-csv-to-a-fit-report.md
 sources: {}
 schemas: {}
 """

@@ -109,7 +109,9 @@ def _no_mapping(site: Site, contract: Contract) -> Problem:
         site.document.place(("schemas",)),
         "The site file maps the schema that is asked for",
         f"it has no mapping for {contract.id}",
-        f"did you mean {contract.id!r} where it says {guess!r}?" if guess else f"add {contract.id!r} under 'schemas'",
+        f"did you mean {contract.id!r} where it says {guess!r}?"
+        if guess
+        else f"add {contract.id!r} under 'schemas'; wardround silo map drafts it from a file",
     )
 
 

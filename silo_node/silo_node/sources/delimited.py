@@ -6,6 +6,7 @@ reader would fill short lines with nothing and take the first patient for a head
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from silo_node.configuration import CsvSource
-from silo_node.sources import layout
+from silo_node.sources import dialect, layout
 from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.header import Wanted, judge
 
@@ -48,7 +49,12 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> DelimitedText:
     if not raw.strip(b"\r\n \t"):
         raise UnreadableError(Fault("T-EMPTY", "A table holds records", "the file is empty", "export the records again"))
     header, header_lines = _header(raw, source)
-    _recognise(header, source, wanted)
+    if source.header is None:
+        _recognise(header, source, wanted, raw)
+    elif tuple(header) == source.header:
+        raise UnreadableError(_named_twice())
+    else:
+        header, header_lines = list(source.header), 0
     faults = judge(header, wanted)
     text = _cells(raw, source, header, header_lines)
     if text.found == 0:
@@ -84,20 +90,24 @@ def _utf8(raw: bytes, encoding: str) -> bytes:
         else:
             raw = raw.decode(encoding).removeprefix("\ufeff").encode("utf-8")
     except UnicodeError as error:
-        raise UnreadableError(_encoding_fault(encoding, getattr(error, "start", 0))) from None
+        raise UnreadableError(_encoding_fault(raw, encoding, getattr(error, "start", 0))) from None
     if (first := raw.find(b"\0")) >= 0:
-        raise UnreadableError(_encoding_fault(encoding, first))
+        raise UnreadableError(_encoding_fault(raw, encoding, first))
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")
     return raw
 
 
-def _encoding_fault(encoding: str, offset: int) -> Fault:
+def _encoding_fault(raw: bytes, encoding: str, offset: int) -> Fault:
+    seen = dialect.encoding_of(raw, whole=len(raw) <= dialect.SNIFFED_BYTES)
+    step = "declare the file's encoding in the site file (such as cp1252 or utf-16), or export it as UTF-8"
+    if seen.name is not None and codecs.lookup(seen.name).name != encoding:
+        step = f"it looks like {seen.name} ({seen.confidence:.0%} sure): declare that in the site file, or export it as UTF-8"
     return Fault(
         "T-ENCODING",
         "A table is in the encoding that the site file declares",
         f"the file is not {encoding}: the first bad byte is at offset {offset}",
-        "declare the file's encoding in the site file (such as cp1252 or utf-16), or export it as UTF-8",
+        step,
     )
 
 
@@ -119,7 +129,7 @@ def _header(raw: bytes, source: CsvSource) -> tuple[list[str], int]:
             raise UnreadableError(_no_header(0)) from None
 
 
-def _recognise(header: Sequence[str], source: CsvSource, wanted: Wanted) -> None:
+def _recognise(header: Sequence[str], source: CsvSource, wanted: Wanted, raw: bytes) -> None:
     """Refuse a first line that is no header of this table: another delimiter, or records from the first line on."""
     known = {*wanted.fields.values(), *wanted.known}
     matches = len(known & set(header))
@@ -135,15 +145,22 @@ def _recognise(header: Sequence[str], source: CsvSource, wanted: Wanted) -> None
                         f"set the source's delimiter to {_DELIMITER_WORDS[other]} in the site file",
                     )
                 )
-        raise UnreadableError(_no_header(len(wanted.fields)))
+        raise UnreadableError(_no_header(len(wanted.fields), raw))
 
 
-def _no_header(columns: int) -> Fault:
+def _no_header(columns: int, raw: bytes = b"") -> Fault:
+    step = "add a header line with the names that the site file maps, or correct those names"
+    if dialect.sniff(raw[: dialect.SNIFFED_BYTES], whole=len(raw) <= dialect.SNIFFED_BYTES).header is False:
+        step = "it looks like a record: name the columns in order under the source's 'header', or export a header line"
+    return Fault("T-NOHEADER", "The first line names the columns", f"the first line matches 0 of {columns} mapped columns", step)
+
+
+def _named_twice() -> Fault:
     return Fault(
-        "T-NOHEADER",
-        "The first line names the columns",
-        f"the first line matches 0 of {columns} mapped columns",
-        "add a header line with the names that the site file maps, or correct those names",
+        "T-HDRDUP",
+        "A column name may stand once in the header",
+        "the first line of the file holds the very names that the site file gives under 'header'",
+        "take 'header' out of the source",
     )
 
 
@@ -163,14 +180,14 @@ def _cells(raw: bytes, source: CsvSource, header: Sequence[str], header_lines: i
         else:
             if layout.count(raw, ord(source.delimiter)) == (frame.height + header_lines) * (len(header) - 1):
                 return DelimitedText(frame, frame.height, None, _line_after(header_lines), ())
-    return _with_layout(raw, source, len(header), header_lines)
+    return _with_layout(raw, source, len(header), header_lines, first=0 if source.header is not None else 1)
 
 
 def _line_after(header_lines: int) -> Callable[[Sequence[int]], list[int]]:
     return lambda records: [record + header_lines + 1 for record in records]
 
 
-def _with_layout(raw: bytes, source: CsvSource, columns: int, header_lines: int) -> DelimitedText:
+def _with_layout(raw: bytes, source: CsvSource, columns: int, header_lines: int, *, first: int) -> DelimitedText:
     found = layout.scan(raw, ord(source.delimiter), None if source.quote is None else ord(source.quote))
     if found.irregular is not None:
         raise UnreadableError(
@@ -182,9 +199,9 @@ def _with_layout(raw: bytes, source: CsvSource, columns: int, header_lines: int)
                 count=1,
             )
         )
-    kept = ~found.blank[1:]
-    lines = found.lines[1:][kept]
-    broken = (found.delimiters[1:] != columns - 1)[kept]
+    kept = ~found.blank[first:]
+    lines = found.lines[first:][kept]
+    broken = (found.delimiters[first:] != columns - 1)[kept]
     frame = _parse(raw, source, columns, header_lines, strict=False)
     if frame.height != len(kept):
         raise UnreadableError(
