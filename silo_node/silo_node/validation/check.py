@@ -10,7 +10,7 @@ from silo_node.configuration import Site
 from silo_node.mapping import resolve
 from silo_node.sources.faults import UnreadableError
 from silo_node.sources.header import Wanted
-from silo_node.sources.tables import open_table
+from silo_node.sources.tables import open_source
 from silo_node.validation import engine
 from silo_node.validation.judgement import Judgement, unreadable
 from silo_node.validation.result import CheckFailed, CheckResult
@@ -48,7 +48,7 @@ def check(
         exact=contract.fields_match == "exact",
     )
     try:
-        table = open_table(site.source_path(mapping.source), mapping.source, wanted)
+        table = open_source(site, mapping.source_name, wanted)
     except UnreadableError as error:
         return unreadable(site, mapping, error.fault)
     try:

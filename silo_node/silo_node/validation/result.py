@@ -8,6 +8,7 @@ from typing import get_args
 
 import polars as pl
 
+from silo_node.sources.places import Place
 from silo_node.sources.tables import Unit
 from silo_node.validation.findings import Finding
 from wardround.contract.model import Contract
@@ -41,7 +42,7 @@ class CheckResult:
     found: int
     quarantined: int
     quarantined_by_code: Mapping[str, int]
-    quarantined_places: tuple[int, ...]
+    quarantined_places: tuple[Place, ...]
     unit: Unit
     valid: pl.DataFrame
     passed: bool
