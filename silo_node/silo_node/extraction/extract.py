@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,8 @@ from wardround.errors import Problem, Refused, refuse
 from wardround.files import remove_leftovers, sync_folder
 from wardround.values import instant
 
-USUAL_MEMORY_BYTES = 4 * 2**30
+MIB = 2**20
+USUAL_MEMORY_BYTES = 4096 * MIB
 """What the reader of a source may hold where the site file says nothing."""
 SECONDS = 3600
 """How long reading files may take."""
@@ -135,25 +137,15 @@ def _ask(
         now=instant(datetime.now(UTC)),
     )
     seconds = source.timeout + SECONDS_BESIDE_THE_QUERY if isinstance(source, SqlSource) else SECONDS
-    command = [sys.executable, "-P", "-m", "silo_node.extraction.process"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
-        done = subprocess.run(  # noqa: S603  (our own process, told by standard input)
-            command,
-            input=job.model_dump_json().encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # a parser's or driver's words may hold cells
-            timeout=seconds,
-            check=False,
-            env=environment,
-        )
+        status, said = run_job(job, seconds)
     except subprocess.TimeoutExpired:
         step = "export less at a time into several files, or give the query more time ('timeout')"
         raise _refused(site, name, _told("T-SIZE", f"it was not read within {seconds} s", step)) from None
     try:
-        answer = Answer.model_validate_json(done.stdout)
+        answer = Answer.model_validate_json(said)
     except ValidationError:
-        raise _refused(site, name, _crashed(done.returncode, job.memory_bytes)) from None
+        raise _refused(site, name, _crashed(status, job.memory_bytes)) from None
     if answer.wrong is not None:
         raise _refused(site, name, answer.wrong)
     if answer.absent is not None:
@@ -161,11 +153,30 @@ def _ask(
     return answer
 
 
+def run_job(job: Job, seconds: float) -> tuple[int, bytes]:
+    """Run the process that reads; gives its exit status and what it answered.
+
+    Raises:
+        subprocess.TimeoutExpired: it took too long, and was ended.
+    """
+    done = subprocess.run(  # noqa: S603  (our own process, told by standard input)
+        [sys.executable, "-P", "-m", "silo_node.extraction.process"],
+        input=job.model_dump_json().encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # a parser's or driver's words may hold cells
+        timeout=seconds,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )
+    return done.returncode, done.stdout
+
+
 def _crashed(status: int, memory_bytes: int) -> Told:
-    """Say why a process ended without a word: its parser crashed, or the kernel ended it for want of memory."""
-    memory = f"its reader ended without an answer (status {status}); it may hold {memory_bytes // 2**20} MiB"
-    step = "raise resources.memory in the site file, export less at a time, or export the file again"
-    return _told("T-SIZE", memory, step)
+    """Say why a process ended without a word: for want of memory, or because its parser crashed."""
+    if -status in (signal.SIGKILL, signal.SIGABRT):
+        step = "raise resources.memory in the site file, or export less at a time into several files"
+        return _told("T-SIZE", f"its reader was ended; it may hold {memory_bytes // MIB} MiB", step)
+    return _told("T-FILE", f"its reader crashed (status {status})", "export the file again; it may be damaged")
 
 
 def _absent(source: ExtractedSource, module: str) -> Refused:

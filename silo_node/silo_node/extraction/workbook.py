@@ -98,10 +98,10 @@ class _Parser(WorkSheetParser):  # type: ignore[misc]  # openpyxl has no types
 
     def parse_cell(self, element: Any) -> dict[str, Any]:  # noqa: ANN401
         cell: dict[str, Any] = super().parse_cell(element)
-        if cell["value"] is None and element.find(FORMULA_TAG) is not None:
-            # A result that is an empty text is stored as one; where there is no result, there is no value or an empty one.
-            if element.get("t") != "str" or element.find(VALUE_TAG) is None:
-                cell.update(value=NO_RESULT, data_type="f")
+        # A result that is an empty text is stored as one; where there is no result, there is no value, or an empty one.
+        empty_text = element.get("t") == "str" and element.find(VALUE_TAG) is not None
+        if cell["value"] is None and not empty_text and element.find(FORMULA_TAG) is not None:
+            cell.update(value=NO_RESULT, data_type="f")
         return cell
 
 
