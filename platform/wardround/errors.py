@@ -208,7 +208,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "N-PROXY": CatalogueEntry("the hospital's proxy cannot be used"),
     "N-PROXYAUTH": CatalogueEntry("the hospital's proxy asks for credentials, or does not take them"),
     "N-PROXYDENIED": CatalogueEntry("the hospital's proxy does not let the node through"),
-    "N-CREDENTIALS": CatalogueEntry("the credentials for the hospital's proxy are missing or cannot be used"),
+    "N-CREDENTIALS": CatalogueEntry("the credentials for a proxy or database are missing or cannot be used"),
     "N-CENTRE": CatalogueEntry("what answers is not the centre that the hospital joined"),
     "N-NAME": CatalogueEntry("the centre's certificate names another address"),
     "N-EXPIRED": CatalogueEntry("the centre's certificate has expired"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EXISTING = click.Path(path_type=Path)
 UNBUILT = "0" * 64
-UNREAD = frozenset({"T-FILE", "T-ENCODING", "T-DELIM", "T-NOHEADER", "T-HDRDUP"})
+UNREAD = frozenset({"T-FILE", "T-ENCODING", "T-DELIM", "T-NOHEADER", "T-HDRDUP", "T-PARTS", "T-STALE"})
 
 
 @click.command()

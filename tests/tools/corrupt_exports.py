@@ -34,8 +34,38 @@ from wardround.errors import CATALOGUE
 MEMORY_BYTES = 2 * 2**30
 SLOW_SECONDS = 20.0
 FORMATS = ("csv", "csv", "several", "joined", "parquet", "excel", "excel", "spss", "stata", "sas", "sql")
-PIECES = [b"", b"\n", b"\r", b'"', b";", b",", b"\0", b"\xff", b"\xc3", b"\xef\xbb\xbf", b"\x00\x00\x00\x80", b"\xff" * 8, b"<", b"</c>"]
-XML_PIECES = [b"", b"<", b"&", b"&#0;", b"1e999", b"9" * 30, b"-1", b"n", b"e", b"str", b"inlineStr", b"d", b"XFD1048576", b"\xff"]
+PIECES = [
+    b"",
+    b"\n",
+    b"\r",
+    b'"',
+    b";",
+    b",",
+    b"\0",
+    b"\xff",
+    b"\xc3",
+    b"\xef\xbb\xbf",
+    b"\x00\x00\x00\x80",
+    b"\xff" * 8,
+    b"<",
+    b"</c>",
+]
+XML_PIECES = [
+    b"",
+    b"<",
+    b"&",
+    b"&#0;",
+    b"1e999",
+    b"9" * 30,
+    b"-1",
+    b"n",
+    b"e",
+    b"str",
+    b"inlineStr",
+    b"d",
+    b"XFD1048576",
+    b"\xff",
+]
 
 Spoil = Callable[[random.Random, bytes], bytes]
 
@@ -82,12 +112,18 @@ def encode(chance: random.Random, content: bytes) -> bytes:
 def swell(chance: random.Random, content: bytes) -> bytes:
     """Put in a field that is very long, or very many."""
     at = chance.randrange(len(content) + 1)
-    return content[:at] + chance.choice([b"9" * 200_000, b";" * 100_000, b"\n" * 100_000, b'"' * 99_999, b"\r" * 50_000]) + content[at:]
+    return (
+        content[:at]
+        + chance.choice([b"9" * 200_000, b";" * 100_000, b"\n" * 100_000, b'"' * 99_999, b"\r" * 50_000])
+        + content[at:]
+    )
 
 
 def other(chance: random.Random, content: bytes) -> bytes:
     """Give something else altogether."""
-    return chance.choice([b"", b"\0" * 100, chance.randbytes(500), b"PK\x03\x04", b"PAR1PAR1", b"SQLite format 3\0", b"\xd0\xcf\x11\xe0"])
+    return chance.choice(
+        [b"", b"\0" * 100, chance.randbytes(500), b"PK\x03\x04", b"PAR1PAR1", b"SQLite format 3\0", b"\xd0\xcf\x11\xe0"]
+    )
 
 
 SPOILS: tuple[Spoil, ...] = (flip, flip, cut, leave_out, put, noise, encode, swell, other)
@@ -121,7 +157,7 @@ def _spoil_xml(chance: random.Random, part: bytes) -> bytes:
     """Exchange what stands between two marks of the XML, so that it mostly stays XML."""
     for _ in range(chance.choice([1, 2, 4])):
         marks = [at for at, sign in enumerate(part) if sign in b'"<>']
-        if len(marks) < 2:  # noqa: PLR2004
+        if len(marks) < 2:
             return part
         at = chance.randrange(len(marks) - 1)
         part = part[: marks[at] + 1] + chance.choice(XML_PIECES) + part[marks[at + 1] :]
@@ -232,14 +268,16 @@ def main() -> None:
         try:
             found = ward.case(number)
         except BaseException as error:  # noqa: BLE001  (any of them is what is looked for)
-            wrong.append({"number": number, "form": FORMATS[number % len(FORMATS)], "trace": traceback.format_exception(error)[-6:]})
+            wrong.append(
+                {"number": number, "form": FORMATS[number % len(FORMATS)], "trace": traceback.format_exception(error)[-6:]}
+            )
             continue
         if (took := time.monotonic() - begun) > SLOW_SECONDS:
             wrong.append({"number": number, "form": FORMATS[number % len(FORMATS)], "seconds": took})
         for code in set(found) or {"none"}:
             codes[code] = codes.get(code, 0) + 1
     shutil.rmtree(folder / "extracts", ignore_errors=True)
-    print(json.dumps({"codes": codes, "wrong": wrong}))  # noqa: T201
+    print(json.dumps({"codes": codes, "wrong": wrong}))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,9 @@ def write_export(folder: Path, form: str, table: list[list[Any]]) -> Path:
     return path
 
 
-def export_site(folder: Path, sources: Mapping[str, Any], source: str, columns: Mapping[str, Any] = TYPED_COLUMNS, **more: Any) -> Site:
+def export_site(
+    folder: Path, sources: Mapping[str, Any], source: str, columns: Mapping[str, Any] = TYPED_COLUMNS, **more: Any
+) -> Site:
     """Write a site file with sources, one of which the clinic's schema is mapped to, and load it."""
     content = json.loads(site_yaml("test.clinic", columns, source={}, **more))
     content["sources"] = dict(sources)

@@ -159,7 +159,7 @@ def run_job(job: Job, seconds: float) -> tuple[int, bytes]:
     Raises:
         subprocess.TimeoutExpired: it took too long, and was ended.
     """
-    done = subprocess.run(  # noqa: S603  (our own process, told by standard input)
+    done = subprocess.run(
         [sys.executable, "-P", "-m", "silo_node.extraction.process"],
         input=job.model_dump_json().encode(),
         stdout=subprocess.PIPE,

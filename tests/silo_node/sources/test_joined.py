@@ -69,13 +69,13 @@ COLUMNS = {
 }
 
 
-def clinic(folder: Path, *, joined: dict[str, Any] | None = None, columns: dict[str, Any] = COLUMNS, **tables: str) -> CheckResult:
+def clinic(
+    folder: Path, *, joined: dict[str, Any] | None = None, columns: dict[str, Any] = COLUMNS, **tables: str
+) -> CheckResult:
     texts = {"patients": PATIENTS, "visits": VISITS, "labs": LABS, **tables}
     for name, text in texts.items():
         (folder / f"{name}.csv").write_text(text)
-    sources = {
-        name: {"format": "csv", "path": f"{name}.csv", "delimiter": "," if name == "labs" else ";"} for name in texts
-    }
+    sources = {name: {"format": "csv", "path": f"{name}.csv", "delimiter": "," if name == "labs" else ";"} for name in texts}
     site = export_site(folder, {**sources, "together": joined or JOINED}, "together", columns)
     return check(site, load_contract(CLINIC, folder), max_fraction=1.0)
 
@@ -130,7 +130,9 @@ def test_each_way_of_taking(tmp_path, taken, expected):
 def test_any_is_a_truth_value(tmp_path):
     codes = {"true": "ill", "false": "well"}
     columns = {**COLUMNS, "outcome": {"column": "high", "codes": codes}}
-    joined = changed("visits", columns={**JOINED["tables"]["visits"]["columns"], "high": {"take": "any", "where": {"Puls": ["81"]}}})
+    joined = changed(
+        "visits", columns={**JOINED["tables"]["visits"]["columns"], "high": {"take": "any", "where": {"Puls": ["81"]}}}
+    )
     result = clinic(tmp_path, joined=joined, columns=columns)
     assert result.valid["outcome"].to_list() == ["well", "ill", "well"]
     assert [(each.code, each.severity) for each in result.findings if each.code == "T-EXTRACOL"] == [("T-EXTRACOL", "error")]
@@ -182,7 +184,10 @@ def test_two_answers_at_the_same_time_are_refused_or_the_later_row_counts(tmp_pa
         ({"visits": VISITS.replace("28.02.2021", "30.02.2021")}, [("T-JOIN", "error")]),
         ({"visits": VISITS.replace("28.02.2021", "2021-02-28")}, [("T-JOIN", "error")]),
         ({"visits": VISITS.replace("28.02.2021", "")}, [("T-JOIN", "warning")]),
-        ({"patients": PATIENTS.replace("05.03.2021", "05.13.2021")}, [("T-JOIN", "error"), ("T-TYPE", "error"), ("T-MISSLIM", "error")]),
+        (
+            {"patients": PATIENTS.replace("05.03.2021", "05.13.2021")},
+            [("T-JOIN", "error"), ("T-TYPE", "error"), ("T-MISSLIM", "error")],
+        ),
         ({"visits": f"{VISITS}P1;02.03.2021\n"}, [("T-JOIN", "error")]),
         ({"visits": VISITS.replace("Datum", "Tag")}, [("T-MISSCOL", "error")]),
         ({"patients": PATIENTS.replace("PatNr", "Nr")}, [("T-MISSCOL", "error")]),
