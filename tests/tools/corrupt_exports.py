@@ -33,6 +33,7 @@ from wardround.errors import CATALOGUE
 
 MEMORY_BYTES = 2 * 2**30
 SLOW_SECONDS = 20.0
+"""Of processor time, so that a machine with other work is none that fails."""
 FORMATS = ("csv", "csv", "several", "joined", "parquet", "excel", "excel", "spss", "stata", "sas", "sql")
 PIECES = [
     b"",
@@ -264,7 +265,7 @@ def main() -> None:
     wrong: list[dict[str, Any]] = []
     for number in range(first, first + count):
         (folder / "at").write_text(str(number))
-        begun = time.monotonic()
+        begun = time.process_time()
         try:
             found = ward.case(number)
         except BaseException as error:  # noqa: BLE001  (any of them is what is looked for)
@@ -272,7 +273,7 @@ def main() -> None:
                 {"number": number, "form": FORMATS[number % len(FORMATS)], "trace": traceback.format_exception(error)[-6:]}
             )
             continue
-        if (took := time.monotonic() - begun) > SLOW_SECONDS:
+        if (took := time.process_time() - begun) > SLOW_SECONDS:
             wrong.append({"number": number, "form": FORMATS[number % len(FORMATS)], "seconds": took})
         for code in set(found) or {"none"}:
             codes[code] = codes.get(code, 0) + 1
