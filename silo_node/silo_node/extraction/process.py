@@ -76,7 +76,9 @@ def main() -> None:
 def confine(job: Job) -> None:
     """Take what this job does not need: memory above its limit, and the network, unless a server is asked."""
     if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_DATA, (job.memory_bytes, job.memory_bytes))
+        highest = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        most = job.memory_bytes if highest == resource.RLIM_INFINITY else min(job.memory_bytes, highest)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     if not isinstance(job.source, SqlSource) or job.source.file is not None:
         from silo_node.training.network import cut_network  # noqa: PLC0415  (its hook holds for the whole process)
 

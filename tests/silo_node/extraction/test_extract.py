@@ -195,7 +195,7 @@ def test_a_package_that_is_absent_is_named(tmp_path, monkeypatch):
 
 
 def test_a_process_of_its_own_reads_under_its_limit(tmp_path):
-    """The real thing: a result that does not fit into the memory is a finding, and a file's reader has no network."""
+    """The real thing: a result that does not fit into the memory is a finding, and the snapshots before it stay."""
     write_export(tmp_path, "sql", typed())
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000000)"
     many = f"{numbers} SELECT i, printf('%0200d', i) AS t FROM n"  # noqa: S608  (our own words)
@@ -208,6 +208,39 @@ def test_a_process_of_its_own_reads_under_its_limit(tmp_path):
     from silo_node.configuration import load_site
 
     assert refused(load_site(site.path), "many") == "T-SIZE"
+    assert [path.name for path in (tmp_path / "extracts").iterdir()] == ["sql.parquet"]
+
+
+def test_a_reader_of_files_has_no_network(tmp_path, monkeypatch):
+    """Only a database server is asked over one; everything else is read by a process that has no way out."""
+    from silo_node.extraction import process
+    from silo_node.training import network
+
+    cut: list[str] = []
+    monkeypatch.setattr(process.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr(network, "cut_network", lambda: cut.append("cut"))
+    server = {"server": {**DECLARED["sql"], "url": "postgresql://db.example/clinic"}}
+    for name, source in export_site(tmp_path, {**DECLARED, **server}, "sql").file.sources.items():
+        before = len(cut)
+        process.confine(
+            process.Job(source=source, folder=".", files=(), digests=(), output="x", memory_bytes=1, now="2026-01-01T00:00:00Z")
+        )
+        assert (len(cut) > before) == (name != "server")
+
+
+def test_the_doctor_looks_at_files_and_snapshots(tmp_path, here):
+    """What the check would stumble over is said before: a pattern that fits nothing, a file that is empty, a stale snapshot."""
+    from silo_node.doctor.checks import _sources
+
+    write_export(tmp_path, "excel", typed())
+    (tmp_path / "b.csv").write_bytes(b"")
+    (tmp_path / "a.csv").write_text("x")
+    more = {"none": {"format": "csv", "paths": ["x-*.csv"]}, "csv": {"format": "csv", "paths": ["?.csv"]}}
+    site = export_site(tmp_path, {"excel": DECLARED["excel"], **more}, "excel")
+    said = [(line.state, line.code) for line in _sources(site)]
+    assert said == [("ok", None), ("fail", "T-STALE"), ("fail", "T-FILE"), ("ok", None), ("fail", "T-EMPTY")]
+    extract(site, "excel")
+    assert [(line.state, line.code) for line in _sources(site)][:2] == [("ok", None), ("fail", "T-FILE")]
 
 
 def test_no_piece_of_a_table_is_printed(tmp_path, here, wardround):
