@@ -10,7 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from openpyxl import load_workbook
 from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
@@ -37,22 +37,21 @@ def gather(table: Gathered, path: Path, source: ExcelSource, number: int = 1, of
     Raises:
         UnreadableError: T-FILE, T-SIZE, T-NOHEADER, T-HDRDUP, T-PARTS.
     """
-    with only_coded_faults(), warnings.catch_warnings():
+    with only_coded_faults(), warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")  # openpyxl's may name what stands in the file
-        _look_at_archive(path)
-        book = load_workbook(path, read_only=True, data_only=True, keep_links=False)
+        _look_at_archive(file)
+        book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
         try:
             _gather(table, _sheet(book, source), source.header, number, of)
         finally:
             book.close()
 
 
-def _look_at_archive(path: Path) -> None:
+def _look_at_archive(file: BinaryIO) -> None:
     """Refuse what is no workbook, or would unpack to more than one of honest size."""
-    with path.open("rb") as file:
-        if file.read(4) == OLD_CONTAINER:
-            raise UnreadableError(file_fault("it is an old workbook (.xls), or has a password; save it as .xlsx without one"))
-    with zipfile.ZipFile(path) as archive:
+    if file.read(len(OLD_CONTAINER)) == OLD_CONTAINER:
+        raise UnreadableError(file_fault("it is an old workbook (.xls), or has a password; save it as .xlsx without one"))
+    with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
         if len(parts) > MOST_PARTS or sum(part.file_size for part in parts) > MOST_UNPACKED_BYTES:
             raise UnreadableError(too_much("the workbook would unpack to more than 2 GiB, or to more than 10,000 parts"))
