@@ -13,7 +13,7 @@ one_thread := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-faults pytest lint types walls docs benchmarks clean
+.PHONY: help install demo test test-faults test-fuzz pytest lint types walls docs benchmarks clean
 
 help:  ## print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ pytest: $(INSTALLED)
 
 test-faults: $(INSTALLED)  ## kill, freeze and starve real processes in every phase of a study (about an hour)
 	$(one_thread) $(BIN)/python -m pytest -m "faults or kills" tests/processes tests/lab/demo
+
+test-fuzz: $(INSTALLED)  ## ten thousand corrupt files through every reader of records (some minutes)
+	$(one_thread) $(BIN)/python -m pytest -m fuzz tests/silo_node/sources
 
 lint: $(INSTALLED)  ## ruff: rules and format
 	$(BIN)/ruff check

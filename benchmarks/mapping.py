@@ -67,7 +67,7 @@ def tables(folder: Path) -> Iterator[Table]:
         site = load_site(site_path)
         mapping: SchemaMapping = site.file.schemas["breast.cytology"]
         truth = {field: column for field in mapping.columns if (column := mapping.column(field)) is not None}
-        yield Table(site.file.name, site.source_path(site.file.sources[mapping.source]), "breast.cytology", truth)
+        yield Table(site.file.name, site.original_paths(mapping.source)[0], "breast.cytology", truth)
 
 
 def _real(data: Path, folder: Path) -> Iterator[Table]:

@@ -9,6 +9,7 @@ from silo_node.check_command import check
 from silo_node.decision_commands import pause_command, reject, resume_command, revoke
 from silo_node.doctor_command import doctor
 from silo_node.explain_command import explain
+from silo_node.extract_command import extract
 from silo_node.init_command import init, passphrase
 from silo_node.join_command import join
 from silo_node.ledger_command import ledger
@@ -32,6 +33,7 @@ silo.add_command(join)
 silo.add_command(rekey)
 silo.add_command(policy)
 silo.add_command(map_command)
+silo.add_command(extract)
 silo.add_command(check)
 silo.add_command(doctor)
 silo.add_command(explain)

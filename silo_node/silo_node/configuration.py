@@ -2,7 +2,7 @@
 
     site.yaml
     policy.yaml         beside it: what the hospital never does or lets out (``silo_node.policy``)
-    keys/ approvals/ journal/ ledger/ reports/ inbox/ logs/      beside it; see ``Site.directory``
+    keys/ approvals/ journal/ ledger/ reports/ inbox/ logs/ extracts/      beside it; see ``Site.directory``
 
 The file is strict: unknown keys are refused with the line and the nearest known key. What can be judged without a
 schema is judged here; what needs one, in ``silo_node.mapping.resolve``.
@@ -13,29 +13,39 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field, replace
+from glob import escape, glob, has_magic
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field as Setting
 from pydantic import StringConstraints, field_validator, model_validator
 
 from silo_node.draft_marks import refuse_draft
 from silo_node.policy import POLICY_FILE, Policy, PolicyFile, stricter
+from silo_node.source_settings import (
+    ExcelSource,
+    ExtractedSource,
+    Files,
+    JoinedSource,
+    LocalColumn,
+    LocalText,
+    SasSource,
+    SpssSource,
+    SqlSource,
+    StataSource,
+)
 from silo_node.way_out import ProxySetting
 from wardround.errors import Problem, raise_all, refuse
 from wardround.strict_yaml import Document, load, nearest, parse
 from wardround.values import SchemaId, Slug, Value
 
-DirectoryName = Literal["keys", "approvals", "journal", "ledger", "reports", "inbox", "logs"]
-DIRECTORIES: tuple[DirectoryName, ...] = ("keys", "approvals", "journal", "ledger", "reports", "inbox", "logs")
+DirectoryName = Literal["keys", "approvals", "journal", "ledger", "reports", "inbox", "logs", "extracts"]
+DIRECTORIES: tuple[DirectoryName, ...] = ("keys", "approvals", "journal", "ledger", "reports", "inbox", "logs", "extracts")
 """What lies beside ``site.yaml``."""
 
 PRIVATE_DIRECTORY_MODE = 0o700
 
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-LocalText = Annotated[str, StringConstraints(max_length=500)]
-LocalColumn = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 OneCharacter = Annotated[str, StringConstraints(pattern=r"^[\t\x20-\x7e]$")]
 
 _DATE_TOKENS = re.compile(r"(?:%[dmY]|[-./ ])+")
@@ -64,7 +74,7 @@ class Resources(Value):
         return int(number) * _UNITS[unit]
 
 
-class CsvSource(Value):
+class CsvSource(Files):
     """A text table in the dialect that is declared here; nothing is guessed.
 
     Attributes:
@@ -72,7 +82,6 @@ class CsvSource(Value):
     """
 
     format: Literal["csv"]
-    path: FilePath
     delimiter: OneCharacter = ","
     decimal: Literal[".", ","] = "."
     encoding: Annotated[str, StringConstraints(max_length=40)] = "utf-8"
@@ -100,14 +109,13 @@ class CsvSource(Value):
         return self
 
 
-class ParquetSource(Value):
+class ParquetSource(Files):
     """A Parquet file."""
 
     format: Literal["parquet"]
-    path: FilePath
 
 
-Source = Annotated[CsvSource | ParquetSource, Setting(discriminator="format")]
+Source: TypeAlias = CsvSource | ParquetSource | ExcelSource | SasSource | StataSource | SpssSource | SqlSource | JoinedSource
 
 
 class Column(Value):
@@ -167,7 +175,7 @@ class SiteFile(Value):
     name: Words
     resources: Resources = Resources()
     proxy: ProxySetting = "none"
-    sources: dict[Slug, Source]
+    sources: dict[Slug, Annotated[Source, Setting(discriminator="format")]]
     schemas: dict[SchemaId, SchemaMapping]
 
 
@@ -214,9 +222,32 @@ class Site:
         path.mkdir(mode=PRIVATE_DIRECTORY_MODE, parents=True, exist_ok=True)
         return path
 
-    def source_path(self, source: CsvSource | ParquetSource) -> Path:
-        """Give the path of a source's file."""
-        return self.folder / source.path
+    def extract_path(self, name: str) -> Path:
+        """Give the path of a source's snapshot; it may not be there yet."""
+        return self.directory("extracts") / f"{name}.parquet"
+
+    def original_paths(self, name: str) -> tuple[Path, ...]:
+        """Give the files that a source names, in order; none for a database server, and for a pattern that no file fits."""
+        source = self.file.sources[name]
+        if isinstance(source, JoinedSource):
+            return ()
+        if isinstance(source, SqlSource):
+            return () if source.file is None else (self.folder / source.file,)
+        found: list[Path] = []
+        for each in (source.path,) if source.path is not None else source.paths:
+            if source.path is None and has_magic(each):
+                found += sorted(Path(path) for path in glob(str(Path(escape(str(self.folder))) / each)))  # noqa: PTH207  (may be absolute)
+            else:
+                found.append(self.folder / each)
+        return tuple(dict.fromkeys(found))
+
+    def record_paths(self, name: str) -> tuple[Path, ...]:
+        """Give every file that is opened when a source's records are read: snapshots and what they are compared with, too."""
+        source = self.file.sources[name]
+        if isinstance(source, JoinedSource):
+            return tuple(dict.fromkeys(path for each in (source.base, *source.tables) for path in self.record_paths(each)))
+        snapshot = (self.extract_path(name),) if isinstance(source, ExtractedSource) else ()
+        return (*snapshot, *self.original_paths(name))
 
 
 def load_site(path: Path) -> Site:
@@ -250,7 +281,7 @@ def _refuse_policy(document: Document) -> None:
 
 
 def _problems(file: SiteFile, document: Document) -> list[Problem]:
-    problems: list[Problem] = []
+    problems = _joins(file, document)
     for schema, mapping in file.schemas.items():
         if mapping.source not in file.sources:
             guess = nearest(mapping.source, file.sources)
@@ -276,6 +307,52 @@ def _problems(file: SiteFile, document: Document) -> list[Problem]:
                     )
                 )
     return problems
+
+
+def _joins(file: SiteFile, document: Document) -> list[Problem]:
+    """Say what is wrong with the tables that joined sources are made of."""
+    problems: list[Problem] = []
+    for name, source in file.sources.items():
+        if not isinstance(source, JoinedSource):
+            continue
+        at = ("sources", name)
+        named = [((*at, "base"), source.base), *(((*at, "tables", each), each) for each in source.tables)]
+        for where, each in named:
+            if each not in file.sources:
+                guess = nearest(each, file.sources)
+                step = f"did you mean {guess!r}?" if guess else f"add it under 'sources', or use one of: {_listed(file)}"
+                rule, finding = "Joined tables are keys under 'sources'", f"{name!r} names a source that is not there"
+                problems.append(Problem("M-SOURCE", document.place(where), rule, finding, step))
+            elif isinstance(file.sources[each], JoinedSource) or (each == source.base and where[-1] != "base"):
+                rule = "A joined source is made of a base and other tables, none of them joined"
+                finding, step = f"{name!r} names {each!r}", "name the tables themselves, each once"
+                problems.append(Problem("M-JOIN", document.place(where), rule, finding, step))
+        owners: dict[str, str] = {}
+        for each, table in source.tables.items():
+            for column in table.columns:
+                if column in owners:
+                    rule, finding = "A joined column has one name", f"a column of {each!r} is named as one of {owners[column]!r}"
+                    place = document.place((*at, "tables", each, "columns", column))
+                    problems.append(Problem("M-JOIN", place, rule, finding, "give it another name"))
+                owners[column] = each
+    return problems
+
+
+def joining_columns(source: Source) -> frozenset[str]:
+    """Give the columns that a joined source names itself: those that it makes, and those of the base that it goes by."""
+    if not isinstance(source, JoinedSource):
+        return frozenset()
+    made = {column: taken for table in source.tables.values() for column, taken in table.columns.items()}
+    return frozenset({*made, source.key, *(name for taken in made.values() for name in taken.base_times)})
+
+
+def decimal_mark(file: SiteFile, name: str, column: str) -> Literal[".", ","]:
+    """Give the decimal mark of numbers that are text, in one column of a source; joined tables may have several."""
+    source = file.sources[name]
+    if isinstance(source, JoinedSource):
+        owner = next((each for each, table in source.tables.items() if column in table.columns), source.base)
+        return decimal_mark(file, owner, column)
+    return source.decimal if isinstance(source, CsvSource) else "."
 
 
 def _listed(file: SiteFile) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -21,7 +20,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, StringConstraints, model_validator
 
-from wardround.errors import Refused, refuse
+from silo_node.credentials import Credentials, read_credentials, user_and_password
+from wardround.errors import refuse
 from wardround.identity.address import LARGEST_PORT, check_host, split_address
 from wardround.transport.route import Route
 from wardround.values import Value
@@ -34,9 +34,7 @@ TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Where OpenSSL looks for the machine's own authorities; for TLS to a proxy only, never to the centre."""
 HANDED_ON = "WARDROUND_WAY_OUT"
 PLAIN_PORT, SECURE_PORT = 80, 443
-LONGEST_CREDENTIALS = 1000
 
-VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
 _PlainPath = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 
 
@@ -65,19 +63,11 @@ def _split(url: str, *, credentials: bool = False) -> tuple[str, int, bool, tupl
     secure = parts.scheme == "https"
     given = None
     if parts.username is not None:
-        given = _pair(f"{unquote(parts.username)}:{unquote(parts.password or '')}")
+        given = user_and_password(f"{unquote(parts.username)}:{unquote(parts.password or '')}")
     found = port if port is not None else SECURE_PORT if secure else PLAIN_PORT
     if not 0 < found <= LARGEST_PORT:
         raise ValueError("a port is from 1 to 65535")
     return check_host(parts.hostname), found, secure, given
-
-
-def _pair(text: str) -> tuple[str, str]:
-    """Take ``user:password`` apart; ``ValueError`` with the rule, never with the text."""
-    user, colon, password = text.partition(":")
-    if not colon or not user or len(text) > LONGEST_CREDENTIALS or not text.isprintable():
-        raise ValueError("credentials are one line, user:password")
-    return user, password
 
 
 def _checked_exception(text: str) -> str:
@@ -88,20 +78,6 @@ def _checked_exception(text: str) -> str:
         except ValueError:
             check_host(bare.lower())
     return text
-
-
-class Credentials(Value):
-    """Where ``user:password`` stands: in a file that only its owner may read, or in a variable of the service's environment."""
-
-    file: _PlainPath | None = None
-    variable: VariableName | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Credentials:
-        if (self.file is None) == (self.variable is None):
-            msg = "credentials stand in a file or in a variable, one of the two"
-            raise ValueError(msg)
-        return self
 
 
 class Proxy(Value):
@@ -172,7 +148,9 @@ class WayOut(Value):
 
     def _of_site(self, proxy: Proxy, known: Mapping[str, str]) -> Route:
         host, port, secure, _ = _split(proxy.url)
-        credentials = None if proxy.credentials is None else self._read(proxy.credentials, known)
+        credentials = (
+            None if proxy.credentials is None else read_credentials(proxy.credentials, Path(self.folder), "proxy", known)
+        )
         authority = None if proxy.authority is None else Path(self.folder) / proxy.authority
         if authority is not None and not os.access(authority, os.R_OK):
             raise refuse(
@@ -183,21 +161,6 @@ class WayOut(Value):
                 "check 'proxy.authority' in site.yaml and the file's rights",
             )
         return Route(host, port, secure, credentials, authority)
-
-    def _read(self, named: Credentials, known: Mapping[str, str]) -> tuple[str, str]:
-        if named.variable is not None:
-            place, text = f"environment, {named.variable}", known.get(named.variable)
-            if not text:
-                raise _no_credentials(
-                    place, "the variable is not set", "set it where the service is started (systemd: Environment=)"
-                )
-        else:
-            place = named.file or ""
-            text = _private_text(Path(self.folder) / place, place)
-        try:
-            return _pair(text)
-        except ValueError:
-            raise _no_credentials(place, "they are not of this form", "write user:password, one line and nothing else") from None
 
     def environment(self) -> dict[str, str]:
         """Give what a process that speaks to the centre is told; nothing when the node connects straight anyway."""
@@ -263,22 +226,3 @@ def _excepted(host: str, port: int, exceptions: Sequence[str]) -> bool:
         except ValueError:
             continue
     return False
-
-
-def _private_text(path: Path, place: str) -> str:
-    try:
-        mode, raw = path.stat().st_mode, path.read_bytes()
-    except OSError:
-        raise _no_credentials(place, "the file is missing or cannot be read", "check 'proxy.credentials' in site.yaml") from None
-    if stat.S_IMODE(mode) & 0o077:
-        raise _no_credentials(place, "others may read the file", f"run: chmod 600 {place}")
-    try:
-        return raw.decode().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise _no_credentials(place, "the file is not UTF-8", "write user:password, one line and nothing else") from None
-
-
-def _no_credentials(place: str, finding: str, next_step: str) -> Refused:
-    return refuse(
-        "N-CREDENTIALS", place, "A proxy's credentials are user:password, known to the service only", finding, next_step
-    )

@@ -61,8 +61,8 @@ def test_the_policy_is_a_file_of_its_own(tmp_path: Path) -> None:
 def test_folders_and_sources_lie_beside_the_file(tmp_path: Path) -> None:
     """Relative paths begin at site.yaml, absolute ones stay; folders are made for their owner only."""
     site = load_site(_write(tmp_path, WHOLE))
-    assert site.source_path(site.file.sources["biopsies"]) == tmp_path / "biopsies.csv"
-    assert site.source_path(site.file.sources["other"]) == Path("/data/other.parquet")
+    assert site.original_paths("biopsies") == (tmp_path / "biopsies.csv",)
+    assert site.original_paths("other") == (Path("/data/other.parquet"),)
     assert [site.directory(name) for name in DIRECTORIES] == [tmp_path / name for name in DIRECTORIES]
     assert not site.directory("keys").exists()
     assert site.make_directory("keys").stat().st_mode & 0o777 == 0o700

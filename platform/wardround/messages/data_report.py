@@ -41,6 +41,14 @@ FindingCode: TypeAlias = Literal[
     "T-RULE",
     "T-DUPKEY",
     "T-QUARANTINE",
+    "T-PARTS",
+    "T-STALE",
+    "T-SIZE",
+    "T-QUERY",
+    "T-CELL",
+    "T-FK",
+    "T-JOIN",
+    "T-TIE",
 ]
 """What can be wrong with records; each has its entry in ``docs/reference/errors.md``."""
 

@@ -22,9 +22,11 @@ from silo_node.porter.approvals import Approvals, read_pause
 from silo_node.porter.inbox import Entry, Inbox
 from silo_node.rekeying import STATEMENT, waiting
 from silo_node.running_code import changed
+from silo_node.source_settings import ExtractedSource, Files
+from silo_node.sources.snapshot import look
 from silo_node.training.memory import available_bytes
 from wardround import __version__
-from wardround.doctor.lines import Check, Line, refused
+from wardround.doctor.lines import Check, Line, State, refused
 from wardround.doctor.machine import directory, kept_in_step, name_server, open_files, private_files, software
 from wardround.errors import Refused
 from wardround.identity.invitation import Invitation, read_invitation
@@ -261,21 +263,36 @@ def _memory(ward: _Ward) -> Iterator[Line]:
 
 
 def _sources(site: Site) -> Iterator[Line]:
-    """Open each source and read its first byte; whether it fits a schema is another question."""
+    """Open each source's files and read their first byte, and hold snapshots against them; whether they fit a schema is another
+    question.
+    """
     for name, source in site.file.sources.items():
-        try:
-            with site.source_path(source).open("rb") as file:
-                empty = not file.read(1)
-        except OSError as error:
-            finding = f"{name}: the file cannot be read ({type(error).__name__})"
-            step = "check its path in site.yaml, and that the user of the service may read it"
-            yield Line(name="sources", state="fail", finding=finding, next_step=step, code="T-FILE")
-            continue
-        if empty:
-            step = "see whether the export ran"
-            yield Line(name="sources", state="fail", finding=f"{name}: the file is empty", next_step=step, code="T-EMPTY")
-        else:
-            yield Line(name="sources", state="ok", finding=f"{name}: the file can be read")
+        paths = site.original_paths(name)
+        if not paths and isinstance(source, Files):
+            step = "check its paths in site.yaml"
+            yield Line(name="sources", state="fail", finding=f"{name}: no file fits its pattern", next_step=step, code="T-FILE")
+        for number, path in enumerate(paths, 1):
+            yield _first_byte(name, "the file" if len(paths) == 1 else f"file {number} of {len(paths)}", path)
+        if isinstance(source, ExtractedSource):
+            for fault in look(site.extract_path(name), source, paths):
+                state: State = "warn" if fault.warning else "fail"
+                yield Line(
+                    name="sources", state=state, finding=f"{name}: {fault.finding}", next_step=fault.next_step, code=fault.code
+                )
+
+
+def _first_byte(name: str, which: str, path: Path) -> Line:
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        finding = f"{name}: {which} cannot be read ({type(error).__name__})"
+        step = "check its path in site.yaml, and that the user of the service may read it"
+        return Line(name="sources", state="fail", finding=finding, next_step=step, code="T-FILE")
+    if empty:
+        step = "see whether the export ran"
+        return Line(name="sources", state="fail", finding=f"{name}: {which} is empty", next_step=step, code="T-EMPTY")
+    return Line(name="sources", state="ok", finding=f"{name}: {which} can be read")
 
 
 def _rehearsal(ward: _Ward, *, deep: bool) -> Iterator[Line]:

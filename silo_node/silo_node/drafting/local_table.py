@@ -14,6 +14,7 @@ import polars as pl
 
 from silo_node.configuration import CsvSource, ParquetSource, Site
 from silo_node.draft_marks import QUESTION
+from silo_node.source_settings import ExtractedSource
 from silo_node.sources.dialect import SNIFFED_RECORDS, Dialect, decode, read_head, records, sniff
 from silo_node.sources.faults import UnreadableError
 from silo_node.sources.shapes import Decimal, Shape, decimal_mark, shape
@@ -71,15 +72,17 @@ def look(site: Site, key: str | None, path: Path | None, header: str | None) -> 
             if isinstance(source, CsvSource):
                 return _declared_text(site, key, source)
             if isinstance(source, ParquetSource):
-                return LocalTable(key, None, *_parquet(site.source_path(source)), ())
+                return LocalTable(key, None, *_parquet(_first(site, key)), ())
+            if isinstance(source, ExtractedSource):
+                return LocalTable(key, None, *_parquet(_snapshot(site, key)), ())
     except UnreadableError as error:
         fault = error.fault
         raise refuse(fault.code, key or "--file", fault.rule, fault.finding, fault.next_step) from None
     raise refuse(
         "M-SOURCE",
         site.document.place(("sources", key)),
-        "A mapping is proposed for one CSV or Parquet file",
-        f"the source {key!r} is of another kind",
+        "A mapping is proposed for one table, as it stands in a file or a snapshot",
+        f"the source {key!r} is joined from several",
         "write its mapping by hand",
     )
 
@@ -90,8 +93,8 @@ def _declared(site: Site, key: str | None, path: Path | None) -> str | None:
     if key is not None and path is not None:
         raise _usage("A source or a file is mapped", "both --source and --file were given", "give one of the two")
     if path is not None:
-        for name, source in sources.items():
-            if site.source_path(source).resolve() == path.resolve():
+        for name in sources:
+            if path.resolve() in {each.resolve() for each in site.original_paths(name)}:
                 return name
         return None
     if key not in (None, *sources):
@@ -232,12 +235,27 @@ def _relative(site: Site, path: Path) -> str:
 # ----------------------------------------------------------------------------------------------------- declared sources
 
 
-def _declared_text(site: Site, key: str, source: CsvSource) -> LocalTable:
-    path = site.source_path(source)
-    if not path.is_file():
+def _first(site: Site, key: str) -> Path:
+    """Give the first of a source's files: all of them have its columns."""
+    paths = site.original_paths(key)
+    if not paths or not paths[0].is_file():
         raise refuse(
             "T-FILE", key, "The source's file must exist and be readable", "it is not there, or is no file", "check its path"
         )
+    return paths[0]
+
+
+def _snapshot(site: Site, key: str) -> Path:
+    """Give the snapshot of a source that another program wrote."""
+    path = site.extract_path(key)
+    if not path.is_file():
+        rule = "A source of another format is read from its snapshot"
+        raise refuse("T-FILE", key, rule, "there is none yet", f"run: wardround silo extract {key}")
+    return path
+
+
+def _declared_text(site: Site, key: str, source: CsvSource) -> LocalTable:
+    path = _first(site, key)
     raw, whole = read_head(path)
     seen = sniff(raw, whole=whole)
     found = records(decode(raw, source.encoding), source.delimiter, source.quote, whole=whole)

@@ -163,7 +163,7 @@ class Proposer:
         if not any(each.code == "T-EXTRACOL" for each in self.findings):
             return ()
         extra = []
-        header = column_names(self.site.source_path(self.mapping.source), self.mapping.source)
+        header = column_names(self.site, self.mapping.source_name, self.mapping.known)
         for name in dict.fromkeys(header):
             if name in self.mapping.known or not name:
                 continue

@@ -1,6 +1,6 @@
 """A check's answer from before, for records that did not change: ``reports/check-….answer``.
 
-The answer is known again by a digest over everything that it depends on: the content of the source's file, byte by byte,
+The answer is known again by a digest over everything that it depends on: the content of the source's files, byte by byte,
 the site file but for what no check reads, the policy, the contract, the study, the day, and the code that is installed.
 Neither size, time nor inode of a file is believed: a file that was changed and given its old time and size is found out.
 An answer is kept only if the file's content was the same before and after the check. It holds what the local report
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from silo_node.configuration import CsvSource, ParquetSource, Site
+from silo_node.configuration import Site
 from silo_node.local_report.question import Question
 from silo_node.running_code import OUR_PACKAGES
 from silo_node.validation.reports import OWNER_ONLY, LocalReport, file_name
@@ -51,12 +51,11 @@ def basis_of(site: Site, question: Question, day: str) -> str | None:
         day: today, see ``day_of``; what a check says may depend on the date, so an answer is good for a day.
     """
     mapping = site.file.schemas.get(question.contract.id)
-    source = None if mapping is None else site.file.sources.get(mapping.source)
-    if not isinstance(source, CsvSource | ParquetSource):
+    paths = () if mapping is None or mapping.source not in site.file.sources else site.record_paths(mapping.source)
+    if not paths:  # a database server's records are known to no digest
         return None
     try:
-        with site.source_path(source).open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        content = [_content(path) for path in paths]
     except OSError:
         return None
     depends = {
@@ -70,6 +69,11 @@ def basis_of(site: Site, question: Question, day: str) -> str | None:
         "day": day,
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+
+
+def _content(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def day_of(now: datetime) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from silo_node.configuration import Column, CsvSource, ParquetSource, SchemaMapping, Site
+from silo_node.configuration import Column, SchemaMapping, Site, Source, decimal_mark, joining_columns
 from wardround.contract import units
 from wardround.contract.model import Contract, ContractField
 from wardround.errors import Problem, Refused, raise_all
@@ -56,7 +56,7 @@ class TableMapping:
 
     contract: Contract
     source_name: str
-    source: CsvSource | ParquetSource
+    source: Source
     fields: tuple[FieldMapping, ...]
     known: frozenset[str]
 
@@ -78,10 +78,10 @@ def resolve(site: Site, contract: Contract, fields: Sequence[str] | None = None)
     names = needed_fields(contract, fields)
     problems = _unknown_fields(site, contract, mapping)
     source = site.file.sources[mapping.source]
-    found = [_Field(site, contract, mapping, source, contract.field(name)) for name in names]
+    found = [_Field(site, contract, mapping, contract.field(name)) for name in names]
     mapped = tuple(each.mapped() for each in found)
     raise_all([*problems, *(problem for each in found for problem in each.problems)])
-    known = frozenset(_columns(mapping)) | frozenset(mapping.ignore)
+    known = frozenset(_columns(mapping)) | frozenset(mapping.ignore) | joining_columns(source)
     return TableMapping(contract, mapping.source, source, mapped, known)
 
 
@@ -140,12 +140,11 @@ class _Field:
         site: Site,
         contract: Contract,
         mapping: SchemaMapping,
-        source: CsvSource | ParquetSource,
         field: ContractField,
     ) -> None:
+        self.file = site.file
         self.contract = contract
         self.mapping = mapping
-        self.source = source
         self.field = field
         self.place = site.document.place(("schemas", contract.id, "columns", field.name))
         self.problems: list[Problem] = []
@@ -164,7 +163,7 @@ class _Field:
             codes=self._codes(column),
             date_format=self._date_format(column),
             marks=self._marks(column),
-            decimal=self.source.decimal if isinstance(self.source, CsvSource) else ".",
+            decimal=decimal_mark(self.file, self.mapping.source, column.column),
         )
 
     def _problem(self, code: str, rule: str, finding: str, next_step: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,9 @@ from polars.exceptions import PolarsError
 from silo_node.configuration import CsvSource
 from silo_node.sources import dialect, layout
 from silo_node.sources.faults import Fault, UnreadableError
-from silo_node.sources.header import Wanted, judge
+from silo_node.sources.header import Wanted
+from silo_node.sources.places import Places
+from silo_node.sources.read import Read
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DIRECT_ENCODINGS = frozenset({"utf-8", "utf-8-sig"})
@@ -30,16 +32,16 @@ _DELIMITER_WORDS = {";": "';'", ",": "','", "\t": "a tab", "|": "'|'"}
 
 @dataclass(frozen=True)
 class DelimitedText:
-    """What was read; see ``silo_node.sources.tables.Table``."""
+    """All cells of a text; see ``silo_node.sources.read.Read``."""
 
     frame: pl.DataFrame
     found: int
     records: pl.Series | None
-    places: Callable[[Sequence[int]], list[int]]
+    places: Places
     faults: tuple[Fault, ...]
 
 
-def read(path: Path, source: CsvSource, wanted: Wanted) -> DelimitedText:
+def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
     """Read the wanted columns of a text table.
 
     Raises:
@@ -55,7 +57,6 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> DelimitedText:
         raise UnreadableError(_named_twice())
     else:
         header, header_lines = list(source.header), 0
-    faults = judge(header, wanted)
     text = _cells(raw, source, header, header_lines)
     if text.found == 0:
         raise UnreadableError(
@@ -65,16 +66,7 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> DelimitedText:
     frame = text.frame.select(pl.col(f"column_{at + 1}").alias(column) for column, at in present.items())
     if not present:
         frame = pl.DataFrame(height=text.frame.height)
-    return DelimitedText(frame, text.found, text.records, text.places, (*faults, *text.faults))
-
-
-def column_names(path: Path, source: CsvSource) -> list[str]:
-    """Give the names in the first line of a text table, as they stand there.
-
-    Raises:
-        UnreadableError: T-ENCODING, T-NOHEADER.
-    """
-    return _header(_utf8(path.read_bytes(), source.encoding), source)[0]
+    return Read(frame, tuple(header), text.found, text.records, "line", text.places, text.faults)
 
 
 # ----------------------------------------------------------------------------------------------------- bytes to UTF-8
@@ -183,7 +175,7 @@ def _cells(raw: bytes, source: CsvSource, header: Sequence[str], header_lines: i
     return _with_layout(raw, source, len(header), header_lines, first=0 if source.header is not None else 1)
 
 
-def _line_after(header_lines: int) -> Callable[[Sequence[int]], list[int]]:
+def _line_after(header_lines: int) -> Places:
     return lambda records: [record + header_lines + 1 for record in records]
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from silo_node.sources.places import Place
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -21,6 +23,7 @@ class Fault:
         count: how many lines, columns or records are concerned.
         records: the records concerned, by position from 0, when there are any.
         warning: whether the check may pass all the same.
+        lines: where the records concerned stand, when none of them is left out for it.
     """
 
     code: str
@@ -31,6 +34,7 @@ class Fault:
     count: int = 0
     records: tuple[int, ...] = ()
     warning: bool = False
+    lines: tuple[Place, ...] = ()
 
 
 class UnreadableError(Exception):

@@ -5,12 +5,16 @@ Headers are never repeated in a fault: a file without a header line would put it
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from silo_node.sources.faults import Fault
 from wardround.strict_yaml import nearest
+
+MOST_TOLD = 100
+"""Columns that are told one by one; of a header that is none there may be a hundred thousand."""
+LONGEST_NAME = 100
+"""Characters of a name that is compared with the schema's."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +41,26 @@ def judge(header: Sequence[str], wanted: Wanted) -> list[Fault]:
 
 def _twice(header: Sequence[str], wanted: Wanted) -> list[Fault]:
     owners = {column: name for name, column in wanted.fields.items()}
-    faults: list[Fault] = []
-    for name, times in Counter(header).items():
-        if times > 1:
-            places = [position for position, other in enumerate(header, 1) if other == name]
-            faults.append(
-                Fault(
-                    "T-HDRDUP",
-                    "A column name may stand once in the header",
-                    f"the columns at positions {_listed(places)} have the same name",
-                    "rename or remove one of them",
-                    field=owners.get(name),
-                    count=len(places),
-                )
-            )
+    stands: dict[str, list[int]] = {}
+    for position, name in enumerate(header, 1):
+        stands.setdefault(name, []).append(position)
+    twice = [(name, places) for name, places in stands.items() if len(places) > 1]
+    # Of many, those of the schema's fields are told before the others.
+    twice.sort(key=lambda each: each[0] not in owners)
+    faults = [
+        Fault(
+            "T-HDRDUP",
+            "A column name may stand once in the header",
+            f"the columns at positions {_listed(places)} have the same name",
+            "rename or remove one of them",
+            field=owners.get(name),
+            count=len(places),
+        )
+        for name, places in twice[:MOST_TOLD]
+    ]
+    if others := twice[MOST_TOLD:]:
+        rule, finding = "A column name may stand once in the header", f"{len(others)} further names stand more than once"
+        faults.append(Fault("T-HDRDUP", rule, finding, "see whether the first line is the header", count=len(others)))
     return faults
 
 
@@ -72,10 +82,9 @@ def _absent(header: Sequence[str], wanted: Wanted) -> list[Fault]:
 
 def _extra(header: Sequence[str], wanted: Wanted) -> list[Fault]:
     faults: list[Fault] = []
-    for position, name in enumerate(header, 1):
-        if name in wanted.known:
-            continue
-        guess = nearest(name, wanted.names)
+    unknown = [(position, name) for position, name in enumerate(header, 1) if name not in wanted.known]
+    for position, name in unknown[:MOST_TOLD]:
+        guess = nearest(name, wanted.names) if len(name) <= LONGEST_NAME else None
         faults.append(
             Fault(
                 "T-EXTRACOL",
@@ -88,6 +97,13 @@ def _extra(header: Sequence[str], wanted: Wanted) -> list[Fault]:
                 warning=not wanted.exact,
             )
         )
+    if others := unknown[MOST_TOLD:]:
+        finding = f"{len(others)} further columns are neither mapped nor ignored, from position {others[0][0]} on"
+        rule, step = (
+            "Every column of the table is mapped or listed under 'ignore'",
+            "leave them out of the export, or list them under 'ignore'",
+        )
+        faults.append(Fault("T-EXTRACOL", rule, finding, step, count=len(others), warning=not wanted.exact))
     return faults
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import polars as pl
 
-from silo_node.sources.faults import Fault, UnreadableError
-from silo_node.sources.header import Wanted, judge
+from silo_node.sources.header import Wanted
+from silo_node.sources.places import row_numbers
+from silo_node.sources.read import Read, no_records
 
 
-def read(path: Path, wanted: Wanted) -> tuple[pl.DataFrame, tuple[Fault, ...]]:
-    """Read the wanted columns of a Parquet file, and say what is wrong with its columns.
+def read(path: Path, wanted: Wanted) -> Read:
+    """Read the wanted columns of a Parquet file.
 
     Raises:
         UnreadableError: T-EMPTY.
@@ -20,17 +21,8 @@ def read(path: Path, wanted: Wanted) -> tuple[pl.DataFrame, tuple[Fault, ...]]:
     scan = pl.scan_parquet(path, glob=False, hive_partitioning=False)
     header = scan.collect_schema().names()
     present = [column for column in dict.fromkeys(wanted.fields.values()) if column in set(header)]
-    faults = tuple(judge(header, wanted))
     records = scan.select(pl.len()).collect().item()
     if records == 0:
-        raise UnreadableError(
-            Fault("T-EMPTY", "A table holds records", "it has columns but no record", "export the records again")
-        )
-    if not present:
-        return pl.DataFrame(height=records), faults
-    return scan.select(present).collect(), faults
-
-
-def column_names(path: Path) -> list[str]:
-    """Give the names of a Parquet file's columns."""
-    return pl.scan_parquet(path, glob=False, hive_partitioning=False).collect_schema().names()
+        raise no_records()
+    frame = scan.select(present).collect() if present else pl.DataFrame(height=records)
+    return Read(frame, tuple(header), records, None, "row", row_numbers)

@@ -2,25 +2,33 @@
 
 This is also the choke point for what libraries raise: polars, pyarrow and codecs put cell values into their messages, so
 no exception of theirs passes; it becomes a fault chosen by the exception's type alone.
+
+Nothing here reads what other programs wrote or asks a database: that is extracted before, in a process of its own
+(``silo_node.extraction``), and read here as the snapshot that it left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from silo_node.configuration import CsvSource, ParquetSource
-from silo_node.sources import delimited, parquet
+from silo_node.configuration import CsvSource, ParquetSource, Site, decimal_mark
+from silo_node.source_settings import JoinedSource
+from silo_node.sources import delimited, parquet, snapshot
 from silo_node.sources.faults import Fault, UnreadableError
-from silo_node.sources.header import Wanted
+from silo_node.sources.header import Wanted, judge
+from silo_node.sources.joined import join
+from silo_node.sources.places import Places
+from silo_node.sources.read import Read, Unit
+from silo_node.sources.several import read_all
 
-Unit = Literal["line", "row"]
+__all__ = ["Table", "Unit", "only_coded_faults", "open_source", "open_table"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Table:
         found: records in the file, broken ones included.
         records: position in the file (from 0) of each row of ``frame``; ``None`` when they are the same.
         unit: what ``places`` counts: physical lines of a text, or rows of a Parquet file.
-        places: from positions in the file (from 0) to line or row numbers (from 1).
+        places: from positions in the file (from 0) to line or row numbers (from 1), with the file where there are several.
         faults: what is wrong with the file as a whole.
     """
 
@@ -41,36 +49,68 @@ class Table:
     found: int
     records: pl.Series | None
     unit: Unit
-    places: Callable[[Sequence[int]], list[int]]
+    places: Places
     faults: tuple[Fault, ...]
 
 
+def open_source(site: Site, name: str, wanted: Wanted) -> Table:
+    """Read the wanted columns of one of a hospital's sources.
+
+    Raises:
+        UnreadableError: T-FILE, T-ENCODING, T-DELIM, T-NOHEADER, T-RAGGED, T-EMPTY, T-PARTS, T-STALE, T-MISSCOL, T-HDRDUP,
+            T-DUPKEY, T-FK, T-JOIN, T-TIE.
+    """
+    with only_coded_faults():
+        return _judged(_read(site, name, wanted), wanted)
+
+
 def open_table(path: Path, source: CsvSource | ParquetSource, wanted: Wanted) -> Table:
-    """Read the wanted columns of a source.
+    """Read the wanted columns of one file.
 
     Raises:
         UnreadableError: T-FILE, T-ENCODING, T-DELIM, T-NOHEADER, T-RAGGED, T-EMPTY.
     """
     with only_coded_faults():
-        if not path.is_file():
-            raise UnreadableError(_file_fault("it is not there, or is no file"))
-        if isinstance(source, CsvSource):
-            text = delimited.read(path, source, wanted)
-            return Table(text.frame, text.found, text.records, "line", text.places, text.faults)
-        frame, faults = parquet.read(path, wanted)
-        return Table(frame, frame.height, None, "row", _row_numbers, faults)
+        return _judged(_read_file(source, wanted, path), wanted)
 
 
-def column_names(path: Path, source: CsvSource | ParquetSource) -> tuple[str, ...]:
+def _judged(read: Read, wanted: Wanted) -> Table:
+    faults = (*judge(read.header, wanted), *read.faults)
+    return Table(read.frame, read.found, read.records, read.unit, read.places, faults)
+
+
+def _read(site: Site, name: str, wanted: Wanted) -> Read:
+    source = site.file.sources[name]
+    if isinstance(source, JoinedSource):
+        return join(source, wanted, partial(_read, site), partial(decimal_mark, site.file))
+    paths = site.original_paths(name)
+    if isinstance(source, CsvSource | ParquetSource):
+        if not paths:
+            raise UnreadableError(_file_fault("no file fits the pattern"))
+        return read_all(paths, partial(_read_file, source, wanted))
+    return snapshot.read(site.extract_path(name), source, paths, wanted)
+
+
+def _read_file(source: CsvSource | ParquetSource, wanted: Wanted, path: Path) -> Read:
+    if not path.is_file():
+        raise UnreadableError(_file_fault("it is not there, or is no file"))
+    with only_coded_faults():
+        return delimited.read(path, source, wanted) if isinstance(source, CsvSource) else parquet.read(path, wanted)
+
+
+def column_names(site: Site, name: str, known: frozenset[str]) -> tuple[str, ...]:
     """Give the local columns' names. They may be anything, a patient in a file without a header: they are told to nobody.
 
+    Args:
+        site: the hospital.
+        name: of the source.
+        known: columns that the site file maps or ignores: a first line without any is no header.
+
     Raises:
-        UnreadableError: T-FILE, T-ENCODING, T-NOHEADER.
+        UnreadableError: as ``open_source``, but for what is found when the header is judged.
     """
     with only_coded_faults():
-        if isinstance(source, CsvSource):
-            return tuple(delimited.column_names(path, source))
-        return tuple(parquet.column_names(path))
+        return _read(site, name, Wanted(fields={}, known=known, names=(), exact=False)).header
 
 
 @contextmanager
@@ -83,10 +123,6 @@ def only_coded_faults() -> Iterator[None]:
         raise UnreadableError(_file_fault(reason)) from None
     except (PolarsError, pl.exceptions.PanicException):
         raise UnreadableError(_file_fault("its content cannot be read in the declared format")) from None
-
-
-def _row_numbers(records: Sequence[int]) -> list[int]:
-    return [record + 1 for record in records]
 
 
 def _file_fault(reason: str) -> Fault:

@@ -45,7 +45,7 @@ def _others(site: Site) -> Iterator[tuple[Measure, bool]]:
     limit = site.file.resources.memory_bytes
     if sys.platform == "linux":
         yield "memory-limit", limit is not None and resource.getrlimit(resource.RLIMIT_DATA)[0] == limit
-    paths = [site.source_path(source) for source in site.file.sources.values()]
+    paths = [path for name in site.file.sources for path in site.record_paths(name)]
     if all(path.exists() for path in paths):  # of a file that is not there nobody can say
         yield "data-read-only", not any(_may_change(path) for path in paths)
 

@@ -11,7 +11,7 @@ from silo_node.configuration import Site
 from silo_node.mapping import TableMapping, resolve
 from silo_node.sources.faults import UnreadableError
 from silo_node.sources.header import Wanted
-from silo_node.sources.tables import Table, open_table
+from silo_node.sources.tables import Table, open_source
 from silo_node.validation import engine
 from silo_node.validation.judgement import Judgement, unreadable
 from silo_node.validation.profiles import profiles
@@ -66,7 +66,7 @@ def look(site: Site, mapping: TableMapping) -> tuple[Table, engine.Outcome]:
         names=contract.names,
         exact=contract.fields_match == "exact",
     )
-    table = open_table(site.source_path(mapping.source), mapping.source, wanted)
+    table = open_source(site, mapping.source_name, wanted)
     try:
         return table, engine.run(mapping, table.frame)
     except (PolarsError, PanicException) as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from silo_node.sources.places import Place
 from silo_node.sources.tables import Unit
 
 SAMPLE_LINES = 20
@@ -60,7 +61,7 @@ class Finding:
     rule: str | None
     count: int
     of: int
-    lines: tuple[int, ...]
+    lines: tuple[Place, ...]
     unit: Unit
     shapes: tuple[Shape, ...]
     expectation: str

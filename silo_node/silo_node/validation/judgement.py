@@ -11,6 +11,7 @@ from silo_node.configuration import Site
 from silo_node.mapping import TableMapping
 from silo_node.mapping.cells import SCHEMA_TYPES
 from silo_node.sources.faults import Fault
+from silo_node.sources.places import Place, in_order
 from silo_node.sources.tables import Table, Unit
 from silo_node.validation.engine import Broken, Outcome
 from silo_node.validation.findings import SAMPLE_LINES, Finding, shapes
@@ -62,7 +63,7 @@ class Judgement:
             found=self.table.found,
             quarantined=self.quarantined,
             quarantined_by_code=MappingProxyType(self._by_code()),
-            quarantined_places=tuple(sorted((*places, *ragged))),
+            quarantined_places=in_order((*places, *ragged)),
             unit=self.table.unit,
             valid=self.valid,
             passed=passed,
@@ -91,7 +92,7 @@ class Judgement:
         found = rows if self.table.records is None else self.table.records.gather(rows)
         return [int(record) for record in found]
 
-    def _places(self, records: Sequence[int]) -> tuple[int, ...]:
+    def _places(self, records: Sequence[int]) -> tuple[Place, ...]:
         return tuple(self.table.places(records))
 
     def _finding(self, broken: Broken) -> Finding:
@@ -187,7 +188,7 @@ class Judgement:
         )
 
 
-def _from_fault(fault: Fault, found: int, unit: Unit, places: tuple[int, ...]) -> Finding:
+def _from_fault(fault: Fault, found: int, unit: Unit, places: tuple[Place, ...]) -> Finding:
     return Finding(
         code=fault.code,
         severity="warning" if fault.warning else "error",
@@ -196,7 +197,7 @@ def _from_fault(fault: Fault, found: int, unit: Unit, places: tuple[int, ...]) -
         rule=None,
         count=fault.count,
         of=found,
-        lines=places[:SAMPLE_LINES],
+        lines=(places or fault.lines)[:SAMPLE_LINES],
         unit=unit,
         shapes=(),
         expectation=fault.rule,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from silo_node.configuration import Site
+from silo_node.sources.places import Place
 from silo_node.sources.tables import Unit
 from silo_node.validation.findings import Finding
 from silo_node.validation.overlaps import Repair, first_repairs
@@ -54,7 +55,7 @@ class LocalReport:
     found: int
     quarantined: int
     quarantined_by_code: Mapping[str, int]
-    quarantined_places: tuple[int, ...]
+    quarantined_places: tuple[Place, ...]
     unit: Unit
     passed: bool
     synthetic: bool

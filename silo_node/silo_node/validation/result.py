@@ -8,6 +8,7 @@ from typing import get_args
 
 import polars as pl
 
+from silo_node.sources.places import Place
 from silo_node.sources.tables import Unit
 from silo_node.validation.findings import Finding
 from silo_node.validation.overlaps import Overlap
@@ -45,7 +46,7 @@ class CheckResult:
     found: int
     quarantined: int
     quarantined_by_code: Mapping[str, int]
-    quarantined_places: tuple[int, ...]
+    quarantined_places: tuple[Place, ...]
     unit: Unit
     valid: pl.DataFrame
     passed: bool

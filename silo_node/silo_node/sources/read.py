@@ -1,0 +1,41 @@
+"""What a reader of any source gives, before its header is held against the mapping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import polars as pl
+
+from silo_node.sources.faults import Fault, UnreadableError
+from silo_node.sources.places import Places
+
+Unit: TypeAlias = Literal["line", "row"]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read.
+
+    Attributes:
+        frame: the wanted columns that exist, under their local names; ``(n_records - n_broken, n_columns)``.
+        header: the names of all columns, in order.
+        found: records, broken ones included.
+        records: position (from 0) of each row of ``frame``; ``None`` when they are the same.
+        unit: what ``places`` counts: physical lines of a text, or rows.
+        places: where records stand.
+        faults: what is wrong with the records as a whole; the header is not judged yet.
+    """
+
+    frame: pl.DataFrame
+    header: tuple[str, ...]
+    found: int
+    records: pl.Series | None
+    unit: Unit
+    places: Places
+    faults: tuple[Fault, ...] = ()
+
+
+def no_records() -> UnreadableError:
+    """Refuse a table with columns and without records."""
+    return UnreadableError(Fault("T-EMPTY", "A table holds records", "it has columns but no record", "export the records again"))
