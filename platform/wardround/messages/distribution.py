@@ -85,7 +85,7 @@ def scale_of(contract: Contract, name: str) -> Scale:
     if field.type == "integer" and numbers < SINGLE_VALUES * BINS:
         first = math.ceil(low) - 0.5
         return Scale(name, edges=tuple(first + step for step in range(numbers + 1)), whole=True)
-    return Scale(name, edges=tuple(low + (high - low) * step / BINS for step in range(BINS)) + (high,))
+    return Scale(name, edges=(*(low + (high - low) * step / BINS for step in range(BINS)), high))
 
 
 def told_fields(study: Study) -> tuple[str, ...]:
@@ -168,7 +168,9 @@ def shows_few(told: FieldDistribution, small_cell: int) -> bool:
     cell and one that is large enough could not both be in, whatever they hold.
     """
     least = {True: small_cell, False: 2 * small_cell - 1}
-    return any(0 < group.count < least[len(group.cells) == 1] or (group.count == 0 and len(group.cells) > 1) for group in told.groups)
+    return any(
+        0 < group.count < least[len(group.cells) == 1] or (group.count == 0 and len(group.cells) > 1) for group in told.groups
+    )
 
 
 def follows_by_few(one: FieldDistribution, other: FieldDistribution, small_cell: int) -> bool:

@@ -33,7 +33,7 @@ FigureName: TypeAlias = Literal[
     "mean training loss",
     "histogram of scores by class, and summed loss",
     "exponents that hold the change of each tensor",
-    "distribution of a field: records in each group of its cells (bins, categories, missing), small cells in groups only",
+    "distribution of a field: records in its bins or categories and missing, small cells together with others only",
 ]
 MOST_RECORDS = RECORD_LIMIT - 1
 SEVERITIES = ("error", "warning")
@@ -234,7 +234,7 @@ def _distributions(contract: Contract, study: Study) -> Figure:
     names, at = told_fields(study), "result.distributions"
     sizes = [scale_of(contract, name).cells for name in names]
     return Figure(
-        name="distribution of a field: records in each group of its cells (bins, categories, missing), small cells in groups only",
+        name="distribution of a field: records in its bins or categories and missing, small cells together with others only",
         fields=names,
         values=(
             Words(place=f"{at}.share", numbers=1, words=get_args(FiguresFor)),

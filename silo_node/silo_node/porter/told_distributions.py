@@ -64,7 +64,9 @@ class ToldDistributions:
         told = self._read()
         if told is None:
             return
-        new = [entry for entry in (_entry(each, contract) for each in fields if each.withheld is None) if entry not in told.fields]
+        new = [
+            entry for entry in (_entry(each, contract) for each in fields if each.withheld is None) if entry not in told.fields
+        ]
         if new:
             remove_leftovers(self._path)
             written = told.model_copy(update={"fields": (*told.fields, *new)})

@@ -55,7 +55,7 @@ def cell_counts(values: pl.Series, scale: Scale) -> list[int]:
     if not scale.numeric:
         found = dict(present.value_counts().iter_rows())
         return [int(found.get(value, 0)) for value in scale.values]
-    return np.bincount(_cells(present, scale), minlength=scale.missing).tolist()
+    return [int(count) for count in np.bincount(_cells(present, scale), minlength=scale.missing)]
 
 
 def _cells(values: pl.Series, scale: Scale) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -122,7 +122,7 @@ def _enough(group: _Members, small_cell: int) -> bool:
 
 
 def alone_or_together(counts: Sequence[int], small_cell: int, *, whole: bool) -> list[_Members] | None:
-    """Let each cell stand alone, but for the small ones: they go with the first large ones, in the contract's order, in one group.
+    """Let each cell stand alone, but for the small ones: they go with the first large ones, in the contract's order.
 
     None: no group hides them, or nothing is left beside it; or a field is told ``whole`` or not at all.
     """

@@ -123,7 +123,9 @@ def test_the_attack_restores_what_hides_behind_nobody():
     assert hidden
 
 
-def attack_by_moments(group: np.ndarray, counts: np.ndarray, numbers: np.ndarray, edges: np.ndarray, cell: int) -> tuple[int, int]:
+def attack_by_moments(
+    group: np.ndarray, counts: np.ndarray, numbers: np.ndarray, edges: np.ndarray, cell: int
+) -> tuple[int, int]:
     """Give the bounds of a hidden cell from the group sums and the exact sum and sum of squares of all values: a linear
     programme over the records, the sum and the squares in each bin.
     """
