@@ -73,6 +73,11 @@ class SiteField(Value):
     difference_chance: float | None = None
     remarks: tuple[Remark, ...] = ()
 
+    @property
+    def distance(self) -> float:
+        """How far it is from the others, to put the farthest first."""
+        return max(self.psi or 0.0, abs(self.difference or 0.0))
+
 
 class ComparedField(Value):
     """One field at every hospital. ``edges``: of its bins, for a number; ``values``: its categories, else."""
@@ -113,9 +118,9 @@ class Comparability(Value):
 
     @property
     def remarks(self) -> list[tuple[ComparedField, SiteField, Remark]]:
-        """Give everything that is remarked, wrong units first, then what is large, in the fields' order."""
+        """Give everything that is remarked: wrong units first, then what is large, the hospitals that differ most first."""
         found = [(field, site, remark) for field in self.fields for site in field.sites for remark in site.remarks]
-        return sorted(found, key=lambda each: (each[2].kind != "unit", each[2].level != "large"))
+        return sorted(found, key=lambda each: (each[2].kind != "unit", each[2].level != "large", -each[1].distance))
 
     @property
     def shown(self) -> int:
