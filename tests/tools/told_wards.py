@@ -30,7 +30,9 @@ def ward(seed: int, size: int, *, age: float = 60, factor: float = 1.0, missing:
     )
 
 
-def result_of(paper: Paper, records: pl.DataFrame, *, share: FiguresFor | None = "consortium", small: int = 11) -> StatisticsResult:
+def result_of(
+    paper: Paper, records: pl.DataFrame, *, share: FiguresFor | None = "consortium", small: int = 11
+) -> StatisticsResult:
     """Give what a hospital answers to the first visit; without a share its policy lets no distribution out."""
     told = None if share is None else distributions(records, contract(), paper.bundle.study, small, share)
     return StatisticsResult(

@@ -83,7 +83,7 @@ def _rest(field: ComparedField, own: SiteField) -> _Bars:
     told = [
         FieldDistribution(field=field.field, groups=site.groups)
         for site in field.sites
-        if site.hidden is None and site.site != own.site
+        if site.hidden is None and site.site != own.site and not site.suspected
     ]
     return [] if own.hidden is not None else _shares(field, list(common_groups(told)), told)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,6 +92,7 @@ def _field(
             why[site] = found.field.withheld
         else:
             told[site] = found
+    suspected = {site for site in told if _Site(bundle, scale, site, told).unit is not None}
     return ComparedField(
         field=name,
         title=field.title or name,
@@ -100,7 +101,7 @@ def _field(
         edges=scale.edges,
         values=scale.values,
         sites=tuple(
-            _Site(bundle, scale, site, told).described() if site in told else SiteField(site=site, hidden=why[site])
+            _Site(bundle, scale, site, told, suspected).described() if site in told else SiteField(site=site, hidden=why[site])
             for site in bundle.roster.sites
         ),
     )
@@ -114,15 +115,23 @@ def _told(result: StatisticsResult, name: str) -> _Told | None:
 
 
 class _Site:
-    """One hospital against the others, in one field."""
+    """One hospital against the others, in one field; those ``suspected`` of another unit are none of the others."""
 
-    def __init__(self, bundle: Bundle, scale: Scale, site: str, told: Mapping[str, _Told]) -> None:
+    def __init__(
+        self, bundle: Bundle, scale: Scale, site: str, told: Mapping[str, _Told], suspected: Collection[str] = ()
+    ) -> None:
         self._bundle = bundle
         self._scale = scale
         self._site = site
         self._own = told[site]
-        self._rest = [each for other, each in told.items() if other != site]
-        self._everybody = list(told.values())
+        self._rest = [each for other, each in told.items() if other != site and other not in suspected]
+        self._everybody = [self._own, *self._rest]
+
+    @property
+    def unit(self) -> str | None:
+        """The unit in which its values seem to be, where it is not that of the schema."""
+        own, rest = self._moments([self._own]), self._moments(self._rest)
+        return suspected_unit(self._bundle.contract.field(self._scale.field), own, rest) if own and rest else None
 
     def described(self) -> SiteField:
         """Give its figures, and what is to be remarked."""
@@ -170,23 +179,23 @@ class _Site:
         records = sum(each.field.records for each in told)
         return sum(counts) / records if cell is not None and told and len(counts) == len(told) and records else None
 
-    def _remarks(self, found: SiteField, own: Moments | None, rest: Moments | None) -> list[Remark]:
-        field, remarks = self._bundle.contract.field(self._scale.field), []
-        unit = suspected_unit(field, own, rest) if own and rest else None
-        if unit is not None and own and rest:
-            remarks.append(Remark(kind="unit", level="large", words=words.unit(unit, field.unit or "", own.mean / rest.mean)))
-        if found.psi is not None and (level := _level(found.psi, PSI_LOOK, PSI_LARGE, found.psi_chance)):
-            remarks.append(Remark(kind="drift", level=level, words=words.drift(found.psi, level)))
-        if found.difference is not None and own and rest:
-            level = _level(abs(found.difference), MEAN_LOOK, MEAN_LARGE, found.difference_chance)
-            if level:
-                remarks.append(Remark(kind="mean", level=level, words=words.mean(found.difference, own.mean, rest.mean)))
+    def _remarks(self, found: SiteField, own: Moments | None, rest: Moments | None) -> Iterator[Remark]:
+        unit, meant = self.unit, self._bundle.contract.field(self._scale.field).unit
+        if unit is not None and own and rest:  # then values and mean are elsewhere because of it
+            yield Remark(kind="unit", level="large", words=words.unit(unit, meant or "", own.mean / rest.mean))
+        else:
+            if found.psi is not None and (level := _level(found.psi, PSI_LOOK, PSI_LARGE, found.psi_chance)):
+                yield Remark(kind="drift", level=level, words=words.drift(found.psi, level))
+            if found.difference is not None and own and rest:
+                level = _level(abs(found.difference), MEAN_LOOK, MEAN_LARGE, found.difference_chance)
+                if level:
+                    yield Remark(kind="mean", level=level, words=words.mean(found.difference, own.mean, rest.mean))
         shares: tuple[tuple[Kind, int | None], ...] = (("missing", self._scale.missing), ("prevalence", self._positive))
-        return [*remarks, *(each for kind, cell in shares if (each := self._share_remark(kind, cell)) is not None)]
+        yield from (each for kind, cell in shares if (each := self._share_remark(kind, cell)) is not None)
 
     def _share_remark(self, kind: Kind, cell: int | None) -> Remark | None:
         here, there = self._share([self._own], cell), self._share(self._rest, cell)
-        if here is None or there is None:
+        if here is None or there is None or (kind == "missing" and here < there):  # to miss less is no trouble
             return None
         sizes = self._own.field.records, sum(each.field.records for each in self._rest)
         level = _level(abs(here - there), SHARE_LOOK, SHARE_LARGE, shares_by_chance(here, sizes[0], there, sizes[1]))

@@ -74,6 +74,11 @@ class SiteField(Value):
     remarks: tuple[Remark, ...] = ()
 
     @property
+    def suspected(self) -> bool:
+        """Whether its values seem to be in another unit: then it is none of the others for anybody."""
+        return any(remark.kind == "unit" for remark in self.remarks)
+
+    @property
     def distance(self) -> float:
         """How far it is from the others, to put the farthest first."""
         return max(self.psi or 0.0, abs(self.difference or 0.0))

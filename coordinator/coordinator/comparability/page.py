@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from coordinator.comparability.charts import field_chart
-from coordinator.comparability.model import HIDDEN_WORDS, Comparability, ComparedField, SiteField, Thresholds
+from coordinator.comparability.model import HIDDEN_WORDS, Comparability, ComparedField, Remark, SiteField, Thresholds
 from coordinator.release.drawing import Chart
 from wardround.study.bundle import Bundle
 from wardround.study.model import Study
@@ -35,6 +36,17 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Line:
+    """All that is remarked of one field at one hospital; ``level``: of the worst of it."""
+
+    hospital: str
+    field: str
+    level: str
+    kinds: tuple[tuple[str, str], ...]
+    words: str
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything that the template shows."""
 
@@ -44,6 +56,7 @@ class Page:
     names: dict[str, str]
     found: Comparability
     rows: tuple[Row, ...]
+    lines: tuple[Line, ...]
     thresholds: Thresholds
 
 
@@ -67,9 +80,25 @@ def render(bundle: Bundle, found: Comparability) -> str:
             Row(field, tuple(_mark(site) for site in field.sites), field_chart(number, field, found.hospitals))
             for number, field in enumerate(found.fields)
         ),
+        lines=tuple(_lines(found)),
         thresholds=found.thresholds,
     )
-    return environment.get_template(TEMPLATE).render(page=page, hidden=HIDDEN_WORDS, kinds=KINDS)
+    return environment.get_template(TEMPLATE).render(page=page, hidden=HIDDEN_WORDS)
+
+
+def _lines(found: Comparability) -> Iterator[Line]:
+    together: dict[tuple[str, str], list[Remark]] = {}
+    titles = {field.field: field.title for field in found.fields}
+    for field, site, remark in found.remarks:  # the worst first
+        together.setdefault((site.site, field.field), []).append(remark)
+    for (site_name, field_name), remarks in together.items():
+        yield Line(
+            hospital=found.hospitals[site_name],
+            field=titles[field_name],
+            level="unit" if remarks[0].kind == "unit" else remarks[0].level,
+            kinds=tuple((KINDS[each.kind], "unit" if each.kind == "unit" else each.level) for each in remarks),
+            words=" ".join(each.words for each in remarks),
+        )
 
 
 def _mark(site: SiteField) -> Mark:

@@ -88,10 +88,11 @@ def enough(members: Sequence[int], small_cell: int) -> bool:
 
 
 def neighbours(counts: Sequence[int], missing: int, middle: int | None, small_cell: int) -> list[_Members] | None:
-    """Group bins until each group is large enough: each that is not takes its neighbour on the side of the middle bin.
+    """Group bins until each group is large enough: each that is not takes its neighbour on the side of ``middle``.
 
-    Only neighbours: sum and squares of all values leave too, and would tell far apart cells of one group from one another.
-    Few missing values go with the bin of the hospital's own mean, as in the sums. None: there is nothing to tell.
+    That is the cell of the hospital's own mean, which the exact sums tell anyway. Only neighbours go together: sum and squares of
+    all values leave too, and would tell far apart cells of one group from one another. Few missing values go with the mean, as in
+    the sums. None: there is nothing to tell.
     """
     groups: list[_Members] = [[(cell, count)] for cell, count in enumerate(counts)]
     if 0 < missing < small_cell:
@@ -102,7 +103,7 @@ def neighbours(counts: Sequence[int], missing: int, middle: int | None, small_ce
         place = next((at for at, group in enumerate(groups) if not _enough(group, small_cell)), None)
         if place is None:
             break
-        rises = place == 0 or (place < len(groups) - 1 and _lies_below(groups[place], len(counts)))
+        rises = place == 0 or (place < len(groups) - 1 and _is_up_to(groups[place], len(counts), middle or 0))
         first = place if rises else place - 1
         groups[first : first + 2] = [groups[first] + groups[first + 1]]
     if len(groups) == 1:
@@ -111,10 +112,9 @@ def neighbours(counts: Sequence[int], missing: int, middle: int | None, small_ce
     return [sorted(group) for group in groups] + alone
 
 
-def _lies_below(group: _Members, bins: int) -> bool:
-    """Say whether a group of bins lies in the lower half."""
-    own = [cell for cell, _ in group if cell < bins]
-    return own[0] + own[-1] < bins - 1
+def _is_up_to(group: _Members, bins: int, middle: int) -> bool:
+    """Say whether a group of bins begins at a cell or below it."""
+    return min(cell for cell, _ in group if cell < bins) <= middle
 
 
 def _enough(group: _Members, small_cell: int) -> bool:
