@@ -42,7 +42,7 @@ def statistics(study: str, folder: Path, form: str) -> int:
     bundle = place.bundle().lightened()
     if not bundle.study.statistics.distributions:
         raise refuse(
-            "X-STUDY",
+            "X-USAGE",
             f"{state.name} {state.version}",
             "Distributions are told where a study asks for them",
             "this one does not (statistics.distributions is false)",
@@ -64,7 +64,7 @@ def results_of(place: StudyFolder, state: StudyState) -> dict[str, StatisticsRes
     """Read what hospitals told from the study's journal, of its last attempt at the first visit.
 
     Raises:
-        Refused: X-STUDY when no hospital has answered yet; L-, J- codes of the journal.
+        Refused: X-USAGE when no hospital has answered yet; L-, J- codes of the journal.
     """
     found: dict[str, StatisticsResult] = {}
     for result in _results(read_chronicle(place.path, state.study_hash).entries):
@@ -87,7 +87,7 @@ def _results(entries: tuple[AnyEntry, ...]) -> Iterator[dict[str, StatisticsResu
 
 def _too_early(state: StudyState) -> Refused:
     return refuse(
-        "X-STUDY",
+        "X-USAGE",
         f"{state.name} {state.version}",
         "Statistics are told in a study's first visit",
         f"no hospital has answered it yet: the study is {state.phase}",

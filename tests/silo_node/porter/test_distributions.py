@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable
 
-
 import polars as pl
 import pytest
 from hypothesis import given, settings
