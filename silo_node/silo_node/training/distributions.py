@@ -32,8 +32,7 @@ _Members = list[tuple[int, int]]
 
 def distributions(train: pl.DataFrame, contract: Contract, study: Study, small_cell: int, share: FiguresFor) -> Distributions:
     """Tell the distribution of the target and of every feature over the training records."""
-    least = max(small_cell, LEAST_HIDDEN) if small_cell > 1 else small_cell
-    told = (_distribution(train[name], scale_of(contract, name), least) for name in told_fields(study))
+    told = (_distribution(train[name], scale_of(contract, name), small_cell) for name in told_fields(study))
     return Distributions(share=share, fields=tuple(told))
 
 
@@ -74,17 +73,23 @@ def _middle(values: pl.Series, scale: Scale) -> int | None:
     return int(_cells(pl.Series([mean]), scale)[0])
 
 
+def is_small(count: int, small_cell: int) -> bool:
+    """Say whether a cell is hidden among others."""
+    return 0 < count < (max(small_cell, LEAST_HIDDEN) if small_cell > 1 else small_cell)
+
+
 def enough(members: Sequence[int], small_cell: int) -> bool:
     """Say whether cells with these records may leave as one group.
 
     A cell alone: if it is empty or large enough. Several: if at least one of them is large enough, and would still be if each
     of the small ones were as large as a small one can be. Then the sum rules out no value of any small cell.
     """
-    small = sum(0 < count < small_cell for count in members)
-    large = sum(count >= small_cell for count in members)
+    least = max(small_cell, LEAST_HIDDEN)
+    small = sum(is_small(count, small_cell) for count in members)
     if not small:
         return True
-    return large > 0 and sum(members) >= small * (small_cell - 1) + large * small_cell
+    large = sum(count > 0 for count in members) - small
+    return large > 0 and sum(members) >= small * (least - 1) + large * least
 
 
 def neighbours(counts: Sequence[int], missing: int, middle: int | None, small_cell: int) -> list[_Members] | None:
@@ -127,10 +132,10 @@ def alone_or_together(counts: Sequence[int], small_cell: int, *, whole: bool) ->
     None: no group hides them, or nothing is left beside it; or a field is told ``whole`` or not at all.
     """
     cells = list(enumerate(counts))
-    together = [(cell, count) for cell, count in cells if 0 < count < small_cell]
+    together = [(cell, count) for cell, count in cells if is_small(count, small_cell)]
     if not together:
         return [[each] for each in cells]
-    large = [(cell, count) for cell, count in cells if count >= small_cell]
+    large = [(cell, count) for cell, count in cells if count and not is_small(count, small_cell)]
     while large and not _enough(together, small_cell):
         together.append(large.pop(0))
     if whole or not large or not _enough(together, small_cell):
