@@ -95,7 +95,8 @@ def test_a_hospital_that_forbids_it_stays_in_the_study_and_is_withheld(tmp_path:
 def test_the_review_says_what_would_be_told(tmp_path: Path, wardround: Command) -> None:
     """Under what leaves, with the fields; and what the hospital's own policy makes of it."""
     found = ready(wardround, tmp_path, {"alpha": "share_distributions: nobody\n"}, sizes=(120, 90), approve=False)
-    words = [wardround("silo", "review", found.bundle, "--site", hospital.site).out for hospital in found.hospitals]
+    quickly = ("--no-records", "--no-example")
+    words = [wardround("silo", "review", found.bundle, "--site", hospital.site, *quickly).out for hospital in found.hospitals]
     assert all("distribution of a field" in said for said in words)
     assert "told never" in words[0]
     assert "told to everybody who gets the release" in words[1]
