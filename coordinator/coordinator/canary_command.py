@@ -21,7 +21,7 @@ from coordinator.canary.files import (
     write_request,
 )
 from coordinator.house import run_folder
-from coordinator.studies import HOLD, WAITING, StudyFolder, StudyState, find_study, folders
+from coordinator.studies import HELD_BEFORE_TRAINING, HOLD, HOLD_TRAINING, WAITING, StudyFolder, StudyState, find_study, folders
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say, terminal
 from wardround.directory import check_format
@@ -82,9 +82,17 @@ def canary(named: str, folder: Path, seconds: float, records: int | None, form: 
 @study_argument
 @folder_option
 def begin(named: str, folder: Path) -> None:
-    """Let STUDY begin that was submitted with --hold, as soon as all of its hospitals have decided."""
+    """Let STUDY begin that was submitted with --hold, as soon as all of its hospitals have decided.
+
+    Or let it train, where it was submitted with --hold-training and its hospitals have answered the first visit.
+    """
     check_format(folder)
     place, state = find_study(folder, named)
+    if state.phase == "running" and place.training_held:
+        (place.path / HOLD_TRAINING).unlink(missing_ok=True)
+        say(f"{state.name} {state.version} goes on with its first round.")
+        say(f"Next: wardround coordinator watch {folder}")
+        return
     if state.phase != "submitted":
         raise refuse(
             "X-USAGE",
@@ -94,7 +102,8 @@ def begin(named: str, folder: Path) -> None:
             f"see: wardround coordinator status {folder}",
         )
     (place.path / HOLD).unlink(missing_ok=True)
-    say(f"{state.name} {state.version} begins when all of its hospitals have decided.")
+    then = "; its first round waits for another begin" if place.training_held else ""
+    say(f"{state.name} {state.version} begins when all of its hospitals have decided{then}.")
     say(f"Next: wardround coordinator watch {folder}")
 
 
@@ -120,7 +129,10 @@ def _ready(folder: Path) -> None:
             "nothing runs in this directory",
             f"start it first: wardround coordinator start {folder}",
         )
-    running = next((state for state in _states(folder) if state.phase == "running" and state.summary != WAITING), None)
+    running = next(
+        (state for state in _states(folder) if state.phase == "running" and state.summary not in (WAITING, HELD_BEFORE_TRAINING)),
+        None,
+    )
     if running is not None:
         raise refuse(
             "V-BUSY",

@@ -19,6 +19,7 @@ from coordinator.identity import KEYS, PUBLIC, CentreFile, init_centre
 from coordinator.reconcile_command import reconcile_command
 from coordinator.remove_command import remove_hospital
 from coordinator.service_commands import start, status, stop, submit, watch
+from coordinator.statistics_command import statistics
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
 from wardround.directory import check_format
@@ -179,6 +180,7 @@ coordinator.add_command(doctor)
 coordinator.add_command(enrol)
 coordinator.add_command(remove_hospital)
 coordinator.add_command(history)
+coordinator.add_command(statistics)
 coordinator.add_command(reconcile_command)
 
 

@@ -18,11 +18,12 @@ from coordinator.canary.visit import fly
 from coordinator.journal.journal import DiskJournal, Halted
 from coordinator.release.release import check_release, write_release
 from coordinator.rounds.admission import Admitted, Decision
-from coordinator.rounds.conductor import Conductor
+from coordinator.rounds.conductor import Conductor, TrainingHeld
 from coordinator.rounds.grid import Grid, Outgoing
 from coordinator.rounds.policy import shortfall
 from coordinator.studies import (
     HELD,
+    HELD_BEFORE_TRAINING,
     WAITING,
     SiloState,
     SiloStatus,
@@ -180,7 +181,7 @@ class Scheduler:
         known = [(folder, state) for folder in folders(self._centre) if (state := folder.read_or_restore()) is not None]
         now = time.monotonic()
         running = [(folder, state) for folder, state in known if state.phase == "running"]
-        interrupted = [each for each in running if self._halted.get(each[1].study_hash, 0.0) <= now]
+        interrupted = [each for each in running if self._halted.get(each[1].study_hash, 0.0) <= now and not _waits(*each)]
         if interrupted:
             self._conduct(*interrupted[0])
             return
@@ -304,13 +305,18 @@ class Scheduler:
             removed = partial(self._removed, bundle.roster)
             with closing(DiskJournal(folder.path, bundle)) as journal:
                 grid = self._grid(bundle)
-                outcome = Conductor(folder.bundle(), self._key, grid, keeper, journal, removed, self._current).run()
+                waits = partial(getattr, folder, "training_held")
+                conductor = Conductor(folder.bundle(), self._key, grid, keeper, journal, removed, self._current, waits)
+                outcome = conductor.run()
             release = release_folder(self._centre, bundle)
             if release.exists():  # whole, if it is there: written in a life before this one
                 check_release(release, outcome)
             else:
                 write_release(release, folder.bundle(), outcome)
             folder.write(ended(keeper.state, outcome, release))
+        except TrainingHeld:
+            with suppress(Refused):  # it is asked again
+                folder.write(keeper.state.model_copy(update={"summary": HELD_BEFORE_TRAINING}))
         except Halted as halted:
             self._halt(folder, keeper.state, halted.refused)
         except Refused as error:  # a file of its own that is damaged or cannot be written: mended, it goes on
@@ -336,6 +342,11 @@ class Scheduler:
         if name not in self._grids:
             self._grids[name] = self._make_grid(bundle)
         return self._grids[name]
+
+
+def _waits(folder: StudyFolder, state: StudyState) -> bool:
+    """Say whether a study's statistics are there, and nobody has let it train yet."""
+    return folder.training_held and state.summary == HELD_BEFORE_TRAINING
 
 
 def _held(folder: StudyFolder, state: StudyState) -> bool:

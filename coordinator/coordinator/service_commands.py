@@ -73,15 +73,16 @@ def stop(folder: Path) -> None:
 @click.argument("bundle_path", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.option("--dir", "folder", required=True, type=click.Path(path_type=Path, file_okay=False), help="The centre's directory.")
 @click.option("--hold", is_flag=True, help="Do not begin before `coordinator begin`, so that a canary can go first.")
+@click.option("--hold-training", is_flag=True, help="No round before `coordinator begin`, so that statistics can be looked at.")
 @format_option
-def submit(bundle_path: Path, folder: Path, form: str, *, hold: bool) -> None:
+def submit(bundle_path: Path, folder: Path, form: str, *, hold: bool, hold_training: bool) -> None:
     """Submit the study in BUNDLE: its hospitals are offered it, and it begins when all of them have decided.
 
     The centre signs the bundle: each hospital reads that this centre asks, and by which author's signature.
     """
     bundle = read_bundle(bundle_path)
     raise_all(_strangers(bundle, folder))
-    submit_study(folder, bundle.countersigned(load_centre(folder).key), hold=hold)
+    submit_study(folder, bundle.countersigned(load_centre(folder).key), hold=hold, hold_training=hold_training)
     if form == "json":
         print_json(
             {"study_hash": bundle.study_hash, "phase": "submitted", "held": hold, "author": author_json(bundle)},

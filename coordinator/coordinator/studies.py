@@ -27,12 +27,14 @@ RELEASES = "releases"
 BUNDLE = f"bundle{SUFFIX}"
 STATE = "state.json"
 JOURNAL = "journal"
-HOLD = "hold"
+HOLD, HOLD_TRAINING = "hold", "hold-training"
 HASH_SHOWN = 12
 WAITING = "waiting for the operator"
 """The summary of a study whose journal cannot be read or written: tried again after a while."""
 HELD = "held"
 """The summary of a study that was submitted with --hold, and does not begin before somebody says so."""
+HELD_BEFORE_TRAINING = "held before training"
+"""The summary of a study whose hospitals have told their statistics, and that goes on when somebody has looked at them."""
 
 Phase: TypeAlias = Literal["submitted", "running", "complete", "partial", "failed"]
 OPEN: tuple[Phase, ...] = ("submitted", "running")
@@ -137,6 +139,11 @@ class StudyFolder:
         """Whether it waits for `coordinator begin`, whatever its hospitals have decided."""
         return (self.path / HOLD).exists()
 
+    @property
+    def training_held(self) -> bool:
+        """Whether it waits for `coordinator begin` between the first visit and the first round."""
+        return (self.path / HOLD_TRAINING).exists()
+
     def bundle(self) -> Bundle:
         """Read its bundle."""
         return read_bundle(self.path / BUNDLE)
@@ -196,8 +203,9 @@ def find_study(centre: Path, name: str) -> tuple[StudyFolder, StudyState]:
     raise refuse("X-STUDY", name, rule, "the centre has no such study", step)
 
 
-def submit(centre: Path, bundle: Bundle, *, hold: bool = False) -> StudyFolder:
-    """Take a study in; with ``hold`` it is offered, but does not begin before ``StudyFolder.held`` ends.
+def submit(centre: Path, bundle: Bundle, *, hold: bool = False, hold_training: bool = False) -> StudyFolder:
+    """Take a study in; with ``hold`` it is offered, but does not begin before ``StudyFolder.held`` ends, and with
+    ``hold_training`` no round begins before ``StudyFolder.training_held`` does.
 
     Raises:
         Refused: O-EXISTS when it was submitted before.
@@ -210,6 +218,8 @@ def submit(centre: Path, bundle: Bundle, *, hold: bool = False) -> StudyFolder:
             StudyFolder(beside).write(_submitted(bundle, HELD if hold else ""))
             if hold:
                 write_atomic(beside / HOLD, b"")
+            if hold_training:
+                write_atomic(beside / HOLD_TRAINING, b"")
             write_atomic(beside / BUNDLE, bundle_bytes(bundle))
     except FileExistsError:
         raise _submitted_before(bundle) from None

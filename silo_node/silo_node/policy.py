@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import Field as Setting
 from pydantic import StringConstraints
@@ -41,6 +41,16 @@ SHOWN_TO_OTHERS: dict[FiguresFor, str] = {
     "consortium": "yes: this hospital's own figures stand in the release under its name, for everybody who gets it",
 }
 """What ``share_metrics`` means for the hospital's records, metrics, losses and report of the check."""
+
+DistributionsFor: TypeAlias = Literal["nobody", "coordinator", "consortium"]
+"""Whom a hospital lets see how the values of its fields are distributed; the first is the strictest."""
+
+DISTRIBUTIONS_TOLD: dict[DistributionsFor, str] = {
+    "nobody": "never: studies that ask for distributions get none of this hospital's, and show it as withheld",
+    "coordinator": "to the coordinator alone, and only for studies that ask for them; the release withholds them",
+    "consortium": "to everybody who gets the release, under this hospital's name, for studies that ask for them",
+}
+"""What ``share_distributions`` means for histograms, counts of categories and of missing values, and prevalence."""
 
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,6} (KiB|MiB|GiB)$")]
@@ -87,6 +97,7 @@ class Policy(Value):
         small_cell: counts of records from 1 to one below this are withheld.
         share_metrics: whom this hospital lets see its own figures under its name: the coordinator alone, or everybody who
             gets the release.
+        share_distributions: whom this hospital lets see how the values of its fields are distributed, where a study asks.
         metrics_minimum: the fewest validation or test records whose metrics may leave (``small_cell`` when not given).
         maximum_rounds: the most rounds of a study.
         maximum_bytes: the most bytes of changes of weights that may leave for a study, over all its rounds.
@@ -106,6 +117,7 @@ class Policy(Value):
     small_cell: Threshold = DEFAULT_SMALL_CELL
     metrics_minimum: Threshold | None = None
     share_metrics: FiguresFor = "coordinator"
+    share_distributions: DistributionsFor = "coordinator"
     maximum_rounds: PositiveCount | None = None
     maximum_bytes: Size | None = None
     maximum_update_norm: Annotated[float, Setting(gt=0)] | None = None
@@ -179,6 +191,7 @@ def _both(one: Policy, other: Policy) -> Policy:
         small_cell=max(one.small_cell, other.small_cell),
         metrics_minimum=None if metrics == (None, None) else max(one.smallest_metrics, other.smallest_metrics),
         share_metrics="coordinator" if "coordinator" in (one.share_metrics, other.share_metrics) else "consortium",
+        share_distributions=min(one.share_distributions, other.share_distributions, key=get_args(DistributionsFor).index),
         required_confinement=tuple(dict.fromkeys((*one.required_confinement, *other.required_confinement))),
         maximum_rounds=_of_those(min, one.maximum_rounds, other.maximum_rounds),
         maximum_bytes=_smaller(one, other),
@@ -348,6 +361,10 @@ metrics_minimum: null   # the fewest validation or test records whose metrics ma
 # Who may see this hospital's own figures (records, metrics, losses, report of the check) under its name. The coordinator
 # gets them in any case, to add them up. Showing them to others is a permission: without one they are withheld.
 share_metrics: coordinator    # or consortium: everybody who gets the release, other hospitals among them
+
+# Who may see how the values of this hospital's fields are distributed (histograms, counts of categories, missing values, how
+# often the target is positive), where a study asks for it. Small cells are hidden whatever stands here.
+share_distributions: coordinator    # or nobody; or consortium: everybody who gets the release
 
 # How much may leave for a study.
 maximum_rounds: null        # such as 200

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from silo_node.configuration import load_site
-from silo_node.policy import SHOWN_TO_OTHERS
+from silo_node.policy import DISTRIBUTIONS_TOLD, SHOWN_TO_OTHERS
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
 from wardround.directory import check_format
@@ -38,3 +38,4 @@ def policy(site_path: Path, write_default: bool, form: str) -> None:  # noqa: FB
         say(f"{name.ljust(width)}  {setting if isinstance(setting, str) else json.dumps(setting, ensure_ascii=False)}")
     say(f"{'digest'.ljust(width)}  {found.policy_digest()}")
     say(f"Figures shown to others? {SHOWN_TO_OTHERS[found.share_metrics].capitalize()}.")
+    say(f"Distributions of fields told? {DISTRIBUTIONS_TOLD[found.share_distributions].capitalize()}.")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from silo_node.data_key import keyed_fingerprint
 from silo_node.example import Example, lines
 from silo_node.joining import load_joined
-from silo_node.policy import SHOWN_TO_OTHERS
+from silo_node.policy import DISTRIBUTIONS_TOLD, SHOWN_TO_OTHERS, DistributionsFor
 from silo_node.porter.approvals import INBOX, given_approval, given_approvals
 from silo_node.porter.manifest import EgressManifest, Figure, egress_manifest
 from silo_node.porter.policy_check import schema_differences
@@ -92,6 +92,7 @@ class Review:
     Attributes:
         known_centre: whether the centre is the one that was joined; None: none was.
         share_metrics: whom the hospital's policy of now lets see its own figures.
+        share_distributions: whom that policy lets see how its fields are distributed.
         other_schema: where the schema differs from the installed one of its name and version; None: none is installed.
         approved: the approval of exactly this study that stands here now, if there is one.
     """
@@ -100,6 +101,7 @@ class Review:
     manifest: EgressManifest
     known_centre: bool | None
     share_metrics: FiguresFor
+    share_distributions: DistributionsFor
     records: Records | None
     changes: Changes | None
     other_schema: list[Difference] | None
@@ -136,6 +138,7 @@ class Review:
             "leaves": model_json(self.manifest),
             "egress_digest": self.manifest.egress_digest(),
             "share_metrics": self.share_metrics,
+            "share_distributions": self.share_distributions,
             "records": None if self.records is None else self.records.as_json(),
             "example": None if self.example is None else model_json(self.example),
             "records_as_approved": self.same_records,
@@ -156,6 +159,7 @@ def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool) -
         manifest=egress_manifest(bundle),
         known_centre=_is_joined(site.folder, bundle),
         share_metrics=site.policy().share_metrics,
+        share_distributions=site.policy().share_distributions,
         records=_records(site, bundle) if count else None,
         changes=_changes(site.folder, bundle, identity),
         other_schema=schema_differences(bundle.contract),
@@ -257,6 +261,8 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     yield "a change at most", held
     yield from _leaving(review.manifest)
     yield "shown to others", SHOWN_TO_OTHERS[review.share_metrics]
+    if study.statistics.distributions:
+        yield "distributions", f"told {DISTRIBUTIONS_TOLD[review.share_distributions]}"
     if review.example is not None:
         yield from lines(review.example)
     yield "no protection by", "differential privacy or secure aggregation: the centre sees this hospital's own change of weights"

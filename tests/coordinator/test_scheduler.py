@@ -96,6 +96,28 @@ def test_a_study_is_brought_approved_and_conducted(tmp_path, monkeypatch):
     assert (release_folder(tmp_path, study.bundle) / "model.safetensors").exists()
 
 
+def test_a_study_waits_between_statistics_and_training(tmp_path, wardround):
+    """With --hold-training no hospital is asked to train before somebody says so, over a restart too; nothing is asked twice."""
+    study = paper()
+    invited = [Invited(study, site, RECORDS[site]) for site in SITES]
+    folder = submit(tmp_path, study.bundle, hold_training=True)
+
+    def scheduler():
+        return Scheduler(tmp_path, study.key, lambda _keys: PaperGrid(invited))
+
+    ticks(scheduler(), tmp_path, lambda state: state.summary == "held before training")
+    again = scheduler()
+    for _ in range(5):
+        again.tick()
+    assert {task.core.purpose for hospital in invited for task in hospital.tasks} == {"statistics"}
+    assert folder.training_held
+    begun = wardround("coordinator", "begin", study.bundle.study.name, "--dir", tmp_path)
+    assert begun.status == 0, begun.err
+    assert "goes on with its first round" in begun.out
+    assert ticks(again, tmp_path, lambda state: state.phase not in ("submitted", "running")).phase == "complete"
+    assert [[task.core.purpose for task in hospital.tasks].count("statistics") for hospital in invited] == [1, 1, 1]
+
+
 def test_nobody_is_overtaken(tmp_path):
     """While one hospital has not decided, the study waits, and nobody is sent a task."""
     study = paper()

@@ -27,6 +27,7 @@ minimum_records: 50
 small_cell: 7
 metrics_minimum: 40
 share_metrics: coordinator
+share_distributions: nobody
 maximum_rounds: 200
 maximum_bytes: 3 KiB
 maximum_update_norm: 2.5
@@ -57,6 +58,7 @@ def test_what_is_left_out_has_its_default():
     assert (policy.small_cell, policy.least_records, policy.smallest_metrics, policy.most_bytes) == (11, 11, 11, None)
     assert policy.logs == "none"
     assert policy.share_metrics == "coordinator", "showing figures to others is a permission"
+    assert policy.share_distributions == "coordinator", "so is showing how fields are distributed"
     assert policy.confines(None), "nothing is required of the trainer's confinement"
     assert parse_policy("minimum_records: 5").least_records == 11, "a small cell is never trained on"
 
@@ -65,7 +67,7 @@ def test_what_is_left_out_has_its_default():
 def test_the_stricter_of_two_policies_holds_setting_by_setting(key: str) -> None:
     """Whichever came first: a setting that is stricter in one is as strict in both together."""
     strict = Policy.model_validate({key: getattr(parse_policy(WHOLE), key)})
-    looser = {"share_metrics": "consortium", "other_schemas": ("0" * 64,)}
+    looser = {"share_metrics": "consortium", "share_distributions": "consortium", "other_schemas": ("0" * 64,)}
     plain = Policy.model_validate({"small_cell": 5, **{name: value for name, value in looser.items() if name == key}})
     for both in (stricter(strict, plain), stricter(plain, strict)):
         assert getattr(both, key) == getattr(strict, key)

@@ -16,6 +16,8 @@ from coordinator.release.suppression import Audit, hidden_with
 from coordinator.rounds.outcome import Outcome, WithheldFor
 from wardround.messages.record import RoundRecord, SiloRecord
 
+HIDDEN_AT_LEAST = 3
+"""Hospitals that are hidden together, where one is and there are so many."""
 _EVALUATES = (("round", "closing"), ("test",))
 """Visits that evaluate the same records."""
 
@@ -24,6 +26,10 @@ def disclose(outcome: Outcome) -> Outcome:
     """Give the outcome as others may see it; one that was given so before stays as it is."""
     if outcome.withheld is not None:
         return outcome
+    return _with_statistics(_figures_disclosed(outcome))
+
+
+def _figures_disclosed(outcome: Outcome) -> Outcome:
     seen = {silo.site for record in outcome.history for silo in record.silos if silo.status == "counted"} | outcome.reports.keys()
     protected = {site for site in outcome.roster if site in seen and outcome.shares.get(site) != "consortium"}
     if not protected:
@@ -55,6 +61,28 @@ def disclose(outcome: Outcome) -> Outcome:
         ),
         shown,
     )
+
+
+def _with_statistics(outcome: Outcome) -> Outcome:
+    """Leave of the statistics those of hospitals that show both their figures and how their fields are distributed.
+
+    The common scale is released: mean and deviation over all. So where one hospital is hidden, further ones are, in the roster's
+    order, until three are: one that knows its own has the sum of two others at most.
+    """
+    if outcome.statistics is None:
+        return outcome
+    told, withheld = outcome.statistics, outcome.withheld or {}
+    own = {site for site, result in told.items() if result.distributions is None or result.distributions.share != "consortium"}
+    hidden = {*(own | withheld.keys()) & told.keys()}
+    for site in outcome.roster:
+        if hidden and len(hidden) < HIDDEN_AT_LEAST and site in told:
+            hidden.add(site)
+    reasons: dict[str, WithheldFor] = {
+        site: "own policy" if site in own or withheld.get(site) == "own policy" else "another hospital"
+        for site in outcome.roster
+        if site in hidden
+    }
+    return replace(outcome, untold=reasons, statistics={site: told[site] for site in told if site not in hidden})
 
 
 def _with_history(outcome: Outcome, history: list[RoundRecord]) -> Outcome:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from coordinator.comparability.compare import compare_for_others
+from coordinator.comparability.page import render as render_comparability
 from coordinator.release.card import write_card
 from coordinator.release.comparison import Comparison
 from coordinator.release.disclosure import disclose
@@ -41,6 +43,8 @@ FILES: dict[str, str] = {
     "comparison.json": "the model beside others, where one party holds all records",
     "environment.json": "versions of software at the centre and of what built the study",
     "report.html": "this report",
+    "comparability.html": "how far the hospitals’ records differ, field by field, before the first round",
+    "comparability.json": "the same in figures",
     "MODEL_CARD.md": "the model card",
     SUMS: "SHA-256 of every other file",
 }
@@ -56,6 +60,8 @@ def contents_of(outcome: Outcome, comparison: Comparison | None) -> tuple[tuple[
     absent = set(_OF_A_RESULT) if outcome.status == "failed" else set()
     if comparison is None:
         absent.add("comparison.json")
+    if outcome.statistics is None:
+        absent |= {"comparability.html", "comparability.json"}
     return tuple((name, words) for name, words in FILES.items() if name not in absent)
 
 
@@ -187,6 +193,10 @@ def _files(bundle: Bundle, outcome: Outcome, comparison: Comparison | None) -> I
     yield "history.json", _json(history_of(bundle, outcome))
     if comparison is not None:
         yield "comparison.json", _json(comparison)
+    if outcome.statistics is not None:
+        found = compare_for_others(bundle, outcome)
+        yield "comparability.json", _json(found)
+        yield "comparability.html", render_comparability(bundle, found).encode()
     yield "environment.json", _json(environment_of(bundle))
     yield "report.html", render_report(bundle, outcome, comparison, contents_of(outcome, comparison)).encode()
     yield "MODEL_CARD.md", write_card(bundle, outcome, comparison).encode()

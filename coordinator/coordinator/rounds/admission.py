@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from coordinator.rounds.normalisation import sums_possible
+from coordinator.rounds.normalisation import distributions_possible, sums_possible
 from wardround.canonical import EXACT_INTEGER_LIMIT, sha256
 from wardround.identity.roster import Member
 from wardround.messages.data_report import foreign_names
@@ -165,7 +165,10 @@ def _objection_to_counts(reply: Reply, expected: Expectation, bundle: Bundle) ->
     if isinstance(reply.result, StatisticsResult):
         if foreign_names(reply.result.report, bundle.contract):
             return "R-PROTOCOL"
-        return None if sums_possible(reply.result, reply.records, bundle) else "R-METRICS"
+        possible = sums_possible(reply.result, reply.records, bundle) and distributions_possible(
+            reply.result, reply.records, bundle
+        )
+        return None if possible else "R-METRICS"
     counts = evaluation_of(reply)
     if counts is None:
         return None

@@ -7,6 +7,8 @@ torch: it only adds numbers. With a journal on disk it goes on where another con
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from coordinator.journal.entries import StudyEnded
 from coordinator.journal.journal import Halted, Journal, Unwritten
 from coordinator.rounds.grid import Grid
@@ -28,6 +30,14 @@ OUR_CODES = "C-"
 """What a study itself can end with; every other code is of the centre's disk and files."""
 
 
+class TrainingHeld(Exception):
+    """The hospitals have told their statistics, and somebody wants to look at them before the first round."""
+
+
+def _never() -> bool:
+    return False
+
+
 class Conductor:
     """Conducts one study once, in as many lives as it takes."""
 
@@ -40,9 +50,10 @@ class Conductor:
         journal: Journal | None = None,
         removed: Removed = nobody,
         current: Current = as_on_roster,
+        training_held: Callable[[], bool] = _never,
     ) -> None:
         """Take the study, the coordinator's key, the transport, a watcher, the study's journal, and who says which hospitals
-        are removed, and which keys they have now.
+        are removed, which keys they have now, and whether the first round waits for somebody.
 
         Without a journal nothing outlives the process. The initial weights are let go of once the journal has them.
 
@@ -57,18 +68,22 @@ class Conductor:
         self._journal = journal or Unwritten()
         self._outcome = Outcome(roster=bundle.roster.sites)
         self._visits = Visits(bundle, Caller(bundle, key, grid, removed), self._journal, watcher, self._outcome, current)
+        self._training_held = training_held
         self._progress: Progress[str] = Progress(bundle.study.convergence)
 
     def run(self) -> Outcome:
         """Conduct the study to its end. A failure is an outcome with its problems, never half a result.
 
         Raises:
+            TrainingHeld: after the first visit, where the first round waits; the study goes on with another conductor.
             Halted: when the disk does not take the journal; the study goes on once it does.
             TransportFault: of the grid; the study goes on with another one.
         """
         outcome = self._outcome
         try:
             encoding = self._statistics()
+            if self._training_held():
+                raise TrainingHeld
             last = self._rounds(encoding)
             self._closing(encoding, last)
             best = self._choose(last)

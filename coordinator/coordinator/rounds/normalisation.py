@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from wardround.contract.model import Contract
 from wardround.errors import Problem, raise_all
 from wardround.messages.data_report import WithheldCell
+from wardround.messages.distribution import is_possible, scale_of, told_fields
 from wardround.messages.round import FieldSums, StatisticsResult
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import SMALLEST_DEVIATION, CodeColumn, Column, Encoding, NumberColumn, bounds
@@ -22,6 +23,17 @@ def sums_possible(result: StatisticsResult, records: int, bundle: Bundle) -> boo
     if len(set(names)) != len(names) or not set(names) <= set(numeric):
         return False
     return _sizes_possible(result, records) and all(_possible(sums, records) for sums in result.sums)
+
+
+def distributions_possible(result: StatisticsResult, records: int, bundle: Bundle) -> bool:
+    """Say whether a hospital's distributions, if it tells any, are those that the study asks for, of so many records."""
+    if result.distributions is None:
+        return True
+    fields = result.distributions.fields
+    if not bundle.study.statistics.distributions or tuple(each.field for each in fields) != told_fields(bundle.study):
+        return False
+    present = {sums.field: sums.records for sums in result.sums}
+    return all(is_possible(each, scale_of(bundle.contract, each.field), records, present.get(each.field)) for each in fields)
 
 
 def _sizes_possible(result: StatisticsResult, records: int) -> bool:

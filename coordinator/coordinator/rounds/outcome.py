@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, EXIT_PARTIAL, Problem
 from wardround.messages.data_report import DataReport
 from wardround.messages.record import RoundRecord
-from wardround.messages.round import FiguresFor
+from wardround.messages.round import FiguresFor, StatisticsResult
 from wardround.metrics.pooled import Metrics
 from wardround.study.encoding import Encoding
 from wardround.weights.packing import Vector
@@ -37,6 +37,8 @@ class Outcome:
         ledgers: the head of each hospital's ledger in its last admitted reply: a ledger that was cut short after it shows.
         reports: the hospitals' outgoing data reports, of those who counted and those whose records did not pass.
         shares: whom each hospital lets see its own figures, by the strictest of all its answers.
+        statistics: what each hospital told in the first visit, where the study asks for distributions; None: it does not.
+        untold: of whom nothing of it may be shown, and why; like ``withheld``.
         withheld: the hospitals whose own figures are not in this outcome any more, and why; None: it is whole, as the centre
             has it (``coordinator.release.disclosure``).
         best_withheld: the pooled figures of the best weights are not in it any more either.
@@ -63,6 +65,8 @@ class Outcome:
     ledgers: dict[str, str] = field(default_factory=dict)
     reports: dict[str, DataReport] = field(default_factory=dict)
     shares: dict[str, FiguresFor] = field(default_factory=dict)
+    statistics: dict[str, StatisticsResult] | None = None
+    untold: dict[str, WithheldFor] = field(default_factory=dict)
     withheld: dict[str, WithheldFor] | None = None
     best_withheld: bool = False
     problems: tuple[Problem, ...] = ()

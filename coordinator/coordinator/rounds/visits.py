@@ -242,6 +242,8 @@ class Visits:
             if isinstance(admitted.reply.result, StatisticsResult):
                 self._outcome.reports[site] = admitted.reply.result.report
                 self._remember_sizes(site, admitted.reply.result)
+                if self._bundle.study.statistics.distributions:
+                    self._outcome.statistics = {**(self._outcome.statistics or {}), site: admitted.reply.result}
             counts = evaluation_of(admitted.reply)
             if counts is not None:
                 self._evaluated.setdefault((site, _evaluation_kind(core)), counts.records)

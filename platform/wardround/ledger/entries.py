@@ -35,10 +35,18 @@ from wardround.values import Count, Instant, Sha256, Slug, Value, Version
 from wardround.weights.packing import Tensor
 
 Figure: TypeAlias = Literal[
-    "records", "validation_size", "test_size", "sums", "report", "scores", "training_loss", "change_of_weights"
+    "records",
+    "validation_size",
+    "test_size",
+    "sums",
+    "report",
+    "distributions",
+    "scores",
+    "training_loss",
+    "change_of_weights",
 ]
-"""What a result holds: counts of records, sums of features, the outgoing report, score histograms, the mean training loss,
-the change of the weights."""
+"""What a result holds: counts of records, sums of features, the outgoing report, distributions of fields, score histograms, the
+mean training loss, the change of the weights."""
 
 Digests: TypeAlias = Annotated[tuple[Sha256, ...], Field(max_length=2)]
 

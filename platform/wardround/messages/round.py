@@ -17,6 +17,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, model_validator
 from wardround.canonical import digest, model_json
 from wardround.identity.keys import Signature
 from wardround.messages.data_report import DataReport
+from wardround.messages.distribution import Distributions
 from wardround.metrics.pooled import LOSS_LIMIT, LOSS_UNIT, ScoreCounts
 from wardround.reference import Reference
 from wardround.study.encoding import Encoding
@@ -189,13 +190,18 @@ class FieldSums(Value):
 
 
 class StatisticsResult(Value):
-    """A hospital's checked records: how many, and the sums for a common normalisation."""
+    """A hospital's checked records: how many, and the sums for a common normalisation.
+
+    Attributes:
+        distributions: of the training records, where the study asks for them and the hospital's policy lets them out.
+    """
 
     purpose: Literal["statistics"] = "statistics"
     validation: Count | None
     test: Count | None
     sums: Annotated[tuple[FieldSums, ...], Field(max_length=100_000)]
     report: DataReport
+    distributions: Distributions | None = None
 
 
 class Evaluation(Value):

@@ -155,6 +155,17 @@ class Quarantine(Value):
     max_fraction: Fraction = 0.02
 
 
+class Statistics(Value):
+    """What hospitals tell of their training records before the first round, besides what the scale needs.
+
+    Attributes:
+        distributions: histograms of the features on the schema's bins, counts of categories and of missing values, and how
+            often the target has each class; under each hospital's small-cell rule, and only if its policy lets them out.
+    """
+
+    distributions: bool = False
+
+
 class Study(Value):
     """What is asked of the hospitals. Identity: ``name``, ``version`` and the ``study_hash`` of the bundle made from it."""
 
@@ -176,6 +187,7 @@ class Study(Value):
     convergence: Convergence = Convergence()
     silos: Silos
     quarantine: Quarantine = Quarantine()
+    statistics: Statistics = Statistics()
 
     @model_validator(mode="after")
     def _features_once(self) -> Study:

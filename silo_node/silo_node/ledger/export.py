@@ -29,6 +29,7 @@ FIGURES = {
     "test_size": "number of test records",
     "sums": "sums of the numeric features",
     "report": "outgoing report of the check",
+    "distributions": "distributions of the fields",
     "scores": "score histograms",
     "training_loss": "mean training loss",
     "change_of_weights": "change of the weights",

@@ -16,9 +16,11 @@ from pydantic import ValidationError
 
 from silo_node.policy import Policy, PolicyFile, largest_norm, stricter
 from silo_node.porter.approvals import pause, read_pause
+from silo_node.porter.distribution_rules import beside_report, distribution_faults
 from silo_node.porter.egress import beyond, beyond_a_code
 from silo_node.porter.ledger import Ledger
 from silo_node.porter.policy_check import policy_problems
+from silo_node.porter.told_distributions import ToldDistributions
 from silo_node.porter.told_reports import ToldReports
 from silo_node.work import Busy, Done, NotDone
 from wardround.canonical import canonical_bytes, digest, model_json
@@ -40,6 +42,7 @@ from wardround.ledger.entries import (
 from wardround.messages.canary import Canary, CanaryFigures, CanaryReport
 from wardround.messages.confidential import encrypted_for
 from wardround.messages.data_report import DataReport, ShownCell
+from wardround.messages.distribution import Distributions
 from wardround.messages.envelope import Envelope, digests, seal
 from wardround.messages.offer import OfferAnswer, OfferState
 from wardround.messages.round import (
@@ -61,6 +64,7 @@ from wardround.weights.packing import Vector, to_bytes
 
 if TYPE_CHECKING:
     from silo_node.porter.approvals import Approved
+    from wardround.contract.model import Contract
     from wardround.study.bundle import Bundle
 
 
@@ -92,6 +96,7 @@ class Gate:
         self._policy = policy
         self._told: dict[str, OfferState] = {}
         self._told_reports = None if centre is None else ToldReports(policy.folder)  # what a simulation tells stays here
+        self._told_distributions = None if centre is None else ToldDistributions(policy.folder)
 
     def holds_up(self, study_hash: str) -> bool:
         """Say whether the gate paused a study, and nobody has resumed it since."""
@@ -129,10 +134,16 @@ class Gate:
             return (
                 self._block(task, approved, parts) if parts else self._refuse_task(task, approved, self._weighed(outcome, policy))
             )
-        parts = beyond(outcome, task.core.purpose, approved.manifest) or _too_few(task, outcome, policy)
+        outcome = _as_allowed(outcome, policy)
+        parts = (
+            beyond(outcome, task.core.purpose, approved.manifest)
+            or _too_few(task, outcome, policy)
+            or distribution_faults(outcome, approved.bundle, policy.small_cell)
+        )
         if parts:
             return self._block(task, approved, parts)
         outcome = self._weighed(outcome, policy)
+        outcome = self._distributions_weighed(outcome, approved.bundle.contract, policy.small_cell)
         code = _objection(task, approved, outcome, policy)
         if code is not None:
             return self._refuse_task(task, approved, NotDone(code))
@@ -163,7 +174,9 @@ class Gate:
             return self._block(task, approved, (BlockedPart(why=over),))
         if policy.most_bytes is not None and self.ledger.bytes_with(entry) > policy.most_bytes:
             return self._refuse_task(task, approved, NotDone("H-POLICY"))
-        self._remember(outcome.result.report if isinstance(outcome.result, StatisticsResult) else None)
+        if isinstance(outcome.result, StatisticsResult):
+            self._remember(outcome.result.report)
+            self._remember_distributions(outcome.result, approved.bundle.contract)
         reply = Reply(
             site=self._site,
             study_hash=task.study_hash,
@@ -263,6 +276,22 @@ class Gate:
         if self._told_reports is not None and report is not None:
             self._told_reports.remember(report)
 
+    def _distributions_weighed(self, done: Done, contract: Contract, small_cell: int) -> Done:
+        """Give a result with the distributions that may leave beside its report, and after those that left before it."""
+        result = done.result
+        if not isinstance(result, StatisticsResult) or result.distributions is None:
+            return done
+        fields = beside_report(result.distributions.fields, result.report, contract, small_cell)
+        if self._told_distributions is not None:
+            fields = self._told_distributions.weighed(fields, contract, small_cell)
+        told = result.distributions.model_copy(update={"fields": fields})
+        return replace(done, result=result.model_copy(update={"distributions": told}))
+
+    def _remember_distributions(self, result: StatisticsResult, contract: Contract) -> None:
+        """Write distributions down before they leave."""
+        if self._told_distributions is not None and result.distributions is not None:
+            self._told_distributions.remember(result.distributions.fields, contract)
+
     def _sharing(self, approved: Approved | None) -> FiguresFor:
         """Say whom the policies of now and of the approval let see this hospital's figures; nobody where it cannot be read."""
         try:
@@ -351,6 +380,16 @@ class Gate:
         return Release(replace(reply, signature=self._key.sign("reply", reply.message)))
 
 
+def _as_allowed(done: Done, policy: Policy) -> Done:
+    """Give a result with the policy's own word on distributions, and without any where it lets none out."""
+    result = done.result
+    if type(result) is not StatisticsResult or type(result.distributions) is not Distributions:
+        return done
+    share = policy.share_distributions
+    told = None if share == "nobody" else result.distributions.model_copy(update={"share": share})
+    return replace(done, result=result.model_copy(update={"distributions": told}))
+
+
 def _too_few(task: Task, done: Done, policy: Policy) -> tuple[BlockedPart, ...]:
     """Say where too few records stand behind a result's numbers, by the policy."""
     if done.records < policy.least_records:
@@ -403,6 +442,7 @@ def figures_of(done: Done) -> tuple[Figure, ...]:
             "test_size": result.test is not None,
             "sums": bool(result.sums),
             "report": True,
+            "distributions": result.distributions is not None,
         }
     else:
         held = {

@@ -15,9 +15,11 @@ from wardround.canonical import EXACT_INTEGER_LIMIT, digest, model_json
 from wardround.contract.model import Contract
 from wardround.messages.confidential import encrypted_size
 from wardround.messages.data_report import FindingCode
-from wardround.messages.round import LARGEST_EXPONENT, Purpose, SiloCode
+from wardround.messages.distribution import Withholding, scale_of, told_fields
+from wardround.messages.round import LARGEST_EXPONENT, FiguresFor, Purpose, SiloCode
 from wardround.metrics.pooled import BINS, LOSS_LIMIT, LOSS_UNIT
 from wardround.study.bundle import Bundle
+from wardround.study.model import Study
 from wardround.values import Count, FieldName, Sha256, Value
 from wardround.weights.fixed_point import RECORD_LIMIT, STATISTICS_STEPS
 from wardround.weights.packing import WIRE
@@ -31,6 +33,7 @@ FigureName: TypeAlias = Literal[
     "mean training loss",
     "histogram of scores by class, and summed loss",
     "exponents that hold the change of each tensor",
+    "distribution of a field: records in its bins or categories and missing, small cells together with others only",
 ]
 MOST_RECORDS = RECORD_LIMIT - 1
 SEVERITIES = ("error", "warning")
@@ -226,6 +229,23 @@ def _report(contract: Contract, at: str) -> Figure:
     )
 
 
+def _distributions(contract: Contract, study: Study) -> Figure:
+    """How many records are in each group of a field's cells; each cell is in one group."""
+    names, at = told_fields(study), "result.distributions"
+    sizes = [scale_of(contract, name).cells for name in names]
+    return Figure(
+        name="distribution of a field: records in its bins or categories and missing, small cells together with others only",
+        fields=names,
+        values=(
+            Words(place=f"{at}.share", numbers=1, words=get_args(FiguresFor)),
+            Words(place=f"{at}.fields.*.field", numbers=len(names), words=names, once=True),
+            Words(place=f"{at}.fields.*.withheld", numbers=len(names), words=get_args(Withholding)),
+            Integers(place=f"{at}.fields.*.groups.*.cells.*", numbers=sum(sizes), most=max(sizes) - 1),
+            Integers(place=f"{at}.fields.*.groups.*.count", numbers=sum(sizes), most=MOST_RECORDS),
+        ),
+    )
+
+
 def _refusals(contract: Contract, tensors: int) -> Iterable[Refusing]:
     everywhere: tuple[Purpose, ...] = get_args(Purpose)
     yield Refusing(codes=("H-DATA", "H-FEW"), purposes=everywhere, figures=(_report(contract, "report"),))
@@ -244,6 +264,7 @@ def egress_manifest(bundle: Bundle) -> EgressManifest:
         _count("test records", "result.test"),
         _sums(numeric),
         _report(contract, "result.report"),
+        *((_distributions(contract, study),) if study.statistics.distributions else ()),
     )
     tensors = tuple(
         Tensor(name=tensor.name, shape=tensor.shape, bytes=tensor.size * WIRE.itemsize) for tensor in bundle.manifest.tensors

@@ -21,6 +21,7 @@ from silo_node.confinement import Confinement
 from silo_node.data_key import keyed_fingerprint
 from silo_node.policy import Policy, largest_norm
 from silo_node.training.checkpoint import Training
+from silo_node.training.distributions import distributions
 from silo_node.training.durable import Durable, Notes
 from silo_node.training.encode import Examples, encode
 from silo_node.training.field_sums import field_sums
@@ -34,6 +35,7 @@ from silo_node.validation.check import CheckFailed
 from silo_node.work import Done, NotDone, Stepped, Work
 from wardround.errors import Refused
 from wardround.messages.data_report import DataReport, without_counts
+from wardround.messages.distribution import Distributions
 from wardround.messages.round import LARGEST_EXPONENT, Evaluation, EvaluationResult, RoundResult, StatisticsResult
 from wardround.metrics.pooled import LOSS_LIMIT, LOSS_UNIT
 from wardround.models.build import build_network, read_weights, write_weights
@@ -225,6 +227,7 @@ class Trainer:
             test=_shown(cohort.test.height, policy.small_cell),
             sums=field_sums(cohort.train, bundle.contract, bundle.study.features, policy.small_cell),
             report=_report(cohort, policy.small_cell),
+            distributions=_distributions(desk),
         )
         return Done(records=cohort.train.height, result=result, data=desk.data)
 
@@ -280,6 +283,14 @@ class Trainer:
         self._shelf.keep(work, done)  # durable before anybody hears of it
         notes.done()
         return done
+
+
+def _distributions(desk: _Desk) -> Distributions | None:
+    """Tell how the training records are distributed, where the study asks and the policy lets it out."""
+    study, policy = desk.bundle.study, desk.policy
+    if not study.statistics.distributions or policy.share_distributions == "nobody":
+        return None
+    return distributions(desk.cohort.train, desk.bundle.contract, study, policy.small_cell, policy.share_distributions)
 
 
 def _evaluate(network: nn.Module, examples: Examples | None, policy: Policy) -> Evaluation:

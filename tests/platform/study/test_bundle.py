@@ -196,6 +196,7 @@ def test_weights_that_are_not_numbers_are_refused(bad):
 STUDY_CHANGES = [
     {"name": "other"},
     {"version": "1.0.1"},
+    {"statistics": {"distributions": True}},
     {"title": "Another"},
     {"question": "Another"},
     {"author": "Another"},

@@ -46,6 +46,7 @@ OTHER = {
     "training.batch_size": 16,
     "split.train": 0.6,
     "strategy": None,
+    "statistics.distributions": True,
     "rounds.maximum_change_norm": 2.5,
     "convergence.metric": "auroc",
     "silos.required": ["alpha"],

@@ -1,0 +1,112 @@
+"""The measures of the comparability report: each a function of counts and sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from coordinator.comparability.model import SMOOTHING, UNIT_RATIO
+from wardround.contract import units
+from wardround.contract.model import ContractField
+from wardround.messages.round import FieldSums
+from wardround.weights.fixed_point import STATISTICS_STEPS
+
+_Z95 = 1.959963984540054
+_Z95_ONE_SIDED = 1.6448536269514722
+"""The 0.975 and 0.95 quantiles of the normal distribution."""
+_APART = 0.5
+"""Standard deviations by which means differ at least before a unit is suspected: close means have no wrong unit."""
+_SAME = 0.15
+"""A factor whose logarithm is smaller is none that anybody could tell from patients of another kind."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """How many values, their mean and their variance, in the field's unit."""
+
+    records: int
+    mean: float
+    variance: float
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation."""
+        return math.sqrt(self.variance)
+
+
+def moments(sums: Sequence[FieldSums], low: float, high: float) -> Moments | None:
+    """Pool exact sums; None where there is no value."""
+    records = sum(each.records for each in sums)
+    if not records:
+        return None
+    total, squares = sum(int(each.total) for each in sums), sum(int(each.squares) for each in sums)
+    unit = (high - low) / STATISTICS_STEPS
+    variance = max(squares * records - total * total, 0) / (records * records)
+    return Moments(records, low + total / records * unit, variance * unit * unit)
+
+
+def psi(own: Sequence[int], rest: Sequence[int]) -> float | None:
+    """Give the population stability index of counts in the same groups, each smoothed; None where nothing can be compared."""
+    if len(own) < 2 or not sum(own) or not sum(rest):  # noqa: PLR2004  (one group holds everything)
+        return None
+    here, there = _shares(own), _shares(rest)
+    return sum((a - b) * math.log(a / b) for a, b in zip(here, there, strict=True))
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    total = sum(counts) + SMOOTHING * len(counts)
+    return [(count + SMOOTHING) / total for count in counts]
+
+
+def psi_by_chance(groups: int, own: int, rest: int) -> float:
+    """Give the index that equal distributions exceed by chance once in twenty: it is (1/n + 1/m) times a chi-squared number of
+    groups − 1 degrees (Yurdakul and Naranjo 2020, Journal of Risk Model Validation 14); its quantile by Wilson and Hilferty.
+    """
+    degrees = groups - 1
+    quantile = degrees * (1 - 2 / (9 * degrees) + _Z95_ONE_SIDED * math.sqrt(2 / (9 * degrees))) ** 3
+    return quantile * (1 / own + 1 / rest)
+
+
+def standardised_difference(own: Moments, rest: Moments) -> float | None:
+    """Give the difference of means in pooled standard deviations; None where nothing varies."""
+    spread = math.sqrt((own.variance + rest.variance) / 2)
+    return (own.mean - rest.mean) / spread if spread > 0 else None
+
+
+def by_chance(own: int, rest: int) -> float:
+    """Give the standardised difference that equal hospitals exceed by chance once in twenty."""
+    return _Z95 * math.sqrt(1 / own + 1 / rest)
+
+
+def shares_by_chance(own: float, own_records: int, rest: float, rest_records: int) -> float:
+    """Give the difference of two shares that equal hospitals exceed by chance once in twenty."""
+    share = (own * own_records + rest * rest_records) / (own_records + rest_records)
+    return _Z95 * math.sqrt(share * (1 - share) * (1 / own_records + 1 / rest_records))
+
+
+def suspected_unit(field: ContractField, own: Moments, rest: Moments) -> str | None:
+    """Name the unit in which a hospital's values seem to be, where its mean is what the others' would be in that unit.
+
+    Units of the same dimension (units.yaml), and those in which the contract knows the field to come by mistake.
+    """
+    difference = standardised_difference(own, rest)
+    if field.unit is None or own.mean <= 0 or rest.mean <= 0 or difference is None or abs(difference) < _APART:
+        return None
+    found: list[tuple[float, str]] = []
+    for unit, expected in _means_in_other_units(field, rest.mean):
+        if expected > 0 and abs(math.log(expected / rest.mean)) > _SAME:
+            found.append((abs(math.log(own.mean / expected)), unit))
+    nearest = min(found, default=None)
+    return None if nearest is None or nearest[0] >= UNIT_RATIO else nearest[1]
+
+
+def _means_in_other_units(field: ContractField, mean: float) -> list[tuple[str, float]]:
+    known = [] if field.reference is None else field.reference.wrong_units
+    found = [(each.unit, mean * each.factor) for each in known]
+    table = units.table()
+    if field.unit in table:
+        own = table[field.unit]
+        others = [unit for unit in table.values() if unit.dimension == own.dimension and unit.code != own.code]
+        found += [(unit.code, units.conversion(own.code, unit.code)(mean)) for unit in others]
+    return found

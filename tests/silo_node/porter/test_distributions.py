@@ -1,0 +1,224 @@
+"""Distributions at the gate: no small cell, no more than was asked, nothing that the policy forbids, no two to be subtracted."""
+
+import itertools
+from collections.abc import Callable
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from studies_on_paper import contract, paper
+from told_wards import result_of, ward
+
+from silo_node.porter.approvals import read_pause
+from silo_node.porter.distribution_rules import beside_report
+from silo_node.porter.memory import JOURNAL
+from silo_node.porter.told_distributions import FILE, ToldDistributions
+from silo_node.training.distributions import distributions
+from silo_node.work import Done
+from wardround.messages.data_report import CountedFinding, make_report
+from wardround.messages.distribution import CellGroup, FieldDistribution, withheld
+from wardround.messages.round import Reply, SiloRefusal
+
+RECORDS, SMALL = 300, 11
+ASKS = {"statistics": {"distributions": True}}
+PAPER = paper(**ASKS)
+CONTRACT = contract()
+
+
+def honest(share="coordinator", seed=1, size=RECORDS) -> Done:
+    records = ward(seed, size)
+    return Done(size, result_of(PAPER, records, share=share))
+
+
+def edited(edit: Callable[[dict[str, FieldDistribution]], None]) -> Done:
+    """Give a result whose distributions were changed by hand."""
+    done = honest()
+    fields = {each.field: each for each in done.result.distributions.fields}
+    edit(fields)
+    told = done.result.distributions.model_copy(update={"fields": tuple(fields.values())})
+    return Done(RECORDS, done.result.model_copy(update={"distributions": told}))
+
+
+def regrouped(field: str, move: Callable[[list[CellGroup]], list[CellGroup]]):
+    def edit(fields):
+        fields[field] = FieldDistribution(field=field, groups=tuple(move(list(fields[field].groups))))
+
+    return edit
+
+
+def small_and_rest(groups):
+    """Take ten records out of one group, and put them where there were none: a small cell, and the total holds."""
+    empty = next(group for group in groups if group.count == 0)
+    full = max(groups, key=lambda group: group.count)
+    return [
+        CellGroup(cells=each.cells, count=10 if each is empty else each.count - 10 if each is full else each.count)
+        for each in groups
+    ]
+
+
+KEPT_BACK = {
+    "a small cell": regrouped("pain", small_and_rest),
+    "a small bin": regrouped("age", small_and_rest),
+    "a cell that stands twice": regrouped("pain", lambda groups: [*groups, groups[0]]),
+    "a cell that is left out": regrouped("pain", lambda groups: groups[1:]),
+    "more records than there are": regrouped(
+        "pain", lambda groups: [CellGroup(cells=g.cells, count=g.count + 50) for g in groups]
+    ),
+    "bins that are no neighbours": regrouped(
+        "age",
+        lambda groups: [
+            CellGroup(cells=(*groups[0].cells, *groups[-2].cells), count=groups[0].count + groups[-2].count),
+            *groups[1:-2],
+            groups[-1],
+        ],
+    ),
+    "a field that nobody asked for": lambda fields: fields.update(age=withheld("pressure", "few")),
+    "a field less": lambda fields: fields.pop("age"),
+    "a cell that there is not": regrouped("pain", lambda groups: [*groups, CellGroup(cells=(999,), count=0)]),
+}
+
+
+@pytest.mark.parametrize("edit", KEPT_BACK)
+def test_what_no_honest_trainer_tells_does_not_leave(open_house, edit):
+    """The gate does not trust the trainer: it keeps the result back, and holds the study up."""
+    house = open_house(**ASKS)
+    house.spy.outcome = lambda _work: edited(KEPT_BACK[edit])
+    answer = house.visit("statistics")
+    assert isinstance(answer, SiloRefusal)
+    assert answer.code == "H-GATE"
+    assert read_pause(house.folder, house.paper.bundle.study_hash) == "gate"
+
+
+def test_honest_distributions_leave(open_house):
+    """Else the test above would prove nothing; with the policy's word, whatever the trainer says."""
+    house = open_house(**ASKS)
+    house.spy.outcome = lambda _work: honest("consortium")
+    answer = house.visit("statistics")
+    assert isinstance(answer, Reply)
+    assert answer.result.distributions is not None
+    assert answer.result.distributions.share == "coordinator", "the policy's default"
+    assert answer.result.distributions.fields == honest().result.distributions.fields
+
+
+def test_a_policy_that_forbids_them_takes_them_out(open_house):
+    """The hospital stays in the study: all else leaves."""
+    house = open_house(**ASKS)
+    house.decides("share_distributions: nobody\n")
+    house.spy.outcome = lambda _work: honest()
+    answer = house.visit("statistics")
+    assert isinstance(answer, Reply)
+    assert answer.result.distributions is None
+    assert answer.result.sums == honest().result.sums
+
+
+def test_a_study_that_did_not_ask_gets_none(open_house):
+    """They are not in its manifest, so nobody approved them."""
+    house = open_house()
+    house.spy.outcome = lambda _work: honest()
+    answer = house.visit("statistics")
+    assert isinstance(answer, SiloRefusal)
+    assert answer.code == "H-GATE"
+
+
+def test_a_finding_of_almost_as_many_records_withholds_the_field():
+    """A report counts over all valid records: three more than in the training records are three people in the rest."""
+    told = FieldDistribution(
+        field="pain", groups=tuple(CellGroup(cells=(cell,), count=count) for cell, count in enumerate((150, 80, 20, 50)))
+    )
+    for missing, hidden in ((53, True), (50, False), (61, False), (60, True)):
+        finding = CountedFinding(code="T-MISSLIM", severity="warning", field="pain", records=missing)
+        report = make_report(CONTRACT, found=400, quarantined=0, passed=True, findings=[finding], small_cell=SMALL)
+        (after,) = beside_report((told,), report, CONTRACT, SMALL)
+        assert (after.withheld == "few") is hidden
+
+
+# ------------------------------------------------------------------------------------------------------- two tellings
+
+
+def tell(records: pl.DataFrame, small: int = SMALL):
+    return distributions(records, CONTRACT, PAPER.bundle.study, small, "coordinator").fields
+
+
+def small_differences(one, other) -> list[int]:
+    """Do what a curious centre does with two tellings of a field: subtract every sum of groups that both of them give."""
+    before, after = ({group.cells: group.count for group in each.groups} for each in (one, other))
+    found = []
+    for parts in range(1, 4):
+        for chosen in itertools.combinations(sorted(before.keys() | after.keys()), parts):
+            sums = [sum(told.get(cells, 0) for cells in chosen) for told in (before, after)]
+            complete = all(cells in before and cells in after for cells in chosen)
+            covered = [sorted(cell for cells in chosen if cells in told for cell in cells) for told in (before, after)]
+            if complete or covered[0] == covered[1]:
+                found.append(abs(sums[0] - sums[1]))
+    return [each for each in found if 0 < each < SMALL]
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.tuples(st.sampled_from(["drop", "add", "split", "same"]), st.integers(1, 40)), min_size=1, max_size=4),
+    st.integers(0, 50),
+)
+def test_two_studies_on_the_same_data_cannot_be_subtracted(tmp_path_factory, changes, seed):
+    """A few records more or less, another split, the same again: of a field that leaves twice single groups differ by none or by
+    many, and it hides the same cells.
+    """
+    folder, records, left = tmp_path_factory.mktemp("house"), ward(seed, 260), []
+    for kind, size in [("same", 0), *changes]:
+        if kind == "drop":
+            records = records.slice(size)
+        elif kind == "add":
+            records = pl.concat([records, ward(seed + size, size)])
+        part = records.sample(fraction=0.7, seed=size) if kind == "split" else records
+        told = ToldDistributions(folder)
+        fields = told.weighed(tell(part), CONTRACT, SMALL)
+        told.remember(fields, CONTRACT)
+        left.append(fields)
+    for one, other in itertools.combinations(left, 2):
+        for a, b in zip(one, other, strict=True):
+            if a.groups and b.groups:
+                assert [group.cells for group in a.groups] == [group.cells for group in b.groups]
+                changed = [abs(x.count - y.count) for x, y in zip(a.groups, b.groups, strict=True)]
+                assert not [each for each in [*changed, abs(a.records - b.records)] if 0 < each < SMALL]
+
+
+def test_the_attack_finds_what_is_not_weighed():
+    """Else the test above would prove nothing: one patient less is one group of one less."""
+    records = ward(1, 300)
+    pairs = zip(tell(records), tell(records.slice(1)), strict=True)
+    assert any(1 in small_differences(one, other) for one, other in pairs if one.groups and other.groups)
+
+
+def test_the_same_again_leaves_again(tmp_path):
+    """Nothing follows from numbers that are known."""
+    told, fields = ToldDistributions(tmp_path), tell(ward(1, 300))
+    told.remember(fields, CONTRACT)
+    assert ToldDistributions(tmp_path).weighed(fields, CONTRACT, SMALL) == fields
+    before = (tmp_path / JOURNAL / FILE).read_bytes()
+    told.remember(fields, CONTRACT)
+    assert (tmp_path / JOURNAL / FILE).read_bytes() == before
+
+
+def test_other_bins_of_the_same_schema_are_never_told(tmp_path):
+    """A bin that begins a little later holds a few less."""
+    told, records = ToldDistributions(tmp_path), ward(1, 300)
+    told.remember(tell(records), CONTRACT)
+    fields = [*CONTRACT.fields]
+    at = CONTRACT.names.index("pressure")
+    fields[at] = fields[at].model_copy(update={"constraints": fields[at].constraints.model_copy(update={"minimum": 41})})
+    other = CONTRACT.model_copy(update={"fields": tuple(fields), "version": "1.0.1"})
+    new = distributions(records, other, PAPER.bundle.study, SMALL, "coordinator").fields
+    why = {each.field: each.withheld for each in told.weighed(new, other, SMALL)}
+    assert why == {"disease": None, "age": None, "pressure": "told", "pain": None}
+
+
+def test_a_file_that_cannot_be_read_shows_nothing(tmp_path):
+    """Then nobody knows what was told."""
+    told = ToldDistributions(tmp_path)
+    told.remember(tell(ward(1, 300)), CONTRACT)
+    path = tmp_path / JOURNAL / FILE
+    path.write_text("{")
+    assert {each.withheld for each in told.weighed(tell(ward(1, 300)), CONTRACT, SMALL)} == {"told"}
+    told.remember(tell(ward(1, 300)), CONTRACT)
+    assert path.read_text() == "{", "it is left as it is"
+    assert path.stat().st_mode & 0o077 == 0
