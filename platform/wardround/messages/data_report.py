@@ -41,6 +41,9 @@ FindingCode: TypeAlias = Literal[
     "T-RULE",
     "T-DUPKEY",
     "T-QUARANTINE",
+    "T-UNIT",
+    "T-UNITMIX",
+    "T-DRIFT",
 ]
 """What can be wrong with records; each has its entry in ``docs/reference/errors.md``."""
 
