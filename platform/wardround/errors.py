@@ -45,7 +45,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     # Shared schemas (data contracts)
     "S-UNKNOWN": CatalogueEntry("no such schema"),
     "S-VERSION": CatalogueEntry("the schema exists, but not in this version"),
-    "S-UNIT": CatalogueEntry("a unit that is not a known UCUM code"),
+    "S-UNIT": CatalogueEntry("a unit or an analyte that is not known"),
     "S-RULE": CatalogueEntry("a cross-field rule that cannot be read"),
     "S-FIELD": CatalogueEntry("the schema names a field that it does not have"),
     "S-RANGE": CatalogueEntry("limits that contradict each other"),
@@ -95,6 +95,9 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "T-LABEL": _checked("the target has a single class"),
     "T-RULE": _checked("records break a cross-field rule"),
     "T-DUPKEY": _checked("a primary key stands twice"),
+    "T-UNIT": _checked("a column in another unit"),
+    "T-UNITMIX": _checked("a part of a column in another unit"),
+    "T-DRIFT": _checked("values that are distributed otherwise than the schema's reference says"),
     "T-QUARANTINE": _checked("more records set aside than the study allows"),
     # Studies and bundles
     "P-SCHEMA": CatalogueEntry("the study and the schema do not fit"),

@@ -37,7 +37,7 @@ from silo_node.source_settings import (
 from silo_node.way_out import ProxySetting
 from wardround.errors import Problem, raise_all, refuse
 from wardround.strict_yaml import Document, load, nearest, parse
-from wardround.values import SchemaId, Slug, Value
+from wardround.values import FieldName, SchemaId, Slug, Value
 
 DirectoryName = Literal["keys", "approvals", "journal", "ledger", "reports", "inbox", "logs", "extracts"]
 DIRECTORIES: tuple[DirectoryName, ...] = ("keys", "approvals", "journal", "ledger", "reports", "inbox", "logs", "extracts")
@@ -124,6 +124,7 @@ class Column(Value):
     Attributes:
         column: its name in the source.
         unit: UCUM code of the local unit; values are converted to the schema's unit.
+        analyte: what the laboratory measures, where a schema's substance is weighed in several ways (urea, urea nitrogen).
         factor: with ``offset``, a conversion by hand: shared = local × factor + offset.
         codes: local code → the schema's value; a local code that is not here is a finding.
         date_format: ``%d``, ``%m``, ``%Y`` and separators; ISO (``%Y-%m-%d``) when not given.
@@ -132,6 +133,7 @@ class Column(Value):
 
     column: LocalColumn
     unit: Words | None = None
+    analyte: FieldName | None = None
     factor: float | None = None
     offset: float | None = None
     codes: dict[LocalText, Words] | None = None
@@ -296,12 +298,15 @@ def _problems(file: SiteFile, document: Document) -> list[Problem]:
             )
         for name in mapping.columns:
             column = mapping.column(name)
-            if column is not None and column.unit is not None and (column.factor, column.offset) != (None, None):
+            if column is None:
+                continue
+            by_table = (column.unit, column.analyte) != (None, None)
+            if by_table and (column.factor, column.offset) != (None, None):
                 problems.append(
                     Problem(
                         "M-UNIT",
                         document.place(("schemas", schema, "columns", name)),
-                        "A column has a unit, or a factor and offset, never both",
+                        "A column has a unit and analyte, or a factor and offset, never both",
                         f"the column of {name!r} has both",
                         "keep the unit; give factor and offset only for units that the schema's list does not have",
                     )

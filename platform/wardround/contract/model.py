@@ -103,7 +103,7 @@ class Reference(Value):
         source: where the figures come from.
         p05: the value below which 5 % of the patients lie, in the field's unit; ``p25`` to ``p95`` likewise.
         shares: for coded fields, how often each category is found, in all 1.
-        wrong_units: units in which the field is known to come by mistake, beside those that units.yaml knows of.
+        wrong_units: units in which the field is known to come by mistake, beside those that units.yaml and the analyte give.
     """
 
     source: Text
@@ -139,6 +139,7 @@ class ContractField(Value):
 
     Attributes:
         unit: UCUM code, for numbers; ``1`` is the code of a pure number.
+        analyte: the substance that is measured, of those in analytes.yaml: what turns its masses and amounts into each other.
         code_system: the terminology of a text field whose values are its codes.
         free_text: whether sentences are expected here; other text columns that hold sentences are a finding.
         investigative: whether the checks of this field only inform: a bad value is counted and missing from then on, and
@@ -152,6 +153,7 @@ class ContractField(Value):
     description: Text | None = None
     type: Literal["string", "integer", "number", "date"]
     unit: Words | None = None
+    analyte: FieldName | None = None
     concept: Concept | None = None
     constraints: Constraints = Constraints()
     categories: tuple[Category, ...] = ()
@@ -210,6 +212,8 @@ class ContractField(Value):
         found: list[str] = []
         if (self.code_system is not None or self.free_text) and (self.type != "string" or self.categories):
             found.append("only text without categories has a code_system or is free text")
+        if self.analyte is not None and self.type not in ("integer", "number"):
+            found.append("only numbers are of an analyte")
         if self.investigative and self.required:
             found.append("a required field is not investigative")
         return found
@@ -306,7 +310,7 @@ SHARES_TOLERANCE = 1e-6
 """How far the reference shares of a field's categories may be from 1 in all, as written decimals."""
 
 _YOUNG = {"longitudinal", "checks"}
-_YOUNG_OF_FIELDS = {"code_system", "free_text", "investigative", "reference"}
+_YOUNG_OF_FIELDS = {"analyte", "code_system", "free_text", "investigative", "reference"}
 """Keys that the language of contracts got after the first contracts were published."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from wardround.contract import rules, units
+from wardround.contract import analytes, rules, slips, units
 from wardround.contract.model import Contract, ContractField, Rule
 from wardround.errors import Problem, Refused
 from wardround.strict_yaml import Document, Location, nearest
@@ -136,8 +136,21 @@ class _Check:
             problem = units.unknown(field.unit, self.document.place((*location, "unit")))
             if problem is not None:
                 yield problem
+            else:
+                yield from self._analyte(field, field.unit, location)
         for key, rule, finding, next_step in _contradictions(field, self.contract.missing_marks(field.name)):
             yield self._problem("S-RANGE", (*location, *key), f"{rule} (field {field.name})", finding, next_step)
+
+    def _analyte(self, field: ContractField, unit: str, location: Location) -> Iterator[Problem]:
+        """The substance is known and can be given in the field's unit; wrong units are units, with the factors they have."""
+        if field.analyte is not None:
+            place = self.document.place((*location, "analyte"))
+            problem = analytes.unknown(field.analyte, place) or analytes.misfit(field.analyte, unit, place)
+            if problem is not None:
+                yield problem
+                return
+        for index, wrong in enumerate(field.reference.wrong_units if field.reference is not None else ()):
+            yield from slips.objections(field, wrong, self.document.place((*location, "reference", "wrong_units", index)))
 
     # ------------------------------------------------------------------------------------------------------ rules
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -18,6 +19,15 @@ from wardround.values import Slug, Value, Version
 Rational = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(/[1-9][0-9]*)?$")]
 """A number without rounding: ``0.001`` or ``5/9``."""
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+_METRIC = r"m\[Hg\]|m\[H2O\]|mol|osm|kat|cal|bar|Pa|Hz|Gy|Sv|Bq|eq|m|g|L|l|s|U|V|A|J|N|W|K|Cel"
+_OTHER = r"min|wk|mo|deg|h|d|a|t|%|10\*-?[0-9]+|[0-9]+"
+_PREFIX = "(?:da|[YZEPTGMkhdcmunpfazy])?"
+_NOTE = r"\{[^{}\s]*\}"
+_ATOM = rf"(?:{_PREFIX}(?:{_METRIC}|\[[^\[\]\s]+\])|{_OTHER})(?:-?[0-9]+)?"
+_TERM = rf"(?:{_ATOM}(?:{_NOTE})?|{_NOTE})"
+_UCUM = re.compile(rf"/?{_TERM}(?:[./](?:{_TERM}|\({_TERM}(?:[./]{_TERM})*\)))*")
+"""The form of a UCUM code, for the units that medicine uses."""
 
 ANALYTE_DIMENSIONS = frozenset({"mass_concentration", "substance_concentration"})
 """Dimensions that convert into each other once one knows which substance is meant."""
@@ -102,15 +112,33 @@ def unknown(code: str, place: str, refusal: str = "S-UNIT") -> Problem | None:
         place,
         "Units are UCUM codes that units.yaml lists, in upper and lower case as there",
         f"the unit {code!r} is not known",
-        f"did you mean {guess!r}?" if guess else "see docs/reference/schema.md for the known units",
+        f"did you mean {guess!r}?" if guess else _NEXT_STEPS[refusal],
     )
 
 
+_NEXT_STEPS = {
+    "S-UNIT": "see docs/reference/schema.md for the known units",
+    "M-UNIT": "see docs/reference/schema.md for the known units; convert from another one by hand, under factor and offset",
+}
+
+
 def _guess(code: str) -> str | None:
+    """Give the unit that was meant: one that is written so, or nearly so where the code is no unit in itself."""
     spellings = {written.lower(): unit.code for unit in table().values() for written in unit.written}
     spellings |= {unit.code.lower(): unit.code for unit in table().values()}
-    found = nearest(code.strip().lower(), spellings)
+    word = code.strip().lower()
+    if word in spellings:
+        return spellings[word]
+    found = None if reads(code) else nearest(word, spellings)
     return None if found is None else spellings[found]
+
+
+def reads(code: str) -> bool:
+    """Say whether a code has the form of UCUM: ``mmol/dL`` is no misspelt ``mmol/L``, but ten of it.
+
+    The form alone: products and quotients of prefixes and the units that medicine uses, with exponents and annotations.
+    """
+    return _UCUM.fullmatch(code) is not None
 
 
 def find(code: str, place: str, refusal: str = "S-UNIT") -> Unit:

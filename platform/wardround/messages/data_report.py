@@ -49,6 +49,9 @@ FindingCode: TypeAlias = Literal[
     "T-FK",
     "T-JOIN",
     "T-TIE",
+    "T-UNIT",
+    "T-UNITMIX",
+    "T-DRIFT",
 ]
 """What can be wrong with records; each has its entry in ``docs/reference/errors.md``."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from silo_node.configuration import Column, SchemaMapping, Site, Source, decimal_mark, joining_columns
-from wardround.contract import units
+from wardround.contract import analytes
 from wardround.contract.model import Contract, ContractField
 from wardround.errors import Problem, Refused, raise_all
 from wardround.strict_yaml import nearest
@@ -179,7 +179,7 @@ class _Field:
             )
 
     def _conversion(self, column: Column) -> tuple[float, float]:
-        asked = column.unit is not None or column.factor is not None or column.offset is not None
+        asked = (column.unit, column.analyte, column.factor, column.offset) != (None, None, None, None)
         if asked and self.field.unit is None:
             self._problem(
                 "M-UNIT",
@@ -188,9 +188,11 @@ class _Field:
                 "remove the unit",
             )
             return 1.0, 0.0
-        if column.unit is not None and self.field.unit is not None:
+        if (column.unit is not None or column.analyte is not None) and self.field.unit is not None:
+            wanted, measured = self.field.analyte, column.analyte
+            unit = column.unit or self.field.unit
             try:
-                found = units.conversion(column.unit, self.field.unit, self.place)
+                found = analytes.conversion(unit, self.field.unit, self.place, wanted=wanted, measured=measured)
             except Refused as error:
                 self.problems.extend(error.problems)
                 return 1.0, 0.0

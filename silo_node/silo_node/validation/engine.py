@@ -15,6 +15,7 @@ from silo_node.mapping.cells import LOCAL, SCHEMA_TYPES, Cells, compile_cells
 from silo_node.mapping.facts import Facts
 from silo_node.mapping.resolve import FieldMapping, TableMapping
 from silo_node.sources.faults import Fault
+from silo_node.validation import distributions
 from silo_node.validation.constraints import Check, context_checks, duplicates, rule_check, value_checks
 from wardround.contract import rules
 
@@ -82,8 +83,10 @@ def run(mapping: TableMapping, frame: pl.DataFrame) -> Outcome:
         suspects = _aggregate_pass(work, checks)
     broken = _details(work, suspects)
     empty = [_empty_fault(each, work.table.height) for each in suspects.empty]
+    looked = distributions.look(work.table, [each for each in mapping.fields if each.field.name in work.cells])
+    parts = [Broken(check, mask, None) for check, mask in looked.parts]
     typed = work.table.select(each.field.name for each in mapping.fields)
-    return Outcome(typed, tuple(broken), (*_type_faults(work), *empty))
+    return Outcome(typed, (*parts, *broken), (*_type_faults(work), *empty, *looked.faults))
 
 
 # ------------------------------------------------------------------------------------------------------------- prepare

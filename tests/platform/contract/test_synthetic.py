@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from unit_cases import LABORATORY
 
 from wardround.canonical import sha256
 from wardround.contract import rules
 from wardround.contract.library import find
-from wardround.contract.model import Constraints, Contract, ContractField
+from wardround.contract.model import Constraints, Contract, ContractField, Plausible, Reference
 from wardround.contract.synthetic.faults import ALONE, CODES, NOT_BY_A_FILE, spoiled
 from wardround.contract.synthetic.records import synthesise
 from wardround.contract.synthetic.sheet import sheet_of
 from wardround.contract.synthetic.texts import ENOUGH_KEYS, Texts, all_synthetic
+from wardround.contract.synthetic.values import FieldValues
 from wardround.errors import Refused
 from wardround.messages.data_report import FindingCode
 
@@ -221,3 +225,40 @@ def test_a_folder_of_a_hospital_has_a_hospitals_name(wardround, site: str) -> No
     """It is a name in rosters, and no path."""
     answer = wardround("schema", "synthesise", "heart.disease", "--site", site, "--format", "json")
     assert (answer.status, answer.json()["problems"][0]["code"]) == (2, "X-USAGE")
+
+
+# ------------------------------------------------------------------------------------------------ reference figures
+
+
+def test_records_have_the_quantiles_and_shares_of_the_reference() -> None:
+    """Within chance; other fields, and schemas without references, are made as before."""
+    contract = Contract.model_validate_json(json.dumps(LABORATORY))
+    records = synthesise(contract, 900, 3)
+    for name in ("glucose", "urea", "temperature", "weight", "base_excess"):
+        reference = contract.field(name).reference
+        assert reference is not None
+        values = sorted(float(str(each[name])) for each in records if each[name] is not None)
+        for share, wanted in reference.quantiles.items():
+            there = sum(value <= wanted for value in values) / len(values)
+            assert there == pytest.approx(share, abs=0.05), (name, share)
+    smoking = [each["smoking"] for each in records if each["smoking"] is not None]
+    shares = {value: smoking.count(value) / len(smoking) for value in ("never", "former", "current")}
+    assert shares == pytest.approx({"never": 0.5, "former": 0.3, "current": 0.2}, abs=0.05)
+    # they lean on the hidden score all the same, so that a model has something to learn
+    pairs = [(each["glucose"], each["weight"]) for each in records]
+    both = [(float(str(one)), float(str(other))) for one, other in pairs if one is not None and other is not None]
+    assert spearmanr(*zip(*both, strict=True)).statistic > 0.2
+
+
+def test_quantiles_stay_inside_the_limits_and_whole_numbers_whole() -> None:
+    """A reference that reaches outside of the plausible range gives no shape."""
+    reference = Reference(source="made up", p05=20, median=50, p95=80)
+    limits = Constraints(minimum=0, maximum=100)
+    field = ContractField(name="f", type="integer", unit="a", constraints=limits, reference=reference)
+    draw = random.Random(1).random  # noqa: S311  (no secret)
+    for plausible in (None, Plausible(low=10, high=90), Plausible(low=30, high=70)):
+        narrowed = field.model_copy(update={"plausible": plausible})
+        contract = HEART.model_copy(update={"fields": (*HEART.fields, narrowed)})
+        drawn = [FieldValues(contract, narrowed).draw(draw, draw(), freely=at % 2 == 0, ties=iter(())) for at in range(400)]
+        low, high = (0, 100) if plausible is None else (plausible.low, plausible.high)
+        assert all(isinstance(value, int) and low <= value <= high for value in drawn)

@@ -104,3 +104,37 @@ def test_all_mistakes_come_at_once_and_none_repeats_a_local_code(tmp_path: Path,
     assert sorted(refused.value.codes) == ["M-CODE", "M-FIELD", "M-UNIT"]
     assert "Geheimnis" not in str(refused.value)
     assert "verraten" not in str(refused.value)
+
+
+def with_analyte(contract: Contract, analyte: str) -> Contract:
+    fields = tuple(each.model_copy(update={"analyte": analyte}) if each.name == "glucose" else each for each in contract.fields)
+    return contract.model_copy(update={"fields": fields})
+
+
+def test_a_mass_converts_where_the_schema_names_the_substance(tmp_path: Path, clinic: Contract) -> None:
+    """By the substance's own factor; of a substance that is weighed in two ways, by the one that the site file names."""
+    column = {"column": "Glu", "unit": "mg/dL"}
+
+    def factor(wanted: str, **more: str) -> float:
+        site = make_site(tmp_path, rows(), columns={**COLUMNS, "glucose": {**column, **more}})
+        (found,) = (each for each in resolve(site, with_analyte(clinic, wanted)).fields if each.field.name == "glucose")
+        return found.factor
+
+    assert factor("glucose") == pytest.approx(10 / 180.156, rel=1e-15)
+    assert factor("urea", analyte="urea") == pytest.approx(10 / 60.056, rel=1e-15)
+    assert factor("urea", analyte="urea_nitrogen") == pytest.approx(10 / 28.014, rel=1e-15)
+
+
+def test_a_mass_without_a_substance_stays_refused(tmp_path: Path, clinic: Contract) -> None:
+    """So does one that could be of two, another substance, and an analyte beside a factor or on a text."""
+    column = {"column": "Glu", "unit": "mg/dL"}
+    given = {**COLUMNS, "glucose": column}
+    assert "give the factor" in _codes(tmp_path, clinic, given)[0][1]
+    assert "analyte: urea_nitrogen" in _codes(tmp_path, with_analyte(clinic, "urea"), given)[0][1]
+    other = {**COLUMNS, "glucose": {**column, "analyte": "creatinine"}}
+    assert _codes(tmp_path, with_analyte(clinic, "glucose"), other) == [("M-UNIT", "name one of: glucose")]
+    text = {**COLUMNS, "note": {"column": "Bemerkung", "analyte": "glucose"}}
+    assert _codes(tmp_path, clinic, text) == [("M-UNIT", "remove the unit")]
+    both = {**COLUMNS, "glucose": {"column": "Glu", "analyte": "glucose", "factor": 2.0}}
+    with pytest.raises(Refused, match="never both"):
+        make_site(tmp_path, rows(), columns=both)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wardround.contract.model import Contract
-from wardround.contract.synthetic import record_faults, table_faults
+from wardround.contract.synthetic import distribution_faults, record_faults, table_faults
 from wardround.contract.synthetic.records import synthesise
 from wardround.contract.synthetic.sheet import Sheet, sheet_of
 from wardround.contract.synthetic.spoiling import Made, Work, impossible
@@ -20,7 +20,7 @@ from wardround.strict_yaml import nearest
 
 ALONE: Final = ("T-ENCODING", "T-DELIM", "T-NOHEADER", "T-EMPTY")
 """Faults after which nothing of a file is read: they stand alone."""
-WHOLE: Final = (*ALONE, "T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW")
+WHOLE: Final = (*ALONE, "T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW", "T-UNIT", "T-DRIFT")
 """Faults of whole columns and files: no number of records belongs to them."""
 NOT_BY_A_FILE: Final[Mapping[str, str]] = {
     "T-FILE": "it means that the file is not there",
@@ -114,6 +114,9 @@ CODES: Final[Mapping[str, Callable[[Work, str], Made]]] = {
     "T-MISSLIM": table_faults.missing,
     "T-PLAUS": table_faults.implausible,
     "T-RULE": record_faults.rule,
+    "T-UNIT": distribution_faults.unit,
+    "T-UNITMIX": distribution_faults.unit_mix,
+    "T-DRIFT": distribution_faults.drift,
     "T-NULL": record_faults.null,
     "T-ENUM": record_faults.no_code,
     "T-PATTERN": record_faults.pattern,

@@ -7,12 +7,13 @@ same values on every machine.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
-from typing import Final
+from itertools import pairwise
+from typing import Final, TypeAlias
 
 from wardround.contract import rules
 from wardround.contract.model import Contract, ContractField
@@ -31,6 +32,10 @@ USUAL_DATES = (date(2005, 1, 1).toordinal(), date(2024, 12, 31).toordinal())
 USUAL_SPAN_DAYS: Final = 20 * 365
 FIRST_DAY, LAST_DAY = date(1000, 1, 1).toordinal(), date(9999, 12, 31).toordinal()
 _WHOLE_BYTES: Final = 2**32
+
+
+Quantiles: TypeAlias = tuple[tuple[float, float], ...]
+"""Shares from 0 to 1 and the values below which so many lie, both ascending."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,11 @@ class FieldValues:
         self.codes = tuple(value for value in field.values if self.texts.fits(value))
         self.span = None if field.type == "string" else _span(field)
         self._digits = max(0, DIGITS - 1 - _magnitude(self.span)) if self.span is not None else 0
+        reference = field.reference
+        self._quantiles = () if reference is None or self.span is None else _quantiles(reference.quantiles, self.span)
+        if self._quantiles:
+            self._digits = max(0, DIGITS - 1 - _magnitude(Span(self._quantiles[0][1], self._quantiles[-1][1])))
+        self._shares = () if reference is None else tuple(reference.shares.get(code, 0.0) for code in self.codes)
 
     def draw(self, random: Random, score: float, *, freely: bool, ties: Iterator[tuple[str, rules.Cell]]) -> rules.Cell:
         """Draw a value that is not missing; None when there is none.
@@ -75,6 +85,10 @@ class FieldValues:
             return wanted[0] if wanted else self.texts.make(random)
         low, high = narrowed(self.span, ties)
         where = random() if freely else self._latent(random, score)
+        if self._quantiles:
+            value = self.number(self.span, where if freely else self._even(where), self._quantiles)
+            if value is not None and low <= value <= high:
+                return value
         if self.field.type == "date":
             return self._date(low, high, where, freely=freely)
         return self.number(Span(low, high), where)
@@ -83,9 +97,31 @@ class FieldValues:
         own = (random() + random()) / 2
         return self._weight * score + (1 - self._weight) * own
 
+    def _even(self, latent: float) -> float:
+        """Give the share of records with a lower latent value: it is the sum of three even numbers of these widths."""
+        widths = (self._weight, (1 - self._weight) / 2, (1 - self._weight) / 2)
+        below = 0.0
+        for steps in range(8):
+            chosen = [width for at, width in enumerate(widths) if steps >> at & 1]
+            rest = latent - sum(chosen)
+            if rest > 0:
+                below += (-1) ** len(chosen) * rest * rest * rest
+        return min(max(below / (6 * widths[0] * widths[1] * widths[2]), 0.0), 1.0)
+
+    def _by_share(self, where: float) -> str:
+        """Give the code that holds a place from 0 to 1 when the codes lie side by side, each as wide as its share."""
+        rest = where * sum(self._shares)
+        for code, share in zip(self.codes, self._shares, strict=True):
+            rest -= share
+            if rest < 0:
+                return code
+        return self.codes[-1]
+
     def _code(self, random: Random, score: float, *, freely: bool) -> str | None:
         if not self.codes:
             return None
+        if sum(self._shares) > 0:
+            return self._by_share(random() if freely else self._even(self._latent(random, 1 - score if self._falls else score)))
         if freely:
             return str(pick(self.codes, random))
         latent = self._latent(random, 1 - score if self._falls else score)
@@ -100,17 +136,22 @@ class FieldValues:
                 first = max(first, last - STAY_DAYS)
         return None if first > last else date.fromordinal(first + int(where * (last - first + 1)))
 
-    def number(self, span: Span, where: float) -> float | None:
-        """Give the number at a place from 0 to 1 of a span, with few digits; None when the span holds none."""
+    def number(self, span: Span, where: float, quantiles: Quantiles = ()) -> float | None:
+        """Give the number at a place from 0 to 1 of a span, with few digits; None when the span holds none.
+
+        With quantiles it lies where so many of the values that they are of are less.
+        """
         low, high = span.low, span.high
         if span.empty:
             return None
         if self.field.type == "integer":
             first, last = math.ceil(low), math.floor(high)
-            return None if first > last else min(max(round(self._at(low, high, where)), first), last)
-        return min(max(round(self._at(low, high, where), self._digits), low), high) + 0.0
+            return None if first > last else min(max(round(self._at(low, high, where, quantiles)), first), last)
+        return min(max(round(self._at(low, high, where, quantiles), self._digits), low), high) + 0.0
 
-    def _at(self, low: float, high: float, where: float) -> float:
+    def _at(self, low: float, high: float, where: float, quantiles: Quantiles) -> float:
+        if quantiles:
+            return _between(quantiles, where)
         skewed = (
             where * where if self.span is not None and self.span.low >= 0 and self.span.low * WIDE < self.span.high else where
         )
@@ -122,6 +163,31 @@ def _lean(contract: Contract, field: ContractField) -> tuple[float, bool]:
     digest = sha256(f"wardround/1/synthetic\0{contract.id}\0{field.name}".encode()).digest()
     share = int.from_bytes(digest[:4], "big") / _WHOLE_BYTES
     return SMALLEST_WEIGHT + (LARGEST_WEIGHT - SMALLEST_WEIGHT) * share, bool(digest[4] & 1)
+
+
+def _quantiles(given: Mapping[float, float], span: Span) -> Quantiles:
+    """Give a reference's quantiles inside a span, with ends as far out as values of that kind lie; none where they do not fit.
+
+    The upper end lies beyond the last quantile by as much as that beyond the median, or beyond the middle of the quantiles
+    where there is no median; so does the lower end, or by as many times where numbers are positive.
+    """
+    inside = [(share, value) for share, value in sorted(given.items()) if span.low <= value <= span.high]
+    if not inside or len(inside) < len(given):
+        return ()
+    middle = given.get(0.5, (inside[0][1] + inside[-1][1]) / 2)
+    first, last = inside[0], inside[-1]
+    end = first[1] * first[1] / middle if first[1] > 0 else 2 * first[1] - middle
+    low = max(span.low, end) if first[0] < 0.5 else span.low  # noqa: PLR2004  (the median)
+    high = min(span.high, 2 * last[1] - middle) if last[0] > 0.5 else span.high  # noqa: PLR2004
+    return ((0.0, low), *inside, (1.0, high))
+
+
+def _between(quantiles: Quantiles, where: float) -> float:
+    """Give the value at a share, on straight lines between quantiles."""
+    for (share, value), (further, more) in pairwise(quantiles):
+        if where <= further:
+            return value + (more - value) * ((where - share) / (further - share))
+    return quantiles[-1][1]
 
 
 def limits(field: ContractField) -> Span:
