@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from polars.exceptions import PanicException, PolarsError
 
@@ -12,6 +13,7 @@ from silo_node.sources.faults import UnreadableError
 from silo_node.sources.header import Wanted
 from silo_node.sources.tables import open_table
 from silo_node.validation import engine
+from silo_node.validation.dates import latest_today
 from silo_node.validation.judgement import Judgement, unreadable
 from silo_node.validation.result import CheckFailed, CheckResult
 from wardround.contract.model import Contract
@@ -27,6 +29,7 @@ def check(
     fields: Sequence[str] | None = None,
     max_fraction: float = 0.0,
     minimum_records: int | None = None,
+    today: date | None = None,
 ) -> CheckResult:
     """Check a hospital's records against a contract.
 
@@ -36,6 +39,8 @@ def check(
         fields: the fields that are needed, beside the keys; all when not given. Rules are checked that need only these.
         max_fraction: the share of records that may be set aside.
         minimum_records: the fewest valid records; the contract's own limit when not given.
+        today: the day after which no record can be dated; the day it is when not given. It only warns, so that the same
+            records are valid on every day.
 
     Raises:
         Refused: M- codes, when the site file and the contract do not fit; nothing that depends on a record.
@@ -52,7 +57,7 @@ def check(
     except UnreadableError as error:
         return unreadable(site, mapping, error.fault)
     try:
-        outcome = engine.run(mapping, table.frame)
+        outcome = engine.run(mapping, table.frame, today or latest_today())
     except (PolarsError, PanicException) as error:
         # Text is text and numbers are numbers by now, so this is our mistake; its message may still hold a cell.
         msg = f"polars could not hold the table against {contract.id}: {type(error).__name__}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wardround.contract.model import Contract
-from wardround.contract.synthetic import record_faults, table_faults
+from wardround.contract.synthetic import cell_faults, record_faults, table_faults
 from wardround.contract.synthetic.records import synthesise
 from wardround.contract.synthetic.sheet import Sheet, sheet_of
 from wardround.contract.synthetic.spoiling import Made, Work, impossible
@@ -20,7 +20,7 @@ from wardround.strict_yaml import nearest
 
 ALONE: Final = ("T-ENCODING", "T-DELIM", "T-NOHEADER", "T-EMPTY")
 """Faults after which nothing of a file is read: they stand alone."""
-WHOLE: Final = (*ALONE, "T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW")
+WHOLE: Final = (*ALONE, "T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW", "T-PHI-TEXT")
 """Faults of whole columns and files: no number of records belongs to them."""
 NOT_BY_A_FILE: Final[Mapping[str, str]] = {
     "T-FILE": "it means that the file is not there",
@@ -113,6 +113,7 @@ CODES: Final[Mapping[str, Callable[[Work, str], Made]]] = {
     "T-ALLNULL": table_faults.all_missing,
     "T-MISSLIM": table_faults.missing,
     "T-PLAUS": table_faults.implausible,
+    "T-PHI-TEXT": cell_faults.sentences,
     "T-RULE": record_faults.rule,
     "T-NULL": record_faults.null,
     "T-ENUM": record_faults.no_code,
@@ -121,6 +122,17 @@ CODES: Final[Mapping[str, Callable[[Work, str], Made]]] = {
     "T-INTFRAC": record_faults.fraction,
     "T-NONFINITE": record_faults.nonfinite,
     "T-TYPE": record_faults.wrong_type,
+    "T-LEADZERO": cell_faults.lost_zeros,
+    "T-SCI": cell_faults.scientific,
+    "T-BIGINT": cell_faults.through_a_float,
+    "T-SENTINEL": cell_faults.sentinel,
+    "T-CASE": cell_faults.other_case,
+    "T-BOOL": cell_faults.other_notation,
+    "T-PHI-ID": cell_faults.person,
+    "T-CODEVER": cell_faults.wrong_code,
+    "T-DATEFMT": cell_faults.other_date_form,
+    "T-TZ": cell_faults.zones,
+    "T-FUTURE": cell_faults.future,
     "T-HDRDUP": table_faults.header_twice,
     "T-EXTRACOL": table_faults.extra_column,
     "T-FEW": table_faults.few,
