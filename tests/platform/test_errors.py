@@ -12,9 +12,9 @@ PROBLEM = Problem("Y-KEY", "study.yaml, line 3", "Unknown keys are refused", "th
 
 @pytest.mark.parametrize("code", CATALOGUE)
 def test_codes_and_titles_are_well_formed(code):
-    """A letter and a word; a title in one line; an exit status that a command may have."""
+    """A letter and a word or two; a title in one line; an exit status that a command may have."""
     entry = CATALOGUE[code]
-    assert re.fullmatch(r"[A-Z]-[A-Z]+", code)
+    assert re.fullmatch(r"[A-Z](-[A-Z]+){1,2}", code)
     assert entry.title
     assert entry.title == entry.title.strip().rstrip(".")
     assert "\n" not in entry.title

@@ -52,6 +52,18 @@ FindingCode: TypeAlias = Literal[
     "T-UNIT",
     "T-UNITMIX",
     "T-DRIFT",
+    "T-LEADZERO",
+    "T-SCI",
+    "T-BIGINT",
+    "T-SENTINEL",
+    "T-CASE",
+    "T-BOOL",
+    "T-PHI-ID",
+    "T-PHI-TEXT",
+    "T-CODEVER",
+    "T-DATEFMT",
+    "T-FUTURE",
+    "T-TZ",
 ]
 """What can be wrong with records; each has its entry in ``docs/reference/errors.md``."""
 

@@ -82,7 +82,10 @@ def compile_cells(mapping: FieldMapping, dtype: pl.DataType, facts: Facts) -> Ce
     kind = mapping.field.type
     if kind == "string":
         text = _as_text(local, dtype)
-        return None if text is None else _text_cells(mapping, text, facts, from_text=dtype == pl.String)
+        if text is None:
+            return None
+        cells = _text_cells(mapping, text, facts, from_text=dtype == pl.String)
+        return _exact(mapping, cells, local) if dtype.is_float() and mapping.codes is None else cells
     if dtype in (pl.String, pl.Categorical, pl.Enum):
         text = local.cast(pl.String)
         if kind == "date":
@@ -135,6 +138,14 @@ def _text_cells(mapping: FieldMapping, text: pl.Expr, facts: Facts, *, from_text
     old, new = zip(*mapping.codes, strict=True) if mapping.codes else ((), ())
     value = text.replace_strict(pl.Series(old, dtype=pl.String), pl.Series(new, dtype=pl.String), default=None)
     return Cells(value, _bad(mapping, _marked(text, marks)), (("T-MAP", pl.lit(value=True)),), text)
+
+
+def _exact(mapping: FieldMapping, cells: Cells, local: pl.Expr) -> Cells:
+    """Take no text from floats beyond those that hold every whole number: their last digits are made up."""
+    number = local.cast(pl.Float64)
+    lost = (number.is_finite() & (number.abs() >= EXACT_INTEGER_LIMIT)).fill_null(value=False)
+    value = pl.when(~lost).then(cells.value)
+    return Cells(value, lost & ~_marked(cells.text, mapping.marks), (("T-BIGINT", pl.lit(value=True)),), cells.text)
 
 
 def _bad(mapping: FieldMapping, marked: pl.Expr) -> pl.Expr:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 
 from polars.exceptions import PanicException, PolarsError
 
@@ -13,6 +14,7 @@ from silo_node.sources.faults import UnreadableError
 from silo_node.sources.header import Wanted
 from silo_node.sources.tables import Table, open_source
 from silo_node.validation import engine
+from silo_node.validation.dates import latest_today
 from silo_node.validation.judgement import Judgement, unreadable
 from silo_node.validation.profiles import profiles
 from silo_node.validation.result import CheckFailed, CheckResult
@@ -30,6 +32,7 @@ def check(
     max_fraction: float = 0.0,
     minimum_records: int | None = None,
     profiled: bool = False,
+    today: date | None = None,
 ) -> CheckResult:
     """Check a hospital's records against a contract.
 
@@ -40,21 +43,23 @@ def check(
         max_fraction: the share of records that may be set aside.
         minimum_records: the fewest valid records; the contract's own limit when not given.
         profiled: whether to describe each field's values too, for the local report.
+        today: the day after which no record can be dated; the day it is when not given. It only warns, so that the same
+            records are valid on every day.
 
     Raises:
         Refused: M- codes, when the site file and the contract do not fit; nothing that depends on a record.
     """
     mapping = resolve(site, contract, fields)
     try:
-        table, outcome = look(site, mapping)
+        table, outcome = look(site, mapping, today)
     except UnreadableError as error:
         return unreadable(site, mapping, error.fault)
     result = Judgement(site, mapping, table, outcome).result(max_fraction, minimum_records)
     return replace(result, profiles=profiles(contract, outcome.typed)) if profiled else result
 
 
-def look(site: Site, mapping: TableMapping) -> tuple[Table, engine.Outcome]:
-    """Read a hospital's table and hold it against the contract, without a judgement.
+def look(site: Site, mapping: TableMapping, today: date | None = None) -> tuple[Table, engine.Outcome]:
+    """Read a hospital's table and hold it against the contract, without a judgement; ``today`` as in ``check``.
 
     Raises:
         UnreadableError: the table cannot be read at all.
@@ -68,7 +73,7 @@ def look(site: Site, mapping: TableMapping) -> tuple[Table, engine.Outcome]:
     )
     table = open_source(site, mapping.source_name, wanted)
     try:
-        return table, engine.run(mapping, table.frame)
+        return table, engine.run(mapping, table.frame, today or latest_today())
     except (PolarsError, PanicException) as error:
         # Text is text and numbers are numbers by now, so this is our mistake; its message may still hold a cell.
         msg = f"polars could not hold the table against {contract.id}: {type(error).__name__}"

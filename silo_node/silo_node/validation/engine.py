@@ -7,15 +7,18 @@ local columns ──> quick values ──> one pass: doubts, suspicions ──�
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 
+import numpy as np
 import polars as pl
 
 from silo_node.mapping.cells import LOCAL, SCHEMA_TYPES, Cells, compile_cells
 from silo_node.mapping.facts import Facts
 from silo_node.mapping.resolve import FieldMapping, TableMapping
 from silo_node.sources.faults import Fault
-from silo_node.validation import distributions
+from silo_node.validation import cell_checks, distributions, identifiers
+from silo_node.validation.causes import Failed, nowhere
 from silo_node.validation.constraints import Check, context_checks, duplicates, rule_check, value_checks
 from wardround.contract import rules
 
@@ -28,11 +31,13 @@ class Broken:
         check: what they broke.
         mask: which rows of the table.
         cells: the local cells concerned, as text, for their shapes; absent for checks of several fields.
+        note: what more there is to say of them: how many look like what.
     """
 
     check: Check
     mask: pl.Series
     cells: pl.Series | None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class _Work:
 
     mapping: TableMapping
     table: pl.DataFrame
+    today: date
     facts: Facts
     cells: dict[str, Cells]
     absent: dict[str, FieldMapping]
@@ -67,14 +73,15 @@ class _Work:
         return [each for each in self.mapping.fields if each.field.name not in self.unusable]
 
 
-def run(mapping: TableMapping, frame: pl.DataFrame) -> Outcome:
+def run(mapping: TableMapping, frame: pl.DataFrame, today: date) -> Outcome:
     """Hold a table against a contract.
 
     Args:
         mapping: the site's mapping of the fields that are needed.
         frame: the local columns that exist, under their local names.
+        today: the day after which no record can be dated.
     """
-    work = _prepare(mapping, frame)
+    work = _prepare(mapping, frame, today)
     checks = _checks(work)
     suspects = _aggregate_pass(work, checks)
     if any(work.cells[name].quick is not None for name in suspects.doubted):
@@ -92,7 +99,7 @@ def run(mapping: TableMapping, frame: pl.DataFrame) -> Outcome:
 # ------------------------------------------------------------------------------------------------------------- prepare
 
 
-def _prepare(mapping: TableMapping, frame: pl.DataFrame) -> _Work:
+def _prepare(mapping: TableMapping, frame: pl.DataFrame, today: date) -> _Work:
     table = frame.rename(lambda name: LOCAL + name)
     facts = Facts()
     cells: dict[str, Cells] = {}
@@ -110,7 +117,7 @@ def _prepare(mapping: TableMapping, frame: pl.DataFrame) -> _Work:
                 unusable[name] = each
             else:
                 cells[name] = compiled
-    work = _Work(mapping, table, facts, cells, absent, unusable)
+    work = _Work(mapping, table, today, facts, cells, absent, unusable)
     nothing = [pl.lit(None, dtype=SCHEMA_TYPES[each.field.type]).alias(name) for name, each in (absent | unusable).items()]
     work.table = table.with_columns(nothing)
     _fill(work, set(cells))
@@ -133,8 +140,10 @@ def _checks(work: _Work) -> list[Check]:
     contract, facts = work.mapping.contract, work.facts
     checks: list[Check] = []
     for each in work.readable:
+        checks += cell_checks.specific_checks(contract, each, facts)
         checks += value_checks(contract, each.field, facts, mapped_codes=each.codes is not None)
         checks += context_checks(contract, each.field, facts)
+        checks += cell_checks.further_checks(contract, each, facts, work.today)
     names = {each.field.name for each in work.readable}
     if names.issuperset(contract.primary_key):
         words = "stands only once" if len(contract.primary_key) == 1 else "stand only once, together"
@@ -200,21 +209,81 @@ def _details(work: _Work, suspects: _Suspects) -> list[Broken]:
         if suspects.checks
         else pl.DataFrame()
     )
+    named: dict[str, pl.Series] = dict(faulty)
     failed_values: dict[str, pl.Series] = dict(faulty)
     for at, check in enumerate(suspects.checks):
         if check.stage == "value":
-            mask = _without(masks[str(at)], check, faulty)
+            mask = _without(masks[str(at)], check, faulty if check.code in _OF_RECORDS else named)
             if mask.any() and _over(check, mask):
-                broken.append(Broken(check, mask, _cells(work, check, mask)))
-                if check.code in ("T-RANGE", "T-ENUM", "T-PATTERN"):
-                    name = check.fields[0]
-                    failed_values[name] = failed_values[name] | mask if name in failed_values else mask
+                broken += _by_cause(work, Broken(check, mask, _cells(work, check, mask)))
+                if check.code in (*cell_checks.SPECIFIC, *_FAILED_BY_THEMSELVES):
+                    _add(named, check, mask)
+                if check.code in _FAILED_BY_THEMSELVES:
+                    _add(failed_values, check, mask)
+    told = dict(failed_values)
     for at, check in enumerate(suspects.checks):
         if check.stage == "context":
-            mask = _without(masks[str(at)], check, failed_values)
+            mask = _without(masks[str(at)], check, told if check.code == "T-SENTINEL" else failed_values)
             if mask.any() and _over(check, mask):
-                broken.append(Broken(check, mask, _cells(work, check, mask)))
+                found = _by_cause(work, Broken(check, mask, _cells(work, check, mask)))
+                broken += found
+                for each in found:
+                    if each.check.code == "T-SENTINEL":
+                        _add(told, check, each.mask)
     return broken
+
+
+_FAILED_BY_THEMSELVES = ("T-RANGE", "T-ENUM", "T-PATTERN", "T-CODEVER", "T-SCI")
+"""Codes of checks whose values are no evidence for or against anything else."""
+_OF_RECORDS = ("T-NULL", "T-DUPKEY")
+"""Codes of checks that say something else of a cell than what is wrong with its form."""
+
+
+def _add(masks: dict[str, pl.Series], check: Check, mask: pl.Series) -> None:
+    name = check.fields[0]
+    masks[name] = masks[name] | mask if name in masks else mask
+
+
+def _by_cause(work: _Work, broken: Broken) -> list[Broken]:
+    """Give the records that broke a check the codes of the causes that their cells show; one each."""
+    check, cells = broken.check, broken.cells
+    if cells is None:
+        return [broken]
+    name = check.fields[0]
+    there = work.table[name].is_not_null()
+    failed = Failed(
+        code=check.code,
+        mapping=next(each for each in work.mapping.fields if each.field.name == name),
+        cells=cells,
+        values=work.table[name].filter(broken.mask),
+        sound=int((there & ~broken.mask).sum()),
+        records=work.table.height,
+    )
+    rows, left, found = broken.mask.arg_true(), ~nowhere(cells), list[Broken]()
+    for cause in cell_checks.causes(work.mapping.contract, failed):
+        where = left & cause.where
+        if where.any():
+            left = left & ~where
+            special = replace(
+                check,
+                code=cause.code,
+                level="table" if cause.fatal else check.level,
+                expectation=cause.expectation or check.expectation,
+                next_step=cause.next_step or check.next_step,
+                limit=check.limit if cause.code == check.code else None,
+            )
+            found.append(Broken(special, _rows(work, rows.filter(where)), cells.filter(where), cause.note))
+    rest = _rows(work, rows.filter(left))
+    if not found or not left.any():
+        return found or [broken]
+    # What is left of a share may be within the limit.
+    return [*found, *([Broken(check, rest, cells.filter(left))] if _over(check, rest) else [])]
+
+
+def _rows(work: _Work, rows: pl.Series) -> pl.Series:
+    mask = np.zeros(work.table.height, dtype=bool)
+    mask[rows.to_numpy()] = True
+    return pl.Series(mask)
 
 
 def _bad_cells(work: _Work, names: set[str]) -> tuple[list[Broken], dict[str, pl.Series]]:
@@ -234,7 +303,7 @@ def _bad_cells(work: _Work, names: set[str]) -> tuple[list[Broken], dict[str, pl
         faulty[name] = found["bad"]
         for at, (code, _) in enumerate(cells.kinds):
             if (mask := found[str(at)]).any():
-                broken.append(Broken(_cell_check(code, each), mask, _shown(work, name, mask)))
+                broken += _by_cause(work, Broken(_cell_check(code, each), mask, _shown(work, name, mask)))
     return broken, faulty
 
 
@@ -243,6 +312,7 @@ _CELL_WORDS = {
         "{name} holds {kind}",
         "write plain values: no unit, no comparison sign, the declared decimal mark and date format",
     ),
+    "T-BIGINT": (identifiers.EXPECTATIONS["T-BIGINT"], identifiers.NEXT_STEPS["T-BIGINT"]),
     "T-INTFRAC": ("{name} holds {kind}", "correct the values, or the unit in the site file"),
     "T-NONFINITE": ("{name} holds finite numbers", "declare the mark for missing under 'missing', or leave the cell empty"),
     "T-MAP": (
@@ -287,9 +357,9 @@ def _shown(work: _Work, name: str, mask: pl.Series) -> pl.Series | None:
 def _type_faults(work: _Work) -> list[Fault]:
     return [
         Fault(
-            "T-TYPE",
+            "T-DATEFMT" if _is_serial(work, each) else "T-TYPE",
             f"{name} comes from a column that can hold {_KINDS[each.field.type]}",
-            "the column's own type cannot",
+            "it holds numbers: a spreadsheet counts days so" if _is_serial(work, each) else "the column's own type cannot",
             "map another column, or export this one with another type",
             field=name,
             count=work.table.height,
@@ -297,6 +367,11 @@ def _type_faults(work: _Work) -> list[Fault]:
         for name, each in work.unusable.items()
         if LOCAL + str(each.column) in work.table.columns
     ]
+
+
+def _is_serial(work: _Work, mapping: FieldMapping) -> bool:
+    """Say whether numbers stand where dates belong: days, as spreadsheets count them."""
+    return mapping.field.type == "date" and work.table.schema[LOCAL + str(mapping.column)].is_numeric()
 
 
 def _empty_fault(mapping: FieldMapping, height: int) -> Fault:

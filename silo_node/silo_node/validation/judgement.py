@@ -111,7 +111,7 @@ class Judgement:
             unit=self.table.unit,
             shapes=() if broken.cells is None else shapes(broken.cells.head(MOST_SHAPED_CELLS)),
             expectation=check.expectation,
-            finding=f"{count} of {self.table.found} records break this{share}",
+            finding=f"{count} of {self.table.found} records break this{share}" + (f": {broken.note}" if broken.note else ""),
             next_step=check.next_step,
         )
 

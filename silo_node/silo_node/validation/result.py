@@ -18,7 +18,7 @@ from wardround.contract.synthetic.texts import all_synthetic
 from wardround.errors import Problem, Refused
 from wardround.messages.data_report import CountedFinding, DataReport, FindingCode, make_report
 
-RECORD_FAULTS = frozenset({"T-RAGGED", "T-TYPE", "T-ALLNULL"})
+RECORD_FAULTS = frozenset({"T-RAGGED", "T-TYPE", "T-DATEFMT", "T-ALLNULL", "T-PHI-ID"})
 """Faults of whole tables that count records, not columns."""
 
 

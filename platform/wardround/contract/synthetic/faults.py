@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wardround.contract.model import Contract
-from wardround.contract.synthetic import distribution_faults, record_faults, table_faults
+from wardround.contract.synthetic import cell_faults, distribution_faults, record_faults, table_faults
 from wardround.contract.synthetic.records import synthesise
 from wardround.contract.synthetic.sheet import Sheet, sheet_of
 from wardround.contract.synthetic.spoiling import Made, Work, impossible
@@ -20,12 +20,20 @@ from wardround.strict_yaml import nearest
 
 ALONE: Final = ("T-ENCODING", "T-DELIM", "T-NOHEADER", "T-EMPTY")
 """Faults after which nothing of a file is read: they stand alone."""
-WHOLE: Final = (*ALONE, "T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW", "T-UNIT", "T-DRIFT")
+WHOLE: Final = (*ALONE, "T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW", "T-UNIT", "T-DRIFT", "T-PHI-TEXT")
 """Faults of whole columns and files: no number of records belongs to them."""
 NOT_BY_A_FILE: Final[Mapping[str, str]] = {
     "T-FILE": "it means that the file is not there",
     "T-MAP": "it is about the site file's own codes, not about the shared form",
     "T-LABEL": "it is about one study's target and cohort",
+    "T-PARTS": "it is about several files that are to be one table",
+    "T-STALE": "it is about a snapshot and what it was taken from",
+    "T-SIZE": "it is about a source that is larger than its limit",
+    "T-QUERY": "it is about a database",
+    "T-CELL": "it is about a workbook's own errors",
+    "T-FK": "it is about several tables that are joined",
+    "T-JOIN": "it is about several tables that are joined",
+    "T-TIE": "it is about several tables that are joined",
     "T-QUARANTINE": "it follows by itself where other faults set more records aside than a study allows",
 }
 """Codes of a check that no file in shared form can be made for, and why."""
@@ -113,6 +121,7 @@ CODES: Final[Mapping[str, Callable[[Work, str], Made]]] = {
     "T-ALLNULL": table_faults.all_missing,
     "T-MISSLIM": table_faults.missing,
     "T-PLAUS": table_faults.implausible,
+    "T-PHI-TEXT": cell_faults.sentences,
     "T-RULE": record_faults.rule,
     "T-UNIT": distribution_faults.unit,
     "T-UNITMIX": distribution_faults.unit_mix,
@@ -124,6 +133,17 @@ CODES: Final[Mapping[str, Callable[[Work, str], Made]]] = {
     "T-INTFRAC": record_faults.fraction,
     "T-NONFINITE": record_faults.nonfinite,
     "T-TYPE": record_faults.wrong_type,
+    "T-LEADZERO": cell_faults.lost_zeros,
+    "T-SCI": cell_faults.scientific,
+    "T-BIGINT": cell_faults.through_a_float,
+    "T-SENTINEL": cell_faults.sentinel,
+    "T-CASE": cell_faults.other_case,
+    "T-BOOL": cell_faults.other_notation,
+    "T-PHI-ID": cell_faults.person,
+    "T-CODEVER": cell_faults.wrong_code,
+    "T-DATEFMT": cell_faults.other_date_form,
+    "T-TZ": cell_faults.zones,
+    "T-FUTURE": cell_faults.future,
     "T-HDRDUP": table_faults.header_twice,
     "T-EXTRACOL": table_faults.extra_column,
     "T-FEW": table_faults.few,

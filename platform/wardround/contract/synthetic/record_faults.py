@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
 
+from wardround.contract.marks import is_usual
 from wardround.contract.model import ContractField
 from wardround.contract.synthetic.records import Asked, Record, identifying
 from wardround.contract.synthetic.sheet import cell
@@ -37,9 +38,13 @@ def nonfinite(work: Work, code: str) -> Made:
 
 def out_of_range(work: Work, code: str) -> Made:
     """Put an impossible number or date."""
-    field = work.one_field(code, "no field has limits", lambda field: work.repeats(field) and bool(_outside(field)))
-    text = work.no_mark(field, *(cell(value, "") for value in _outside(field)))
-    return work.cells(code, field, text)
+
+    def outside(field: ContractField) -> list[str]:
+        return [text for value in _outside(field) if (text := cell(value, "")) not in work.values[field.name].marks]
+
+    field = work.one_field(code, "no field has limits", lambda field: work.repeats(field) and bool(outside(field)))
+    texts = outside(field)
+    return work.cells(code, field, lambda row: texts[row % len(texts)])
 
 
 def no_code(work: Work, code: str) -> Made:
@@ -133,8 +138,12 @@ def _breaking(work: Work, asked: Asked, record: Record) -> Record | None:
 
 
 def _outside(field: ContractField) -> Sequence[float | date]:
-    """Give some values that are impossible; none where everything is possible."""
-    steps = range(1, 6)
+    """Give some values that are impossible, and no usual marks for missing; none where everything is possible."""
+    return [value for value in _beyond(field) if not is_usual(value)]
+
+
+def _beyond(field: ContractField) -> Sequence[float | date]:
+    steps = range(1, 10)
     if field.type == "date":
         low, high = field.constraints.minimum, field.constraints.maximum
         later = [date.fromisoformat(str(high)) + timedelta(days=step) for step in steps] if _before_the_last(high) else []

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+from wardround.contract.marks import is_usual
 from wardround.contract.model import ContractField
 from wardround.contract.synthetic.records import Record, identifying
 from wardround.contract.synthetic.sheet import Sheet
@@ -82,7 +83,8 @@ def _implausible(work: Work, field: ContractField, record: Record) -> Record | N
         for _ in range(TRIES):
             value = values.number(span, work.random())
             changed = {**record, field.name: value}
-            if value is not None and not plausible.low <= value <= plausible.high and not work.broken(changed):
+            unlikely = value is not None and not plausible.low <= value <= plausible.high and not is_usual(value)
+            if unlikely and not work.broken(changed):
                 return changed
     return None
 

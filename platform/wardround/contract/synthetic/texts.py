@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
+from wardround.contract import code_systems
 from wardround.contract.model import ContractField
 
 Random = Callable[[], float]
@@ -75,6 +76,7 @@ class Texts:
         self._most = limits.max_length
         self._marks = frozenset(marks)
         self._marked = marked
+        self._system = field.code_system
 
     def fits(self, text: str) -> bool:
         """Say whether a text keeps the field's pattern and lengths, and does not mean missing."""
@@ -96,6 +98,8 @@ class Texts:
         return found
 
     def _any(self, random: Random) -> str:
+        if self._system is not None:
+            return code_systems.make(self._system, random)
         if self._parsed is not None:
             return _text(self._parsed, random, [])
         length = max(self._least, USUAL_LENGTH if self._most is None else min(self._most, USUAL_LENGTH))

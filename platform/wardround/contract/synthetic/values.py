@@ -207,7 +207,7 @@ def _span(field: ContractField) -> Span:
         return Span(field.plausible.low, field.plausible.high)
     possible = limits(field)
     if field.type == "date":
-        return _usual(possible, *USUAL_DATES, USUAL_SPAN_DAYS, FIRST_DAY, LAST_DAY)
+        return _past(_usual(possible, *USUAL_DATES, USUAL_SPAN_DAYS, FIRST_DAY, LAST_DAY), possible)
     low, high = USUAL_NUMBERS
     return _usual(possible, low, high, high - low, -math.inf, math.inf)
 
@@ -219,6 +219,12 @@ def _usual(possible: Span, low: float, high: float, width: float, first: float, 
     if open_above:
         return Span(possible.low, min(possible.low + width, last))
     return Span(max(possible.high - width, first), possible.high) if open_below else possible
+
+
+def _past(span: Span, possible: Span) -> Span:
+    """Leave out days that may not have come yet, where the contract does not say how late a day may be."""
+    latest = USUAL_DATES[1]
+    return Span(span.low, min(span.high, latest)) if possible.high == LAST_DAY and span.low <= latest else span
 
 
 def _magnitude(span: Span) -> int:
