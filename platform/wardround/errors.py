@@ -50,6 +50,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "S-FIELD": CatalogueEntry("the schema names a field that it does not have"),
     "S-RANGE": CatalogueEntry("limits that contradict each other"),
     "S-HASH": CatalogueEntry("the schema file differs from the registry"),
+    "S-CHECK": CatalogueEntry("a check is weighed that cannot be, or twice"),
     "S-SYNTH": CatalogueEntry("no synthetic records can be made for a schema"),
     # Site file and mapping
     "M-SOURCE": CatalogueEntry("the site file names a source that it does not have"),
@@ -58,6 +59,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "M-UNIT": CatalogueEntry("a local unit that cannot be converted"),
     "M-CODE": CatalogueEntry("a local code maps to a value that the schema does not have"),
     "M-SCHEMA": CatalogueEntry("the site file has no mapping for this schema"),
+    "M-EXCEPTION": CatalogueEntry("an exception for what cannot be explained away, or that names nothing"),
     # Records
     "T-FILE": _checked("a source file is missing or cannot be read"),
     "T-ENCODING": _checked("a table is not in the declared encoding"),
@@ -84,6 +86,13 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "T-RULE": _checked("records break a cross-field rule"),
     "T-DUPKEY": _checked("a primary key stands twice"),
     "T-QUARANTINE": _checked("more records set aside than the study allows"),
+    "T-VARYING": _checked("a patient's constant field changes"),
+    "T-OVERLAP": _checked("stays of one patient overlap"),
+    "T-DUPROW": _checked("the same records under two patients"),
+    "T-DATESHIFT": _checked("dates that were shifted one by one"),
+    "T-CONST": _checked("a field with one value only"),
+    "T-LABELMISS": _checked("many records without the target"),
+    "T-LEAK": _checked("a feature that gives the target away"),
     # Studies and bundles
     "P-SCHEMA": CatalogueEntry("the study and the schema do not fit"),
     "P-FIELD": CatalogueEntry("the study names a field that the schema does not have"),

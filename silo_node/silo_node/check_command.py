@@ -92,9 +92,10 @@ def _tell(result: CheckResult, place: str) -> None:
         for heading in ("code", "field or rule", "count", "where", "shapes"):
             table.add_column(heading, justify="right" if heading == "count" else "left", overflow="fold")
         for each in result.findings:
+            weight = "warning" if each.explained is None else "explained"
             at = ", ".join(str(line) for line in each.lines[:8]) + (", ..." if each.count > len(each.lines[:8]) else "")
             table.add_row(
-                f"[red]{each.code}[/]" if each.severity == "error" else f"[yellow]{each.code}[/] (warning)",
+                f"[red]{each.code}[/]" if each.severity == "error" else f"[yellow]{each.code}[/] ({weight})",
                 each.field or each.rule or "",
                 str(each.count) if each.count else "",
                 f"{each.unit}s {at}" if each.lines else "",
@@ -103,7 +104,8 @@ def _tell(result: CheckResult, place: str) -> None:
         terminal().print(table)
         say("")
         for each in result.findings:
-            say(f"{each.code}: {sentence(each.expectation)} {sentence(each.finding)} Next: {sentence(each.next_step)}")
+            why = "" if each.explained is None else f" Explained in the site file ({each.explained})."
+            say(f"{each.code}: {sentence(each.expectation)} {sentence(each.finding)}{why} Next: {sentence(each.next_step)}")
         say("")
     valid = result.found - result.quarantined
     verdict = "in order" if result.passed else "not in order"

@@ -15,7 +15,9 @@ from silo_node.mapping.cells import LOCAL, SCHEMA_TYPES, Cells, compile_cells
 from silo_node.mapping.facts import Facts
 from silo_node.mapping.resolve import FieldMapping, TableMapping
 from silo_node.sources.faults import Fault
+from silo_node.validation.between import table_checks
 from silo_node.validation.constraints import Check, context_checks, duplicates, rule_check, value_checks
+from silo_node.validation.severity import settled
 from wardround.contract import rules
 
 
@@ -140,7 +142,8 @@ def _checks(work: _Work) -> list[Check]:
         expression = rules.parse(rule.check, rule.id)
         if names >= rules.fields(expression):
             checks.append(rule_check(contract, rule, expression, facts))
-    return checks
+    checks += table_checks(contract, names, work.table.height, facts)
+    return [settled(check, contract) for check in checks]
 
 
 # ---------------------------------------------------------------------------------------------------- phase 1: suspect
@@ -192,13 +195,12 @@ def _aggregate_pass(work: _Work, checks: Sequence[Check]) -> _Suspects:
 def _details(work: _Work, suspects: _Suspects) -> list[Broken]:
     """Find the rows behind every suspicion; values that failed by themselves are no evidence in other checks."""
     broken, faulty = _bad_cells(work, suspects.doubted)
+    alone = [(at, check) for at, check in enumerate(suspects.checks) if check.stage != "table"]
     masks = (
-        work.table.select(check.broken.fill_null(value=False).alias(str(at)) for at, check in enumerate(suspects.checks))
-        if suspects.checks
-        else pl.DataFrame()
+        work.table.select(check.broken.fill_null(value=False).alias(str(at)) for at, check in alone) if alone else pl.DataFrame()
     )
     failed_values: dict[str, pl.Series] = dict(faulty)
-    for at, check in enumerate(suspects.checks):
+    for at, check in alone:
         if check.stage == "value":
             mask = _without(masks[str(at)], check, faulty)
             if mask.any() and _over(check, mask):
@@ -206,12 +208,31 @@ def _details(work: _Work, suspects: _Suspects) -> list[Broken]:
                 if check.code in ("T-RANGE", "T-ENUM", "T-PATTERN"):
                     name = check.fields[0]
                     failed_values[name] = failed_values[name] | mask if name in failed_values else mask
-    for at, check in enumerate(suspects.checks):
+    for at, check in alone:
         if check.stage == "context":
             mask = _without(masks[str(at)], check, failed_values)
             if mask.any() and _over(check, mask):
                 broken.append(Broken(check, mask, _cells(work, check, mask)))
-    return broken
+    between = [check for check in suspects.checks if check.stage == "table"]
+    return broken + _between_records(work, between, broken, failed_values) if between else broken
+
+
+def _between_records(
+    work: _Work, checks: Sequence[Check], broken: Sequence[Broken], failed: dict[str, pl.Series]
+) -> list[Broken]:
+    """Hold records against each other. Values that failed are missing to that, as is the patient where a key stands twice."""
+    contract = work.mapping.contract
+    unknown = dict(failed)
+    for each in broken:
+        if each.check.code == "T-DUPKEY" and each.check.fields == contract.primary_key:
+            name = contract.patient_key
+            unknown[name] = unknown[name] | each.mask if name in unknown else each.mask
+    table = work.table.with_columns(
+        pl.when(pl.lit(mask)).then(None).otherwise(pl.col(name)).alias(name) for name, mask in unknown.items()
+    )
+    masks = table.select(check.broken.fill_null(value=False).alias(str(at)) for at, check in enumerate(checks))
+    found = [(check, masks[str(at)]) for at, check in enumerate(checks)]
+    return [Broken(check, mask, None) for check, mask in found if mask.any() and _over(check, mask)]
 
 
 def _bad_cells(work: _Work, names: set[str]) -> tuple[list[Broken], dict[str, pl.Series]]:

@@ -70,4 +70,5 @@ def _finding(finding: Finding) -> dict[str, Json]:
         "expectation": finding.expectation,
         "finding": finding.finding,
         "next_step": finding.next_step,
+        "explained": finding.explained,
     }

@@ -1,0 +1,51 @@
+"""A number or a code that is the same in all records of a hospital, or in nearly all (T-CONST): nothing is learned from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import polars as pl
+
+from silo_node.mapping.facts import Facts
+from silo_node.validation.constraints import Check
+from wardround.contract.model import Contract
+
+LEAST_VALUES: Final = 30
+"""Values below which one of them may well be the only one."""
+OTHERS: Final = 1000
+"""A field is nearly constant when at most one value in so many is another."""
+SAMPLE_STEP: Final = 100
+"""Of a large table every hundredth value is looked at first."""
+LARGE: Final = 10_000
+SAMPLE_SHARE: Final = 1 - SAMPLE_STEP / OTHERS
+"""A value that at most one in a thousand misses is no less than this of every hundredth value."""
+
+
+def constant_fields(contract: Contract, names: set[str], height: int, facts: Facts) -> Iterator[Check]:
+    """Give the check for each number, and each code that may have several values."""
+    keys = {*contract.primary_key, contract.patient_key}
+    step = SAMPLE_STEP if height > LARGE else 1
+    for field in contract.fields:
+        several = field.type in ("integer", "number") or len(field.values) > 1
+        if field.name in names - keys and several and height >= LEAST_VALUES:
+            yield _constant(field.name, step, facts)
+
+
+def _constant(name: str, step: int, facts: Facts) -> Check:
+    column = pl.col(name)
+    sample = column.drop_nulls().gather_every(step)
+    suspected = sample.unique_counts().max() >= SAMPLE_SHARE * sample.len()
+    single = column == column.drop_nulls().mode(maintain_order=True).first()
+    nearly = (column.count() >= LEAST_VALUES) & ((column.count() - single.sum()) * OTHERS <= column.count())
+    return Check(
+        code="T-CONST",
+        severity="warning",
+        level="table",
+        fields=(name,),
+        broken=single & nearly,
+        suspicion=facts.other(suspected.fill_null(value=False)),
+        expectation=f"{name} is not the same in nearly all records",
+        next_step="look whether the right column is mapped, and whether a default stands for what was not measured",
+        stage="table",
+    )

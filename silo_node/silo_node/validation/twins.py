@@ -1,0 +1,80 @@
+"""The same patient under two ids (T-DUPROW): every quasi-identifier and every value the same, the patient another.
+
+Two patients may be alike by chance where a table tells little of each. By chance, records that are alike in all but one
+field are far more frequent than those that are alike in all; of a patient who was exported twice there are none. So twins
+are told only where there are more of them than of pairs that differ in a single field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from silo_node.mapping.facts import Facts
+from silo_node.validation.constraints import Check, repeats
+from wardround.contract.model import Contract
+
+LEAST_FIELDS: Final = 5
+"""Fields with more than one value that have to be the same in both records."""
+
+_PATIENT = "the patient"
+_GROUPINGS: Final = (["group"], ["group", "patient"])
+
+
+def twins(contract: Contract, names: set[str], facts: Facts) -> Iterator[Check]:
+    """Give the check, where the contract has quasi-identifiers and all of them can be read."""
+    keys = {*contract.primary_key, contract.patient_key}
+    compared = [each for each in contract.fields if each.name not in keys and each.privacy not in ("direct", "pseudonym")]
+    telling = tuple(each.name for each in compared if each.privacy == "quasi")
+    values = tuple(each.name for each in compared if each.name in names)
+    if not telling or not names.issuperset((*telling, contract.patient_key)) or len(values) < LEAST_FIELDS:
+        return
+    columns = pl.struct(pl.col(contract.patient_key).alias(_PATIENT), *values)
+
+    def found(records: pl.Series) -> pl.Series:
+        return twin_records(records, telling)
+
+    yield Check(
+        code="T-DUPROW",
+        severity="warning",
+        level="record",
+        fields=(contract.patient_key, *values),
+        broken=columns.map_batches(found, return_dtype=pl.Boolean),
+        suspicion=facts.other(pl.struct(values).hash().map_batches(repeats, return_dtype=pl.Boolean, returns_scalar=True)),
+        expectation="No patient stands under two pseudonyms, with the same quasi-identifiers and values",
+        next_step="look whether the records are of one patient, and give them one pseudonym",
+        stage="table",
+    )
+
+
+def twin_records(records: pl.Series, telling: tuple[str, ...]) -> pl.Series:
+    """Say which records are alike in everything but their patient; ``telling`` are the quasi-identifiers among the fields."""
+    table = records.struct.unnest()
+    values = [name for name in table.columns if name != _PATIENT]
+    known = pl.all_horizontal(pl.col(name).is_not_null() for name in (_PATIENT, *telling))
+    alike = (pl.col(_PATIENT).n_unique().over(values) > 1) & known
+    found = table.select(alike.alias("alike")).to_series()
+    if not found.any() or sum(table[name].n_unique() > 1 for name in values) < LEAST_FIELDS:
+        return found & False
+    both, nearly = _pairs(table.filter(known), values)
+    return found if both > nearly else found & False
+
+
+def _pairs(table: pl.DataFrame, values: list[str]) -> tuple[int, int]:
+    """Count pairs of records of two patients: those that are alike in all fields, and those that differ in exactly one."""
+    hashes = [table[name].hash(seed).to_numpy() for seed, name in enumerate(values)]
+    whole = np.zeros(table.height, dtype=np.uint64)
+    for each in hashes:
+        whole = whole + each  # wraps, and so gives back the sum of the others when one is taken off
+    alike = _of_two_patients(table, whole)
+    return alike, sum(_of_two_patients(table, whole - each) - alike for each in hashes)
+
+
+def _of_two_patients(table: pl.DataFrame, group: NDArray[np.uint64]) -> int:
+    grouped = pl.DataFrame({"group": group, "patient": table[_PATIENT]})
+    squares = [grouped.group_by(by).len().select(pl.col("len").cast(pl.Int64).pow(2).sum()).item() for by in _GROUPINGS]
+    return (int(squares[0]) - int(squares[1])) // 2
