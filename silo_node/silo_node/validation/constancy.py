@@ -34,18 +34,33 @@ def constant_fields(contract: Contract, names: set[str], height: int, facts: Fac
 
 def _constant(name: str, step: int, facts: Facts) -> Check:
     column = pl.col(name)
-    sample = column.drop_nulls().gather_every(step)
-    suspected = sample.unique_counts().max() >= SAMPLE_SHARE * sample.len()
-    single = column == column.drop_nulls().mode(maintain_order=True).first()
-    nearly = (column.count() >= LEAST_VALUES) & ((column.count() - single.sum()) * OTHERS <= column.count())
+
+    def suspected(values: pl.Series) -> pl.Series:
+        return pl.Series([_dominated(values.drop_nulls().gather_every(step))])
+
     return Check(
         code="T-CONST",
         severity="warning",
         level="table",
         fields=(name,),
-        broken=single & nearly,
-        suspicion=facts.other(suspected.fill_null(value=False)),
+        broken=column.map_batches(constant, return_dtype=pl.Boolean),
+        suspicion=facts.other(column.map_batches(suspected, return_dtype=pl.Boolean, returns_scalar=True)),
         expectation=f"{name} is not the same in nearly all records",
         next_step="look whether the right column is mapped, and whether a default stands for what was not measured",
         stage="table",
     )
+
+
+def _dominated(values: pl.Series) -> bool:
+    """Say whether one value may be that of all but one in a thousand."""
+    counts = values.unique_counts().to_numpy()
+    return bool(len(counts)) and int(counts.max()) >= SAMPLE_SHARE * len(values)
+
+
+def constant(values: pl.Series) -> pl.Series:
+    """Say which records hold the one value, if it is that of all, or of all but at most one in a thousand; else none."""
+    known, nothing = values.drop_nulls(), pl.Series([False]).new_from_index(0, len(values))
+    if len(known) < LEAST_VALUES:
+        return nothing
+    single: pl.Series = (values == known.mode(maintain_order=True)[0]).fill_null(value=False)
+    return single if (len(known) - int(single.sum())) * OTHERS <= len(known) else nothing

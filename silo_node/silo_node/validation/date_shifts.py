@@ -5,8 +5,8 @@ that number anew for each date, or for each record. Two traces of that are looke
 
 * Two dates of a record of which one never lies before the other (a stay's two days, a rule ``b >= a``): shifted one by
   one, their difference spreads alike on both sides of zero. Single mistakes do not, nor do swapped columns.
-* A date that is constant for a patient (the day of birth): shifted by the record, it changes in most patients that have
-  several records, by the size of a shift.
+* A date that is constant for a patient (the day of birth), in a contract that orders records by a date: shifted by the
+  record, it changes in most patients that have several records, by the size of a shift, while the patients' ages go on.
 
 The weekdays of admissions are no trace: a shift by the patient changes them as well.
 """
@@ -35,6 +35,8 @@ MOST_PATIENTS_VARY: Final = 0.5
 """Share of these patients whose constant date changes, from which on it was shifted; less are mistakes."""
 LONGEST_SHIFT_DAYS: Final = 2 * 366
 """Dates that lie further apart, in the median, were not shifted: another date stands in the column."""
+SAME_AGE_DAYS: Final = 31
+"""Where a patient's age changes by no more than this, in the median, the column follows the time: it is another date."""
 
 _NEXT = "shift all dates of a patient by the same number of days, or export them as they are"
 
@@ -43,17 +45,18 @@ def shifted_dates(contract: Contract, names: set[str], facts: Facts) -> Iterator
     """Give the checks for dates that were shifted one by one."""
     for first, last in ordered_dates(contract):
         if {first, last} <= names:
-            reversed_ = _reversed(first, last)
+            columns = pl.struct(pl.col(first).alias("first"), pl.col(last).alias("last"))
+            spread = columns.map_batches(reversed_records, return_dtype=pl.Boolean)
             text = f"The time from {first} to {last} is that of the patients: no more than a tenth of it is below zero"
-            yield _check((first, last), last, reversed_, text, facts)
-    patient = contract.patient_key
-    if patient in names and contract.primary_key != (patient,):
+            yield _check((first, last), last, spread, text, facts)
+    patient, time = contract.patient_key, contract.longitudinal.time
+    if time is not None and {patient, time} <= names and contract.primary_key != (patient,):
         for name in contract.longitudinal.constant:
             if name in names and contract.field(name).type == "date":
-                columns = pl.struct(pl.col(patient).alias("patient"), pl.col(name).alias("day"))
-                moves = columns.map_batches(_moving, return_dtype=pl.Boolean)
+                columns = pl.struct(pl.col(patient).alias("patient"), pl.col(name).alias("day"), pl.col(time).alias("time"))
+                moves = columns.map_batches(moving_records, return_dtype=pl.Boolean)
                 text = f"{name} is the same day in most patients who have several records"
-                yield _check((patient, name), name, moves, text, facts)
+                yield _check((patient, name, time), name, moves, text, facts)
 
 
 def _check(fields: tuple[str, ...], about: str, broken: pl.Expr, text: str, facts: Facts) -> Check:
@@ -92,28 +95,44 @@ def _ordered(expression: rules.Expression) -> Iterator[tuple[str, str]]:
             yield first, last
 
 
-def _reversed(first: str, last: str) -> pl.Expr:
+def reversed_records(days: pl.Series) -> pl.Series:
     """Give the records in which the later date lies first, if they are as many, and as far apart, as the others."""
-    gap = (pl.col(last) - pl.col(first)).dt.total_days()
-    share = (gap < 0).sum() / gap.count()
-    below, above = (-gap).filter(gap < 0).median(), gap.filter(gap > 0).median()
-    alike = (below <= LIKE_SIZED * above) & (above <= LIKE_SIZED * below)
-    shifted = (gap.count() >= LEAST_PAIRS) & share.is_between(LEAST_REVERSED, MOST_REVERSED) & alike
-    return (gap < 0) & shifted
+    table = days.struct.unnest()
+    gap = (table["last"] - table["first"]).dt.total_days()
+    known, below = gap.drop_nulls(), (gap < 0).fill_null(value=False)
+    above, beneath = known.filter(known > 0).median(), known.filter(known < 0).median()
+    shifted = (
+        len(known) >= LEAST_PAIRS
+        and LEAST_REVERSED * len(known) <= below.sum() <= MOST_REVERSED * len(known)
+        and isinstance(above, float)
+        and isinstance(beneath, float)
+        and 1 / LIKE_SIZED <= above / -beneath <= LIKE_SIZED
+    )
+    return below & shifted
 
 
-def _moving(days: pl.Series) -> pl.Series:
+def moving_records(days: pl.Series) -> pl.Series:
     """Give the records of patients whose constant date changes, if it does in most of them, by the size of a shift."""
     table = days.struct.unnest()
+    age = pl.col("time") - pl.col("day")
     patients = (
-        table.drop_nulls().group_by("patient").agg(pl.len(), span=(pl.col("day").max() - pl.col("day").min()).dt.total_days())
-    ).filter(pl.col("len") > 1)
-    moved = patients.filter(pl.col("span") > 0)
-    middle = moved["span"].median()
+        table.drop_nulls()
+        .group_by("patient")
+        .agg(pl.len(), *(_span(each).alias(name) for name, each in (("moved", pl.col("day")), ("aged", age))))
+        .filter(pl.col("len") > 1)
+    )
+    moved = patients.filter(pl.col("moved") > 0)
+    by, aged = moved["moved"].median(), moved["aged"].median()
     shifted = (
         patients.height >= LEAST_PATIENTS
         and moved.height >= MOST_PATIENTS_VARY * patients.height
-        and isinstance(middle, float)
-        and middle <= LONGEST_SHIFT_DAYS
+        and isinstance(by, float)
+        and by <= LONGEST_SHIFT_DAYS
+        and isinstance(aged, float)
+        and aged > SAME_AGE_DAYS
     )
     return table["patient"].is_in(moved["patient"].implode() if shifted else [])
+
+
+def _span(values: pl.Expr) -> pl.Expr:
+    return (values.max() - values.min()).dt.total_days()

@@ -23,7 +23,7 @@ SHOWN_MARKS = frozenset(" .,;:-+/%<>=()[]*?!#&@_|\"'^~")
 """Signs that a shape shows as they are; every other one is ``?``."""
 
 Level = Literal["table", "record", "share"]
-"""``table``: the file or a column as a whole; ``record``: the records, which an error sets aside; ``share``: a limit of a share."""
+"""``table``: the file or a column as a whole; ``record``: records, set aside by an error; ``share``: a limit of a share."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The same patient under two ids (T-DUPROW): every quasi-identifier and every value the same, the patient another.
 
+A value that both lack is the same (most patients have no day of death), but at least one quasi-identifier is known.
+
 Two patients may be alike by chance where a table tells little of each. By chance, records that are alike in all but one
 field are far more frequent than those that are alike in all; of a patient who was exported twice there are none. So twins
 are told only where there are more of them than of pairs that differ in a single field.
@@ -28,7 +30,8 @@ _GROUPINGS: Final = (["group"], ["group", "patient"])
 def twins(contract: Contract, names: set[str], facts: Facts) -> Iterator[Check]:
     """Give the check, where the contract has quasi-identifiers and all of them can be read."""
     keys = {*contract.primary_key, contract.patient_key}
-    compared = [each for each in contract.fields if each.name not in keys and each.privacy not in ("direct", "pseudonym")]
+    told = [each for each in contract.fields if each.name not in keys and not each.investigative]
+    compared = [each for each in told if each.privacy not in ("direct", "pseudonym")]
     telling = tuple(each.name for each in compared if each.privacy == "quasi")
     values = tuple(each.name for each in compared if each.name in names)
     if not telling or not names.issuperset((*telling, contract.patient_key)) or len(values) < LEAST_FIELDS:
@@ -55,7 +58,7 @@ def twin_records(records: pl.Series, telling: tuple[str, ...]) -> pl.Series:
     """Say which records are alike in everything but their patient; ``telling`` are the quasi-identifiers among the fields."""
     table = records.struct.unnest()
     values = [name for name in table.columns if name != _PATIENT]
-    known = pl.all_horizontal(pl.col(name).is_not_null() for name in (_PATIENT, *telling))
+    known = pl.col(_PATIENT).is_not_null() & pl.any_horizontal(pl.col(name).is_not_null() for name in telling)
     alike = (pl.col(_PATIENT).n_unique().over(values) > 1) & known
     found = table.select(alike.alias("alike")).to_series()
     if not found.any() or sum(table[name].n_unique() > 1 for name in values) < LEAST_FIELDS:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wardround.contract.model import Contract
-from wardround.contract.synthetic import record_faults, table_faults
+from wardround.contract.synthetic import patient_faults, record_faults, table_faults
 from wardround.contract.synthetic.records import synthesise
 from wardround.contract.synthetic.sheet import Sheet, sheet_of
 from wardround.contract.synthetic.spoiling import Made, Work, impossible
@@ -20,12 +20,14 @@ from wardround.strict_yaml import nearest
 
 ALONE: Final = ("T-ENCODING", "T-DELIM", "T-NOHEADER", "T-EMPTY")
 """Faults after which nothing of a file is read: they stand alone."""
-WHOLE: Final = (*ALONE, "T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW")
+WHOLE: Final = (*ALONE, "T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW", "T-CONST", "T-DATESHIFT")
 """Faults of whole columns and files: no number of records belongs to them."""
 NOT_BY_A_FILE: Final[Mapping[str, str]] = {
     "T-FILE": "it means that the file is not there",
     "T-MAP": "it is about the site file's own codes, not about the shared form",
     "T-LABEL": "it is about one study's target and cohort",
+    "T-LABELMISS": "it is about one study's target and cohort",
+    "T-LEAK": "it is about one study's target and features",
     "T-QUARANTINE": "it follows by itself where other faults set more records aside than a study allows",
 }
 """Codes of a check that no file in shared form can be made for, and why."""
@@ -108,11 +110,16 @@ def _too_few(contract: Contract) -> int:
 
 CODES: Final[Mapping[str, Callable[[Work, str], Made]]] = {
     "T-RAGGED": table_faults.ragged,
+    "T-VARYING": patient_faults.varying,
+    "T-OVERLAP": patient_faults.overlapping,
+    "T-DUPROW": patient_faults.two_patients,
     "T-DUPKEY": record_faults.duplicate,
     "T-MISSCOL": table_faults.no_column,
     "T-ALLNULL": table_faults.all_missing,
+    "T-CONST": table_faults.constant,
     "T-MISSLIM": table_faults.missing,
     "T-PLAUS": table_faults.implausible,
+    "T-DATESHIFT": patient_faults.shifted,
     "T-RULE": record_faults.rule,
     "T-NULL": record_faults.null,
     "T-ENUM": record_faults.no_code,
