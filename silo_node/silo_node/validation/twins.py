@@ -2,9 +2,9 @@
 
 A value that both lack is the same (most patients have no day of death), but at least one quasi-identifier is known.
 
-Two patients may be alike by chance where a table tells little of each. By chance, records that are alike in all but one
-field are far more frequent than those that are alike in all; of a patient who was exported twice there are none. So twins
-are told only where there are more of them than of pairs that differ in a single field.
+Two patients may be alike by chance where a table tells little of each. How many such pairs there would be follows from
+the table itself: from the pairs that are alike in all but one field, times how often two records agree in that field. Twins
+are told only where there are a hundred times as many.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from wardround.contract.model import Contract
 
 LEAST_FIELDS: Final = 5
 """Fields with more than one value that have to be the same in both records."""
+
+MORE_THAN_CHANCE: Final = 100.0
+"""How many times as many pairs there are as chance would make, at the least."""
 
 _PATIENT = "the patient"
 _GROUPINGS: Final = (["group"], ["group", "patient"])
@@ -63,18 +66,22 @@ def twin_records(records: pl.Series, telling: tuple[str, ...]) -> pl.Series:
     found = table.select(alike.alias("alike")).to_series()
     if not found.any() or sum(table[name].n_unique() > 1 for name in values) < LEAST_FIELDS:
         return found & False
-    both, nearly = _pairs(table.filter(known), values)
-    return found if both > nearly else found & False
+    return found if _more_than_chance(table.filter(known), values) else found & False
 
 
-def _pairs(table: pl.DataFrame, values: list[str]) -> tuple[int, int]:
-    """Count pairs of records of two patients: those that are alike in all fields, and those that differ in exactly one."""
+def _more_than_chance(table: pl.DataFrame, values: list[str]) -> bool:
+    """Say whether more records of two patients are alike in all fields than those alike in all but one let expect."""
     hashes = [table[name].hash(seed).to_numpy() for seed, name in enumerate(values)]
-    whole = np.zeros(table.height, dtype=np.uint64)
+    nothing = np.zeros(table.height, dtype=np.uint64)
+    whole = nothing
     for each in hashes:
         whole = whole + each  # wraps, and so gives back the sum of the others when one is taken off
-    alike = _of_two_patients(table, whole)
-    return alike, sum(_of_two_patients(table, whole - each) - alike for each in hashes)
+    alike, pairs, expected = _of_two_patients(table, whole), _of_two_patients(table, nothing), 0.0
+    for each in hashes:
+        agree = (_of_two_patients(table, each) - alike) / pairs
+        if agree < 1:
+            expected = max(expected, (_of_two_patients(table, whole - each) - alike) * agree / (1 - agree))
+    return alike >= MORE_THAN_CHANCE * expected
 
 
 def _of_two_patients(table: pl.DataFrame, group: NDArray[np.uint64]) -> int:

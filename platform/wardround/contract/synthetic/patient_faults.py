@@ -74,8 +74,8 @@ def _moved(work: Work, stay: tuple[str, str], patient: list[int]) -> tuple[int, 
         for row in patient:
             for day in (begins, begins + timedelta(days=1)):
                 changed = {**work.records[row], start: day, end: ends}
-                fits = row != first and day < ends and not work.broken(changed)
-                if fits and tuple(changed[name] for name in work.contract.primary_key) not in keys:
+                own, key = (tuple(each[name] for name in work.contract.primary_key) for each in (work.records[row], changed))
+                if row != first and day < ends and (key == own or key not in keys) and not work.broken(changed):
                     return row, changed
     return None
 
