@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
@@ -14,6 +15,8 @@ TRIES: Final = 40
 """Values that are tried for a record that is to change."""
 LEAST_ALIKE: Final = 5
 """Fields in which two patients have to be alike for a check to wonder."""
+MORE_THAN_CHANCE: Final = 100.0
+"""How many times as many pairs are alike as chance makes, at the least, for a check to wonder."""
 LEAST_STAYS: Final = 50
 """Stays below which a check says nothing of their lengths."""
 
@@ -104,11 +107,31 @@ def two_patients(work: Work, code: str) -> Made:
                 known.remove(second)
                 rows += [first, second]
                 break
+    if rows and _chance_does_it(work, [each.name for each in compared]):
+        raise work.impossible(code, "its fields tell too little of a patient: chance makes two of them alike as well")
     if not rows:
         raise work.impossible(code, "no two patients have one record each, a quasi-identifier, and values that fit both")
     work.free = [row for row in work.free if row not in set(rows)]
     work.kept |= set(rows)
     return Made(code, lines=work.lines(rows))
+
+
+def _chance_does_it(work: Work, names: list[str]) -> bool:
+    """Say whether a check takes patients who are alike for chance: by those who are alike in all fields but one."""
+    if sum(len({record[name] for record in work.records}) > 1 for name in names) < LEAST_ALIKE:
+        return True
+
+    def pairs(of: list[str]) -> int:
+        groups = Counter(tuple(record[name] for name in of) for record in work.records)
+        own = Counter((record[work.contract.patient_key], *(record[name] for name in of)) for record in work.records)
+        return (sum(size * size for size in groups.values()) - sum(size * size for size in own.values())) // 2
+
+    alike, everyone, expected = pairs(names), pairs([]), 0.0
+    for name in names:
+        agree = (pairs([name]) - alike) / everyone
+        nearly = pairs([each for each in names if each != name]) - alike
+        expected = max(expected, nearly * agree / (1 - agree) if agree < 1 else 0.0)
+    return alike < MORE_THAN_CHANCE * expected
 
 
 def shifted(work: Work, code: str) -> Made:
