@@ -15,6 +15,7 @@ TRIES: Final = 40
 """Values that are tried for a record that is to change."""
 LEAST_ALIKE: Final = 5
 """Fields in which two patients have to be alike for a check to wonder."""
+OF_COLUMNS: Final = frozenset({"T-MISSCOL", "T-HDRDUP", "T-ALLNULL", "T-CONST", "T-MISSLIM", "T-PLAUS", "T-FEW"})
 MORE_THAN_CHANCE: Final = 100.0
 """How many times as many pairs are alike as chance makes, at the least, for a check to wonder."""
 LEAST_STAYS: Final = 50
@@ -32,6 +33,7 @@ def varying(work: Work, code: str) -> Made:
                 changed[patient[-1]] = found
                 rows += patient
         if rows:
+            work.owned.add(name)
             return _set_aside(work, code, name, rows, changed)
     raise work.impossible(code, "no patient has several records, with a constant field that could change alone")
 
@@ -63,6 +65,7 @@ def overlapping(work: Work, code: str) -> Made:
             others = [each for each in patient if each != row and overlap(stay, record, work.records[each])]
             rows += [row, *others]
     if rows:
+        work.owned |= set(stay)
         return _set_aside(work, code, stay[0], rows, changed)
     raise work.impossible(code, "no patient has two stays, of which one could be moved into the other")
 
@@ -86,6 +89,8 @@ def _moved(work: Work, stay: tuple[str, str], patient: list[int]) -> tuple[int, 
 def two_patients(work: Work, code: str) -> Made:
     """Have the records of one patient stand under another's keys as well."""
     contract = work.contract
+    if OF_COLUMNS.intersection(work.wanted):
+        raise work.impossible(code, "another fault changes whole columns, and with them who is alike")
     keys = {*contract.primary_key, contract.patient_key}
     told = [each for each in contract.fields if each.name not in keys and not each.investigative]
     compared = [each for each in told if each.privacy not in ("direct", "pseudonym")]
@@ -137,7 +142,7 @@ def _chance_does_it(work: Work, names: list[str]) -> bool:
 def shifted(work: Work, code: str) -> Made:
     """Have a quarter of the stays end as long before they begin as they ended after it."""
     stay = work.contract.longitudinal.no_overlap
-    if stay is None or work.owned.intersection(stay):
+    if stay is None or ("T-OVERLAP" not in work.wanted and work.owned.intersection(stay)):
         raise work.impossible(code, "the schema says of no stays that they do not overlap")
     start, end = stay
     first = max(FIRST_DAY, int(limits(work.contract.field(end)).low))
