@@ -52,6 +52,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "S-HASH": CatalogueEntry("the schema file differs from the registry"),
     "S-COMPAT": CatalogueEntry("a version's number is too small for what changed"),
     "S-EXAMPLE": CatalogueEntry("the examples of a schema are not whole"),
+    "S-CHECK": CatalogueEntry("a check is weighed that cannot be, or twice"),
     "S-SYNTH": CatalogueEntry("no synthetic records can be made for a schema"),
     # Site file and mapping
     "M-SOURCE": CatalogueEntry("the site file names a source that it does not have"),
@@ -62,6 +63,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "M-SCHEMA": CatalogueEntry("the site file has no mapping for this schema"),
     "M-DRAFT": CatalogueEntry("a draft of the site file that no person has confirmed"),
     "M-JOIN": CatalogueEntry("a joined source that cannot be made of its tables"),
+    "M-EXCEPTION": CatalogueEntry("an exception for what cannot be explained away, or that names nothing"),
     # Records
     "T-FILE": _checked("a source file is missing or cannot be read"),
     "T-ENCODING": _checked("a table is not in the declared encoding"),
@@ -111,6 +113,13 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "T-DATEFMT": _checked("a date in another form than declared"),
     "T-FUTURE": _checked("a date that has not come yet"),
     "T-TZ": _checked("times of several zones"),
+    "T-VARYING": _checked("a patient's constant field changes"),
+    "T-OVERLAP": _checked("stays of one patient overlap"),
+    "T-DUPROW": _checked("the same records under two patients"),
+    "T-DATESHIFT": _checked("dates that were shifted one by one"),
+    "T-CONST": _checked("a field with one value only"),
+    "T-LABELMISS": _checked("many records without the target"),
+    "T-LEAK": _checked("a feature that gives the target away"),
     # Studies and bundles
     "P-SCHEMA": CatalogueEntry("the study and the schema do not fit"),
     "P-FIELD": CatalogueEntry("the study names a field that the schema does not have"),

@@ -11,20 +11,24 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from silo_node.configuration import Site
 from silo_node.validation.check import CheckFailed, CheckResult, check
+from silo_node.validation.explained import explained
 from silo_node.validation.expressions import RuleCompiler
 from silo_node.validation.findings import Finding
-from silo_node.validation.result import with_finding
+from silo_node.validation.leakage import leaks
+from silo_node.validation.result import with_findings
 from wardround.canonical import canonical_bytes
 from wardround.contract import rules
 from wardround.contract.model import Contract
+from wardround.contract.severities import setting_for
 from wardround.errors import raise_all
 from wardround.messages.data_report import DataReport
 from wardround.study.check import problems
@@ -32,6 +36,9 @@ from wardround.study.model import Split, Study
 
 FRACTION_BITS = 64
 """A patient's place in the split is the first 64 bits of the HMAC, as a fraction of 2**64."""
+
+MOST_WITHOUT_TARGET = 0.5
+"""Share of the selected records that may lack the target before it is told, unless the contract has another."""
 
 _ORDER = "canonical order"
 _PATIENT = "patient"
@@ -115,7 +122,7 @@ def assemble(site: Site, contract: Contract, study: Study, study_hash: str) -> C
         study_hash: the bundle's hash, 64 hexadecimal digits; keys the split.
 
     Raises:
-        CheckFailed: the records do not pass (T- codes); T-QUARANTINE, T-LABEL and T-FEW among them.
+        CheckFailed: the records do not pass (T- codes); T-QUARANTINE, T-LABELMISS, T-LABEL, T-FEW and T-LEAK among them.
         Refused: P- and M- codes.
     """
     return cohort_of(site, contract, study, study_hash, check_for_study(site, contract, study))
@@ -131,8 +138,10 @@ def cohort_of(site: Site, contract: Contract, study: Study, study_hash: str, res
         raise CheckFailed(result)
     selected = _select(result.valid, contract, study)
     labelled = selected.filter(pl.col(study.target.field).is_not_null())
+    result = _with_late(site, result, contract, _missing_labels(result, contract, study, selected, labelled))
     parts = split(labelled, contract, study.split, study_hash)
     _enough(site, result, study, labelled, parts[0])
+    result = _with_late(site, result, contract, _leaks(result, contract, study, labelled))
     counts = Counts(
         found=result.found,
         quarantined=result.quarantined,
@@ -158,45 +167,110 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
     least = policy.least_records
     if train.height < least:
         raise CheckFailed(
-            with_finding(
+            with_findings(
                 result,
-                _late_finding(
-                    "T-FEW",
-                    result,
-                    None,
-                    train.height,
-                    f"A hospital trains on at least {least} records (minimum_records and small_cell of its policy)",
-                    f"{train.height} are left for training",
-                    "export more records, or do not take part",
-                ),
+                [
+                    _late_finding(
+                        "T-FEW",
+                        result,
+                        None,
+                        train.height,
+                        f"A hospital trains on at least {least} records (minimum_records and small_cell of its policy)",
+                        f"{train.height} are left for training",
+                        "export more records, or do not take part",
+                    )
+                ],
                 policy.small_cell,
             )
         )
     positive = (labelled[study.target.field] == study.target.positive).sum()
     if positive in (0, labelled.height):
         raise CheckFailed(
-            with_finding(
+            with_findings(
                 result,
-                _late_finding(
-                    "T-LABEL",
-                    result,
-                    study.target.field,
-                    labelled.height,
-                    "The target has both classes",
-                    "all selected records are of one class",
-                    "check the mapping of the target and the cohort rule; a hospital with one class cannot take part",
-                ),
+                [
+                    _late_finding(
+                        "T-LABEL",
+                        result,
+                        study.target.field,
+                        labelled.height,
+                        "The target has both classes",
+                        "all selected records are of one class",
+                        "check the mapping of the target and the cohort rule; a hospital with one class cannot take part",
+                    )
+                ],
                 policy.small_cell,
             )
         )
 
 
+def _with_late(site: Site, result: CheckResult, contract: Contract, late: Iterable[Finding]) -> CheckResult:
+    """Give the check with findings on the selected records; they are weighed and explained as all others.
+
+    Raises:
+        CheckFailed: one of them is an error.
+    """
+    found = explained(late, site, contract)
+    if not found:
+        return result
+    result = with_findings(result, found, site.policy().small_cell)
+    if not result.passed:
+        raise CheckFailed(result)
+    return result
+
+
+def _missing_labels(
+    result: CheckResult, contract: Contract, study: Study, selected: pl.DataFrame, labelled: pl.DataFrame
+) -> Iterator[Finding]:
+    """A target that most records lack is a warning; one that all lack, an error: there is nothing to learn from."""
+    name, missing = study.target.field, selected.height - labelled.height
+    setting = setting_for(contract, "T-LABELMISS", (name,))
+    most = MOST_WITHOUT_TARGET if setting is None or setting.max_fraction is None else setting.max_fraction
+    if missing <= most * selected.height:
+        return
+    severity = "warning" if setting is None or setting.severity is None else setting.severity
+    yield _late_finding(
+        "T-LABELMISS",
+        result,
+        name,
+        missing,
+        f"At most {most:.2%} of the selected records lack the target",
+        f"{missing} of {selected.height} do",
+        "check the mapping of the target, its marks for missing and the cohort rule",
+        severity="error" if labelled.is_empty() else severity,
+    )
+
+
+def _leaks(result: CheckResult, contract: Contract, study: Study, labelled: pl.DataFrame) -> Iterator[Finding]:
+    for leak in leaks(labelled, contract, study.features, study.target):
+        setting = setting_for(contract, "T-LEAK", (leak.field,))
+        usual: Literal["error", "warning"] = "error" if leak.same and not contract.field(leak.field).investigative else "warning"
+        yield _late_finding(
+            "T-LEAK",
+            result,
+            leak.field,
+            labelled.height,
+            f"{leak.field} does not give {study.target.field} away",
+            "it is the target under another name" if leak.same else "it tells the class of each of the selected records",
+            "check the mapping of both; if it is right, the feature is known only once the target is: ask the study's author",
+            severity=usual if setting is None or setting.severity is None else setting.severity,
+        )
+
+
 def _late_finding(
-    code: str, result: CheckResult, field: str | None, count: int, expectation: str, finding: str, next_step: str
+    code: str,
+    result: CheckResult,
+    field: str | None,
+    count: int,
+    expectation: str,
+    finding: str,
+    next_step: str,
+    *,
+    severity: Literal["error", "warning"] = "error",
 ) -> Finding:
     return Finding(
         code=code,
-        severity="error",
+        severity=severity,
         level="table",
         field=field,
         rule=None,

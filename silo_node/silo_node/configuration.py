@@ -13,6 +13,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field, replace
+from datetime import date
 from glob import escape, glob, has_magic
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -35,6 +36,7 @@ from silo_node.source_settings import (
     StataSource,
 )
 from silo_node.way_out import ProxySetting
+from wardround.contract.severities import Reason
 from wardround.errors import Problem, raise_all, refuse
 from wardround.strict_yaml import Document, load, nearest, parse
 from wardround.values import FieldName, SchemaId, Slug, Value
@@ -149,6 +151,41 @@ class Column(Value):
         return text
 
 
+class ExplainedException(Value):
+    """Why this hospital's table is not as the contract has it, for one finding on a share or on a whole column.
+
+    Attributes:
+        code: of the finding.
+        field: the shared field that it is about, or ``rule``: the schema's id of the rule.
+        reason: in one of a few words; it leaves the hospital in the outgoing report.
+        until: the last day on which it counts.
+        note: for the hospital's own people; it stays.
+    """
+
+    code: Annotated[str, StringConstraints(max_length=40)]
+    field: Words | None = None
+    rule: Words | None = None
+    reason: Reason
+    until: Annotated[str, StringConstraints(max_length=40)]
+    note: LocalText | None = None
+
+    @field_validator("until")
+    @classmethod
+    def _day(cls, text: str) -> str:
+        try:
+            known = date.fromisoformat(text).isoformat() == text
+        except ValueError:
+            known = False
+        if not known:
+            msg = "the last day is written YYYY-MM-DD"
+            raise ValueError(msg)
+        return text
+
+    def counts(self, today: date) -> bool:
+        """Say whether it counts on a day."""
+        return today <= date.fromisoformat(self.until)
+
+
 class SchemaMapping(Value):
     """Where the records of one shared schema are, and what their local columns mean.
 
@@ -157,12 +194,14 @@ class SchemaMapping(Value):
         columns: shared field → local column.
         missing: texts that mean missing in every column, beside the schema's own.
         ignore: local columns that are knowingly not used.
+        exceptions: findings that the hospital explains.
     """
 
     source: Words
     columns: dict[Words, LocalColumn | Column]
     missing: tuple[LocalText, ...] = ()
     ignore: tuple[LocalText, ...] = ()
+    exceptions: tuple[ExplainedException, ...] = ()
 
     def column(self, name: str) -> Column | None:
         """Give the local column of a field in its long form; nothing when the field is not mapped."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from wardround.contract import analytes, rules, slips, units
-from wardround.contract.model import Contract, ContractField, Rule
+from wardround.contract import analytes, rules, severities, slips, units
+from wardround.contract.model import CheckSetting, Contract, ContractField, Rule
 from wardround.errors import Problem, Refused
 from wardround.strict_yaml import Document, Location, nearest
 
@@ -32,6 +32,8 @@ class _Check:
         for index, rule in enumerate(self.contract.rules):
             yield from self._rule(rule, ("rules", index))
         yield from self._named_elsewhere()
+        for index, setting in enumerate(self.contract.checks):
+            yield from self._setting(setting, index)
         limits = self.contract.limits
         if limits.min_patients > limits.min_records:
             yield self._problem(
@@ -128,6 +130,38 @@ class _Check:
                 wanted = "Times of records are dates"
                 finding = f"the field {name!r} has type {self.contract.field(str(name)).type}"
                 yield self._problem("S-FIELD", tuple(location), wanted, finding, "name a field of type date")
+
+    # ----------------------------------------------------------------------------------------------------- checks
+
+    def _setting(self, setting: CheckSetting, index: int) -> Iterator[Problem]:
+        """What a contract says of a finding is said of one that it may weigh, once, and says something."""
+        code, place = setting.code, ("checks", index)
+        if code not in severities.known_codes():
+            guess = nearest(code, severities.known_codes())
+            next_step = f"did you mean {guess!r}?" if guess else "see docs/reference/errors.md for the codes of records"
+            yield self._problem("S-CHECK", place, "Checks name codes of findings", f"there is no code {code!r}", next_step)
+            return
+        fixed = severities.why_fixed(code)
+        if fixed is not None:
+            yield self._problem("S-CHECK", place, "Some findings are always as severe", f"{code} is one of them", fixed)
+        if (setting.severity, setting.max_fraction) == (None, None):
+            finding = f"that of {code} gives neither severity nor max_fraction"
+            yield self._problem("S-CHECK", place, "A setting changes something", finding, "give one of the two, or remove it")
+        if setting.max_fraction is not None and code in severities.OWN_SHARE:
+            finding, next_step = f"{code} has none here", severities.OWN_SHARE[code]
+            yield self._problem("S-CHECK", place, "A share of records belongs to findings on records", finding, next_step)
+        reach = severities.reach(self.contract, code)
+        for name in setting.fields:
+            if name in self.names and name not in reach:
+                finding = f"{code} is never about {name!r}"
+                next_step = f"name one of: {', '.join(sorted(reach))}" if reach else "remove 'fields'"
+                yield self._problem("S-CHECK", place, "A setting names fields that its finding can be about", finding, next_step)
+        for other in self.contract.checks[:index]:
+            both = set(other.fields) & set(setting.fields)
+            if other.code == code and (both or not (other.fields or setting.fields)):
+                about = f" of {min(both)!r}" if both else ""
+                finding = f"{code}{about} is set again"
+                yield self._problem("S-CHECK", place, "One kind of finding is set once", finding, "remove one of the two")
 
     # ----------------------------------------------------------------------------------------------------- fields
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wardround.contract.model import Contract
+from wardround.contract.severities import EXPLAINABLE, Reason
 from wardround.values import Count, FieldName, SchemaId, Sha256, Slug, Value, Version
 
 FindingCode: TypeAlias = Literal[
@@ -64,6 +65,13 @@ FindingCode: TypeAlias = Literal[
     "T-DATEFMT",
     "T-FUTURE",
     "T-TZ",
+    "T-VARYING",
+    "T-OVERLAP",
+    "T-DUPROW",
+    "T-DATESHIFT",
+    "T-CONST",
+    "T-LABELMISS",
+    "T-LEAK",
 ]
 """What can be wrong with records; each has its entry in ``docs/reference/errors.md``."""
 
@@ -92,6 +100,7 @@ class FindingSummary(Value):
         field: a field of the schema, where the finding is about one.
         rule: the schema's id of a cross-field rule, where the finding is about one.
         records: how many records it concerns, where it concerns records.
+        explained: why it is so, by the hospital's word; what would be an error is then a warning.
     """
 
     code: FindingCode
@@ -99,6 +108,14 @@ class FindingSummary(Value):
     field: FieldName | None = None
     rule: Slug | None = None
     records: Cell | None = None
+    explained: Reason | None = None
+
+    @model_validator(mode="after")
+    def _explained_is_no_error(self) -> FindingSummary:
+        if self.explained is not None and (self.severity != "warning" or self.code not in EXPLAINABLE):
+            msg = "what is explained is a warning, of a kind that may be explained"
+            raise ValueError(msg)
+        return self
 
 
 class DataReport(Value):
@@ -131,6 +148,7 @@ class CountedFinding(Value):
     rule: Slug | None = None
     records: Count | None = None
     sets_aside: bool = False
+    explained: Reason | None = None
 
 
 def make_report(
@@ -169,6 +187,7 @@ def make_report(
                 field=finding.field,
                 rule=finding.rule,
                 records=None if finding.records is None else _cell(finding.records, hide=hide),
+                explained=finding.explained,
             )
             for finding in findings
         ),

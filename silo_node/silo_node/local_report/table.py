@@ -158,7 +158,8 @@ def says_more(finding: Finding) -> bool:
 
 def _advice(finding: Finding) -> str:
     told = f" {sentence(finding.finding)}" if says_more(finding) else ""
-    return f"{sentence(finding.expectation)}{told} Next: {sentence(finding.next_step)}"
+    why = "" if finding.explained is None else f" Explained in the site file ({finding.explained})."
+    return f"{sentence(finding.expectation)}{told}{why} Next: {sentence(finding.next_step)}"
 
 
 # ------------------------------------------------------------------------------------------------- what to fix, and how

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from silo_node.configuration import Column, SchemaMapping, Site, Source, decimal_mark, joining_columns
+from silo_node.mapping.exceptions import exception_problems
 from wardround.contract import analytes
 from wardround.contract.model import Contract, ContractField
 from wardround.errors import Problem, Refused, raise_all
@@ -70,13 +71,13 @@ def resolve(site: Site, contract: Contract, fields: Sequence[str] | None = None)
         fields: the fields that are needed beside the keys; all of the contract when not given.
 
     Raises:
-        Refused: M-SCHEMA, M-FIELD, M-UNMAPPED, M-UNIT, M-CODE, Y-VALUE; all of them at once.
+        Refused: M-SCHEMA, M-FIELD, M-UNMAPPED, M-UNIT, M-CODE, M-EXCEPTION, Y-VALUE; all of them at once.
     """
     mapping = site.file.schemas.get(contract.id)
     if mapping is None:
         raise Refused([_no_mapping(site, contract)])
     names = needed_fields(contract, fields)
-    problems = _unknown_fields(site, contract, mapping)
+    problems = [*_unknown_fields(site, contract, mapping), *exception_problems(site, contract, mapping)]
     source = site.file.sources[mapping.source]
     found = [_Field(site, contract, mapping, contract.field(name)) for name in names]
     mapped = tuple(each.mapped() for each in found)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from wardround.canonical import EXACT_INTEGER_LIMIT, digest, model_json
 from wardround.contract.model import Contract
+from wardround.contract.severities import Reason
 from wardround.messages.confidential import encrypted_size
 from wardround.messages.data_report import FindingCode
 from wardround.messages.distribution import Withholding, scale_of, told_fields
@@ -215,6 +216,7 @@ def _report(contract: Contract, at: str) -> Figure:
         "contract_hash": (contract.contract_hash(),),
     }
     many: dict[str, tuple[str, ...]] = {"code": codes, "severity": SEVERITIES, "field": fields, "rule": rules}
+    many["explained"] = get_args(Reason)
     counts = [(f"{at}.{name}", 1) for name in ("found", "quarantined", "valid")] + [(f"{at}.findings.*.records", most)]
     return Figure(
         name="outgoing report of the check",

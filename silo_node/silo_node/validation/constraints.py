@@ -43,7 +43,9 @@ class Check:
         next_step: what the hospital can do.
         rule: the contract's id of a cross-field rule.
         limit: the share that may break it; ``None`` when none may.
-        stage: ``value`` checks judge a value by itself; ``context`` checks leave out records whose values failed those.
+        stage: ``value`` checks judge a value by itself; ``context`` checks leave out records whose values failed those;
+            ``table`` checks hold records against each other, and such values are missing to them.
+        about: the field that a finding names, where the check reads several.
     """
 
     code: str
@@ -56,7 +58,20 @@ class Check:
     next_step: str
     rule: str | None = None
     limit: float | None = None
-    stage: Literal["value", "context"] = "value"
+    stage: Literal["value", "context", "table"] = "value"
+    about: str | None = None
+
+    @property
+    def sets_aside(self) -> bool:
+        """Whether the records that break it are set aside."""
+        return self.level == "record" and self.severity == "error"
+
+    @property
+    def subject(self) -> str | None:
+        """The field that a finding names, where it is about one."""
+        if self.about is not None or self.rule is not None:
+            return self.about
+        return self.fields[0] if len(self.fields) == 1 else None
 
 
 def value_checks(contract: Contract, field: ContractField, facts: Facts, *, mapped_codes: bool) -> Iterator[Check]:
@@ -125,13 +140,13 @@ def duplicates(names: tuple[str, ...], text: str, facts: Facts) -> Check:
         level="record",
         fields=names,
         broken=key.is_duplicated() & complete,
-        suspicion=facts.other(key.hash().map_batches(_repeats, return_dtype=pl.Boolean, returns_scalar=True)),
+        suspicion=facts.other(key.hash().map_batches(repeats, return_dtype=pl.Boolean, returns_scalar=True)),
         expectation=f"{', '.join(names)} {text}",
         next_step="remove or correct the records that stand twice",
     )
 
 
-def _repeats(hashes: pl.Series) -> pl.Series:
+def repeats(hashes: pl.Series) -> pl.Series:
     """Whether a hash stands twice, as one truth value; sorting is the cheapest way to know."""
     ordered = np.sort(hashes.to_numpy())
     return pl.Series([bool((ordered[1:] == ordered[:-1]).any())])

@@ -18,8 +18,10 @@ from silo_node.mapping.facts import Facts
 from silo_node.mapping.resolve import FieldMapping, TableMapping
 from silo_node.sources.faults import Fault
 from silo_node.validation import cell_checks, distributions, identifiers
+from silo_node.validation.between import table_checks
 from silo_node.validation.causes import Failed, nowhere
 from silo_node.validation.constraints import Check, context_checks, duplicates, rule_check, value_checks
+from silo_node.validation.severity import settled
 from wardround.contract import rules
 
 
@@ -152,7 +154,8 @@ def _checks(work: _Work) -> list[Check]:
         expression = rules.parse(rule.check, rule.id)
         if names >= rules.fields(expression):
             checks.append(rule_check(contract, rule, expression, facts))
-    return checks
+    checks += table_checks(contract, names, work.table.height, facts)
+    return [settled(check, contract) for check in checks]
 
 
 # ---------------------------------------------------------------------------------------------------- phase 1: suspect
@@ -204,14 +207,13 @@ def _aggregate_pass(work: _Work, checks: Sequence[Check]) -> _Suspects:
 def _details(work: _Work, suspects: _Suspects) -> list[Broken]:
     """Find the rows behind every suspicion; values that failed by themselves are no evidence in other checks."""
     broken, faulty = _bad_cells(work, suspects.doubted)
+    alone = [(at, check) for at, check in enumerate(suspects.checks) if check.stage != "table"]
     masks = (
-        work.table.select(check.broken.fill_null(value=False).alias(str(at)) for at, check in enumerate(suspects.checks))
-        if suspects.checks
-        else pl.DataFrame()
+        work.table.select(check.broken.fill_null(value=False).alias(str(at)) for at, check in alone) if alone else pl.DataFrame()
     )
     named: dict[str, pl.Series] = dict(faulty)
     failed_values: dict[str, pl.Series] = dict(faulty)
-    for at, check in enumerate(suspects.checks):
+    for at, check in alone:
         if check.stage == "value":
             mask = _without(masks[str(at)], check, faulty if check.code in _OF_RECORDS else named)
             if mask.any() and _over(check, mask):
@@ -221,7 +223,7 @@ def _details(work: _Work, suspects: _Suspects) -> list[Broken]:
                 if check.code in _FAILED_BY_THEMSELVES:
                     _add(failed_values, check, mask)
     told = dict(failed_values)
-    for at, check in enumerate(suspects.checks):
+    for at, check in alone:
         if check.stage == "context":
             mask = _without(masks[str(at)], check, told if check.code == "T-SENTINEL" else failed_values)
             if mask.any() and _over(check, mask):
@@ -230,7 +232,26 @@ def _details(work: _Work, suspects: _Suspects) -> list[Broken]:
                 for each in found:
                     if each.check.code == "T-SENTINEL":
                         _add(told, check, each.mask)
-    return broken
+    between = [check for check in suspects.checks if check.stage == "table"]
+    return broken + _between_records(work, between, broken, failed_values) if between else broken
+
+
+def _between_records(
+    work: _Work, checks: Sequence[Check], broken: Sequence[Broken], failed: dict[str, pl.Series]
+) -> list[Broken]:
+    """Hold records against each other. Values that failed are missing to that, as is the patient where a key stands twice."""
+    contract = work.mapping.contract
+    unknown = dict(failed)
+    for each in broken:
+        if each.check.code == "T-DUPKEY" and each.check.fields == contract.primary_key:
+            name = contract.patient_key
+            unknown[name] = unknown[name] | each.mask if name in unknown else each.mask
+    table = work.table.with_columns(
+        pl.when(pl.lit(mask)).then(None).otherwise(pl.col(name)).alias(name) for name, mask in unknown.items()
+    )
+    masks = table.select(check.broken.fill_null(value=False).alias(str(at)) for at, check in enumerate(checks))
+    found = [(check, masks[str(at)]) for at, check in enumerate(checks)]
+    return [Broken(check, mask, None) for check, mask in found if mask.any() and _over(check, mask)]
 
 
 _FAILED_BY_THEMSELVES = ("T-RANGE", "T-ENUM", "T-PATTERN", "T-CODEVER", "T-SCI")

@@ -10,6 +10,7 @@ from typing import Literal
 
 from silo_node.sources.places import Place
 from silo_node.sources.tables import Unit
+from wardround.contract.severities import Reason
 
 SAMPLE_LINES = 20
 """How many line numbers a finding lists."""
@@ -23,7 +24,7 @@ SHOWN_MARKS = frozenset(" .,;:-+/%<>=()[]*?!#&@_|\"'^~")
 """Signs that a shape shows as they are; every other one is ``?``."""
 
 Level = Literal["table", "record", "share"]
-"""``table``: the file or a column as a whole; ``record``: the records are set aside; ``share``: a limit of a share."""
+"""``table``: the file or a column as a whole; ``record``: records, set aside by an error; ``share``: a limit of a share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Finding:
         expectation: what should hold.
         finding: what was found instead.
         next_step: what the hospital can do now.
+        explained: the hospital's reason, when it has explained this; it would be an error, or told, without.
     """
 
     code: str
@@ -67,6 +69,7 @@ class Finding:
     expectation: str
     finding: str
     next_step: str
+    explained: Reason | None = None
 
 
 def shape(text: str) -> str:

@@ -14,12 +14,17 @@ from silo_node.sources.faults import Fault
 from silo_node.sources.places import Place, in_order
 from silo_node.sources.tables import Table, Unit
 from silo_node.validation.engine import Broken, Outcome
+from silo_node.validation.explained import explained
 from silo_node.validation.findings import SAMPLE_LINES, Finding, shapes
 from silo_node.validation.overlaps import overlaps
 from silo_node.validation.result import CheckResult, outgoing_report
+from silo_node.validation.severity import weighed, weighed_fault
 
 MOST_SHAPED_CELLS = 10_000
 """Cells whose shapes are counted for one finding."""
+
+UNLISTED = frozenset({"T-MISSLIM", "T-CONST"})
+"""Findings on a column, whose records nobody would look at one by one."""
 
 ENOUGH_TO_LOOK_AT = 10
 """Records for each wanted patient among which there usually are enough."""
@@ -41,17 +46,18 @@ class Judgement:
         self.site = site
         self.mapping = mapping
         self.table = table
-        self.outcome = outcome
+        self.outcome = outcome = weighed(outcome, mapping.contract)
         self.aside = self._aside()
         self.valid = outcome.typed.filter(~self.aside) if self.aside.any() else outcome.typed
         self.quarantined = table.found - self.valid.height
 
     def result(self, max_fraction: float, minimum_records: int | None) -> CheckResult:
         """Give the result by the limits of a study, or of the contract."""
-        faults = [*self.table.faults, *self.outcome.faults]
+        faults = [weighed_fault(fault, self.mapping.contract) for fault in (*self.table.faults, *self.outcome.faults)]
         findings = [_from_fault(fault, self.table.found, self.table.unit, self._places(fault.records)) for fault in faults]
         findings += [self._finding(broken) for broken in self.outcome.broken]
         findings += self._limits(max_fraction, minimum_records)
+        findings = explained(findings, self.site, self.mapping.contract)
         findings.sort(key=lambda finding: finding.severity)  # errors before warnings
         fatal = [finding for finding in findings if finding.severity == "error" and finding.level != "record"]
         passed = not fatal
@@ -81,7 +87,7 @@ class Judgement:
     def _aside(self) -> pl.Series:
         aside = pl.Series([False]).new_from_index(0, self.outcome.typed.height)
         for broken in self.outcome.broken:
-            if broken.check.level == "record":
+            if broken.check.sets_aside:
                 aside = aside | broken.mask
         return aside
 
@@ -103,11 +109,11 @@ class Judgement:
             code=check.code,
             severity=check.severity,
             level=check.level,
-            field=check.fields[0] if len(check.fields) == 1 and check.rule is None else None,
+            field=check.subject,
             rule=check.rule,
             count=count,
             of=self.table.found,
-            lines=() if check.code == "T-MISSLIM" else self._places(self._records(broken.mask, SAMPLE_LINES)),
+            lines=() if check.code in UNLISTED else self._places(self._records(broken.mask, SAMPLE_LINES)),
             unit=self.table.unit,
             shapes=() if broken.cells is None else shapes(broken.cells.head(MOST_SHAPED_CELLS)),
             expectation=check.expectation,
@@ -119,7 +125,7 @@ class Judgement:
         masks: dict[str, pl.Series] = {}
         for broken in self.outcome.broken:
             code = broken.check.code
-            if broken.check.level == "record":
+            if broken.check.sets_aside:
                 masks[code] = masks[code] | broken.mask if code in masks else broken.mask
         counts = {code: int(mask.sum()) for code, mask in masks.items()}
         for fault in self.table.faults:

@@ -164,6 +164,7 @@ def _finding(finding: Finding) -> dict[str, Json]:
         "expectation": finding.expectation,
         "finding": finding.finding,
         "next_step": finding.next_step,
+        "explained": finding.explained,
     }
 
 

@@ -82,13 +82,14 @@ def _place(schema: str, finding: Finding) -> str:
     return schema if name is None else f"{schema}, {name}"
 
 
-def with_finding(result: CheckResult, finding: Finding, small_cell: int) -> CheckResult:
-    """Give a failed result: the same check with one more error that came up later."""
-    findings = (*result.findings, finding)
+def with_findings(result: CheckResult, later: Sequence[Finding], small_cell: int) -> CheckResult:
+    """Give the same check with findings that came up later, on its table as a whole; an error among them fails it."""
+    passed = result.passed and all(finding.severity != "error" for finding in later)
+    findings = tuple(sorted((*result.findings, *later), key=lambda finding: finding.severity))  # errors before warnings
     report = outgoing_report(
-        result.contract, findings, found=result.found, quarantined=result.quarantined, passed=False, small_cell=small_cell
+        result.contract, findings, found=result.found, quarantined=result.quarantined, passed=passed, small_cell=small_cell
     )
-    return replace(result, findings=findings, passed=False, outgoing=report)
+    return replace(result, findings=findings, passed=passed, outgoing=report)
 
 
 def outgoing_report(
@@ -102,7 +103,8 @@ def outgoing_report(
             field=finding.field,
             rule=finding.rule,
             records=finding.count if _counts_records(finding) else None,
-            sets_aside=finding.level == "record" or finding.code == "T-RAGGED",
+            sets_aside=(finding.level == "record" and finding.severity == "error") or finding.code == "T-RAGGED",
+            explained=finding.explained,
         )
         for finding in findings
     ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wardround.contract.model import Contract
-from wardround.contract.synthetic import cell_faults, distribution_faults, record_faults, table_faults
+from wardround.contract.synthetic import cell_faults, distribution_faults, patient_faults, record_faults, table_faults
 from wardround.contract.synthetic.records import synthesise
 from wardround.contract.synthetic.sheet import Sheet, sheet_of
 from wardround.contract.synthetic.spoiling import Made, Work, impossible
@@ -20,7 +20,10 @@ from wardround.strict_yaml import nearest
 
 ALONE: Final = ("T-ENCODING", "T-DELIM", "T-NOHEADER", "T-EMPTY")
 """Faults after which nothing of a file is read: they stand alone."""
-WHOLE: Final = (*ALONE, "T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW", "T-UNIT", "T-DRIFT", "T-PHI-TEXT")
+WHOLE: Final = (
+    *ALONE,
+    *("T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW", "T-UNIT", "T-DRIFT", "T-PHI-TEXT", "T-CONST", "T-DATESHIFT"),
+)
 """Faults of whole columns and files: no number of records belongs to them."""
 NOT_BY_A_FILE: Final[Mapping[str, str]] = {
     "T-FILE": "it means that the file is not there",
@@ -34,6 +37,8 @@ NOT_BY_A_FILE: Final[Mapping[str, str]] = {
     "T-FK": "it is about several tables that are joined",
     "T-JOIN": "it is about several tables that are joined",
     "T-TIE": "it is about several tables that are joined",
+    "T-LABELMISS": "it is about one study's target and cohort",
+    "T-LEAK": "it is about one study's target and features",
     "T-QUARANTINE": "it follows by itself where other faults set more records aside than a study allows",
 }
 """Codes of a check that no file in shared form can be made for, and why."""
@@ -116,12 +121,17 @@ def _too_few(contract: Contract) -> int:
 
 CODES: Final[Mapping[str, Callable[[Work, str], Made]]] = {
     "T-RAGGED": table_faults.ragged,
+    "T-VARYING": patient_faults.varying,
+    "T-OVERLAP": patient_faults.overlapping,
+    "T-DUPROW": patient_faults.two_patients,
     "T-DUPKEY": record_faults.duplicate,
     "T-MISSCOL": table_faults.no_column,
     "T-ALLNULL": table_faults.all_missing,
+    "T-CONST": table_faults.constant,
     "T-MISSLIM": table_faults.missing,
     "T-PLAUS": table_faults.implausible,
     "T-PHI-TEXT": cell_faults.sentences,
+    "T-DATESHIFT": patient_faults.shifted,
     "T-RULE": record_faults.rule,
     "T-UNIT": distribution_faults.unit,
     "T-UNITMIX": distribution_faults.unit_mix,

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from hashlib import sha256
 from random import Random
 from typing import Final
@@ -59,9 +60,17 @@ class Asked:
         return found is True if self.known else found is not False
 
 
+STAYS: Final = "no_overlap"
+"""What the statement is called that a stay does not end before it begins."""
+
+
 def asked_of(contract: Contract) -> tuple[Asked, ...]:
-    """Give a contract's rules, of either severity."""
-    return tuple(Asked(f"rule {rule.id}", rules.parse(rule.check, rule.id)) for rule in contract.rules)
+    """Give a contract's rules, of either severity, and that its stays end no earlier than they begin."""
+    asked = [Asked(f"rule {rule.id}", rules.parse(rule.check, rule.id)) for rule in contract.rules]
+    if contract.longitudinal.no_overlap is not None:
+        start, end = contract.longitudinal.no_overlap
+        asked.append(Asked(STAYS, rules.parse(f"{end} >= {start}", STAYS)))
+    return tuple(asked)
 
 
 def generator(contract: Contract, seed: int, purpose: str) -> Random:
@@ -118,6 +127,50 @@ def most_missing(contract: Contract, field: ContractField, count: int) -> int:
     return min(int(field.missing.max_fraction * MISSING_LIMIT * count), count - 1)
 
 
+class PatientsRecords:
+    """What holds between the records of one patient, of those that are there."""
+
+    def __init__(self, contract: Contract) -> None:
+        """Take the contract's ``longitudinal``; no record is there yet."""
+        self._patient = contract.patient_key
+        self._constant = contract.longitudinal.constant
+        self._stay = contract.longitudinal.no_overlap
+        self._values: dict[tuple[rules.Cell, str], rules.Cell] = {}
+        self._stays: dict[rules.Cell, list[Record]] = {}
+
+    def constant(self, name: str, record: Record) -> rules.Cell:
+        """Give the value that a record's patient has in a field; None when it has none, or the field changes."""
+        return self._values.get((record.get(self._patient), name)) if name in self._constant else None
+
+    def contradicts(self, name: str, record: Record) -> bool:
+        """Say whether a record, with the field that it got last, contradicts the others of its patient."""
+        if name in (*self._constant, self._patient):
+            known = {each: self.constant(each, record) for each in self._constant}
+            if any(value is not None and record.get(each, value) not in (None, value) for each, value in known.items()):
+                return True
+        if self._stay is None or name not in (*self._stay, self._patient):
+            return False
+        return any(overlap(self._stay, record, each) for each in self._stays.get(record.get(self._patient), ()))
+
+    def take(self, record: Record) -> None:
+        """Take one more record."""
+        patient = record[self._patient]
+        for name in self._constant:
+            if record[name] is not None:
+                self._values.setdefault((patient, name), record[name])
+        self._stays.setdefault(patient, []).append(record)
+
+
+def overlap(stay: tuple[str, str], one: Record, other: Record) -> bool:
+    """Say whether two stays overlap; one may begin on the day on which the other ends, and one without a day is not judged."""
+    start, end = stay
+    days = [record.get(name) for record in (one, other) for name in (start, end)]
+    if not all(isinstance(day, date) for day in days):
+        return False
+    first, last, other_first, other_last = (day for day in days if isinstance(day, date))
+    return first <= last and other_first <= other_last and first < other_last and other_first < last
+
+
 class _Making:
     """Records under way: what was used already, and what may still be missing."""
 
@@ -137,6 +190,7 @@ class _Making:
         self.keys: set[tuple[rules.Cell, ...]] = set()
         self.patients: dict[str, None] = {}
         self.list_of_patients: list[str] = []
+        self.between = PatientsRecords(contract)
         self.several = contract.primary_key != (contract.patient_key,) and contract.patient_key not in self.unique
 
     def record(self) -> Record:
@@ -164,6 +218,9 @@ class _Making:
         return record
 
     def _draw(self, name: str, record: Record, score: float, tries: int) -> rules.Cell:
+        constant = self.between.constant(name, record)
+        if constant is not None:
+            return constant
         if self.missing_left[name] > 0 and self.random() < (MISSING_AGAIN if tries else self.missing_share[name]):
             return None
         if name == self.contract.patient_key and self._may_repeat() and self.random() < SAME_PATIENT:
@@ -189,6 +246,8 @@ class _Making:
             return f"field {name}: unique"
         if name == self.last_of_key and self._key(record) in self.keys:
             return "the primary key"
+        if self.between.contradicts(name, record):
+            return f"field {name}: longitudinal"
         return next((each.name for each in self.due[name] if not each.holds(record)), None)
 
     def _key(self, record: Record) -> tuple[rules.Cell, ...]:
@@ -196,6 +255,7 @@ class _Making:
 
     def _take(self, record: Record) -> None:
         self.left -= 1
+        self.between.take(record)
         self.keys.add(self._key(record))
         patient = str(record[self.contract.patient_key])
         if patient not in self.patients:

@@ -60,6 +60,7 @@ class Work:
         self.free = list(range(len(records)))
         self.aside: set[int] = set()
         self.cut: set[int] = set()
+        self.kept: set[int] = set()
         self.sheet_changes: list[Callable[[Sheet], None]] = []
 
     def impossible(self, code: str, why: str) -> Refused:

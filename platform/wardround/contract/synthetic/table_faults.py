@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -14,7 +15,9 @@ from wardround.contract.synthetic.spoiling import Made, Work
 from wardround.contract.synthetic.values import Span, limits
 
 TRIES: Final = 40
-"""Implausible values that are tried for a record that is to keep every rule."""
+"""Values that are tried for a record that is to keep every rule."""
+LEAST_CONSTANT: Final = 30
+"""Records below which a check does not wonder at a single value."""
 
 
 def missing(work: Work, code: str) -> Made:
@@ -22,7 +25,7 @@ def missing(work: Work, code: str) -> Made:
     count = len(work.records) - len(work.cut)
     for field in work.fields(lambda field: work.optional(field) and field.missing.max_fraction < 1.0):
         wanted = max(int(field.missing.max_fraction * len(work.records)) + 1, work.wanted[code] or 0)
-        rows = [row for row in range(len(work.records)) if _may_lose(work, row, field.name)]
+        rows = [row for row in range(len(work.records)) if row not in work.kept and _may_lose(work, row, field.name)]
         if wanted < count and wanted <= len(rows):
             lose(work, rows[-wanted:], field.name)
             return Made(code, field=field.name)
@@ -87,6 +90,27 @@ def _implausible(work: Work, field: ContractField, record: Record) -> Record | N
             if unlikely and not work.broken(changed):
                 return changed
     return None
+
+
+def constant(work: Work, code: str) -> Made:
+    """Give a number or a code one value in all records that have one."""
+
+    def several(field: ContractField) -> bool:
+        return work.repeats(field) and (field.type in ("integer", "number") or len(field.values) > 1)
+
+    for field in work.fields(several):
+        rows = [row for row, record in enumerate(work.records) if record[field.name] is not None]
+        if len(rows) - len(work.cut) < LEAST_CONSTANT:
+            continue
+        counted = Counter(work.records[row][field.name] for row in rows)
+        for value, _ in counted.most_common(TRIES):
+            changed = {row: {**work.records[row], field.name: value} for row in rows}
+            if not any(work.broken(record) for record in changed.values()):
+                work.owned.add(field.name)
+                for row, record in changed.items():
+                    work.records[row] = record
+                return Made(code, field=field.name)
+    raise work.impossible(code, f"no number and no code can have one value in {LEAST_CONSTANT} records, and keep the rules")
 
 
 def few(_: Work, code: str) -> Made:
