@@ -33,7 +33,7 @@ VALUES: Final = frozenset(
     | {"T-LEADZERO", "T-SCI", "T-BIGINT", "T-BOOL", "T-CODEVER", "T-DATEFMT", "T-TZ"}
 )
 WEIGHED_RECORDS: Final = frozenset({"T-VARYING", "T-OVERLAP", "T-DUPROW"})
-"""Codes whose findings on single records are weighed. Those of T-CASE and T-SENTINEL may stand for a value that breaks a limit."""
+"""Codes whose findings on single records are weighed. Those of T-CASE and T-SENTINEL may stand for one that breaks a limit."""
 PERSONAL: Final = frozenset({"T-PHI-ID", "T-PHI-TEXT"})
 ELSEWHERE: Final = {
     "T-RULE": "a rule says its own severity and share, under 'rules'",

@@ -62,7 +62,7 @@ def twin_records(records: pl.Series, telling: tuple[str, ...]) -> pl.Series:
     table = records.struct.unnest()
     values = [name for name in table.columns if name != _PATIENT]
     known = pl.col(_PATIENT).is_not_null() & pl.any_horizontal(pl.col(name).is_not_null() for name in telling)
-    alike = (pl.col(_PATIENT).n_unique().over(values) > 1) & known
+    alike = (pl.col(_PATIENT).drop_nulls().n_unique().over(values) > 1) & known
     found = table.select(alike.alias("alike")).to_series()
     if not found.any() or sum(table[name].n_unique() > 1 for name in values) < LEAST_FIELDS:
         return found & False

@@ -95,11 +95,12 @@ def test_a_part_of_a_column(slipped: pl.Expr, name: str, share: float, form: str
     assert (result.passed, result.quarantined) == (False, 0)
 
 
+SMOKERS = pl.when(pl.int_range(pl.len()) % 10 == 0).then(pl.col("smoking")).otherwise(pl.lit("current"))
 DRIFTED = {
     "low": (pl.col("weight") * 0.55, "weight", "more than half of the values lie below its p05"),
     "wide": (pl.when(pl.int_range(pl.len()) % 5 == 0).then(pl.col("weight") * 3.9).otherwise(pl.col("weight")), "weight", "p95"),
     "below all": (pl.col("base_excess") - 12, "base_excess", "more than half of the values lie below its p05"),
-    "one category": (pl.lit("current"), "smoking", "current is more frequent"),
+    "one category": (SMOKERS, "smoking", "current is more frequent"),
 }
 
 
@@ -130,7 +131,7 @@ def test_a_range_speaks_beside_it_and_later(clean: pl.DataFrame, tmp_path: Path)
 
 def test_what_leaves_is_code_and_field(clean: pl.DataFrame, tmp_path: Path) -> None:
     """No factor, unit or quantile: the report that leaves has room for none. The local one holds no figure of the hospital."""
-    table = clean.with_columns(POUNDS.alias("weight"), pl.lit("current").alias("smoking"))
+    table = clean.with_columns(POUNDS.alias("weight"), SMOKERS.alias("smoking"))
     result = checked(table, "csv", tmp_path)
     assert {(each.code, each.field, each.records) for each in result.outgoing.findings} == {
         ("T-UNIT", "weight", None),
