@@ -57,7 +57,7 @@ def found(result: CheckResult) -> list[tuple[str, str | None]]:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize(("count", "seed"), [(10, 1), (57, 2), (1000, 3)])
+@pytest.mark.parametrize(("count", "seed"), [(10, 1), (57, 2), (1000, 3), (90, 4), (120, 5), (200, 6)])
 def test_nothing_is_found_in_clean_records(name: str, count: int, seed: int, tmp_path: Path) -> None:
     """Every shipped schema, warnings included, with no record set aside."""
     contract = find(name)
