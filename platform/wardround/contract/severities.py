@@ -104,6 +104,7 @@ def why_fixed(code: str) -> str | None:
 
 
 _REACH: Final[dict[str, Callable[[Contract], Iterable[str]]]] = {
+    "T-ALLNULL": lambda contract: (each.name for each in contract.fields if not each.required),
     "T-PLAUS": lambda contract: (each.name for each in contract.fields if each.plausible is not None),
     "T-VARYING": lambda contract: contract.longitudinal.constant,
     "T-OVERLAP": lambda contract: contract.longitudinal.no_overlap or (),
@@ -114,5 +115,8 @@ _REACH: Final[dict[str, Callable[[Contract], Iterable[str]]]] = {
 
 
 def reach(contract: Contract, code: str) -> frozenset[str]:
-    """Give the fields that a finding of a code can be about."""
+    """Give the fields in which a finding of a code can be weighed.
+
+    A required column without a value is no such finding: each of its records would be set aside.
+    """
     return frozenset(_REACH[code](contract)) if code in _REACH else frozenset(contract.names)
