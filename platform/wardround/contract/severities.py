@@ -100,7 +100,7 @@ def why_fixed(code: str) -> str | None:
         return "without its keys a record is nobody's"
     if code in VALUES:
         return "a record with such a value cannot be learned from; for one optional field write investigative: true"
-    return "what tells of a person never passes" if code in PERSONAL else None
+    return "what tells of a person is as severe everywhere" if code in PERSONAL else None
 
 
 _REACH: Final[dict[str, Callable[[Contract], Iterable[str]]]] = {
