@@ -7,6 +7,7 @@ import stat
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -134,13 +135,7 @@ def test_the_age_of_a_snapshot_is_counted_in_days_of_the_calendar(tmp_path, here
     about = about.model_copy(update={"source": snapshot.source_digest(source)})
     pl.read_parquet(site.extract_path("sql")).write_parquet(path, metadata={METADATA: about.model_dump_json()})
     for later in hours:
-
-        class Clock(datetime):
-            @classmethod
-            def now(cls, tz=None):
-                return taken + timedelta(hours=later)
-
-        monkeypatch.setattr(snapshot, "datetime", Clock)
+        monkeypatch.setattr(snapshot, "datetime", SimpleNamespace(now=lambda _, now=taken + timedelta(hours=later): now))
         assert [(each.code, list(each.lines)) for each in snapshot.look(path, source, ())] == expected
 
 
