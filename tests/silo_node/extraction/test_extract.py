@@ -396,7 +396,7 @@ def test_a_moment_that_is_none_of_ours_stays_a_number(tmp_path, here, form):
     write(frame, path, variable_format={"Datum": {"spss": "DATE11", "stata": "%td", "sas": "DATE9"}[form]})
     site = export_site(tmp_path, DECLARED, form)
     extract(site, form)
-    assert codes(checked(tmp_path, site))[0][0] == "T-TYPE"
+    assert codes(checked(tmp_path, site))[0][0] == "T-DATEFMT"
 
 
 def test_a_file_of_another_program_is_refused(tmp_path, here):
