@@ -169,7 +169,9 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("Stopped.", err=True)
         return 130
-    except Exception as error:
+    except SystemExit:
+        raise
+    except BaseException as error:  # Rust's panics are no Exceptions, and their words may hold a cell too
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
         print_problems([_bug(error, _keep_trace(error, arguments))], form)
@@ -185,7 +187,7 @@ def _usage(error: click.ClickException) -> Problem:
     )
 
 
-def _bug(error: Exception, reference: Reference | None) -> Problem:
+def _bug(error: BaseException, reference: Reference | None) -> Problem:
     again = f"run the command again with {DEBUG_VARIABLE}=1 to see the trace on this terminal"
     kept = f"its trace is in logs/{TRACES}; at a hospital: wardround silo explain {reference} --site site.yaml"
     return Problem(
@@ -197,7 +199,7 @@ def _bug(error: Exception, reference: Reference | None) -> Problem:
     )
 
 
-def _keep_trace(error: Exception, arguments: Sequence[str]) -> Reference | None:
+def _keep_trace(error: BaseException, arguments: Sequence[str]) -> Reference | None:
     """Write the whole trace into the log of commands, where the command names the directory of a hospital or centre.
 
     Gives the reference under which it stands there; None where it stands nowhere.

@@ -34,6 +34,7 @@ from silo_node.source_settings import (
     SpssSource,
     SqlSource,
     StataSource,
+    write_ahead_log,
 )
 from silo_node.way_out import ProxySetting
 from wardround.contract.severities import Reason
@@ -288,7 +289,9 @@ class Site:
         if isinstance(source, JoinedSource):
             return tuple(dict.fromkeys(path for each in (source.base, *source.tables) for path in self.record_paths(each)))
         snapshot = (self.extract_path(name),) if isinstance(source, ExtractedSource) else ()
-        return (*snapshot, *self.original_paths(name))
+        originals = self.original_paths(name)
+        logs = (write_ahead_log(path) for path in originals if isinstance(source, SqlSource))
+        return (*snapshot, *originals, *(log for log in logs if log.is_file()))
 
 
 def load_site(path: Path) -> Site:

@@ -8,6 +8,7 @@ made of the others       joined
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
@@ -129,6 +130,11 @@ def _checked_query(query: str) -> str:
     if not WRITING_WORDS.isdisjoint(words):
         raise ValueError("a query reads and does nothing else; put names that are words of SQL in quotes")
     return query
+
+
+def write_ahead_log(path: Path) -> Path:
+    """Give where a SQLite database keeps what waits to be written into it; it may not be there."""
+    return path.with_name(f"{path.name}-wal")
 
 
 class SqlSource(Value):

@@ -14,8 +14,14 @@ from wardround.errors import Problem, Refused, refuse
 PRIVATE = "Meyer, *1961-02-03"
 
 
+class Panic(BaseException):
+    """As a library written in Rust raises it: no Exception."""
+
+
 @click.command()
-@click.option("--how", type=click.Choice(["well", "odd", "two", "one", "bug", "stop", "partial", "file"]), default="well")
+@click.option(
+    "--how", type=click.Choice(["well", "odd", "two", "one", "bug", "panic", "stop", "partial", "file"]), default="well"
+)
 @console.format_option
 def act(how: str, form: str) -> int | None:
     """Do what is asked."""
@@ -25,6 +31,8 @@ def act(how: str, form: str) -> int | None:
         raise KeyboardInterrupt
     if how == "bug":
         raise ValueError(PRIVATE)
+    if how == "panic":
+        raise Panic(PRIVATE)
     if how == "file":
         raise click.FileError("x", "no")
     if how == "one":
@@ -50,7 +58,7 @@ def commands(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("how", "status"), [("well", 0), ("one", 1), ("two", 2), ("bug", 2), ("stop", 130), ("partial", 3), ("file", 2)]
+    ("how", "status"), [("well", 0), ("one", 1), ("two", 2), ("bug", 2), ("panic", 2), ("stop", 130), ("partial", 3), ("file", 2)]
 )
 def test_exit_statuses(how, status, capsys):
     """0 done, 1 not in order, 2 wrong usage or configuration (the gravest counts), 3 partial, 130 stopped; never a trace."""
@@ -111,11 +119,12 @@ def test_problems_for_people(capsys):
 
 def test_a_bug_shows_only_its_kind(capsys):
     """The text of an unexpected error (it may hold a patient's data) is not printed; its type and the next step are."""
-    console.run(["act", "--how", "bug"])
-    error = capsys.readouterr().err
-    assert "X-BUG" in error
-    assert "ValueError" in error
-    assert console.DEBUG_VARIABLE in error
+    for how, kind in (("bug", "ValueError"), ("panic", "Panic")):
+        console.run(["act", "--how", how])
+        error = capsys.readouterr().err
+        assert "X-BUG" in error
+        assert kind in error
+        assert console.DEBUG_VARIABLE in error
 
 
 def test_the_trace_of_a_bug_on_request(monkeypatch):

@@ -100,10 +100,11 @@ def why_fixed(code: str) -> str | None:
         return "without its keys a record is nobody's"
     if code in VALUES:
         return "a record with such a value cannot be learned from; for one optional field write investigative: true"
-    return "what tells of a person never passes" if code in PERSONAL else None
+    return "what tells of a person is as severe everywhere" if code in PERSONAL else None
 
 
 _REACH: Final[dict[str, Callable[[Contract], Iterable[str]]]] = {
+    "T-ALLNULL": lambda contract: (each.name for each in contract.fields if not each.required),
     "T-PLAUS": lambda contract: (each.name for each in contract.fields if each.plausible is not None),
     "T-VARYING": lambda contract: contract.longitudinal.constant,
     "T-OVERLAP": lambda contract: contract.longitudinal.no_overlap or (),
@@ -114,5 +115,8 @@ _REACH: Final[dict[str, Callable[[Contract], Iterable[str]]]] = {
 
 
 def reach(contract: Contract, code: str) -> frozenset[str]:
-    """Give the fields that a finding of a code can be about."""
+    """Give the fields in which a finding of a code can be weighed.
+
+    A required column without a value is no such finding: each of its records would be set aside.
+    """
     return frozenset(_REACH[code](contract)) if code in _REACH else frozenset(contract.names)

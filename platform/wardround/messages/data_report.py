@@ -7,7 +7,8 @@ from which they could be computed, and withheld is not zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
@@ -210,30 +211,52 @@ def without_counts(report: DataReport) -> DataReport:
 def differ_by_few(one: DataReport, other: DataReport, small_cell: int) -> bool:
     """Say whether a small group of records follows from two reports of one schema, by subtracting what they show.
 
-    A kind of finding that a report does not name is one of no records. Groups are those of each count, and of the records
-    that are in a whole (found, set aside, valid) and not in a finding.
+    A kind of finding that a report does not name is one of no records. Where a finding is an error in one report and a warning
+    in the other, it is held against itself, and each against none; several of one kind are held each against each. Groups are
+    those of each count, and of the records that are in a whole (found, set aside, valid) and not in a finding.
     """
-    first, second = _shown(one), _shown(other)
-    changes = {name: second[name] - first[name] for name in first.keys() & second.keys()}
-    changes |= {name: -first[name] for name in first.keys() - _names(other)}
-    changes |= {name: second[name] for name in second.keys() - _names(one)}
-    wholes = [changes[name] for name in _WHOLES if name in changes]
-    groups = [*changes.values(), *(whole - change for whole in wholes for change in changes.values())]
+    changes = [change for each in (_of_kind, _of_kind_and_severity) for change in _changes(one, other, each)]
+    pairs = zip(_wholes(one), _wholes(other), strict=True)
+    wholes = [after - before for before, after in pairs if before is not None and after is not None]
+    groups = [*changes, *wholes, *(whole - change for whole in wholes for change in (*changes, *wholes))]
     return any(0 < abs(group) < small_cell for group in groups)
 
 
-_WHOLES: tuple[_Name, ...] = (("found",), ("quarantined",), ("valid",))
+def _changes(one: DataReport, other: DataReport, name: Callable[[FindingSummary], _Name]) -> Iterator[int]:
+    """Give by how many records each finding may have changed."""
+    first, second = _by_name(one, name), _by_name(other, name)
+    for each in first.keys() | second.keys():
+        old, new = first.get(each, [0]), second.get(each, [0])
+        if old == new:
+            yield 0
+            continue
+        for before, after in product(old, new):
+            if before is not None and after is not None:
+                yield after - before
 
 
-def _names(report: DataReport) -> set[_Name]:
-    return {*_WHOLES, *((each.code, each.severity, each.field, each.rule) for each in report.findings)}
+def _by_name(report: DataReport, name: Callable[[FindingSummary], _Name]) -> dict[_Name, list[int | None]]:
+    """Give the counts of each kind of finding; None for one that is not shown."""
+    found: dict[_Name, list[int | None]] = {}
+    for each in report.findings:
+        found.setdefault(name(each), []).append(_shown(each.records))
+    return found
 
 
-def _shown(report: DataReport) -> dict[_Name, int]:
-    """Give the counts that a report shows, by what they count."""
-    cells: dict[_Name, Cell | None] = {("found",): report.found, ("quarantined",): report.quarantined, ("valid",): report.valid}
-    cells |= {(each.code, each.severity, each.field, each.rule): each.records for each in report.findings}
-    return {name: cell.count for name, cell in cells.items() if isinstance(cell, ShownCell)}
+def _of_kind(finding: FindingSummary) -> _Name:
+    return finding.code, finding.field, finding.rule
+
+
+def _of_kind_and_severity(finding: FindingSummary) -> _Name:
+    return finding.code, finding.severity, finding.field, finding.rule
+
+
+def _wholes(report: DataReport) -> tuple[int | None, ...]:
+    return tuple(_shown(cell) for cell in (report.found, report.quarantined, report.valid))
+
+
+def _shown(cell: Cell | None) -> int | None:
+    return cell.count if isinstance(cell, ShownCell) else None
 
 
 def _cell(count: int, *, hide: bool) -> Cell:

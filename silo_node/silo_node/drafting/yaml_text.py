@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from wardround.canonical import Json
-from wardround.errors import Broken, refuse
+from wardround.errors import Broken, Refused, refuse
 from wardround.strict_yaml import Location, parse_text
 
 NOTE = "#~ "
@@ -84,8 +84,12 @@ def add(text: str, location: Location, lines: Sequence[str], name: str) -> str:
         name: of the file, for messages.
 
     Raises:
-        Refused: Y-SYNTAX where the mapping is written in braces with comments in between.
+        Refused: Y-SYNTAX where the mapping is written in braces with comments in between, or stands within braces.
     """
+    for depth in range(len(location)):
+        around = _find(text, location[:depth])
+        if isinstance(around, yaml.MappingNode) and around.flow_style:
+            raise _in_braces(around, location[:depth], name)
     node = _find(text, location)
     if not isinstance(node, yaml.MappingNode):
         msg = f"no mapping at {location}"
@@ -95,13 +99,7 @@ def add(text: str, location: Location, lines: Sequence[str], name: str) -> str:
         return _insert_after_line(text, _end(node), indented(lines, margin))
     start, end = node.start_mark.index, node.end_mark.index
     if "#" in text[start:end]:
-        raise refuse(
-            "Y-SYNTAX",
-            f"{name}, line {node.start_mark.line + 1}",
-            "Entries can be added where each stands on a line of its own",
-            f"{'.'.join(map(str, location))!r} stands in braces",
-            "write each entry on a line of its own, without the braces",
-        )
+        raise _in_braces(node, location, name)
     margin = _margin(text, start) + 2
     kept = [f"{text[key.start_mark.index : key.end_mark.index]}: {_one_line(text, value)}" for key, value in node.value]
     rest = text[end:].partition("\n")[0]
@@ -109,6 +107,17 @@ def add(text: str, location: Location, lines: Sequence[str], name: str) -> str:
     body = text[end + len(rest) :]
     block = "\n".join(indented([*kept, *lines], margin))
     return f"{head}\n{block}{body or chr(10)}"
+
+
+def _in_braces(node: yaml.MappingNode, location: Location, name: str) -> Refused:
+    what = repr(".".join(map(str, location))) if location else "all of it"
+    return refuse(
+        "Y-SYNTAX",
+        f"{name}, line {node.start_mark.line + 1}",
+        "Entries can be added where each stands on a line of its own",
+        f"{what} stands in braces",
+        "write each entry on a line of its own, without the braces",
+    )
 
 
 def _one_line(text: str, node: yaml.Node) -> str:

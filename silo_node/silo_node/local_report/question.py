@@ -47,7 +47,6 @@ class Question:
         if not result.passed:
             return result
         try:
-            cohort_of(site, self.contract, self.study, self.study_hash, result)
+            return cohort_of(site, self.contract, self.study, self.study_hash, result).report
         except CheckFailed as failure:
             return failure.result
-        return result

@@ -52,6 +52,9 @@ def _about(exception: ExplainedException, contract: Contract) -> tuple[str, str]
         guess = nearest(name, known)
         see = f"see: wardround schema show {contract.id}"
         return f"the schema has no {wanted} of this name", f"did you mean {guess!r}?" if guess else see
+    if exception.code == "T-ALLNULL" and contract.field(name).required:
+        finding = f"that the required field {name!r} has no value cannot be explained away"
+        return finding, "map the column that holds it, and remove the exception"
     if wanted == "rule" and rules[name].severity == "error":
         return f"the rule {name!r} sets records aside, and cannot be explained away", "mend the records, and remove the exception"
     return None

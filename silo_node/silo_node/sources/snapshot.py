@@ -16,7 +16,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 from pydantic import Field, ValidationError
 
-from silo_node.source_settings import ExtractedSource, SqlSource
+from silo_node.source_settings import ExtractedSource, SqlSource, write_ahead_log
 from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.header import Wanted
 from silo_node.sources.places import FilePlace, Place, Places, listed
@@ -101,8 +101,7 @@ def file_digest(path: Path, source: ExtractedSource) -> str:
     found = hashlib.sha256()
     with path.open("rb") as file:
         _add(found, file)
-    log = path.with_name(f"{path.name}-wal")
-    if isinstance(source, SqlSource) and log.is_file():
+    if isinstance(source, SqlSource) and (log := write_ahead_log(path)).is_file():
         with log.open("rb") as file:
             _add(found, file)
     return found.hexdigest()
@@ -169,7 +168,7 @@ def _compare(extract: Extract, source: ExtractedSource, originals: Sequence[Path
         if not same:
             raise UnreadableError(_stale(f"{which} was changed since"))
     if isinstance(source, SqlSource) and not originals:
-        age = (datetime.now(UTC) - moment(extract.taken_at)).days
+        age = (datetime.now(UTC).date() - moment(extract.taken_at).date()).days
         if age > source.max_age_days:
             return (_stale(f"it is {age} days old, and the database may hold other records now", warning=True),)
     return ()

@@ -43,8 +43,8 @@ def check(
         max_fraction: the share of records that may be set aside.
         minimum_records: the fewest valid records; the contract's own limit when not given.
         profiled: whether to describe each field's values too, for the local report.
-        today: the day after which no record can be dated; the day it is when not given. It only warns, so that the same
-            records are valid on every day.
+        today: the day after which no record can be dated; the day it is when not given. It sets no record aside, so that
+            the same records are valid on every day.
 
     Raises:
         Refused: M- codes, when the site file and the contract do not fit; nothing that depends on a record.

@@ -199,8 +199,13 @@ def _month(day: date) -> int:
 
 
 def _months(first: int, bins: int, step: int) -> tuple[float, ...]:
-    starts = [first + at * step for at in range(bins + 1)]
-    return tuple(float(date(min(month // 12 + 1, date.max.year), month % 12 + 1, 1).toordinal()) for month in starts)
+    return tuple(float(_first_day(first + at * step)) for at in range(bins + 1))
+
+
+def _first_day(month: int) -> int:
+    """Give a month's first day; that of the month after the calendar's last one is the calendar's last day."""
+    year = month // 12 + 1
+    return date(year, month % 12 + 1, 1).toordinal() if year <= date.max.year else date.max.toordinal()
 
 
 def bin_names(profile: FieldProfile) -> tuple[str, ...]:

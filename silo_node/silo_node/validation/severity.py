@@ -13,7 +13,7 @@ import polars as pl
 from silo_node.sources.faults import Fault
 from silo_node.validation.constraints import Check
 from wardround.contract.model import Contract
-from wardround.contract.severities import PERSONAL, STRUCTURE, WEIGHED_RECORDS, setting_for, why_fixed
+from wardround.contract.severities import PERSONAL, STRUCTURE, WEIGHED_RECORDS, reach, setting_for, why_fixed
 
 if TYPE_CHECKING:
     from silo_node.validation.engine import Broken, Outcome
@@ -60,6 +60,7 @@ def weighed_fault(fault: Fault, contract: Contract) -> Fault:
     if contract.field(fault.field).investigative:
         return replace(fault, warning=True)
     setting = setting_for(contract, fault.code, (fault.field,))
-    if setting is None or setting.severity is None or why_fixed(fault.code) is not None:
+    fixed = why_fixed(fault.code) is not None or fault.field not in reach(contract, fault.code)
+    if setting is None or setting.severity is None or fixed:
         return fault
     return replace(fault, warning=setting.severity == "warning")

@@ -55,6 +55,21 @@ def test_braces_with_comments_are_refused() -> None:
     assert refused.value.codes == ("Y-SYNTAX",)
 
 
+@pytest.mark.parametrize(
+    ("text", "location"),
+    [
+        ('{"sources": {}, "schemas": {}}\n', ("sources",)),
+        ("schemas: {s: {columns: {a: b}}}\n", ("schemas", "s", "columns")),
+        ("schemas: {s: {columns: {}}}\n", ("schemas", "s", "columns")),
+    ],
+)
+def test_a_mapping_within_braces_is_refused(text: str, location: tuple[str, ...]) -> None:
+    """A site file that a program wrote as JSON: lines put into it would be neither the one nor the other."""
+    with pytest.raises(Refused, match="stands in braces") as refused:
+        add(text, location, LINES, "site.yaml")
+    assert refused.value.codes == ("Y-SYNTAX",)
+
+
 def test_notes_are_taken_away_and_other_comments_are_not() -> None:
     """Whole lines and ends of lines."""
     assert without_notes("a: b  #~ 90%: x\n  #~ z\nc: d  # mine\n") == "a: b\nc: d  # mine\n"

@@ -7,6 +7,7 @@ import stat
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -17,6 +18,9 @@ from exports_on_disk import DECLARED, NAMES, export_site, in_this_process, typed
 
 from silo_node.extraction import extract as extraction
 from silo_node.extraction.extract import extract
+from silo_node.local_report import earlier
+from silo_node.local_report.question import Question
+from silo_node.sources import snapshot
 from silo_node.sources.snapshot import METADATA, described
 from silo_node.validation.check import CheckResult, check
 from wardround.errors import Refused
@@ -103,6 +107,36 @@ def test_what_waits_in_a_databases_log_counts_as_a_change(tmp_path, here):
         connection.commit()
         assert codes(checked(tmp_path, site)) == [("T-STALE", [])]
         assert extract(site, "sql").records == 11
+
+
+def test_an_answer_is_not_kept_over_a_change_in_a_databases_log(tmp_path, here):
+    """What decides whether a snapshot is stale decides whether an answer from before still stands."""
+    path = write_export(tmp_path, "sql", typed())
+    site, question = export_site(tmp_path, DECLARED, "sql"), Question(load_contract(CLINIC, tmp_path))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        extract(site, "sql")
+        before = earlier.basis_of(site, question, "2026-11-27")
+        connection.execute("DELETE FROM visits WHERE Puls = 60")
+        connection.commit()
+        assert before is not None
+        assert earlier.basis_of(site, question, "2026-11-27") != before
+
+
+@pytest.mark.parametrize(("hours", "expected"), [((25, 48), []), ((49, 72), [("T-STALE", [])])])
+def test_the_age_of_a_snapshot_is_counted_in_days_of_the_calendar(tmp_path, here, monkeypatch, hours, expected):
+    """Within a day nothing is said anew, so that an answer of the day is an answer of the hour."""
+    path = write_export(tmp_path, "sql", typed())
+    site = export_site(tmp_path, DECLARED, "sql")
+    extract(site, "sql")
+    source = site.file.sources["sql"].model_copy(update={"max_age_days": 2})
+    taken = datetime(2026, 11, 25, 23, tzinfo=UTC)
+    about = described(site.extract_path("sql")).model_copy(update={"files": (), "taken_at": instant(taken)})
+    about = about.model_copy(update={"source": snapshot.source_digest(source)})
+    pl.read_parquet(site.extract_path("sql")).write_parquet(path, metadata={METADATA: about.model_dump_json()})
+    for later in hours:
+        monkeypatch.setattr(snapshot, "datetime", SimpleNamespace(now=lambda _, now=taken + timedelta(hours=later): now))
+        assert [(each.code, list(each.lines)) for each in snapshot.look(path, source, ())] == expected
 
 
 def test_of_a_server_the_age_is_said(tmp_path, here, monkeypatch):
@@ -362,7 +396,7 @@ def test_a_moment_that_is_none_of_ours_stays_a_number(tmp_path, here, form):
     write(frame, path, variable_format={"Datum": {"spss": "DATE11", "stata": "%td", "sas": "DATE9"}[form]})
     site = export_site(tmp_path, DECLARED, form)
     extract(site, form)
-    assert codes(checked(tmp_path, site))[0][0] == "T-TYPE"
+    assert codes(checked(tmp_path, site))[0][0] == "T-DATEFMT"
 
 
 def test_a_file_of_another_program_is_refused(tmp_path, here):

@@ -93,6 +93,31 @@ def test_a_small_difference_is_withheld_and_nothing_else(tmp_path, before, after
     assert reports.weighed(now, SMALL) == (without_counts(now) if hidden else now)
 
 
+def found_in(records: int, *others: int, **told_of: object) -> DataReport:
+    """Give a report of 412 records with one or more findings of one kind on one field."""
+    values = {"code": "T-PLAUS", "severity": "error", "field": "age", **told_of}
+    findings = [CountedFinding(records=each, **values) for each in (records, *others)]
+    return make_report(contract(), found=412, quarantined=0, passed=True, findings=findings, small_cell=SMALL)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "hidden"),
+    [
+        (found_in(40), found_in(41, severity="warning", explained="case_mix"), True),
+        (found_in(40), found_in(40, severity="warning", explained="case_mix"), False),
+        (found_in(40, 90), found_in(42, 90), True),  # two findings of one kind: the last one alone is not all
+        (found_in(90, 40), found_in(90, 42), True),
+        (found_in(40, 90), found_in(40, 90), False),
+        (found_in(40, 45), found_in(40, 45), False),  # what was told already is told again
+    ],
+)
+def test_a_finding_is_the_same_however_severe_and_however_often_it_stands(tmp_path, before, after, hidden):
+    """An exception turns an error into a warning; the records that it is about are those of before."""
+    reports = ToldReports(tmp_path)
+    reports.remember(before)
+    assert reports.weighed(after, SMALL) == (without_counts(after) if hidden else after)
+
+
 def test_what_was_told_is_private_and_each_report_is_there_once(tmp_path):
     """A report that is told again changes nothing."""
     reports = ToldReports(tmp_path)

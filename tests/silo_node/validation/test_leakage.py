@@ -14,6 +14,7 @@ from clinic_study import make_study
 
 from silo_node.cohort import Cohort, assemble
 from silo_node.configuration import load_site
+from silo_node.local_report.question import Question
 from silo_node.validation.check import CheckFailed
 from silo_node.validation.leakage import leaks
 from wardround.contract.model import Contract
@@ -130,6 +131,16 @@ def test_a_study_does_not_learn_from_its_own_target(tmp_path: Path, clinic: Cont
     assert outgoing.findings[0].records is None
     weighed = load_contract({**CLINIC, "checks": [{"code": "T-LEAK", "severity": "warning"}]}, tmp_path)
     assert run(tmp_path, weighed, LEAKING).outgoing.passed
+
+
+def test_what_the_selected_records_show_stands_in_the_hospitals_own_report(tmp_path: Path, clinic: Contract) -> None:
+    """A warning that travels in the outgoing report of a study is seen by the hospital that checks for this study."""
+    told = rows(*[(at, "Puls", str((60, 120)[at % 2] + at % 50)) for at in range(HEIGHT)], height=HEIGHT)
+    site, study = make_site(tmp_path, told), make_study(tmp_path)
+    answer = Question(clinic, study, HASH).answer(site, profiled=True)
+    assert [(each.code, each.severity) for each in answer.findings] == [("T-LEAK", "warning")]
+    assert answer.outgoing == assemble(site, clinic, study, HASH).outgoing
+    assert answer.profiles
 
 
 def test_a_leak_can_be_explained(tmp_path: Path, clinic: Contract) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from silo_node.validation.check import check
-from silo_node.validation.profiles import FieldProfile, profiles
+from silo_node.validation.profiles import FieldProfile, bin_names, profiles
 from wardround.contract.model import Contract
 
 
@@ -79,6 +79,15 @@ def test_days_lie_in_bins_of_whole_months(tmp_path: Path) -> None:
     profile = one(tmp_path, "date", days, constraints={"minimum": "2000-01-01"})
     assert (counted(profile), profile.too_low) == (30, 1)
     assert all(date.fromordinal(int(edge)).day == 1 for edge in profile.edges)
+
+
+@pytest.mark.parametrize("days", [[date.max], [date(9990, 1, 1), date.max], [date(2021, 3, 1), date.max], [date.min, date.max]])
+def test_days_at_the_end_of_the_calendar_lie_in_bins_too(tmp_path: Path, days: list[date]) -> None:
+    """The month after the last one has no first day; 9999-12-31 often stands for never."""
+    profile = one(tmp_path, "date", days)
+    assert counted(profile) == len(days)
+    assert list(profile.edges) == sorted(set(profile.edges))
+    assert len(bin_names(profile)) == len(profile.counts)
 
 
 def test_edges_without_limits_are_round(tmp_path: Path) -> None:

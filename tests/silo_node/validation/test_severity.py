@@ -190,4 +190,20 @@ def test_columns_without_a_value_are_weighed_and_explained_too(tmp_path: Path) -
     assert (result.passed, only(result).code) == (False, "T-MISSCOL")
 
 
+def test_a_required_column_without_a_value_is_neither_weighed_nor_explained(tmp_path: Path) -> None:
+    """Its records are set aside without the value; that the column has none must not let them pass."""
+    fields = [{**each, "constraints": {"required": True}} if each["name"] == "sex" else each for each in STAYS["fields"]]
+    weighed = load_contract({**STAYS, "fields": fields, "checks": [{"code": "T-ALLNULL", "severity": "warning"}]}, tmp_path)
+    for name in ("patient", "sex"):
+        empty = table().with_columns(pl.lit(None, dtype=pl.String).alias(name))
+        result = check(hospital(tmp_path, empty, "csv"), weighed, max_fraction=1.0)
+        assert (result.passed, [each.severity for each in result.findings if each.code == "T-ALLNULL"]) == (False, ["error"])
+        with pytest.raises(Refused, match=f"required field '{name}'") as refused:
+            check(hospital(tmp_path, empty, "csv", exceptions=[EXCEPTION | {"code": "T-ALLNULL", "field": name}]), weighed)
+        assert refused.value.codes == ("M-EXCEPTION",)
+    setting = {"code": "T-ALLNULL", "fields": ["sex"], "severity": "warning"}
+    with pytest.raises(Refused, match="never about 'sex'"):
+        load_contract({**STAYS, "fields": fields, "checks": [setting]}, tmp_path)
+
+
 STAYS_NAMES = tuple(each["name"] for each in STAYS["fields"])
