@@ -325,6 +325,9 @@ def parse(model: type[Model], document: Document) -> Model:
 
 def _problems(model: type[BaseModel], document: Document, error: ValidationError) -> list[Problem]:
     problems: list[Problem] = []
+    if not document.data:
+        keys = ", ".join(repr(str(item["loc"][-1])) for item in error.errors(include_input=False, include_url=False))
+        return [Problem("Y-MISSING", document.place(()), "Some keys are required", "it holds nothing", f"add {keys}")]
     for item in error.errors(include_input=False, include_url=False):
         location = _in_document(tuple(item["loc"]), document.data)
         whole = item["type"] != "missing" and not _is_there(document.data, location)  # of a mapping, seen by a union's branch

@@ -196,6 +196,10 @@ def _say_plan(plan: Plan, place: str) -> None:
     from silo_node.fix_plan.writing import step_words
     from silo_node.local_report.table import table, verdict
 
+    if not plan.before.findings:
+        say("Nothing was found: there is nothing to change.")
+        say(verdict(plan.before))
+        return
     if not plan.steps:
         say("Nothing that was found can be solved in the site file alone.")
     for step in plan.steps:
@@ -211,5 +215,8 @@ def _say_plan(plan: Plan, place: str) -> None:
                 screen.print(row)
         say(verdict(plan.after))
         say("")
+    else:
+        say(verdict(plan.before))
     say(f"The plan is {place} beside the site file. It may hold local codes and column names: it stays in the hospital.")
-    say("Nothing was changed. Look at each line, copy what is right into the site file, and check again.")
+    if plan.steps:
+        say("Nothing was changed. Look at each line, copy what is right into the site file, and check again.")

@@ -266,6 +266,13 @@ def test_wrong_values_are_refused_with_their_line(text, code, line):
     assert (problem.code, problem.place) == (code, f"f.yaml, line {line}")
 
 
+def test_an_empty_file_has_one_problem_that_names_every_key():
+    """Whoever saved nothing is told once."""
+    for text in ("", "# nothing yet\n", "{}"):
+        (problem,) = _problems(text)
+        assert (problem.code, problem.finding, problem.next_step) == ("Y-MISSING", "it holds nothing", "add 'title'")
+
+
 def test_one_thing_may_not_be_given_under_two_names():
     """A field's Python name beside its name in files is an unknown key, never a silent choice."""
     (problem,) = _problems("title: x\ninner: {learningRate: 1, rate: 2}\n")

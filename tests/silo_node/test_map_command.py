@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from silo_node.configuration import load_site
+from silo_node.drafting.local_table import look
 from wardround.errors import Refused
 
 SITE = "# ours\nsite: north\nname: Northern Infirmary\nsources: {}  # none yet\nschemas: {}\n"
@@ -329,3 +330,24 @@ def test_a_bare_real_table_is_told_what_it_lacks(site: Path, wardround: Any, tes
     assert 'record_id: "???"' in text
     assert 'patient_key: "???"' in text
     assert f"header: [{names.replace(',', ', ')}]" in text
+
+
+@pytest.mark.parametrize(
+    ("first", "word"), [(b"PK\x03\x04\0\0", "excel"), (b"SQLite format 3\0", "sql"), (b"\x1f\x8b\x08\0", "unpack")]
+)
+def test_a_file_of_another_program_is_named(site: Path, wardround: Any, first: bytes, word: str) -> None:
+    """Whoever gives a workbook the name of a CSV is told what it is, and how it is read; by the check as well."""
+    site.with_name("records.csv").write_bytes(first + bytes(range(256)))
+    found = wardround("silo", "map", "--site", site, "--schema", "heart.disease", "--file", site.with_name("records.csv"))
+    assert (found.status, "T-ENCODING" in found.err, word in found.err) == (1, True, True)
+    assert not site.with_name("site.draft.yaml").exists()
+
+
+def test_the_columns_of_a_snapshot_that_are_ours_are_not_proposed(site: Path) -> None:
+    """A snapshot says of each record where it stood; that is no column of the hospital's, and no key."""
+    site.write_text(SITE.replace("{}  # none yet", "{book: {format: excel, path: book.xlsx}}"))
+    loaded = load_site(site)
+    path = loaded.extract_path("book")
+    path.parent.mkdir(parents=True)
+    pl.DataFrame({"Alter": ["40", "52"], "wardround:row": [2, 3]}).write_parquet(path)
+    assert list(look(loaded, None, None, None).columns) == ["Alter"]

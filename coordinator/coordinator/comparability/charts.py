@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from coordinator.comparability.model import HIDDEN_WORDS, ComparedField, SiteField
@@ -18,7 +17,8 @@ _ROW, _BAR = 1.0, 0.8
 _ROW_INCHES, _FOOT_INCHES = 0.42, 0.75
 _NAME = 20
 _MOST_TICKS = 7
-_LONGEST_TICK = 12
+_TICKS = 54
+"""Characters of all names of categories below a chart together."""
 _Bars = list[tuple[int, int, float, bool]]
 """First cell, number of cells, share of records in each of them, and whether several cells are told together."""
 
@@ -42,7 +42,7 @@ def field_chart(number: int, field: ComparedField, names: dict[str, str]) -> Cha
             _outline(axes, rest, foot, highest)
         axes.set_yticks(
             [(len(rows) - 1 - place) * _ROW + 0.25 for place in range(len(rows))],
-            [shorten(names[site.site], _NAME, placeholder="…") for site, _, _ in rows],
+            _hospitals(field, names),
         )
         axes.set_xlim(cells[0], cells[-1] + 1)
         axes.set_ylim(-0.05, len(rows) * _ROW)
@@ -106,8 +106,19 @@ def _ticks(field: ComparedField) -> tuple[list[float], list[str]]:
         return [place + 1.0 for place in range(0, len(field.edges), step)], [f"{edge:g}" for edge in field.edges[::step]]
     labels = [*field.values, "missing"]
     step = max(1, -(-len(labels) // _MOST_TICKS))
-    shown = [shorten(label, _LONGEST_TICK, placeholder="…") or label[:_LONGEST_TICK] for label in labels[::step]]
-    return [place + 0.5 for place in range(0, len(labels), step)], shown
+    shown = labels[::step]
+    return [place + 0.5 for place in range(0, len(labels), step)], [_cut(label, _TICKS // len(shown)) for label in shown]
+
+
+def _hospitals(field: ComparedField, names: dict[str, str]) -> list[str]:
+    """Name the rows: by the hospitals' names, or by their short ones where two would be cut to the same."""
+    sites = [site.site for site in field.sites]
+    shown = [_cut(names[site], _NAME) for site in sites]
+    return shown if len(set(shown)) == len(shown) else [_cut(site, _NAME) for site in sites]
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _said(name: str, site: SiteField) -> str:

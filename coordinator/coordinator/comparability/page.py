@@ -20,7 +20,7 @@ KINDS = {"unit": "unit?", "drift": "values", "mean": "mean", "missing": "missing
 
 @dataclass(frozen=True)
 class Mark:
-    """One field at one hospital, at a glance: ``even``, ``look``, ``large``, ``unit`` or ``hidden``."""
+    """One field at one hospital, at a glance: ``even``, ``look``, ``large``, ``unit``, or ``hidden``: nothing to say."""
 
     level: str
     words: str
@@ -106,7 +106,8 @@ def _mark(site: SiteField) -> Mark:
     if site.hidden is not None:
         return Mark("hidden", HIDDEN_WORDS[site.hidden])
     if not site.remarks:
-        return Mark("even", "as the others" if site.psi is not None or site.difference is not None else "not compared")
+        compared = site.psi is not None or site.difference is not None
+        return Mark("even", "as the others") if compared else Mark("hidden", "not compared")
     worst = min(site.remarks, key=lambda remark: (remark.kind != "unit", remark.level != "large"))
     kinds = ", ".join(dict.fromkeys(KINDS[remark.kind] for remark in site.remarks))
     return Mark("unit" if worst.kind == "unit" else worst.level, kinds)

@@ -45,10 +45,10 @@ def list_command(schema_path: tuple[Path, ...], form: str) -> None:
     if form == "json":
         print_json({"schemas": [_summary(contract, shipped=listing.shipped) for listing, contract in rows]})
         return
-    table = _table("schema", "version", "status", "fields", "title", "contract hash")
+    table = _table("schema", "version", "status", "fields", "title")
     for _, contract in rows:
         counted = str(len(contract.fields))
-        words = (contract.id, contract.version, contract.status, counted, contract.title, contract.contract_hash()[:12])
+        words = (contract.id, contract.version, contract.status, counted, contract.title)
         table.add_row(*(escape(word) for word in words))
     terminal().print(table)
 

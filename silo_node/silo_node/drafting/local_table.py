@@ -18,6 +18,8 @@ from silo_node.source_settings import ExtractedSource
 from silo_node.sources.dialect import SNIFFED_RECORDS, Dialect, decode, read_head, records, sniff
 from silo_node.sources.faults import UnreadableError
 from silo_node.sources.shapes import Decimal, Shape, decimal_mark, shape
+from silo_node.sources.signatures import foreign
+from silo_node.sources.snapshot import RESERVED
 from silo_node.sources.tables import only_coded_faults
 from wardround.canonical import Json
 from wardround.errors import Refused, refuse
@@ -130,6 +132,8 @@ def _new(site: Site, path: Path, header: str | None) -> LocalTable:
     if path.suffix.lower() in (".parquet", ".pq"):
         return LocalTable(key, {"format": "parquet", "path": told}, *_parquet(path), ())
     raw, whole = read_head(path)
+    if (other := foreign(raw)) is not None:
+        raise refuse("T-ENCODING", "--file", "A table is a text", f"the file is {other[0]}", other[1])
     seen = sniff(raw, whole=whole)
     _refuse_no_table(seen)
     names = _named(seen, header)
@@ -277,7 +281,8 @@ def _parquet(path: Path) -> tuple[dict[str, Shape], Decimal, int, bool]:
     scan = pl.scan_parquet(path, glob=False, hive_partitioning=False)
     height = scan.select(pl.len()).collect().item()
     frame = scan.head(SNIFFED_RECORDS).collect()
-    columns = {column.name: shape(_texts(column)) for column in frame}
+    # the columns in which a snapshot says where each record came from are no columns of the hospital's
+    columns = {column.name: shape(_texts(column)) for column in frame if not column.name.startswith(RESERVED)}
     return columns, ".", frame.height, height == frame.height
 
 

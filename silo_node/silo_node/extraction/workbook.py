@@ -179,7 +179,7 @@ def _nameless(row: int, position: int) -> Fault:
         "T-NOHEADER",
         "Each column has a name",
         f"in row {row} a cell stands at position {position + 1}, right of the last column that has a name",
-        "name the column, or remove what stands there",
+        "say under 'header' which row holds the names; or name the column, or remove what stands there",
     )
 
 

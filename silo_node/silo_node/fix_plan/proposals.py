@@ -261,9 +261,11 @@ class Proposer:
         if spec.required:
             return
         told, impossible = self._bad(spec.name, MARKS), self._bad(spec.name, IMPOSSIBLE)
+        written = {text for text in impossible if texts.is_sentinel(text, found.mapping.date_format)}
+        if 2 * sum(impossible[text] for text in written) < sum(impossible.values()):
+            written = set()  # most are impossible otherwise, as in another unit: an 8 or 99 among them may be one of those
         for text, times in self._bad(spec.name, READING_FAULTS | IMPOSSIBLE | MARKS).items():
-            sentinel = text in told or (text in impossible and texts.is_sentinel(text, found.mapping.date_format))
-            if sentinel or texts.means_missing(text, coded=False):
+            if text in told or text in written or texts.means_missing(text, coded=False):
                 self._mark(found, text, times)
 
     def _mark(self, found: _Field, text: str, times: int) -> None:

@@ -156,8 +156,15 @@ def says_more(finding: Finding) -> bool:
     return not finding.finding.startswith(f"{finding.count} of {finding.of} records break this")
 
 
+def told_words(finding: Finding) -> str:
+    """Give a finding's own words as a sentence; a name at its beginning stays as it is written."""
+    words = sentence(finding.finding)
+    first = words.split(" ", 1)[0]
+    return words[0].upper() + words[1:] if first.isalpha() and first != finding.field else words
+
+
 def _advice(finding: Finding) -> str:
-    told = f" {sentence(finding.finding)}" if says_more(finding) else ""
+    told = f" {told_words(finding)}" if says_more(finding) else ""
     why = "" if finding.explained is None else f" Explained in the site file ({finding.explained})."
     return f"{sentence(finding.expectation)}{told}{why} Next: {sentence(finding.next_step)}"
 
@@ -171,7 +178,7 @@ def fix_first(repairs: Sequence[Repair], aside: int) -> Iterator[str]:
         return
     yield f"What to fix first ({aside} records are set aside):"
     for at, each in enumerate(repairs, 1):
-        yield f"{at:>3}. {each.cause.code} {each.cause.place}: {effect(each)}"
+        yield f"{at:>3}. {f'{each.cause.code} {each.cause.place}'.rstrip()}: {effect(each)}"
 
 
 def effect(repair: Repair) -> str:

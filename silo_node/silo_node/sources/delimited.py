@@ -23,6 +23,7 @@ from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.header import Wanted
 from silo_node.sources.places import Places
 from silo_node.sources.read import Read
+from silo_node.sources.signatures import foreign
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DIRECT_ENCODINGS = frozenset({"utf-8", "utf-8-sig"})
@@ -95,12 +96,10 @@ def _encoding_fault(raw: bytes, encoding: str, offset: int) -> Fault:
     step = "declare the file's encoding in the site file (such as cp1252 or utf-16), or export it as UTF-8"
     if seen.name is not None and codecs.lookup(seen.name).name != encoding:
         step = f"it looks like {seen.name} ({seen.confidence:.0%} sure): declare that in the site file, or export it as UTF-8"
-    return Fault(
-        "T-ENCODING",
-        "A table is in the encoding that the site file declares",
-        f"the file is not {encoding}: the first bad byte is at offset {offset}",
-        step,
-    )
+    finding = f"the file is not {encoding}: the first bad byte is at offset {offset}"
+    if (other := foreign(raw)) is not None:
+        finding, step = f"the file is {other[0]}", other[1]
+    return Fault("T-ENCODING", "A table is in the encoding that the site file declares", finding, step)
 
 
 # -------------------------------------------------------------------------------------------------------- header line

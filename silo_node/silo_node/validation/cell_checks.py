@@ -19,7 +19,10 @@ SPECIFIC = ("T-PHI-ID", "T-CODEVER", "T-SCI")
 def specific_checks(contract: Contract, mapping: FieldMapping, facts: Facts) -> Iterator[Check]:
     """Give the checks that come before the contract's own: whoever finds a cell first names what is wrong with it."""
     field = mapping.field
-    yield from personal.checks(contract, field, facts)
+    if personal.called_names(mapping):
+        yield personal.column_check(mapping, facts)
+    else:
+        yield from personal.checks(contract, field, facts)
     yield from codes.checks(contract, field, facts)
     yield from identifiers.checks(contract, field, facts)
 

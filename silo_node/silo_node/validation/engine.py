@@ -397,11 +397,14 @@ def _is_serial(work: _Work, mapping: FieldMapping) -> bool:
 
 def _empty_fault(mapping: FieldMapping, height: int) -> Fault:
     needed = mapping.field.required or mapping.field.missing.max_fraction < 1.0
+    step = "map the column that holds it, or correct the marks for missing in the site file"
+    if mapping.column is None and not needed:
+        step = "map the column that holds it; if you have none, there is nothing to do"
     return Fault(
         "T-ALLNULL",
         f"{mapping.field.name} has values" if needed else f"{mapping.field.name} usually has values",
         "every value is missing",
-        "map the column that holds it, or correct the marks for missing in the site file",
+        step,
         field=mapping.field.name,
         count=height,
         warning=not needed,

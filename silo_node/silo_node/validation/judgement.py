@@ -81,7 +81,7 @@ class Judgement:
                 passed=passed,
                 small_cell=self.site.policy().small_cell,
             ),
-            overlaps=overlaps(self.outcome.broken),
+            overlaps=overlaps(self.outcome.broken, self.table.faults),
         )
 
     def _aside(self) -> pl.Series:
@@ -142,7 +142,7 @@ class Judgement:
                 self._limit(
                     "T-QUARANTINE",
                     self.quarantined,
-                    f"At most {max_fraction:.2%} of the records are set aside",
+                    f"At most {max_fraction:.2%} of the records are set aside" if max_fraction else "No record is set aside",
                     f"{self.quarantined} of {self.table.found} are",
                     "correct the records or the mapping; the other findings say where",
                 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from silo_node.sources.faults import Fault
 from silo_node.validation.engine import Broken
 
 MOST_REPAIRS = 5
@@ -46,24 +47,35 @@ class Repair:
     left: int
 
 
-def overlaps(broken: Sequence[Broken]) -> tuple[Overlap, ...]:
-    """Count the records of each set of causes, from the masks of what sets records aside."""
+def overlaps(broken: Sequence[Broken], faults: Sequence[Fault] = ()) -> tuple[Overlap, ...]:
+    """Count the records of each set of causes, from the masks of what sets records aside.
+
+    The records of a fault of the file, such as lines with a cell too many, were never read: no other cause is theirs.
+    """
     masks: dict[Cause, pl.Series] = {}
     for each in broken:
         check = each.check
         if check.level == "record" and check.severity == "error":
             cause = Cause(check.code, check.rule or ", ".join(check.fields))
             masks[cause] = masks[cause] | each.mask if cause in masks else each.mask
+    unread: dict[Cause, int] = {}
+    for fault in faults:
+        if fault.records:
+            cause = Cause(fault.code, fault.field or "")
+            unread[cause] = unread.get(cause, 0) + len(fault.records)
+    found = [*_counted(masks), *(Overlap((cause,), records) for cause, records in unread.items())]
+    return tuple(sorted(found, key=lambda each: (-each.records, each.causes)))
+
+
+def _counted(masks: Mapping[Cause, pl.Series]) -> Iterator[Overlap]:
     if not masks:
-        return ()
+        return
     causes = sorted(masks)
     names = [str(at) for at in range(len(causes))]
     table = pl.DataFrame([masks[cause].alias(name) for cause, name in zip(causes, names, strict=True)])
     counted = table.filter(pl.any_horizontal(names)).group_by(names).len("records")
-    found = [
-        Overlap(tuple(cause for cause, holds in zip(causes, row, strict=False) if holds), row[-1]) for row in counted.iter_rows()
-    ]
-    return tuple(sorted(found, key=lambda each: (-each.records, each.causes)))
+    for row in counted.iter_rows():
+        yield Overlap(tuple(cause for cause, holds in zip(causes, row, strict=False) if holds), row[-1])
 
 
 def first_repairs(found: Sequence[Overlap], most: int = MOST_REPAIRS) -> tuple[Repair, ...]:

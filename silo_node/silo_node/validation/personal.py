@@ -3,17 +3,20 @@
 The node refuses to go on with a column that holds such texts: it takes pseudonyms, and does not make them. In a column of
 identifiers one cell is enough, since no pseudonym looks so. Elsewhere one cell is enough where it can hardly be anything else
 (an address with @, a number with its country's code, check digits that fit); names need a column that holds mostly names,
-among them common ones. Fields that the contract calls ``direct`` identifiers or free text are expected to hold such things.
+among them common ones, or that is called so (``last_name``). Fields that the contract calls ``direct`` identifiers or free text
+are expected to hold such things.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 
 import polars as pl
 
 from silo_node.mapping.facts import Facts
+from silo_node.mapping.resolve import FieldMapping
 from silo_node.validation.causes import Cause, Failed, different, matching, nowhere
 from silo_node.validation.constraints import Check
 from silo_node.validation.identifiers import is_identifier
@@ -58,6 +61,13 @@ _GIVEN_FAMILY = r"\p{Lu}\p{Ll}[\p{L}'’-]*(?: \p{Lu}(?:\.|\p{Ll}[\p{L}'’-]*))
 _ANYWHERE = f"{_EMAIL}|{_PHONE}|{_TITLED}|{_DICOM_NAME}"
 _NAME = f"{_FAMILY_GIVEN}|{_GIVEN_FAMILY}|{_DICOM_NAME}"
 _ONE_WORD = r"\p{L}[\p{L}'’-]+"
+_CALLED_NAMES = re.compile(
+    r"\b(first|given|middle|last|family|maiden|patient|sur|fore) ?names?\b"
+    r"|\b(vor|nach|familien|geburts|patienten) ?namen?\b"
+    r"|\bpr[ée]noms?\b|\bnom (de famille|de naissance|du patient)\b"
+    r"|\bapellidos?\b|\bnombre (de pila|del paciente)\b|\bcognomi?e?\b"
+)
+"""Names of columns that hold names of people, in small letters, words parted by blanks."""
 
 GIVEN_NAMES = frozenset(
     """
@@ -120,6 +130,30 @@ def checks(contract: Contract, field: ContractField, facts: Facts) -> Iterator[C
         suspicion=facts.other(column.map_batches(any_people, return_dtype=pl.Boolean, returns_scalar=True)),
         expectation=expectation(field),
         next_step=_NEXT_STEP,
+    )
+
+
+def called_names(mapping: FieldMapping) -> bool:
+    """Say whether a text field comes from a column that by its own name holds names of people, whatever its cells look like."""
+    field = mapping.field
+    if field.type != "string" or field.values or field.free_text or field.privacy == "direct" or mapping.column is None:
+        return False
+    words = re.sub(r"[\W\d_]+", " ", re.sub(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])", " ", mapping.column))
+    return _CALLED_NAMES.search(words.lower()) is not None
+
+
+def column_check(mapping: FieldMapping, facts: Facts) -> Check:
+    """Give the check of a column that is called so: every cell counts."""
+    column = pl.col(mapping.field.name)
+    return Check(
+        code="T-PHI-ID",
+        severity="error",
+        level="table",
+        fields=(mapping.field.name,),
+        broken=column.is_not_null(),
+        suspicion=facts.other(column.is_not_null().any()),
+        expectation=f"{mapping.field.name} comes from no column that is called by names of people, such as first or last name",
+        next_step="map another column: no study needs names; if it holds none, give it another name in the export",
     )
 
 

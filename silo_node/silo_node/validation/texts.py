@@ -57,8 +57,8 @@ def causes(failed: Failed) -> Iterator[Cause]:
     if len(mapping.field.values) == 2 and any(known.issuperset(pair) for pair in NOTATIONS):  # noqa: PLR2004
         words = cells.is_in(sorted(_WORDS)).fill_null(value=False)
         mixed = failed.sound > 0 or _notations(cells.filter(words)) > 1
-        expectation = f"{mapping.field.name} is written in one notation of yes and no"
-        next_step = "write one notation at the source, or map the words of each under 'codes' in the site file"
+        expectation = f"{mapping.field.name} has its two codes in one notation, as 1 and 0 or yes and no"
+        next_step = "write one notation at the source, or map those of each under 'codes' in the site file"
         yield Cause("T-BOOL", words if mixed else nowhere(cells), expectation, next_step)
 
 

@@ -157,3 +157,13 @@ def test_the_page_says_what_stands_in_the_figures():
     assert "<script" not in page
     assert "http://" not in page
     assert "https://" not in page
+
+
+def test_hospitals_whose_names_begin_alike_are_told_apart_in_a_chart():
+    """By their short names, where the long ones would be cut to the same; codes are cut, never left out."""
+    found = compared()
+    alike = found.model_copy(update={"hospitals": {site: f"University hospital of the city of {site}" for site in SITES}})
+    page = render(PAPER.bundle, alike)
+    assert "University hospital…" not in page
+    assert all(f">{site}</text>" in page for site in SITES)
+    assert ">…</text>" not in page

@@ -93,6 +93,11 @@ def test_what_may_be_a_value_is_no_mark(tmp_path: Path, clinic: Contract, local:
     assert planned(tmp_path, clinic, (0, local, text), (1, local, text)).steps == ()
 
 
+def test_a_usual_mark_among_other_impossible_numbers_is_none(tmp_path: Path, clinic: Contract) -> None:
+    """A column in another unit holds an 8 or 9 by chance; to declare that as missing would lose a value."""
+    assert planned(tmp_path, clinic, (0, "Puls", "8"), (1, "Puls", "7.4"), (2, "Puls", "6"), (3, "Puls", "5")).steps == ()
+
+
 def test_a_word_in_several_columns_stands_once(tmp_path: Path, clinic: Contract) -> None:
     plan = planned(tmp_path, clinic, (0, "Puls", "NA"), (1, "Glu", "NA"), (2, "Radius_cm", "NA"), (3, "Puls", "999"))
     assert plan.file.schemas["test.clinic"].missing == ("NA",)

@@ -29,6 +29,14 @@ def test_a_clean_check_has_nothing_to_fix(tmp_path: Path, clinic: Contract) -> N
     assert first_repairs(()) == ()
 
 
+def test_lines_that_were_never_read_are_to_be_repaired_too(tmp_path: Path, clinic: Contract) -> None:
+    """A line with a cell too many is set aside like any other: the last repair leaves nobody."""
+    content = rows((0, "Puls", "x")).rstrip("\n") + ";one more\n"
+    result = check(make_site(tmp_path, content), clinic, max_fraction=1.0)
+    assert set(result.overlaps) == {Overlap((C,), 1), Overlap((Cause("T-RAGGED", ""),), 1)}
+    assert (result.quarantined, first_repairs(result.overlaps)[-1].left) == (2, 0)
+
+
 def test_the_repair_that_frees_most_comes_first() -> None:
     """Not the one that concerns most: who is set aside twice is freed only by the second repair."""
     found = (Overlap((A, B), 10), Overlap((B,), 3), Overlap((C,), 4))
