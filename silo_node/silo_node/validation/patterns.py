@@ -34,7 +34,8 @@ class _SingleClass:
     def broken(self, texts: pl.Series) -> pl.Series:
         """Whether any text does not match, as one truth value."""
         lengths = texts.str.len_bytes()
-        if lengths.min() is not None and not self.least <= int(lengths.min()) <= int(lengths.max()) <= self.most:
+        shortest, longest = lengths.min(), lengths.max()
+        if isinstance(shortest, int) and isinstance(longest, int) and not self.least <= shortest <= longest <= self.most:
             return pl.Series([True])
         for start in range(0, len(texts), BATCH):
             joined = texts.slice(start, BATCH).str.join("").cast(pl.Binary).item()
