@@ -17,6 +17,7 @@ from datetime import date, time
 import polars as pl
 
 from silo_node.mapping.facts import Facts
+from silo_node.mapping.iso_days import iso_days
 from silo_node.mapping.resolve import FieldMapping
 
 LOCAL = "local:"
@@ -29,7 +30,6 @@ WHOLE_TOLERANCE = 1e-9
 """How far, relatively, a converted whole number may be from one because of rounding in the conversion."""
 
 ISO_DATE = "%Y-%m-%d"
-ISO_DATE_LENGTH = len("YYYY-MM-DD")
 
 FIRST_DAY, LAST_DAY = date(1000, 1, 1), date(9999, 12, 31)
 """Years have four digits: ``05.01.21`` is not a day of the year 21."""
@@ -118,13 +118,18 @@ def _marked(text: pl.Expr, marks: tuple[str, ...]) -> pl.Expr:
     """Whether a cell means missing."""
     found = text.is_null()
     for mark in marks:
-        found = found | (text == mark)
+        found = found | _is(text, mark)
     return found.fill_null(value=True)
+
+
+def _is(text: pl.Expr, mark: str) -> pl.Expr:
+    """Whether a cell is a mark; for the empty one, lengths are cheaper than texts."""
+    return text == mark if mark else text.str.len_bytes() == 0
 
 
 def _missing(text: pl.Expr, marks: tuple[str, ...]) -> pl.Expr:
     """How many cells mean missing, when no mark stands twice."""
-    return text.is_null().sum() + pl.sum_horizontal([pl.lit(0), *((text == mark).sum() for mark in marks)])
+    return text.is_null().sum() + pl.sum_horizontal([pl.lit(0), *(_is(text, mark).sum() for mark in marks)])
 
 
 def _text_cells(mapping: FieldMapping, text: pl.Expr, facts: Facts, *, from_text: bool) -> Cells:
@@ -133,7 +138,7 @@ def _text_cells(mapping: FieldMapping, text: pl.Expr, facts: Facts, *, from_text
         value = text if not marks else pl.when(_marked(text, marks)).then(None).otherwise(text)
         quick = None
         if marks and from_text and mapping.field.required:
-            quick = Quick(text, facts.other(pl.any_horizontal((text == mark).any() for mark in marks)))
+            quick = Quick(text, facts.other(pl.any_horizontal(_is(text, mark).any() for mark in marks)))
         return Cells(value, None, (), text, quick)
     old, new = zip(*mapping.codes, strict=True) if mapping.codes else ((), ())
     value = text.replace_strict(pl.Series(old, dtype=pl.String), pl.Series(new, dtype=pl.String), default=None)
@@ -251,17 +256,15 @@ def _typed_marks(local: pl.Expr, marks: tuple[str, ...], dtype: pl.DataType) -> 
 
 
 def _date_from_text(mapping: FieldMapping, text: pl.Expr, facts: Facts) -> Cells:
-    marked, name = _marked(text, mapping.marks), mapping.field.name
-    read = text.str.to_date(mapping.date_format or ISO_DATE, strict=False, exact=True)
-    fits = read.is_between(FIRST_DAY, LAST_DAY)
-    lost = facts.nulls(name) != facts.other(_missing(text, mapping.marks))
-    doubt = lost | (facts.least(name) < FIRST_DAY) | (facts.most(name) > LAST_DAY)
-    if mapping.date_format is None:
-        fits = fits & text.str.contains(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z")
-        # The reader takes signs and spaces too; none of these is the case in a column of plain ISO dates.
-        odd = (text.str.len_bytes() != ISO_DATE_LENGTH) | text.str.starts_with("+") | text.str.contains(" ", literal=True)
-        doubt = doubt | facts.other((odd & pl.col(name).is_not_null()).any())
-    value = pl.when(~marked & fits).then(read)
+    marked, name, form = _marked(text, mapping.marks), mapping.field.name, mapping.date_format
+    doubt = facts.nulls(name) != facts.other(_missing(text, mapping.marks))
+    if form is None:
+        read = text.map_batches(iso_days, return_dtype=pl.Date)
+        value = pl.when(~marked).then(read)
+    else:
+        read = text.str.to_date(form, strict=False, exact=True)
+        value = pl.when(~marked & read.is_between(FIRST_DAY, LAST_DAY)).then(read)
+        doubt = doubt | (facts.least(name) < FIRST_DAY) | (facts.most(name) > LAST_DAY)
     quick = Quick(read, doubt.fill_null(value=False))
     return Cells(value, _bad(mapping, marked), (("T-TYPE", pl.lit(value=True)),), text, quick)
 

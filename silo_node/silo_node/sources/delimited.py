@@ -1,5 +1,7 @@
 """Delimited text (CSV) in the dialect that the site file declares: every cell as text, nothing guessed or mended.
 
+Columns of numbers are read as numbers where the caller asks for it, and only where that gives just what their text gives.
+
 Polars reads the cells; the structure is checked beforehand on the raw bytes (``silo_node.sources.layout``), because a
 reader would fill short lines with nothing and take the first patient for a header without a word.
 """
@@ -9,9 +11,11 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -28,6 +32,7 @@ from silo_node.sources.signatures import foreign
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DIRECT_ENCODINGS = frozenset({"utf-8", "utf-8-sig"})
 OTHER_DELIMITERS = (";", ",", "\t", "|")
+_SOMETHING = re.compile(rb"[^\r\n \t]")
 _DELIMITER_WORDS = {";": "';'", ",": "','", "\t": "a tab", "|": "'|'"}
 
 
@@ -40,6 +45,7 @@ class DelimitedText:
     records: pl.Series | None
     places: Places
     faults: tuple[Fault, ...]
+    typed: bool = False
 
 
 def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
@@ -49,7 +55,7 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
         UnreadableError: T-ENCODING, T-EMPTY, T-DELIM, T-NOHEADER, T-RAGGED.
     """
     raw = _utf8(path.read_bytes(), source.encoding)
-    if not raw.strip(b"\r\n \t"):
+    if _SOMETHING.search(raw) is None:
         raise UnreadableError(Fault("T-EMPTY", "A table holds records", "the file is empty", "export the records again"))
     header, header_lines = _header(raw, source)
     if source.header is None:
@@ -58,7 +64,7 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
         raise UnreadableError(_named_twice())
     else:
         header, header_lines = list(source.header), 0
-    text = _cells(raw, source, header, header_lines)
+    text = _cells(raw, source, header, header_lines, wanted)
     if text.found == 0:
         raise UnreadableError(
             Fault("T-EMPTY", "A table holds records", "it has a header line but no record", "export the records again")
@@ -67,7 +73,14 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
     frame = text.frame.select(pl.col(f"column_{at + 1}").alias(column) for column, at in present.items())
     if not present:
         frame = pl.DataFrame(height=text.frame.height)
-    return Read(frame, tuple(header), text.found, text.records, "line", text.places, text.faults)
+
+    def texts(columns: Sequence[str]) -> pl.DataFrame:
+        places = {f"column_{present[column] + 1}": column for column in columns}
+        again = _parse(raw, source, len(header), header_lines, strict=True, only=list(places))
+        return again.select(pl.col(place).alias(column) for place, column in places.items())
+
+    again = texts if text.typed else None
+    return Read(frame, tuple(header), text.found, text.records, "line", text.places, text.faults, again)
 
 
 # ----------------------------------------------------------------------------------------------------- bytes to UTF-8
@@ -158,19 +171,26 @@ def _named_twice() -> Fault:
 # --------------------------------------------------------------------------------------------------------------- cells
 
 
-def _cells(raw: bytes, source: CsvSource, header: Sequence[str], header_lines: int) -> DelimitedText:
-    """Read all cells as text; the fast way when the structure is plainly right, else with every record looked at."""
+def _cells(raw: bytes, source: CsvSource, header: Sequence[str], header_lines: int, wanted: Wanted) -> DelimitedText:
+    """Read all cells; the fast way when the structure is plainly right, else with every record looked at."""
     unquoted = source.quote is None or source.quote.encode() not in raw
     returns = b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n")
     if unquoted and not returns and len(header) > 1:
-        try:
-            # Every line that is too long is refused here; with the right number of delimiters, none is too short.
-            frame = _parse(raw, source, len(header), header_lines, strict=True)
-        except PolarsError:
-            pass
-        else:
-            if layout.count(raw, ord(source.delimiter)) == (frame.height + header_lines) * (len(header) - 1):
-                return DelimitedText(frame, frame.height, None, _line_after(header_lines), ())
+        delimiters = layout.count(raw, ord(source.delimiter))
+        numbers = {
+            f"column_{header.index(column) + 1}": kind for column, kind in wanted.numbers.items() if header.count(column) == 1
+        }
+        # The reader of numbers passes over blanks before one; with none there, it takes the very cells that a cast takes.
+        typed = bool(numbers) and not layout.blank_begins(raw, ord(source.delimiter))
+        for types in [numbers, {}] if typed else [{}]:
+            try:
+                # Every line that is too long is refused here; with the right number of delimiters, none is too short.
+                frame = _parse(raw, source, len(header), header_lines, strict=True, types=types)
+            except PolarsError:
+                continue
+            if delimiters == (frame.height + header_lines) * (len(header) - 1):
+                return DelimitedText(frame, frame.height, None, _line_after(header_lines), (), typed=bool(types))
+            break
     return _with_layout(raw, source, len(header), header_lines, first=0 if source.header is not None else 1)
 
 
@@ -223,13 +243,24 @@ def _ragged(records: layout.Positions) -> Fault:
     )
 
 
-def _parse(raw: bytes, source: CsvSource, columns: int, header_lines: int, *, strict: bool) -> pl.DataFrame:
+def _parse(
+    raw: bytes,
+    source: CsvSource,
+    columns: int,
+    header_lines: int,
+    *,
+    strict: bool,
+    types: Mapping[str, pl.DataType] = MappingProxyType({}),
+    only: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """Read all columns, or ``only`` some, as text but for those that have ``types``."""
     names = [f"column_{at + 1}" for at in range(columns)]
     return pl.read_csv(
         raw,
         has_header=False,
         skip_lines=header_lines,
-        schema=dict.fromkeys(names, pl.String),
+        schema={name: types.get(name, pl.String()) for name in names},
+        columns=only,
         separator=source.delimiter,
         quote_char=source.quote,
         empty_string_is_null=False,

@@ -6,7 +6,9 @@ Headers are never repeated in a fault: a file without a header line would put it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import polars as pl
 
 from silo_node.sources.faults import Fault
 from wardround.strict_yaml import nearest
@@ -26,12 +28,15 @@ class Wanted:
         known: every local column that the site file maps or ignores.
         names: all fields of the schema, to hint at a misspelt one.
         exact: whether an unknown column is an error (``fieldsMatch: exact``) or a warning (``superset``).
+        numbers: local columns of numbers, which a text table may give in these types where each cell is such a number or is
+            empty; an empty cell is null then.
     """
 
     fields: Mapping[str, str]
     known: frozenset[str]
     names: tuple[str, ...]
     exact: bool
+    numbers: Mapping[str, pl.DataType] = field(default_factory=dict)
 
 
 def judge(header: Sequence[str], wanted: Wanted) -> list[Fault]:

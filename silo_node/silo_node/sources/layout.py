@@ -18,6 +18,8 @@ Positions: TypeAlias = NDArray[np.int64]
 BLOCK_BYTES = 1 << 20
 NEWLINE = 10
 RETURN = 13
+BLANKS = b" \t"
+"""White space that a reader of numbers passes over."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,21 @@ def count(raw: bytes, mark: int) -> int:
     """Count a byte."""
     data = np.frombuffer(raw, np.uint8)
     return sum(int(np.count_nonzero(data[start : start + BLOCK_BYTES] == mark)) for start in range(0, len(data), BLOCK_BYTES))
+
+
+def blank_begins(raw: bytes, delimiter: int) -> bool:
+    """Say whether a cell of a text without quotes begins with a blank."""
+    blanks = [mark for mark in BLANKS if mark != delimiter and bytes([mark]) in raw]
+    if not blanks:
+        return False
+    data = np.frombuffer(raw, np.uint8)
+    for start in range(0, len(data), BLOCK_BYTES):
+        # One byte more, so that each stands in a block together with the one before it.
+        block = data[max(start - 1, 0) : start + BLOCK_BYTES]
+        before = (block[:-1] == delimiter) | (block[:-1] == NEWLINE)
+        if any(bool((before & (block[1:] == mark)).any()) for mark in blanks):
+            return True
+    return int(data[0]) in blanks
 
 
 def scan(raw: bytes, delimiter: int, quote: int | None) -> Layout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -11,6 +12,7 @@ from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.places import Places
 
 Unit: TypeAlias = Literal["line", "row"]
+Texts: TypeAlias = Callable[[Sequence[str]], pl.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Read:
         unit: what ``places`` counts: physical lines of a text, or rows.
         places: where records stand.
         faults: what is wrong with the records as a whole; the header is not judged yet.
+        texts: columns that a text table gave as numbers, as text; absent where none was.
     """
 
     frame: pl.DataFrame
@@ -34,6 +37,7 @@ class Read:
     unit: Unit
     places: Places
     faults: tuple[Fault, ...] = ()
+    texts: Texts | None = None
 
 
 def no_records() -> UnreadableError:

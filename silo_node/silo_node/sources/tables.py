@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.header import Wanted, judge
 from silo_node.sources.joined import join
 from silo_node.sources.places import Places
-from silo_node.sources.read import Read, Unit
+from silo_node.sources.read import Read, Texts, Unit
 from silo_node.sources.several import read_all
 
 __all__ = ["Table", "Unit", "only_coded_faults", "open_source", "open_table"]
@@ -36,13 +36,15 @@ class Table:
     """A table that could be read.
 
     Attributes:
-        frame: the wanted columns that exist, under their local names; text from CSV, typed from Parquet;
+        frame: the wanted columns that exist, under their local names; text from CSV (or numbers, where asked for), typed
+            from Parquet;
             ``(n_records - n_broken, n_columns)``, records that do not fit the header left out.
         found: records in the file, broken ones included.
         records: position in the file (from 0) of each row of ``frame``; ``None`` when they are the same.
         unit: what ``places`` counts: physical lines of a text, or rows of a Parquet file.
         places: from positions in the file (from 0) to line or row numbers (from 1), with the file where there are several.
         faults: what is wrong with the file as a whole.
+        texts: columns that a text table gave as numbers, as text; absent where none was.
     """
 
     frame: pl.DataFrame
@@ -51,6 +53,7 @@ class Table:
     unit: Unit
     places: Places
     faults: tuple[Fault, ...]
+    texts: Texts | None = None
 
 
 def open_source(site: Site, name: str, wanted: Wanted) -> Table:
@@ -76,7 +79,7 @@ def open_table(path: Path, source: CsvSource | ParquetSource, wanted: Wanted) ->
 
 def _judged(read: Read, wanted: Wanted) -> Table:
     faults = (*judge(read.header, wanted), *read.faults)
-    return Table(read.frame, read.found, read.records, read.unit, read.places, faults)
+    return Table(read.frame, read.found, read.records, read.unit, read.places, faults, read.texts)
 
 
 def _read(site: Site, name: str, wanted: Wanted) -> Read:
@@ -87,6 +90,7 @@ def _read(site: Site, name: str, wanted: Wanted) -> Read:
     if isinstance(source, CsvSource | ParquetSource):
         if not paths:
             raise UnreadableError(_file_fault("no file fits the pattern"))
+        wanted = wanted if len(paths) == 1 else replace(wanted, numbers={})  # the files have to have the same types
         return read_all(paths, partial(_read_file, source, wanted))
     return snapshot.read(site.extract_path(name), source, paths, wanted)
 

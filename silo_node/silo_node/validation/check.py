@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from types import MappingProxyType
 
+import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from silo_node.configuration import Site
 from silo_node.mapping import TableMapping, resolve
+from silo_node.mapping.cells import SCHEMA_TYPES
 from silo_node.sources.faults import UnreadableError
 from silo_node.sources.header import Wanted
 from silo_node.sources.tables import Table, open_source
@@ -51,15 +54,40 @@ def check(
     """
     mapping = resolve(site, contract, fields)
     try:
-        table, outcome = look(site, mapping, today)
+        table, outcome = look(site, mapping, today, numbers=_numbers(mapping))
     except UnreadableError as error:
         return unreadable(site, mapping, error.fault)
     result = Judgement(site, mapping, table, outcome).result(max_fraction, minimum_records)
     return replace(result, profiles=profiles(contract, outcome.typed)) if profiled else result
 
 
-def look(site: Site, mapping: TableMapping, today: date | None = None) -> tuple[Table, engine.Outcome]:
-    """Read a hospital's table and hold it against the contract, without a judgement; ``today`` as in ``check``.
+def _numbers(mapping: TableMapping) -> dict[str, pl.DataType]:
+    """Give the columns that a text table may give as numbers: an empty cell is missing there, and nothing else is."""
+    columns = [each.column for each in mapping.fields]
+    return {
+        each.column: SCHEMA_TYPES[each.field.type]
+        for each in mapping.fields
+        if each.column is not None
+        and columns.count(each.column) == 1
+        and each.field.type in ("integer", "number")
+        and (each.marks, each.decimal) == (("",), ".")
+    }
+
+
+def look(
+    site: Site,
+    mapping: TableMapping,
+    today: date | None = None,
+    *,
+    numbers: Mapping[str, pl.DataType] = MappingProxyType({}),
+) -> tuple[Table, engine.Outcome]:
+    """Read a hospital's table and hold it against the contract, without a judgement.
+
+    Args:
+        site: the hospital.
+        mapping: its mapping to the contract.
+        today: as in ``check``.
+        numbers: columns that a text table may give as numbers; what is found is the same.
 
     Raises:
         UnreadableError: the table cannot be read at all.
@@ -70,11 +98,13 @@ def look(site: Site, mapping: TableMapping, today: date | None = None) -> tuple[
         known=mapping.known,
         names=contract.names,
         exact=contract.fields_match == "exact",
+        numbers=numbers,
     )
     table = open_source(site, mapping.source_name, wanted)
     try:
-        return table, engine.run(mapping, table.frame, today or latest_today())
+        outcome = engine.run(mapping, table.frame, today or latest_today(), table.texts)
     except (PolarsError, PanicException) as error:
         # Text is text and numbers are numbers by now, so this is our mistake; its message may still hold a cell.
         msg = f"polars could not hold the table against {contract.id}: {type(error).__name__}"
         raise Broken(msg) from None
+    return replace(table, texts=None), outcome  # which lets go of the file's text

@@ -13,7 +13,6 @@ from functools import reduce
 from operator import or_
 from typing import Literal
 
-import numpy as np
 import polars as pl
 
 from silo_node.mapping.facts import Facts
@@ -140,16 +139,19 @@ def duplicates(names: tuple[str, ...], text: str, facts: Facts) -> Check:
         level="record",
         fields=names,
         broken=key.is_duplicated() & complete,
-        suspicion=facts.other(key.hash().map_batches(repeats, return_dtype=pl.Boolean, returns_scalar=True)),
+        suspicion=facts.other(repeats(key)),
         expectation=f"{', '.join(names)} {text}",
         next_step="remove or correct the records that stand twice",
     )
 
 
-def repeats(hashes: pl.Series) -> pl.Series:
-    """Whether a hash stands twice, as one truth value; sorting is the cheapest way to know."""
-    ordered = np.sort(hashes.to_numpy())
-    return pl.Series([bool((ordered[1:] == ordered[:-1]).any())])
+def repeats(key: pl.Expr) -> pl.Expr:
+    """Say whether a key may stand twice, as one truth value: whether its hash does; a column by itself is counted by sorting."""
+    return key.hash().map_batches(_repeats, return_dtype=pl.Boolean, returns_scalar=True)
+
+
+def _repeats(hashes: pl.Series) -> pl.Series:
+    return pl.Series([hashes.n_unique() < len(hashes)])
 
 
 def _one_of(column: pl.Expr, values: tuple[str, ...]) -> pl.Expr:

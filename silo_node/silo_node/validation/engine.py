@@ -6,7 +6,7 @@ local columns ──> quick values ──> one pass: doubts, suspicions ──�
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -17,6 +17,7 @@ from silo_node.mapping.cells import LOCAL, SCHEMA_TYPES, Cells, compile_cells
 from silo_node.mapping.facts import Facts
 from silo_node.mapping.resolve import FieldMapping, TableMapping
 from silo_node.sources.faults import Fault
+from silo_node.sources.read import Texts
 from silo_node.validation import cell_checks, distributions, identifiers
 from silo_node.validation.between import table_checks
 from silo_node.validation.causes import Failed, nowhere
@@ -75,17 +76,23 @@ class _Work:
         return [each for each in self.mapping.fields if each.field.name not in self.unusable]
 
 
-def run(mapping: TableMapping, frame: pl.DataFrame, today: date) -> Outcome:
+def run(mapping: TableMapping, frame: pl.DataFrame, today: date, texts: Texts | None = None) -> Outcome:
     """Hold a table against a contract.
 
     Args:
         mapping: the site's mapping of the fields that are needed.
         frame: the local columns that exist, under their local names.
         today: the day after which no record can be dated.
+        texts: gives local columns of a text table that are numbers in ``frame`` as text, for those in which something may be
+            wrong: how a number is written tells why.
     """
     work = _prepare(mapping, frame, today)
     checks = _checks(work)
     suspects = _aggregate_pass(work, checks)
+    if texts is not None and (columns := _suspected_numbers(work, suspects)):
+        work = _prepare(mapping, frame.with_columns(texts(columns)), today, work)
+        checks = _checks(work)
+        suspects = _aggregate_pass(work, checks)
     if any(work.cells[name].quick is not None for name in suspects.doubted):
         work.full |= suspects.doubted
         _fill(work, suspects.doubted)
@@ -101,7 +108,8 @@ def run(mapping: TableMapping, frame: pl.DataFrame, today: date) -> Outcome:
 # ------------------------------------------------------------------------------------------------------------- prepare
 
 
-def _prepare(mapping: TableMapping, frame: pl.DataFrame, today: date) -> _Work:
+def _prepare(mapping: TableMapping, frame: pl.DataFrame, today: date, before: _Work | None = None) -> _Work:
+    """Give the columns; those whose local column is the same as ``before`` are taken from there."""
     table = frame.rename(lambda name: LOCAL + name)
     facts = Facts()
     cells: dict[str, Cells] = {}
@@ -122,8 +130,16 @@ def _prepare(mapping: TableMapping, frame: pl.DataFrame, today: date) -> _Work:
     work = _Work(mapping, table, today, facts, cells, absent, unusable)
     nothing = [pl.lit(None, dtype=SCHEMA_TYPES[each.field.type]).alias(name) for name, each in (absent | unusable).items()]
     work.table = table.with_columns(nothing)
-    _fill(work, set(cells))
+    old = {} if before is None else before.table.schema
+    same = [each.field.name for each in mapping.fields if each.field.name in cells and _same(old, table.schema, each)]
+    if before is not None:
+        work.table = work.table.with_columns(before.table[name] for name in same)
+    _fill(work, set(cells).difference(same))
     return work
+
+
+def _same(old: Mapping[str, pl.DataType], new: Mapping[str, pl.DataType], mapping: FieldMapping) -> bool:
+    return old.get(f"{LOCAL}{mapping.column}") == new[f"{LOCAL}{mapping.column}"]
 
 
 def _fill(work: _Work, names: set[str]) -> None:
@@ -199,6 +215,13 @@ def _aggregate_pass(work: _Work, checks: Sequence[Check]) -> _Suspects:
         if found[f"check {at}"] and not (check.code in ("T-NULL", "T-MISSLIM") and names.issuperset(check.fields))
     )
     return _Suspects(suspected, doubted, empty)
+
+
+def _suspected_numbers(work: _Work, suspects: _Suspects) -> list[str]:
+    """Give the local columns of numbers in whose cells, or with whose values, something may be wrong."""
+    names = suspects.doubted.union(*(check.fields for check in suspects.checks))
+    columns = [str(each.column) for each in work.mapping.fields if each.field.name in names.intersection(work.cells)]
+    return [column for column in columns if work.table.schema[LOCAL + column].is_numeric()]
 
 
 # ---------------------------------------------------------------------------------------------------- phase 2: details

@@ -2,7 +2,7 @@
 
 Polars' engine knows no look-around and no back-references; a pattern with those is matched by Python's, once for each
 different text. Patterns of the form ``[0-9a-f]{16}``, which keys have, get a cheap suspicion: the column's lengths, and
-whether anything is left of its bytes when the allowed ones are taken away.
+whether each of its bytes is an allowed one.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 BATCH = 2**18
 """Texts that are joined at a time."""
+BLOCK = 2**17
+"""Bytes that are looked at at a time: they stay in the processor's cache."""
 
 _SINGLE_CLASS = re.compile(r"\^?\[((?:[A-Za-z0-9_](?:-[A-Za-z0-9_])?)+)\]\{(\d+)(?:,(\d+))?\}\$?")
 _RANGE = re.compile(r"(.)(?:-(.))?")
@@ -21,22 +25,33 @@ _RANGE = re.compile(r"(.)(?:-(.))?")
 
 @dataclass(frozen=True)
 class _SingleClass:
-    """``least`` to ``most`` characters, all of them among ``allowed``."""
+    """``least`` to ``most`` characters, all of them in one of the ``ranges`` of bytes, ends included."""
 
-    allowed: bytes
+    ranges: tuple[tuple[int, int], ...]
     least: int
     most: int
 
     def broken(self, texts: pl.Series) -> pl.Series:
         """Whether any text does not match, as one truth value."""
         lengths = texts.str.len_bytes()
-        if bool(((lengths < self.least) | (lengths > self.most)).any()):
+        shortest, longest = lengths.min(), lengths.max()
+        if isinstance(shortest, int) and isinstance(longest, int) and not self.least <= shortest <= longest <= self.most:
             return pl.Series([True])
         for start in range(0, len(texts), BATCH):
-            joined = str(texts.slice(start, BATCH).str.join("").item() or "")
-            if joined.encode().translate(None, self.allowed):
+            joined = texts.slice(start, BATCH).str.join("").cast(pl.Binary).item()
+            if joined and not self._holds(np.frombuffer(joined, np.uint8)):
                 return pl.Series([True])
         return pl.Series([False])
+
+    def _holds(self, signs: NDArray[np.uint8]) -> bool:
+        for start in range(0, len(signs), BLOCK):
+            block = signs[start : start + BLOCK]
+            found = np.zeros(len(block), np.bool_)
+            for first, last in self.ranges:
+                found |= (block - np.uint8(first)) <= last - first  # wraps below the first
+            if not found.all():
+                return False
+        return True
 
 
 class Pattern:
@@ -78,7 +93,5 @@ def _single_class(pattern: str) -> _SingleClass | None:
     found = _SINGLE_CLASS.fullmatch(pattern)
     if found is None:
         return None
-    allowed: list[int] = []
-    for first, last in _RANGE.findall(found[1]):
-        allowed += range(ord(first), ord(last or first) + 1)
-    return _SingleClass(bytes(allowed), int(found[2]), int(found[3] or found[2]))
+    ranges = tuple((ord(first), ord(last or first)) for first, last in _RANGE.findall(found[1]))
+    return _SingleClass(ranges, int(found[2]), int(found[3] or found[2]))

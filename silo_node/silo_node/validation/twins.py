@@ -50,7 +50,7 @@ def twins(contract: Contract, names: set[str], facts: Facts) -> Iterator[Check]:
         level="record",
         fields=(contract.patient_key, *values),
         broken=columns.map_batches(found, return_dtype=pl.Boolean),
-        suspicion=facts.other(pl.struct(values).hash().map_batches(repeats, return_dtype=pl.Boolean, returns_scalar=True)),
+        suspicion=facts.other(repeats(pl.struct(values))),
         expectation="No patient stands under two pseudonyms, with the same quasi-identifiers and values",
         next_step="look whether the records are of one patient, and give them one pseudonym",
         stage="table",

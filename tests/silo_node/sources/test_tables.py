@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from silo_node.configuration import CsvSource, ParquetSource
 from silo_node.sources.faults import UnreadableError
@@ -172,3 +175,54 @@ def test_parquet_without_records_or_columns(tmp_path: Path) -> None:
     table = open_table(path, ParquetSource(format="parquet", path="t"), WANTED)
     assert [each.code for each in table.faults] == ["T-MISSCOL"] * 3 + ["T-EXTRACOL"]
     assert table.found == 1
+
+
+# ------------------------------------------------------------------------------------------------- numbers as numbers
+
+NUMBERS = replace(WANTED, numbers={"years": pl.Int64()})
+DECIMALS = replace(WANTED, numbers={"years": pl.Float64()})
+ODD = st.sampled_from(
+    ("", "5", "007", "+5", "-0", "5.0", ".5", "1E5", " 5", "5 ", "\t5", "inf", "nan", "NA", "9" * 19, "1e-400", "\u0661")
+)
+
+
+def test_numbers_come_as_numbers_where_asked_for(tmp_path: Path) -> None:
+    """An empty cell is null; the text is there again when someone asks, with its zeros, and lines are the same."""
+    table = read(tmp_path, b"id,years,text\n1,007,a\n2,,b\n", wanted=NUMBERS)
+    assert table.frame.rows() == [("1", 7, "a"), ("2", None, "b")]
+    assert table.texts is not None
+    assert table.texts(["years"]).to_dict(as_series=False) == {"years": ["007", ""]}
+    assert table.places([0, 1]) == [2, 3]
+
+
+@pytest.mark.parametrize("cell", [b" 5", b"\t5", b"5 ", b"5.5", b"1e3", b"x", b'"5"', b"9223372036854775808"])
+def test_a_cell_that_is_no_plain_number_leaves_all_cells_text(tmp_path: Path, cell: bytes) -> None:
+    """One is enough: then nothing is a number."""
+    table = read(tmp_path, b"id,years,text\n1,5,a\n2," + cell + b",b\n", wanted=NUMBERS)
+    assert table.frame["years"].to_list() == ["5", cell.decode().strip('"')]
+    assert table.texts is None
+
+
+def test_blanks_elsewhere_and_short_lines_are_what_they_were(tmp_path: Path) -> None:
+    """A blank inside of a text does no harm; lines of another length are told as before."""
+    assert read(tmp_path, b"id,years,text\n1,5,a b\n", wanted=NUMBERS).texts is not None
+    table = read(tmp_path, b"id,years,text\n1,5\n2,6,b\n3,7,c,d\n", wanted=NUMBERS)
+    assert (table.frame.rows(), table.texts) == ([("2", "6", "b")], None)
+    assert [(each.code, each.count) for each in table.faults] == [("T-RAGGED", 2)]
+
+
+@given(
+    cells=st.lists(ODD, min_size=1, max_size=3), end=st.sampled_from(["\n", "\r\n"]), wanted=st.sampled_from([NUMBERS, DECIMALS])
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_numbers_are_what_a_cast_of_their_text_gives(tmp_path: Path, cells: list[str], end: str, wanted: Wanted) -> None:
+    """Bit by bit, or the cells are text."""
+    content = end.join(["id,text,years", *(f"1,x,{cell}" for cell in cells), ""]).encode()
+    plain, table = read(tmp_path, content), read(tmp_path, content, wanted=wanted)
+    if table.texts is None:
+        assert table.frame.equals(plain.frame)
+        return
+    kind = wanted.numbers["years"]
+    assert plain.frame["years"].cast(kind, strict=False).equals(table.frame["years"], check_dtypes=True)
+    assert table.texts(["years"])["years"].equals(plain.frame["years"])
+    assert table.frame["years"].null_count() == cells.count("")
