@@ -6,9 +6,11 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from hospitals_on_disk import write_hospital
@@ -17,6 +19,7 @@ from silo_node.configuration import load_site
 from silo_node.identity import load_identity
 from wardround.identity.roster import Request, read_member, read_party
 
+PATIENCE_SECONDS = 120
 GOOD = "correct horse battery"
 OPTIONS = ("--site-name", "north", "--institution", "Northern Infirmary", "--city", "Northport", "--contact", "A. Ruiz, ext. 12")
 
@@ -33,20 +36,33 @@ class Terminal:
         os.close(terminal)
         self.shown = ""
 
+    def read(self):
+        ready, _, _ = select.select([self.person], [], [], PATIENCE_SECONDS)
+        assert ready, f"nothing more is shown, and nothing ends: {self.shown}"
+        return os.read(self.person, 1000).decode()
+
     def until_asked(self, mark):
         asked = ""
         while not asked.endswith(mark):
-            asked += os.read(self.person, 1000).decode()
+            asked += self.read()
         self.shown += asked
 
     def answer(self, mark, text):
         self.until_asked(mark)
         os.write(self.person, f"{text}\n".encode())
 
+    def interrupt(self):
+        """Press Ctrl-C until it is heard: CPython sleeps on if it comes between a prompt and the wait for the answer."""
+        for _ in range(20):
+            self.process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+                return
+
     def ended(self):
         while True:
             try:
-                self.shown += os.read(self.person, 1000).decode()
+                self.shown += self.read()
             except OSError:
                 break
         os.close(self.person)
@@ -158,7 +174,7 @@ def test_who_stops_leaves_nothing(tmp_path, way):
     if way == "no":
         os.write(terminal.person, b"n\n")
     else:
-        terminal.process.send_signal(signal.SIGINT)
+        terminal.interrupt()
     assert terminal.ended() == (1 if way == "no" else 130)
     assert list(tmp_path.iterdir()) == []
 
