@@ -1,6 +1,8 @@
 """What every test shares: one thread, one hypothesis profile, and the way to the test data."""
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,10 @@ from hypothesis import HealthCheck, settings
 # Before anything imports torch or numpy: one thread, so that figures do not depend on the machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+# A run in the background of a shell ignores Ctrl-C and hands that down to what it starts; a person's terminal does not.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the first example of a test pays for importing torch.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -52,7 +52,7 @@ class Terminal:
         os.write(self.person, f"{text}\n".encode())
 
     def interrupt(self):
-        """Press Ctrl-C until it is heard: CPython sleeps on if it comes between a prompt and the wait for the answer."""
+        """Press Ctrl-C until it is heard: one that comes between a prompt and the wait for its answer may be lost."""
         for _ in range(20):
             self.process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
