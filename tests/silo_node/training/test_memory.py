@@ -29,6 +29,14 @@ START_SECONDS = 180.0
 PATIENCE_SECONDS = 30.0
 
 
+LIBRARIES = "from silo_node.training import memory, serve; serve.warm_up(); print(memory.counted_bytes())"
+
+
+def libraries():
+    """Say how many bytes the libraries take here, of those that the limit counts."""
+    return int(subprocess.run([sys.executable, "-c", LIBRARIES], check=True, capture_output=True, text=True).stdout)
+
+
 def allow(site, memory):
     """Write a memory limit into a site file."""
     content = json.loads(site.path.read_text())
@@ -61,7 +69,8 @@ def trainer_process(folder, *papers):
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel limits memory on Linux only")
 def test_too_wide_a_network_ends_as_a_code_and_other_studies_go_on(tmp_path):
     """Within one process: a round that does not fit is H-MEMORY, every time it is asked; a small study then trains as ever."""
-    allow(write_site(tmp_path, rows(RECORDS)), "700 MiB")
+    limit = f"{(libraries() + ROOM_BYTES) // MIB + 100} MiB"
+    allow(write_site(tmp_path, rows(RECORDS)), limit)
     wide, small = real_paper(network=WIDE), real_paper()
     with trainer_process(tmp_path, wide, small) as (process, client):
         records = done(client.perform(work(wide, "statistics"))).records
@@ -73,7 +82,7 @@ def test_too_wide_a_network_ends_as_a_code_and_other_studies_go_on(tmp_path):
         assert process.poll() is None
         client._drop()
     told = [json.loads(line) for line in (tmp_path / "logs" / "trainer.log").read_text().splitlines()]
-    assert [each["message"].startswith("a task did not fit into memory; the limit is 700 MiB") for each in told].count(True) == 2
+    assert [each["message"].startswith(f"a task did not fit into memory; the limit is {limit}") for each in told].count(True) == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel limits memory on Linux only")
@@ -96,15 +105,11 @@ def test_a_limit_below_the_libraries_is_said_at_the_start(tmp_path):
     assert "the libraries alone take" in (tmp_path / "logs" / "trainer.log").read_text()
 
 
-LIBRARIES = "from silo_node.training import memory, serve; serve.warm_up(); print(memory.counted_bytes())"
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel limits memory on Linux only")
 @pytest.mark.parametrize("more", [20, 60])
 def test_records_that_do_not_fit_are_a_code_whatever_ends_first(tmp_path, more):
     """Reading too many records is H-MEMORY, whether Python, OpenSSL or polars finds no memory, and polars ends the process."""
-    taken = int(subprocess.run([sys.executable, "-c", LIBRARIES], check=True, capture_output=True, text=True).stdout)
-    allow(write_site(tmp_path, many_rows(300_000)), f"{(taken + ROOM_BYTES) // MIB + more} MiB")
+    allow(write_site(tmp_path, many_rows(300_000)), f"{(libraries() + ROOM_BYTES) // MIB + more} MiB")
     made = real_paper()
     with trainer_process(tmp_path, made) as (process, client):
         outcome = client.perform(work(made, "statistics"))
