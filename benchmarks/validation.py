@@ -1,16 +1,20 @@
 """A check of a million clean records against plainly reading them: CPU seconds, interleaved, each in a fresh process.
 
-    python benchmarks/validation.py [--records 1000000] [--repeats 5] [--format parquet|csv|both] [--broken]
+    python benchmarks/validation.py [--records 1000000] [--repeats 5] [--format parquet|csv|both] [--broken] [--beside]
 
 Floor: ``polars.read_parquet`` or ``polars.read_csv``. Subject: ``silo_node.validation.check.check`` with a contract of 20
 fields (id with a pattern, unique; 4 coded texts; 3 dates; 7 whole numbers; 5 numbers with gaps), ranges, plausible ranges
 and 2 cross-field rules. One thread each. The figure is the ratio of the least CPU seconds; the target for clean Parquet is
 1.6. Both do their imports beforehand, outside the figure.
+
+``--beside`` measures other validators on the same Parquet or CSV file with the same rules, where they are installed: pandera
+on polars, pandera on pandas, frictionless. They print values of cells and whole rows; here only how long they take.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -49,6 +53,72 @@ seconds = time.process_time() - before
 assert (not result.findings) == (sys.argv[3] == "clean"), result.findings
 print(seconds, result.found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
+
+PANDERA = """
+import time, sys, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from wardround.contract.library import load
+engine, path, contract = sys.argv[1], sys.argv[2], load(Path(sys.argv[3]))
+if engine == "polars":
+    import pandera.polars as pa
+    import polars as pl
+    types = {"string": pl.String, "integer": pl.Int64, "number": pl.Float64, "date": pl.Date}
+    rules = [pa.Check(lambda data: data.lazyframe.select(pl.col("discharge") >= pl.col("admission"))),
+             pa.Check(lambda data: data.lazyframe.select(pl.col("dbp") < pl.col("sbp")))]
+    def read():
+        return pl.read_parquet(path) if path.endswith("parquet") else pl.read_csv(path, try_parse_dates=True)
+else:
+    import pandas as pd
+    import pandera.pandas as pa
+    types = {"string": "str", "integer": "int64", "number": "float64", "date": None}
+    rules = [pa.Check(lambda frame: frame["discharge"] >= frame["admission"]),
+             pa.Check(lambda frame: frame["dbp"] < frame["sbp"])]
+    def read():
+        return pd.read_parquet(path) if path.endswith("parquet") else pd.read_csv(path)
+columns = {}
+for field in contract.fields:
+    checks, limits = [], field.constraints
+    if field.values:
+        checks.append(pa.Check.isin(list(field.values)))
+    if limits.pattern:
+        checks.append(pa.Check.str_matches(limits.pattern))
+    if field.type in ("integer", "number"):
+        checks.append(pa.Check.in_range(limits.minimum, limits.maximum))
+    only = field.name == "patient_key"
+    columns[field.name] = pa.Column(types[field.type], checks, nullable=not field.required, unique=only)
+schema = pa.DataFrameSchema(columns, checks=rules)
+before = time.process_time()
+frame = read()
+try:
+    schema.validate(frame, lazy=True)
+    found = 0
+except pa.errors.SchemaErrors:
+    found = 1
+seconds = time.process_time() - before
+assert (not found) == (sys.argv[4] == "clean")
+print(seconds, len(frame), 0)
+"""
+FRICTIONLESS = """
+import time, sys
+from pathlib import Path
+from frictionless import Resource, Schema, validate
+from wardround.contract.exports.table_schema import table_schema
+from wardround.contract.library import load
+path, contract = sys.argv[1], load(Path(sys.argv[2]))
+descriptor = {**table_schema(contract), "missingValues": [""]}  # it knows no marks with labels, as the second version has them
+for field in descriptor["fields"]:
+    field.pop("missingValues", None)
+    if "categories" in field:
+        field.setdefault("constraints", {})["enum"] = [each["value"] for each in field.pop("categories")]
+schema = Schema.from_descriptor(descriptor)
+before = time.process_time()
+report = validate(Resource(path=Path(path).name, basepath=str(Path(path).parent), schema=schema))
+assert report.tasks[0].stats["rows"] > 0 and report.valid == (sys.argv[3] == "clean"), report.flatten(["type", "note"])[:3]
+print(time.process_time() - before, 0, 0)
+"""
+FRICTIONLESS_RECORDS = 10_000
+"""It goes row by row: its figure is that of so many records, times the rest."""
 
 SEXES, SITES, STAGES, DRUGS = ("female", "male"), ("emergency", "ward", "clinic"), ("i", "ii", "iii", "iv"), ("none", "a", "b")
 COUNTS = {
@@ -186,6 +256,24 @@ def compare(folder: Path, form: str, repeats: int, *, broken: bool) -> float:
     return subject / floor
 
 
+def beside(folder: Path, form: str, few: pl.DataFrame, height: int, *, broken: bool) -> None:
+    """Print how long other validators take over the same file, read included, one fresh process each."""
+    file, contract, state = folder / f"records.{form}", str(folder / "contract.yaml"), "broken" if broken else "clean"
+    floor = measure(FLOOR, str(file))[0]
+    for engine, packages in (("polars", ("pandera", "polars")), ("pandas", ("pandera", "pandas", "pyarrow"))):
+        if any(importlib.util.find_spec(package) is None for package in packages):
+            print(f"{form:8} pandera on {engine}: not installed")
+            continue
+        seconds = measure(PANDERA, engine, str(file), contract, state)[0]
+        print(f"{form:8} pandera on {engine}: {seconds:.3f} CPU s: ratio {seconds / floor:.2f}")
+    if form == "csv" and importlib.util.find_spec("frictionless") is not None:
+        few.write_csv(folder / "few.csv")
+        seconds = measure(FRICTIONLESS, str(folder / "few.csv"), contract, state)[0] * height / few.height
+        print(f"{form:8} frictionless: {seconds:.0f} CPU s, from {few.height} records: ratio {seconds / floor:.0f}")
+    elif form == "csv":
+        print(f"{form:8} frictionless: not installed")
+
+
 def main() -> int:
     """Measure, and fail when clean Parquet misses its target."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -193,6 +281,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--format", choices=["parquet", "csv", "both"], default="both")
     parser.add_argument("--broken", action="store_true", help="about one record in 400 breaks the contract")
+    parser.add_argument("--beside", action="store_true", help="measure other validators, too, where they are installed")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -200,9 +289,13 @@ def main() -> int:
         frame = records(chosen.records, broken=chosen.broken)
         frame.write_parquet(folder / "records.parquet", compression="zstd", row_group_size=chosen.records // 8 + 1)
         frame.write_csv(folder / "records.csv")
+        few = frame.head(FRICTIONLESS_RECORDS)
         del frame
         forms = ["parquet", "csv"] if chosen.format == "both" else [chosen.format]
         ratios = {form: compare(folder, form, chosen.repeats, broken=chosen.broken) for form in forms}
+        if chosen.beside:
+            for form in forms:
+                beside(folder, form, few, chosen.records, broken=chosen.broken)
     met = chosen.broken or ratios.get("parquet", 0.0) <= TARGET_RATIO
     print(f"target for clean Parquet: {TARGET_RATIO}" + ("" if met else ", missed"))
     return 0 if met else 1
