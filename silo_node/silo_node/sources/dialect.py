@@ -17,7 +17,7 @@ from typing import Literal
 
 from charset_normalizer import from_bytes
 
-from silo_node.sources.shapes import Shape, decimal_mark, shape
+from silo_node.sources.shapes import Shape, shape
 
 SNIFFED_BYTES = 4 * 2**20
 """How much of a file is looked at."""
@@ -316,8 +316,3 @@ def _value_like(cell: str) -> bool:
 def _like_records(first: Sequence[str]) -> bool:
     """Whether a fourth of the cells or more are numbers or dates, as names are not."""
     return sum(_value_like(cell) for cell in first) >= max(1, len(first) / 4)
-
-
-def decimal_of(dialect: Dialect, *, header: bool) -> tuple[Literal[".", ","] | None, str]:
-    """Give the decimal mark of a text's numbers and why; see ``decimal_mark``."""
-    return decimal_mark(dialect.shapes(header=header))

@@ -28,7 +28,7 @@ from silo_node.sources.places import Places
 from silo_node.sources.read import Read, Texts, Unit
 from silo_node.sources.several import read_all
 
-__all__ = ["Table", "Unit", "only_coded_faults", "open_source", "open_table"]
+__all__ = ["Table", "Unit", "only_coded_faults", "open_source"]
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,6 @@ def open_source(site: Site, name: str, wanted: Wanted) -> Table:
     """
     with only_coded_faults():
         return _judged(_read(site, name, wanted), wanted)
-
-
-def open_table(path: Path, source: CsvSource | ParquetSource, wanted: Wanted) -> Table:
-    """Read the wanted columns of one file.
-
-    Raises:
-        UnreadableError: T-FILE, T-ENCODING, T-DELIM, T-NOHEADER, T-RAGGED, T-EMPTY.
-    """
-    with only_coded_faults():
-        return _judged(_read_file(source, wanted, path), wanted)
 
 
 def _judged(read: Read, wanted: Wanted) -> Table:

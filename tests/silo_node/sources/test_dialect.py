@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from silo_node.sources import dialect
-from silo_node.sources.dialect import SNIFFED_BYTES, decimal_of, encoding_of, read_head, sniff
-from silo_node.sources.shapes import shape
+from silo_node.sources.dialect import SNIFFED_BYTES, encoding_of, read_head, sniff
+from silo_node.sources.shapes import decimal_mark, shape
 
 GERMAN = "Nr;Größe;Geschlecht;Prüfung\n1;1,70;männlich;ja\n2;1,65;weiblich;nein\n3;1,6;weiblich;nein\n"
 
@@ -120,7 +120,7 @@ def test_line_ends_are_named(text: str, ends: str) -> None:
 def test_the_decimal_mark_is_open_where_cells_leave_it_open(cells: list[str], mark: str | None) -> None:
     """A comma before exactly three digits may part thousands; both marks in one table leave it to a person."""
     text = "n;x\n" + "".join(f"{at};{cell}\n" for at, cell in enumerate(cells))
-    assert decimal_of(sniff(text.encode()), header=True)[0] == mark
+    assert decimal_mark(sniff(text.encode()).shapes(header=True))[0] == mark
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_any_bytes_have_an_answer(raw: bytes, whole: bool) -> None:
             assert seen.filled <= seen.cells
             assert seen.whole + seen.points + seen.commas <= seen.filled + seen.either[0] + seen.either[1]
             assert isinstance(seen.date_formats, tuple)
-        assert decimal_of(found, header=header)[0] in (".", ",", None)
+        assert decimal_mark(found.shapes(header=header))[0] in (".", ",", None)
 
 
 @pytest.mark.parametrize(

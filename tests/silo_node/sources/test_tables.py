@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from silo_node.configuration import CsvSource, ParquetSource
+from silo_node.configuration import load_site
 from silo_node.sources.faults import UnreadableError
 from silo_node.sources.header import Wanted
-from silo_node.sources.tables import Table, open_table
+from silo_node.sources.tables import Table, open_source
 
 WANTED = Wanted(
     fields={"key": "id", "age": "years", "note": "text"},
@@ -23,10 +24,17 @@ WANTED = Wanted(
 )
 
 
+def open_table(path: Path, wanted: Wanted, **source: object) -> Table:
+    """Open a file as the only source of a hospital."""
+    declared = {"site": "north", "name": "North", "sources": {"table": {"path": path.name, **source}}, "schemas": {}}
+    (path.parent / "site.yaml").write_text(json.dumps(declared))
+    return open_source(load_site(path.parent / "site.yaml"), "table", wanted)
+
+
 def read(folder: Path, content: bytes, *, wanted: Wanted = WANTED, **dialect: str | None) -> Table:
     path = folder / "t.csv"
     path.write_bytes(content)
-    return open_table(path, CsvSource(format="csv", path="t.csv", **dialect), wanted)
+    return open_table(path, wanted, format="csv", **dialect)
 
 
 def fault(folder: Path, content: bytes, **dialect: str | None) -> tuple[str, str]:
@@ -115,7 +123,7 @@ def test_missing_files_folders_and_nonsense_are_no_tables(tmp_path: Path) -> Non
     (tmp_path / "folder").mkdir()
     for name in ("absent", "folder", "nonsense"):
         with pytest.raises(UnreadableError) as refused:
-            open_table(tmp_path / name, ParquetSource(format="parquet", path=name), WANTED)
+            open_table(tmp_path / name, WANTED, format="parquet")
         assert refused.value.fault.code == "T-FILE"
         assert str(tmp_path) not in str(refused.value.fault)
 
@@ -159,7 +167,7 @@ def test_parquet_columns_keep_their_types_and_rows_their_numbers(tmp_path: Path)
     """A name with a pattern's signs in it is one file, and rows count from one."""
     path = tmp_path / "t[1]*.parquet"
     pl.DataFrame({"id": [1, 2], "years": [5.0, None], "text": ["x", "y"], "left_out": [0, 0]}).write_parquet(path)
-    table = open_table(path, ParquetSource(format="parquet", path="t"), WANTED)
+    table = open_table(path, WANTED, format="parquet")
     assert table.frame.schema == {"id": pl.Int64, "years": pl.Float64, "text": pl.String}
     assert (table.found, table.unit, table.places([0, 1]), table.faults) == (2, "row", [1, 2], ())
 
@@ -169,10 +177,10 @@ def test_parquet_without_records_or_columns(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     pl.DataFrame(schema={"id": pl.Int64}).write_parquet(path)
     with pytest.raises(UnreadableError) as refused:
-        open_table(path, ParquetSource(format="parquet", path="t"), WANTED)
+        open_table(path, WANTED, format="parquet")
     assert refused.value.fault.code == "T-EMPTY"
     pl.DataFrame({"other": [1]}).write_parquet(path)
-    table = open_table(path, ParquetSource(format="parquet", path="t"), WANTED)
+    table = open_table(path, WANTED, format="parquet")
     assert [each.code for each in table.faults] == ["T-MISSCOL"] * 3 + ["T-EXTRACOL"]
     assert table.found == 1
 
