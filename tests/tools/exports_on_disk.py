@@ -99,7 +99,7 @@ def export_site(
 def in_this_process(monkeypatch: Any) -> None:
     """Have extraction read in the test's own process: the same code, without the seconds that a process takes."""
 
-    def run_job(job: Job, seconds: float) -> tuple[int, bytes]:
+    def run_job(job: Job, seconds: float, environment: Mapping[str, str]) -> tuple[int, bytes]:
         return 0, answer(job).model_dump_json().encode()
 
     monkeypatch.setattr(extract, "run_job", run_job)

@@ -192,7 +192,7 @@ def test_a_file_that_changes_while_it_is_read_gives_no_snapshot(tmp_path, monkey
     site = export_site(tmp_path, DECLARED, "excel")
     from silo_node.extraction.process import answer
 
-    def run_job(job, seconds):
+    def run_job(job, seconds, environment):
         given = answer(job)
         path.write_bytes(path.read_bytes() + b"\0")
         return 0, given.model_dump_json().encode()
