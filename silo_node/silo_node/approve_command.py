@@ -11,15 +11,13 @@ from pydantic import ValidationError
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
 from silo_node.porter.approvals import approve, objections, read_pause
-from silo_node.review import Review, review_study, summary
+from silo_node.review import USUAL_DAYS, Review, review_study, summary
 from wardround.canonical import model_json
 from wardround.console import columns, format_option, print_json, say, warn
 from wardround.errors import raise_all, refuse
 from wardround.identity.approval import ApprovedData, Approver
 from wardround.identity.passphrase import passphrase_option, read_passphrase
 from wardround.study.bundle import read_bundle
-
-DEFAULT_DAYS = 180
 
 
 @click.command(name="approve")
@@ -29,9 +27,7 @@ DEFAULT_DAYS = 180
 )
 @click.option("--approver", required=True, help="Name of the person who approves.")
 @click.option("--role", required=True, help="That person's role, such as 'data protection officer'.")
-@click.option(
-    "--days", default=DEFAULT_DAYS, show_default=True, type=click.IntRange(1, 3650), help="How long the approval holds."
-)
+@click.option("--days", default=USUAL_DAYS, show_default=True, type=click.IntRange(1, 3650), help="How long the approval holds.")
 @click.option("--data-fixed", "data", flag_value="fixed", help="Refuse any other records than those of now.")
 @click.option("--no-records", "data", flag_value="unread", help="Do not read the records; then their fingerprint is not signed.")
 @passphrase_option
@@ -59,7 +55,8 @@ def approve_command(
     asked = [(site.folder, identity) for site, identity in zip(sites, identities, strict=True)]
     raise_all([problem for folder, identity in asked for problem in objections(folder, bundle, identity)])  # all, or none
     reviews = [
-        review_study(site, bundle, identity, count=data != "unread") for site, identity in zip(sites, identities, strict=True)
+        review_study(site, bundle, identity, count=data != "unread", days=days)
+        for site, identity in zip(sites, identities, strict=True)
     ]
     seen = [_data(review, fixed=data == "fixed") for review in reviews]
     if form != "json":
