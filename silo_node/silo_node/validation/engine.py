@@ -398,19 +398,23 @@ def _shown(work: _Work, name: str, mask: pl.Series) -> pl.Series | None:
 # ------------------------------------------------------------------------------------------------------- whole columns
 
 
+_SERIAL = (
+    "T-DATEFMT",
+    "it holds numbers, as a spreadsheet counts days since 1900",
+    "export the dates as text, YYYY-MM-DD, or as dates of the file's own type; or map another column",
+)
+_OTHER_TYPE = ("T-TYPE", "the column's own type cannot", "map another column, or export this one with another type")
+
+
 def _type_faults(work: _Work) -> list[Fault]:
-    return [
-        Fault(
-            "T-DATEFMT" if _is_serial(work, each) else "T-TYPE",
-            f"{name} comes from a column that can hold {_KINDS[each.field.type]}",
-            "it holds numbers: a spreadsheet counts days so" if _is_serial(work, each) else "the column's own type cannot",
-            "map another column, or export this one with another type",
-            field=name,
-            count=work.table.height,
-        )
-        for name, each in work.unusable.items()
-        if LOCAL + str(each.column) in work.table.columns
-    ]
+    """Say which columns have a type that cannot hold the field's values: code, finding and next step of each."""
+    faults = []
+    for name, each in work.unusable.items():
+        if LOCAL + str(each.column) in work.table.columns:
+            code, finding, next_step = _SERIAL if _is_serial(work, each) else _OTHER_TYPE
+            rule = f"{name} comes from a column that can hold {_KINDS[each.field.type]}"
+            faults.append(Fault(code, rule, finding, next_step, field=name, count=work.table.height))
+    return faults
 
 
 def _is_serial(work: _Work, mapping: FieldMapping) -> bool:
