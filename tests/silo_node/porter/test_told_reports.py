@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from paper_hospitals import report
 from studies_on_paper import contract
 
+from silo_node.porter import told_reports
 from silo_node.porter.memory import JOURNAL
 from silo_node.porter.told_reports import FILE, ToldReports
 from silo_node.work import Done
@@ -138,6 +139,22 @@ def test_where_nothing_is_known_no_count_leaves(tmp_path):
     assert reports.weighed(told(412), SMALL) == without_counts(told(412))
     reports.remember(told(412))
     assert path.read_bytes() == b'{"format": 1, "repo'
+
+
+def test_a_full_file_forgets_nothing_and_shows_nothing_new(tmp_path, monkeypatch):
+    """Its size has an end; what was told may be told again, all else leaves without counts, however far apart it is."""
+    monkeypatch.setattr(told_reports, "MOST_REPORTS", 3)
+    reports, path = ToldReports(tmp_path), tmp_path / JOURNAL / FILE
+    for found in (412, 500, 600):
+        reports.remember(told(found))
+    written = path.read_bytes()
+    new = told(900)
+    assert reports.weighed(new, SMALL) == without_counts(new)
+    reports.remember(new)
+    reports.remember(without_counts(new))
+    assert path.read_bytes() == written
+    assert reports.weighed(told(500), SMALL) == told(500)
+    assert reports.weighed(told(500), 150) == without_counts(told(500))  # the policy's smallest count was raised
 
 
 def test_what_cannot_be_written_down_does_not_leave(tmp_path):
