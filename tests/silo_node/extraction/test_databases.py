@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
-from exports_on_disk import DECLARED, export_site, refused, typed, write_export
+from exports_on_disk import DECLARED, checked, codes, export_site, refused, typed, write_export
 
 from silo_node.extraction.extract import extract
 from wardround.errors import Refused
@@ -95,3 +98,47 @@ def test_words_in_quotes_are_no_words_of_sql(tmp_path, here):
     query = """SELECT *, "update", 'a;b; DROP' AS "into" FROM visits -- delete; nothing"""
     site = export_site(tmp_path, {"sql": {**DECLARED["sql"], "query": query.replace(', "update"', "", 1)}}, "sql")
     assert extract(site, "sql").columns == 10
+
+
+# ----------------------------------------------------------------------------------------------------- another database
+
+
+@pytest.fixture
+def duck(tmp_path: Path) -> dict[str, Any]:
+    """The clinic's table in a database of DuckDB, and the source that asks for it: SQLAlchemy brings no such dialect."""
+    path = tmp_path / "clinic.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            'CREATE TABLE visits ("PatNr" VARCHAR, "Datum" DATE, "Geschlecht" VARCHAR, "Puls" SMALLINT, '
+            '"Radius_cm" DOUBLE, "Glu" DECIMAL(8, 2), "Bemerkung" VARCHAR, "Befund" VARCHAR)'
+        )
+        connection.executemany("INSERT INTO visits VALUES (?, ?, ?, ?, ?, ?, ?, ?)", typed())
+    return {"format": "sql", "url": f"duckdb:///{path}?access_mode=read_only", "query": "SELECT * FROM visits"}
+
+
+def test_another_database_is_asked_by_its_url(tmp_path, duck):
+    """In the process that asks, with a driver of its own: the records that every other format gives, its types among them."""
+    before = (tmp_path / "clinic.duckdb").read_bytes()
+    site = export_site(tmp_path, {"duck": duck}, "duck")
+    done = extract(site, "duck")
+    assert (done.state, done.records, done.columns, done.files) == ("written", 12, 8, 0)
+    result = checked(tmp_path, site)
+    assert codes(result) == []
+    table = typed()
+    assert result.valid["visit"].to_list() == [row[1].date() for row in table]
+    assert result.valid["pulse"].to_list() == [row[3] for row in table]
+    assert result.valid["glucose"].to_list() == pytest.approx([row[5] * 0.0555 for row in table])
+    assert (tmp_path / "clinic.duckdb").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"query": "SELECT * FROM absent"}, "T-QUERY"),
+        ({"query": "SELECT * FROM visits", "max_rows": 5}, "T-SIZE"),
+        ({"query": "SELECT error('canary') FROM visits"}, "T-QUERY"),
+        ({"url": "duckdb:////absent/clinic.duckdb?access_mode=read_only"}, "T-QUERY"),
+    ],
+)
+def test_another_databases_words_are_not_said(tmp_path, here, duck, more, code):
+    assert refused(export_site(tmp_path, {"duck": {**duck, **more}}, "duck"), "duck") == code
