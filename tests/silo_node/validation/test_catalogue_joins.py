@@ -75,6 +75,7 @@ def cells(**values: str | None) -> pl.DataFrame:
     )
 
 
+THREE_AND_TWO = {(1, "record"): "QXR0000", (2, "record"): "QXR0000", (8, "record"): "QXR0009"}
 Make = Callable[[str], Bad]
 VARIANTS: dict[str, dict[str, Make]] = {
     "T-FK": {
@@ -143,7 +144,7 @@ VARIANTS: dict[str, dict[str, Make]] = {
             says=f"2 rows share their key with another: {at(form, 2, 12)}",
         ),
         "three of one, two of another": lambda form: Bad(
-            **joined(form, base=frame(changed({(at, "record"): key for at, key in [(1, "QXR0000"), (2, "QXR0000"), (8, "QXR0009")]}))),
+            **joined(form, base=frame(changed(THREE_AND_TWO))),
             expected=[("T-DUPKEY", None, [], 5)], says=at(form, 0, 1, 2, 8, 9),
         ),
         "all of one": lambda form: Bad(
