@@ -309,9 +309,7 @@ def split(
         .sort(_ORDER)
         .drop(_ORDER)
     )
-    train, validation, test = (
-        ordered.filter(pl.col(_SIDE) == side).drop(_SIDE) for side in ("train", "validation", "test")
-    )
+    train, validation, test = (ordered.filter(pl.col(_SIDE) == side).drop(_SIDE) for side in ("train", "validation", "test"))
     return train, validation, test
 
 

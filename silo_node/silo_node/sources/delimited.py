@@ -263,7 +263,7 @@ def _with_layout(raw: bytes, source: CsvSource, columns: int, header_lines: int,
     whole[kept] = ~broken
     frame = frame.filter(pl.Series(whole))
     records = pl.Series(np.flatnonzero(~broken)) if broken.any() else None
-    faults = (_ragged(np.flatnonzero(broken)),) if broken.any() else ()
+    faults: tuple[Fault, ...] = (_ragged(np.flatnonzero(broken)),) if broken.any() else ()
     if source.delimiter == "," and (found.delimiters[first:][kept] > columns - 1).all():
         faults = tuple(replace(fault, next_step=_COMMAS) for fault in faults)
     return DelimitedText(frame, len(lines), records, lambda wanted: [int(lines[record]) for record in wanted], faults)
