@@ -110,7 +110,7 @@ def run(mapping: TableMapping, frame: pl.DataFrame, today: date, texts: Texts | 
 
 def _prepare(mapping: TableMapping, frame: pl.DataFrame, today: date, before: _Work | None = None) -> _Work:
     """Give the columns; those whose local column is the same as ``before`` are taken from there."""
-    table = frame.rename(lambda name: LOCAL + name)
+    table = frame.rename(lambda name: LOCAL + name) if frame.width else frame  # without a column, it would lose its height
     facts = Facts()
     cells: dict[str, Cells] = {}
     absent: dict[str, FieldMapping] = {}
@@ -207,7 +207,9 @@ def _aggregate_pass(work: _Work, checks: Sequence[Check]) -> _Suspects:
     answers = work.table.lazy().select(facts.asked)
     found = answers.select(question.fill_null(value=True) for question in asked).collect().row(0, named=True)
     doubted = {name for name in work.cells if found.get(f"doubt {name}", False)}
-    empty = tuple(each for each in work.readable if found[f"empty {each.field.name}"] and each.field.name not in doubted)
+    # Where no record could be read there is no value, and the lines that are broken say so.
+    readable = work.readable if work.table.height else []
+    empty = tuple(each for each in readable if found[f"empty {each.field.name}"] and each.field.name not in doubted)
     names = {each.field.name for each in empty}
     suspected = tuple(
         check
