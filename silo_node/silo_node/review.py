@@ -28,6 +28,7 @@ from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.study.difference import Difference, differences
 
 if TYPE_CHECKING:
+    from silo_node.changed.picture import Taken
     from silo_node.configuration import Site
     from wardround.identity.roster import Member
 
@@ -41,7 +42,7 @@ NARROWEST = 40
 class Records:
     """How many of the hospital's records would take part now; None for a small count. ``codes`` say why there are none.
 
-    ``data``: their keyed fingerprint.
+    ``data``: their keyed fingerprint; ``picture``: what is kept of them for an approval.
     """
 
     found: int | None = None
@@ -53,6 +54,7 @@ class Records:
     withheld_below: int = 0
     codes: tuple[str, ...] = ()
     synthetic: bool = False
+    picture: Taken | None = None
 
     def as_json(self) -> dict[str, Json]:
         """Give the counts for programs; null is withheld."""
@@ -152,15 +154,17 @@ class Review:
         }
 
 
-def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool) -> Review:
-    """Look at a study for a hospital; with ``count`` its records are read and checked as for training."""
+def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool, picture: bool = False) -> Review:
+    """Look at a study for a hospital; with ``count`` its records are read and checked as for training, and with ``picture`` what
+    they look like is taken down for an approval.
+    """
     return Review(
         bundle=bundle,
         manifest=egress_manifest(bundle),
         known_centre=_is_joined(site.folder, bundle),
         share_metrics=site.policy().share_metrics,
         share_distributions=site.policy().share_distributions,
-        records=_records(site, bundle) if count else None,
+        records=_records(site, bundle, picture=picture) if count else None,
         changes=_changes(site.folder, bundle, identity),
         other_schema=schema_differences(bundle.contract),
         approved=given_approval(site.folder, identity, bundle.study_hash),
@@ -175,8 +179,9 @@ def _is_joined(folder: Path, bundle: Bundle) -> bool | None:
     return joined.coordinator.signing_key == bundle.roster.coordinator.signing_key
 
 
-def _records(site: Site, bundle: Bundle) -> Records:
-    from silo_node.cohort import assemble  # noqa: PLC0415  (polars, only where records are read)
+def _records(site: Site, bundle: Bundle, *, picture: bool) -> Records:
+    from silo_node.changed.picture import take  # noqa: PLC0415  (polars, only where records are read)
+    from silo_node.cohort import assemble  # noqa: PLC0415
     from silo_node.validation.result import CheckFailed  # noqa: PLC0415
 
     try:
@@ -201,6 +206,7 @@ def _records(site: Site, bundle: Bundle) -> Records:
         data=data,
         withheld_below=least,
         synthetic=cohort.report.synthetic,
+        picture=take(site.folder, cohort, bundle.contract, bundle.study, bundle.study_hash, data) if picture and data else None,
     )
 
 
@@ -250,6 +256,8 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     if review.same_records is not None and review.approved is not None:
         words = "are those" if review.same_records else "are NOT those"
         yield "", f"they {words} of the approval of {review.approved.approved_at}"
+        if not review.same_records:
+            yield "", f"how they have changed: wardround silo changed {study.name}-{study.version} --site site.yaml"
     yield "fields read", ", ".join((study.target.field, *study.features))
     yield "network", f"{study.network.name}, {bundle.manifest.size} weights"
     training = study.training

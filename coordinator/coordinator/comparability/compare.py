@@ -7,23 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from coordinator.comparability import words
-from coordinator.comparability.measures import (
-    Moments,
-    by_chance,
-    moments,
-    psi,
-    psi_by_chance,
-    shares_by_chance,
-    standardised_difference,
-    suspected_unit,
-)
 from coordinator.comparability.model import (
-    MEAN_LARGE,
-    MEAN_LOOK,
-    PSI_LARGE,
-    PSI_LOOK,
-    SHARE_LARGE,
-    SHARE_LOOK,
     Comparability,
     ComparedField,
     Hidden,
@@ -33,6 +17,22 @@ from coordinator.comparability.model import (
     SiteField,
 )
 from coordinator.rounds.outcome import Outcome, WithheldFor
+from wardround.comparison import (
+    MEAN_LARGE,
+    MEAN_LOOK,
+    PSI_LARGE,
+    PSI_LOOK,
+    SHARE_LARGE,
+    SHARE_LOOK,
+    Moments,
+    by_chance,
+    moments,
+    psi,
+    psi_by_chance,
+    shares_by_chance,
+    standardised_difference,
+    suspected_unit,
+)
 from wardround.messages.distribution import FieldDistribution, Scale, common_groups, count_in, scale_of, told_fields
 from wardround.messages.round import FieldSums, StatisticsResult
 from wardround.study.bundle import Bundle

@@ -6,21 +6,18 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from wardround.comparison import (
+    MEAN_LARGE,
+    MEAN_LOOK,
+    PSI_LARGE,
+    PSI_LOOK,
+    SHARE_LARGE,
+    SHARE_LOOK,
+    SMOOTHING,
+    UNIT_RATIO,
+)
 from wardround.messages.distribution import CellGroup
 from wardround.values import Count, FieldName, Fraction, Sha256, Slug, Value
-
-PSI_LOOK, PSI_LARGE = 0.1, 0.25
-"""Population stability index from which distributions differ moderately and largely, as scorecard practice has it (Siddiqi
-2006, "Credit Risk Scorecards"); a convention, not a test."""
-MEAN_LOOK, MEAN_LARGE = 0.1, 0.25
-"""Standardised difference of means: above 0.1 groups are called imbalanced (Austin 2009, Statistics in Medicine 28), above
-0.25 by Rubin 2001 (Health Services and Outcomes Research Methodology 2) too far apart to adjust."""
-SHARE_LOOK, SHARE_LARGE = 0.1, 0.25
-"""Difference of two shares (of missing values, of positive targets); this project's own."""
-UNIT_RATIO = 0.1
-"""How near the logarithm of a ratio is to that of a wrong unit's factor."""
-SMOOTHING = 0.5
-"""Added to the count of every group before shares are taken, so that an empty one has a logarithm."""
 
 Hidden: TypeAlias = Literal["policy", "few", "told", "others", "absent"]
 """Why a hospital's figures of a field are not here: its policy, few records behind a cell, a telling before this one, another

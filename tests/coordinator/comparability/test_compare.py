@@ -12,11 +12,11 @@ from studies_on_paper import paper
 from told_wards import TO_CM_H2O, result_of, ward
 
 from coordinator.comparability.compare import compare_for_coordinator, compare_for_others
-from coordinator.comparability.measures import Moments, psi, psi_by_chance, standardised_difference, suspected_unit
 from coordinator.comparability.page import render
 from coordinator.release.disclosure import disclose
 from coordinator.rounds.outcome import Outcome
 from wardround.canonical import model_json
+from wardround.comparison import Moments, psi, psi_by_chance, standardised_difference, suspected_unit
 
 SITES = ("alpha", "beta", "delta", "gamma")
 PAPER = paper(SITES, statistics={"distributions": True})
