@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from coordinator.comparability.charts import field_chart
-from coordinator.comparability.model import HIDDEN_WORDS, Comparability, ComparedField, Remark, SiteField, Thresholds
+from coordinator.comparability.model import HIDDEN_WORDS, Comparability, ComparedField, Remark, Since, SiteField, Thresholds
 from coordinator.release.drawing import Chart
 from wardround.study.bundle import Bundle
 from wardround.study.model import Study
@@ -83,7 +83,7 @@ def render(bundle: Bundle, found: Comparability) -> str:
         lines=tuple(_lines(found)),
         thresholds=found.thresholds,
     )
-    return environment.get_template(TEMPLATE).render(page=page, hidden=HIDDEN_WORDS)
+    return environment.get_template(TEMPLATE).render(page=page, hidden=HIDDEN_WORDS, kinds_of=_kinds)
 
 
 def _lines(found: Comparability) -> Iterator[Line]:
@@ -109,5 +109,12 @@ def _mark(site: SiteField) -> Mark:
         compared = site.psi is not None or site.difference is not None
         return Mark("even", "as the others") if compared else Mark("hidden", "not compared")
     worst = min(site.remarks, key=lambda remark: (remark.kind != "unit", remark.level != "large"))
-    kinds = ", ".join(dict.fromkeys(KINDS[remark.kind] for remark in site.remarks))
-    return Mark("unit" if worst.kind == "unit" else worst.level, kinds)
+    return Mark("unit" if worst.kind == "unit" else worst.level, _named(site.remarks))
+
+
+def _kinds(since: Since) -> str:
+    return _named(since.now.remarks)
+
+
+def _named(remarks: Iterable[Remark]) -> str:
+    return ", ".join(dict.fromkeys(KINDS[remark.kind] for remark in remarks))

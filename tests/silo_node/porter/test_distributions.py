@@ -1,7 +1,9 @@
 """Distributions at the gate: no small cell, no more than was asked, nothing that the policy forbids, no two to be subtracted."""
 
 import itertools
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -222,6 +224,35 @@ def test_a_file_that_cannot_be_read_shows_nothing(tmp_path):
     told.remember_fields(tell(ward(1, 300)), CONTRACT)
     assert path.read_text() == "{", "it is left as it is"
     assert path.stat().st_mode & 0o077 == 0
+
+
+def visited(open_house, records: pl.DataFrame, before: Path | None, **study) -> tuple[Path, dict[str, FieldDistribution]]:
+    """Have a hospital approve a study and tell it its records, after what it told ``before``; give its folder and what left."""
+    house = open_house(joined=True, **ASKS, **study)
+    if before is not None:
+        shutil.copytree(before / JOURNAL, house.folder / JOURNAL, ignore=lambda _, names: [n for n in names if len(n) == 64])
+    house.spy.outcome = lambda _work: Done(records.height, result_of(PAPER, records))
+    answer = house.visit("statistics")
+    assert isinstance(answer, Reply)
+    return house.folder, {each.field: each for each in answer.result.distributions.fields}
+
+
+def test_after_a_clear_change_and_a_new_approval_distributions_leave_again(open_house):
+    """Twice as many records, in every cell a threshold more: the next study is told all of them, so that the centre sees how the
+    records changed. Of a few more it is told nothing, and of the same once more the same.
+    """
+    records = ward(1, RECORDS)
+    grown = pl.concat([records, records])
+    folder, first = visited(open_house, records, None)
+    _, same = visited(open_house, records, folder, version="1.1.0")
+    assert same == first
+    _, few = visited(open_house, pl.concat([records, records[:5]]), folder, version="1.2.0")
+    assert {each.withheld for each in few.values()} == {"told"}
+    _, clear = visited(open_house, grown, folder, version="1.3.0")
+    assert {name for name, each in clear.items() if each.withheld is None} >= {"disease", "pain"}
+    for name, each in clear.items():
+        if each.withheld is None:
+            assert [group.count for group in each.groups] == [2 * group.count for group in first[name].groups]
 
 
 # --------------------------------------------------------------------------------------- a report and a distribution
