@@ -10,20 +10,18 @@ import click
 
 from coordinator.comparability.compare import compare_for_coordinator
 from coordinator.comparability.model import HIDDEN_WORDS, Comparability, SiteField
-from coordinator.comparability.page import KINDS, render
+from coordinator.comparability.page import KINDS, write_for_coordinator
 from coordinator.comparability.since import Earlier, since_earlier
 from coordinator.journal.chronicle import read_chronicle
 from coordinator.journal.entries import AnyEntry, ReplyAdmitted, VisitOpened
 from coordinator.studies import HASH_SHOWN, StudyFolder, StudyState, find_study, folders
-from wardround.canonical import canonical_bytes, model_json
+from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
 from wardround.directory import check_format
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, Refused, refuse
-from wardround.files import write_atomic
 from wardround.messages.envelope import Envelope, read
 from wardround.messages.round import ANSWER, Reply, StatisticsResult
 
-PAGE, FIGURES = "comparability.html", "comparability.json"
 NOTHING = "–"
 HEAD = ("field", "hospital", "records", "mean", "missing", "positive", "PSI", "difference", "what is noticeable")
 
@@ -54,13 +52,11 @@ def statistics(study: str, folder: Path, form: str) -> int:
     results = results_of(place, state)
     since = since_earlier(bundle, results, list(_earlier(folder, place)))
     found = compare_for_coordinator(bundle, results).model_copy(update={"since": since})
-    page = render(bundle, found)
-    write_atomic(place.path / PAGE, page.encode(), mode=0o600)
-    write_atomic(place.path / FIGURES, canonical_bytes(model_json(found)), mode=0o600)
+    page = write_for_coordinator(place.path, bundle, found)
     if form == "json":
         print_json(model_json(found))
     else:
-        for line in _page(place, state, found):
+        for line in _page(page, state, found):
             say(line)
     suspected = any(remark.kind == "unit" for _, _, remark in found.remarks) or any(each.level == "unit" for each in found.since)
     return EXIT_NOT_IN_ORDER if suspected else EXIT_DONE
@@ -113,7 +109,7 @@ def _too_early(state: StudyState) -> Refused:
     )
 
 
-def _page(place: StudyFolder, state: StudyState, found: Comparability) -> list[str]:
+def _page(page: Path, state: StudyState, found: Comparability) -> list[str]:
     rows: list[tuple[str, ...]] = [HEAD]
     for field in found.fields:
         name = f"{field.field} (target)" if field.target else field.field
@@ -126,7 +122,7 @@ def _page(place: StudyFolder, state: StudyState, found: Comparability) -> list[s
         *table,
         *(remarks or ["No large difference among what is shown. Withheld is not zero, and not even."]),
         *_since(found),
-        f"Wrote {place.path / PAGE} (for the coordinator: it shows what a release may withhold).",
+        f"Wrote {page} (for the coordinator: it shows what a release may withhold).",
     ]
 
 

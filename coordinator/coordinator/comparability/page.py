@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from coordinator.comparability.charts import field_chart
 from coordinator.comparability.model import HIDDEN_WORDS, Comparability, ComparedField, Remark, Since, SiteField, Thresholds
 from coordinator.release.drawing import Chart
+from wardround.canonical import canonical_bytes, model_json
+from wardround.files import write_atomic
 from wardround.study.bundle import Bundle
 from wardround.study.model import Study
 
+PAGE, FIGURES = "comparability.html", "comparability.json"
 TEMPLATE = "comparability.html.j2"
 KINDS = {"unit": "unit?", "drift": "values", "mean": "mean", "missing": "missing", "prevalence": "positive"}
 """What a kind of remark is called on the page."""
@@ -58,6 +62,17 @@ class Page:
     rows: tuple[Row, ...]
     lines: tuple[Line, ...]
     thresholds: Thresholds
+
+
+def write_for_coordinator(folder: Path, bundle: Bundle, found: Comparability) -> Path:
+    """Write page and figures for the coordinator, who sees what a release may withhold; give the page's path.
+
+    Raises:
+        Refused: O-WRITE.
+    """
+    write_atomic(folder / PAGE, render(bundle, found).encode(), mode=0o600)
+    write_atomic(folder / FIGURES, canonical_bytes(model_json(found)), mode=0o600)
+    return folder / PAGE
 
 
 def render(bundle: Bundle, found: Comparability) -> str:
