@@ -55,7 +55,7 @@ def since(remark: Remark, now: SiteField, before: SiteField) -> str:
             )
         case "drift":
             how = "largely" if remark.level == "large" else "moderately"
-            return f"The values are distributed {how} otherwise than before (PSI {_number(now.psi)})."
+            return f"The values are distributed {how} otherwise than before (PSI {now.psi or 0.0:.2f})."
         case "mean":
             return f"The mean was {_number(before.mean)} and is {_number(now.mean)}."
         case "missing":

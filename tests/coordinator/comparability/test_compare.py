@@ -167,3 +167,20 @@ def test_hospitals_whose_names_begin_alike_are_told_apart_in_a_chart():
     assert "University hospital…" not in page
     assert all(f">{site}</text>" in page for site in SITES)
     assert ">…</text>" not in page
+
+
+def test_many_hospitals_stand_side_by_side():
+    """Of more than six a tick and a word have to do; the words in full stand beside each mark, and field by field."""
+    sites = tuple(sorted([*SITES, "epsilon", "eta", "theta"]))
+    many = paper(sites, statistics={"distributions": True})
+    results = {
+        site: result_of(many, ward(number, 300), share=None if site == "eta" else "consortium")
+        for number, site in enumerate(sites)
+    }
+    page = render(many.bundle, compare_for_coordinator(many.bundle, results))
+    glance = page[page.index('id="glance"') : page.index('id="fields"')]
+    assert "✓ as the others" not in glance
+    assert 'title="as the others"' in glance
+    assert '<td class="mark hidden" title="withheld: its policy"><span>withheld</span></td>' in glance
+    few = render(PAPER.bundle, compared())
+    assert "✓ as the others" in few[few.index('id="glance"') : few.index('id="fields"')]
