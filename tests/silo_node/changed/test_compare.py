@@ -12,6 +12,7 @@ from silo_node.changed.compare import Change, compare
 from silo_node.changed.picture import Taken, take
 from silo_node.cohort import Cohort, Counts
 from silo_node.data_key import new_data_key
+from wardround.comparison import PSI_LOOK, psi
 from wardround.directory import KEYS
 
 PAPER = paper()
@@ -85,3 +86,14 @@ def test_a_field_without_any_value_has_no_figures(folder):
 def test_a_hospital_without_keys_knows_no_single_record(tmp_path):
     """There the digests could be found by trying."""
     assert taken(tmp_path, ward(1, SIZE)).members is None
+
+
+def test_a_band_alone_would_single_people_out():
+    """Why no band of the change leaves (decision 39): forty records, twenty in each class, were told; thirty come, none goes, as
+    the centre sees by the number of training records. Told that the field moved moderately it would know that fewer than eleven
+    of the thirty are of one class: a small cell, though every count behind the band is large.
+    """
+    moved = [more for more in range(31) if psi([20 + more, 50 - more], [20, 20]) >= PSI_LOOK]
+    assert moved
+    assert max(min(more, 30 - more) for more in moved) < 11
+    assert len(moved) < 31 / 2, "and the band stable says the opposite"
