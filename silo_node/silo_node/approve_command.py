@@ -78,8 +78,7 @@ def approve_command(
         for (folder, identity, key), records in zip(keyed, seen, strict=True)
     ]
     for (folder, _, _), picture in zip(keyed, pictures, strict=True):
-        if picture is not None:
-            forget_others(folder, picture.picture)
+        forget_others(folder, bundle.study_hash, None if picture is None else picture.picture.data)
     if form == "json":
         print_json({"approvals": [model_json(each) for each in approvals]})
         return

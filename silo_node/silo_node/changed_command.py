@@ -83,7 +83,8 @@ def _before(site: Site, bundle: Bundle, data: str | None) -> Taken:
 
     found = None if data is None else recall(site.folder, bundle.study_hash)
     if found is None or found.picture.data != data:
-        why = "it was approved without reading them (--no-records)" if data is None else "it kept none that can be read"
+        none = "it kept none, since it was given without records (--no-records, or they could not take part)"
+        why = none if data is None else "it kept none that can be read"
         raise refuse(
             "X-USAGE",
             f"{bundle.study.name} {bundle.study.version}",

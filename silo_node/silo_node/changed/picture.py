@@ -131,10 +131,10 @@ def keep(folder: Path, taken: Taken) -> None:
     write_atomic(head, model_bytes(taken.picture), OWNER_ONLY)
 
 
-def forget_others(folder: Path, picture: Picture) -> None:
-    """Remove a study's pictures of other records than those that are approved now."""
-    kept = _paths(folder, picture.study_hash, picture.data)
-    for path in (folder / FOLDER).glob(f"{picture.study_hash}-*"):
+def forget_others(folder: Path, study_hash: str, data: str | None) -> None:
+    """Remove a study's pictures of other records than those that are approved now; all, where it was approved without any."""
+    kept = () if data is None else _paths(folder, study_hash, data)
+    for path in (folder / FOLDER).glob(f"{study_hash}-*"):
         if path not in kept:
             path.unlink(missing_ok=True)
 

@@ -181,6 +181,7 @@ def test_without_a_picture_there_is_nothing_to_say(ready, wardround):
     assert "approve the study again" in answer.err
     assert approve(wardround, ready, "--no-records").status == 0
     assert "--no-records" in changed(wardround, ready).err
+    assert not list((ready.hospitals[0].folder / FOLDER).iterdir()), "else the trainer would take them for those of this approval"
 
 
 def test_lost_digests_lose_the_single_counts_only(ready, wardround):
