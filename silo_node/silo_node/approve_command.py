@@ -49,13 +49,15 @@ def approve_command(
     changed in the study is another study and needs another approval; a policy that is loosened later does not hold for it.
     What the hospital's policy does not allow is refused with every reason, and nothing is written.
     """
+    from silo_node.changed.picture import forget_others, keep  # polars, only where records are read
+
     bundle = read_bundle(bundle_path)
     person, sites = _person(approver, role), [load_site(path) for path in site_paths]
     identities = [load_identity(site.folder) for site in sites]
     asked = [(site.folder, identity) for site, identity in zip(sites, identities, strict=True)]
     raise_all([problem for folder, identity in asked for problem in objections(folder, bundle, identity)])  # all, or none
     reviews = [
-        review_study(site, bundle, identity, count=data != "unread", days=days)
+        review_study(site, bundle, identity, count=data != "unread", days=days, picture=True)
         for site, identity in zip(sites, identities, strict=True)
     ]
     seen = [_data(review, fixed=data == "fixed") for review in reviews]
@@ -63,10 +65,16 @@ def approve_command(
         say(summary(reviews[0], columns()))
     passphrase, valid = read_passphrase(passphrase_file), timedelta(days=days)
     keyed = [(folder, identity, approval_key(folder, passphrase)) for folder, identity in asked]
+    pictures = [None if review.records is None else review.records.picture for review in reviews]
+    for (folder, _, _), picture in zip(keyed, pictures, strict=True):
+        if picture is not None:
+            keep(folder, picture)
     approvals = [
         approve(folder, bundle, identity, key, person, valid, records)
         for (folder, identity, key), records in zip(keyed, seen, strict=True)
     ]
+    for (folder, _, _), picture in zip(keyed, pictures, strict=True):
+        forget_others(folder, bundle.study_hash, None if picture is None else picture.picture.data)
     if form == "json":
         print_json({"approvals": [model_json(each) for each in approvals]})
         return

@@ -29,6 +29,7 @@ from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.study.difference import Difference, differences
 
 if TYPE_CHECKING:
+    from silo_node.changed.picture import Taken
     from silo_node.configuration import Site
     from wardround.identity.roster import Member
 
@@ -44,7 +45,7 @@ NARROWEST = 40
 class Records:
     """How many of the hospital's records would take part now; None for a small count. ``codes`` say why there are none.
 
-    ``data``: their keyed fingerprint.
+    ``data``: their keyed fingerprint; ``picture``: what is kept of them for an approval.
     """
 
     found: int | None = None
@@ -56,6 +57,7 @@ class Records:
     withheld_below: int = 0
     codes: tuple[str, ...] = ()
     synthetic: bool = False
+    picture: Taken | None = None
 
     def as_json(self) -> dict[str, Json]:
         """Give the counts for programs; null is withheld."""
@@ -175,7 +177,9 @@ class Review:
         }
 
 
-def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool, days: int | None = None) -> Review:
+def review_study(  # noqa: PLR0913  (each is a different thing to look at)
+    site: Site, bundle: Bundle, identity: Member, *, count: bool, days: int | None = None, picture: bool = False
+) -> Review:
     """Look at a study for a hospital.
 
     Args:
@@ -184,6 +188,7 @@ def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool, d
         identity: the hospital's.
         count: whether its records are read and checked as for training.
         days: how long the approval that is asked for will hold; the one that stands, or else the usual one, when not given.
+        picture: whether what the records look like is taken down, for an approval.
     """
     approved = given_approval(site.folder, identity, bundle.study_hash)
     return Review(
@@ -192,7 +197,7 @@ def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool, d
         known_centre=_is_joined(site.folder, bundle),
         share_metrics=site.policy().share_metrics,
         share_distributions=site.policy().share_distributions,
-        records=_records(site, bundle) if count else None,
+        records=_records(site, bundle, picture=picture) if count else None,
         changes=_changes(site.folder, bundle, identity),
         other_schema=schema_differences(bundle.contract),
         approved=approved,
@@ -227,8 +232,9 @@ def _ending(site: Site, bundle: Bundle, approved: Approval | None, days: int | N
             yield Ending(each.code, about, each.until, end.isoformat())
 
 
-def _records(site: Site, bundle: Bundle) -> Records:
-    from silo_node.cohort import assemble  # noqa: PLC0415  (polars, only where records are read)
+def _records(site: Site, bundle: Bundle, *, picture: bool) -> Records:
+    from silo_node.changed.picture import take  # noqa: PLC0415  (polars, only where records are read)
+    from silo_node.cohort import assemble  # noqa: PLC0415
     from silo_node.validation.result import CheckFailed  # noqa: PLC0415
 
     try:
@@ -253,6 +259,7 @@ def _records(site: Site, bundle: Bundle) -> Records:
         data=data,
         withheld_below=least,
         synthetic=cohort.report.synthetic,
+        picture=take(site.folder, cohort, bundle.contract, bundle.study, bundle.study_hash, data) if picture and data else None,
     )
 
 
@@ -306,6 +313,8 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
         yield "ends before", f"the approval ({each.approval}): your exception of {each.code} of {each.about}, on {each.until}"
     if review.ending:
         yield "", "a node that starts after that day refuses this study: lengthen 'until' in site.yaml, or mend the records"
+        if not review.same_records:
+            yield "", f"how they have changed: wardround silo changed {study.name}-{study.version} --site site.yaml"
     yield "fields read", ", ".join((study.target.field, *study.features))
     yield "network", f"{study.network.name}, {bundle.manifest.size} weights"
     training = study.training
