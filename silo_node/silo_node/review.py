@@ -177,7 +177,7 @@ class Review:
         }
 
 
-def review_study(  # noqa: PLR0913  (each is a different thing to look at)
+def review_study(
     site: Site, bundle: Bundle, identity: Member, *, count: bool, days: int | None = None, picture: bool = False
 ) -> Review:
     """Look at a study for a hospital.

@@ -135,7 +135,8 @@ class ToldBefore:
 
     def _follows(self, new: ToldField, told: tuple[ToldField, ...], small_cell: int) -> bool:
         """Say whether something small can follow from a field and what was told of it; other cells are never told, nor is
-        what finds no room in the file."""
+        what finds no room in the file.
+        """
         if new.told.withheld is not None:
             return False
         name = (new.schema_id, new.told.field)

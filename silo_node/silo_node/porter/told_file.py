@@ -31,7 +31,7 @@ class ToldFile(Generic[Telling]):
         Args:
             path: of the file.
             kind: what it holds.
-            most: different tellings that it holds at most. Nothing is ever forgotten, since what was forgotten could be subtracted.
+            most: different tellings that it holds at most. None is ever forgotten: what was forgotten could be subtracted.
         """
         self._path = path
         self._kind = kind
