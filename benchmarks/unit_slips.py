@@ -41,7 +41,7 @@ def mapping_of(case: Case) -> FieldMapping:
 
 def looked(mapping: FieldMapping, values: np.ndarray) -> list[tuple[str, str]]:
     """Give codes and texts of what is found in a column."""
-    found = distributions.look(pl.DataFrame({mapping.field.name: values}), [mapping])
+    found = distributions.look(lambda _: [pl.Series(mapping.field.name, values)], [mapping])
     return [(fault.code, fault.finding) for fault in found.faults] + [(check.code, check.expectation) for check, _ in found.parts]
 
 
@@ -67,7 +67,7 @@ def part(case: Case, count: int, repeats: int) -> tuple[float, float]:
         values = case.right(random, count)
         wrong = random.permutation(count)[: int(PART * count)]
         values[wrong] = case.slipped(values[wrong])
-        found = distributions.look(pl.DataFrame({case.name: values}), [mapping]).parts
+        found = distributions.look(lambda _: [pl.Series(case.name, values)], [mapping]).parts
         texts = [(check.severity, check.expectation) for check, _ in found]
         errors += named(case, texts, "error")
         warned += named(case, texts, "error", "warning")

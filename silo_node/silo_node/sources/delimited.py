@@ -27,6 +27,7 @@ from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.header import Wanted
 from silo_node.sources.places import Places
 from silo_node.sources.read import Read
+from silo_node.sources.rows import held
 from silo_node.sources.signatures import foreign
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -80,7 +81,7 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
         return again.select(pl.col(place).alias(column) for place, column in places.items())
 
     again = texts if text.typed else None
-    return Read(frame, tuple(header), text.found, text.records, "line", text.places, text.faults, again)
+    return Read(held(frame), tuple(header), text.found, text.records, "line", text.places, text.faults, again)
 
 
 # ----------------------------------------------------------------------------------------------------- bytes to UTF-8

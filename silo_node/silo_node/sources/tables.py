@@ -26,6 +26,7 @@ from silo_node.sources.header import Wanted, judge
 from silo_node.sources.joined import join
 from silo_node.sources.places import Places
 from silo_node.sources.read import Read, Texts, Unit
+from silo_node.sources.rows import Rows
 from silo_node.sources.several import read_all
 
 __all__ = ["Table", "Unit", "only_coded_faults", "open_source"]
@@ -36,24 +37,28 @@ class Table:
     """A table that could be read.
 
     Attributes:
-        frame: the wanted columns that exist, under their local names; text from CSV (or numbers, where asked for), typed
-            from Parquet;
-            ``(n_records - n_broken, n_columns)``, records that do not fit the header left out.
+        rows: the wanted columns that exist, under their local names; text from CSV (or numbers, where asked for), typed
+            from Parquet; records that do not fit the header are left out.
         found: records in the file, broken ones included.
-        records: position in the file (from 0) of each row of ``frame``; ``None`` when they are the same.
+        records: position in the file (from 0) of each of ``rows``; ``None`` when they are the same.
         unit: what ``places`` counts: physical lines of a text, or rows of a Parquet file.
         places: from positions in the file (from 0) to line or row numbers (from 1), with the file where there are several.
         faults: what is wrong with the file as a whole.
         texts: columns that a text table gave as numbers, as text; absent where none was.
     """
 
-    frame: pl.DataFrame
+    rows: Rows
     found: int
     records: pl.Series | None
     unit: Unit
     places: Places
     faults: tuple[Fault, ...]
     texts: Texts | None = None
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The columns of ``rows``, held; ``(n_records - n_broken, n_columns)``."""
+        return self.rows.frame
 
 
 def open_source(site: Site, name: str, wanted: Wanted) -> Table:
@@ -69,7 +74,7 @@ def open_source(site: Site, name: str, wanted: Wanted) -> Table:
 
 def _judged(read: Read, wanted: Wanted) -> Table:
     faults = (*judge(read.header, wanted), *read.faults)
-    return Table(read.frame, read.found, read.records, read.unit, read.places, faults, read.texts)
+    return Table(read.rows, read.found, read.records, read.unit, read.places, faults, read.texts)
 
 
 def _read(site: Site, name: str, wanted: Wanted) -> Read:

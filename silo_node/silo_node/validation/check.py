@@ -58,7 +58,7 @@ def check(
     except UnreadableError as error:
         return unreadable(site, mapping, error.fault)
     result = Judgement(site, mapping, table, outcome).result(max_fraction, minimum_records)
-    return replace(result, profiles=profiles(contract, outcome.typed)) if profiled else result
+    return replace(result, profiles=profiles(contract, outcome.typed.columns())) if profiled else result
 
 
 def _numbers(mapping: TableMapping) -> dict[str, pl.DataType]:
@@ -102,7 +102,7 @@ def look(
     )
     table = open_source(site, mapping.source_name, wanted)
     try:
-        outcome = engine.run(mapping, table.frame, today or latest_today(), table.texts)
+        outcome = engine.run(mapping, table.rows, today or latest_today(), table.texts)
     except (PolarsError, PanicException) as error:
         # Text is text and numbers are numbers by now, so this is our mistake; its message may still hold a cell.
         msg = f"polars could not hold the table against {contract.id}: {type(error).__name__}"

@@ -35,16 +35,13 @@ def constant_fields(contract: Contract, names: set[str], height: int, facts: Fac
 def _constant(name: str, step: int, facts: Facts) -> Check:
     column = pl.col(name)
 
-    def suspected(values: pl.Series) -> pl.Series:
-        return pl.Series([_dominated(values, step)])
-
     return Check(
         code="T-CONST",
         severity="warning",
         level="table",
         fields=(name,),
         broken=column.map_batches(constant, return_dtype=pl.Boolean),
-        suspicion=facts.other(column.map_batches(suspected, return_dtype=pl.Boolean, returns_scalar=True)),
+        suspicion=facts.whole(column, lambda values: _dominated(values, step)),
         expectation=f"{name} is not the same in nearly all records",
         next_step="look whether the right column is mapped, and whether a default stands for what was not measured",
         stage="table",

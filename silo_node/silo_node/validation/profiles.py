@@ -7,6 +7,7 @@ identifiers are counted as missing or not, and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -64,10 +65,10 @@ class FieldProfile:
     unlisted: int = 0
 
 
-def profiles(contract: Contract, typed: pl.DataFrame) -> tuple[FieldProfile, ...]:
+def profiles(contract: Contract, columns: Iterable[pl.Series]) -> tuple[FieldProfile, ...]:
     """Describe every field of a table in schema form, records that are set aside included."""
     keys = identifying_fields(contract)
-    return tuple(_profile(contract.field(column.name), column, hidden=column.name in keys) for column in typed.iter_columns())
+    return tuple(_profile(contract.field(column.name), column, hidden=column.name in keys) for column in columns)
 
 
 def _profile(field: ContractField, column: pl.Series, *, hidden: bool) -> FieldProfile:
