@@ -22,16 +22,14 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from silo_node.configuration import CsvSource
-from silo_node.sources import dialect, layout
+from silo_node.sources import dialect, layout, rows
 from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.header import Wanted
-from silo_node.sources.places import Places
+from silo_node.sources.places import Place, Places
 from silo_node.sources.read import Read
-from silo_node.sources.rows import held
 from silo_node.sources.signatures import foreign
+from silo_node.sources.streamed_text import BYTE_ORDER_MARK, DIRECT_ENCODINGS, Block, NotStreamedError, Text, looked_through, stray
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-DIRECT_ENCODINGS = frozenset({"utf-8", "utf-8-sig"})
 OTHER_DELIMITERS = (";", ",", "\t", "|")
 _SOMETHING = re.compile(rb"[^\r\n \t]")
 _DELIMITER_WORDS = {";": "';'", ",": "','", "\t": "a tab", "|": "'|'"}
@@ -50,26 +48,23 @@ class DelimitedText:
 
 
 def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
-    """Read the wanted columns of a text table.
+    """Read the wanted columns of a text table; of a large one, whenever they are asked for.
 
     Raises:
-        UnreadableError: T-ENCODING, T-EMPTY, T-DELIM, T-NOHEADER, T-RAGGED.
+        UnreadableError: T-ENCODING, T-EMPTY, T-DELIM, T-NOHEADER, T-RAGGED; T-FILE later, when it is changed meanwhile.
     """
+    if path.stat().st_size * rows.TIMES_TEXT > rows.HELD_BYTES:
+        try:
+            return _read_in_blocks(path, source, wanted)
+        except NotStreamedError:
+            pass  # it is read as a whole, to be said what is wrong with it
     raw = _utf8(path.read_bytes(), source.encoding)
     if _SOMETHING.search(raw) is None:
         raise UnreadableError(Fault("T-EMPTY", "A table holds records", "the file is empty", "export the records again"))
-    header, header_lines = _header(raw, source)
-    if source.header is None:
-        _recognise(header, source, wanted, raw)
-    elif tuple(header) == source.header:
-        raise UnreadableError(_named_twice())
-    else:
-        header, header_lines = list(source.header), 0
+    header, header_lines = _columns(raw, source, wanted)
     text = _cells(raw, source, header, header_lines, wanted)
     if text.found == 0:
-        raise UnreadableError(
-            Fault("T-EMPTY", "A table holds records", "it has a header line but no record", "export the records again")
-        )
+        raise UnreadableError(_no_record())
     present = {column: header.index(column) for column in wanted.fields.values() if column in header}
     frame = text.frame.select(pl.col(f"column_{at + 1}").alias(column) for column, at in present.items())
     if not present:
@@ -81,7 +76,55 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
         return again.select(pl.col(place).alias(column) for place, column in places.items())
 
     again = texts if text.typed else None
-    return Read(held(frame), tuple(header), text.found, text.records, "line", text.places, text.faults, again)
+    return Read(rows.held(frame), tuple(header), text.found, text.records, "line", text.places, text.faults, again)
+
+
+def _read_in_blocks(path: Path, source: CsvSource, wanted: Wanted) -> Read:
+    """Read a text that is too large to be held, all of it as text.
+
+    Raises:
+        NotStreamedError: it cannot be read so, or has a fault that takes the whole text to be told.
+        UnreadableError: as ``read``.
+    """
+    looked_through(path, source.encoding)
+    head = Text(path, source.encoding, source.delimiter, source.quote, 0).head(dialect.SNIFFED_BYTES + 1)
+    if _SOMETHING.search(head) is None:
+        raise NotStreamedError
+    header, header_lines = _columns(head, source, wanted)
+    present = {column: header.index(column) for column in wanted.fields.values() if column in header}
+    places = {f"column_{at + 1}": column for column, at in present.items()}
+
+    def parse(raw: bytes, columns: Sequence[str]) -> pl.DataFrame:
+        return _parse(raw, source, len(header), 0, strict=False, only=columns)
+
+    def cells(raw: bytes, columns: Sequence[str]) -> pl.DataFrame:
+        wanted = {place: column for place, column in places.items() if column in columns}
+        return parse(raw, list(wanted)).select(pl.col(place).alias(column) for place, column in wanted.items())
+
+    text = Text(path, source.encoding, source.delimiter, source.quote, len(header))
+    blocks = text.blocks(header_lines, parse)
+    begins = np.cumsum([0, *(block.records for block in blocks)])
+    found = int(begins[-1])
+    if found == 0:
+        raise UnreadableError(_no_record())
+    broken = np.concatenate([block.broken + begin for block, begin in zip(blocks, begins[:-1], strict=True)])
+    records = pl.Series(np.delete(np.arange(found), broken)) if len(broken) else None
+    faults = (_ragged(broken),) if len(broken) else ()
+    schema = {column: pl.String() for column in present}
+    streamed = rows.streamed(schema, found - len(broken), text.read(header_lines, blocks, cells))
+    return Read(streamed, tuple(header), found, records, "line", _lines_of(blocks, begins), faults)
+
+
+def _lines_of(blocks: Sequence[Block], begins: layout.Positions) -> Places:
+    def places(records: Sequence[int]) -> list[Place]:
+        found: list[Place] = []
+        for record in records:
+            at = int(np.searchsorted(begins, record, side="right")) - 1
+            block, within = blocks[at], int(record) - int(begins[at])
+            found.append(block.first + within if block.lines is None else int(block.lines[within]))
+        return found
+
+    return places
 
 
 # ----------------------------------------------------------------------------------------------------- bytes to UTF-8
@@ -117,6 +160,17 @@ def _encoding_fault(raw: bytes, encoding: str, offset: int) -> Fault:
 
 
 # -------------------------------------------------------------------------------------------------------- header line
+
+
+def _columns(raw: bytes, source: CsvSource, wanted: Wanted) -> tuple[list[str], int]:
+    """Give the names of the columns, and how many physical lines the header takes."""
+    header, header_lines = _header(raw, source)
+    if source.header is None:
+        _recognise(header, source, wanted, raw)
+        return header, header_lines
+    if tuple(header) == source.header:
+        raise UnreadableError(_named_twice())
+    return list(source.header), 0
 
 
 def _header(raw: bytes, source: CsvSource) -> tuple[list[str], int]:
@@ -158,6 +212,10 @@ def _no_header(columns: int, raw: bytes = b"") -> Fault:
     if dialect.sniff(raw[: dialect.SNIFFED_BYTES], whole=len(raw) <= dialect.SNIFFED_BYTES).header is False:
         step = "it looks like a record: name the columns in order under the source's 'header', or export a header line"
     return Fault("T-NOHEADER", "The first line names the columns", f"the first line matches 0 of {columns} mapped columns", step)
+
+
+def _no_record() -> Fault:
+    return Fault("T-EMPTY", "A table holds records", "it has a header line but no record", "export the records again")
 
 
 def _named_twice() -> Fault:
@@ -202,15 +260,7 @@ def _line_after(header_lines: int) -> Places:
 def _with_layout(raw: bytes, source: CsvSource, columns: int, header_lines: int, *, first: int) -> DelimitedText:
     found = layout.scan(raw, ord(source.delimiter), None if source.quote is None else ord(source.quote))
     if found.irregular is not None:
-        raise UnreadableError(
-            Fault(
-                "T-RAGGED",
-                "A cell is quoted as a whole or not at all, and a quote inside is doubled",
-                f"a quote or carriage return stands where none may, first on line {found.irregular}",
-                "export the table again with quoted text cells, or set 'quote: null' if nothing is quoted",
-                count=1,
-            )
-        )
+        raise UnreadableError(stray(found.irregular))
     kept = ~found.blank[first:]
     lines = found.lines[first:][kept]
     broken = (found.delimiters[first:] != columns - 1)[kept]

@@ -17,6 +17,8 @@ HELD_BYTES = 384 * 2**20
 """A table whose wanted columns take no more than this is held: about two million records of twenty fields."""
 BLOCK_BYTES = 32 * 2**20
 """About what a block of a larger table takes."""
+TIMES_TEXT = 2
+"""How many times the size of a text file its columns take, about."""
 TEXT_BYTES = 32
 """What a cell of text takes, about: sixteen bytes, and its signs where they are more than twelve."""
 

@@ -58,7 +58,7 @@ def check(
     except UnreadableError as error:
         return unreadable(site, mapping, error.fault)
     result = Judgement(site, mapping, table, outcome).result(max_fraction, minimum_records)
-    return replace(result, profiles=profiles(contract, outcome.typed.columns())) if profiled else result
+    return replace(result, profiles=profiles(contract, outcome.typed)) if profiled else result
 
 
 def _numbers(mapping: TableMapping) -> dict[str, pl.DataType]:

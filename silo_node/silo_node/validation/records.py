@@ -168,12 +168,12 @@ class Records:
             return table if chosen is None else table.filter(chosen)
         return self._frame([pl.col(name) for name in names], chosen)
 
-    def parts(self, name: str) -> Iterator[pl.Series]:
-        """Give a shared column in parts, as they are read."""
+    def blocks(self, names: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Give shared columns block by block; those of a table that is held are one block."""
         if self._table is not None:
-            yield self._table[name]
+            yield self._table.select(names)
             return
-        yield from (block[name] for block in self._blocks([pl.col(name)]))
+        yield from (block.select(names) for block in self._blocks([pl.col(name) for name in names]))
 
     def let_go(self, names: Sequence[str]) -> None:
         """Keep nothing but some shared columns; of a table that is not held, nothing is kept anyway."""
@@ -273,15 +273,11 @@ class Typed:
         """How many records there are."""
         return self.records.height
 
-    def columns(self) -> Iterator[pl.Series]:
-        """Give every field of all records, one after the other."""
-        for name, column in zip(self.names, self.records.columns(self.names), strict=True):
-            yield column if name not in self.lost else _without(column.to_frame(), {name: self.lost[name]}).to_series()
-
     def parts(self, name: str, chosen: pl.Series) -> Iterator[pl.Series]:
         """Give a field of the records of a mask, in parts."""
         start = 0
-        for part in self.records.parts(name):
+        for block in self.records.blocks([name]):
+            part = block[name]
             lost = {name: self.lost[name].slice(start, len(part))} if name in self.lost else {}
             yield _without(part.to_frame(), lost).to_series().filter(chosen.slice(start, len(part)))
             start += len(part)
