@@ -28,7 +28,15 @@ from silo_node.sources.header import Wanted
 from silo_node.sources.places import Place, Places
 from silo_node.sources.read import Read
 from silo_node.sources.signatures import foreign
-from silo_node.sources.streamed_text import BYTE_ORDER_MARK, DIRECT_ENCODINGS, Block, NotStreamedError, Text, looked_through, stray
+from silo_node.sources.streamed_text import (
+    BYTE_ORDER_MARK,
+    DIRECT_ENCODINGS,
+    Block,
+    NotStreamedError,
+    Text,
+    looked_through,
+    stray,
+)
 
 OTHER_DELIMITERS = (";", ",", "\t", "|")
 _SOMETHING = re.compile(rb"[^\r\n \t]")

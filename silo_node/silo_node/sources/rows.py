@@ -47,6 +47,10 @@ class Rows:
         """All columns of all records, read if need be."""
         return self.held if self.held is not None else pl.concat(self.blocks(list(self.schema)))
 
+    def column(self, name: str) -> pl.Series:
+        """Give one column of all records, read if need be."""
+        return pl.concat(block[name] for block in self.blocks([name]))
+
 
 def held(frame: pl.DataFrame) -> Rows:
     """Give a frame as rows that are held."""
@@ -77,6 +81,4 @@ def one_after_the_other(parts: Sequence[Rows]) -> Rows:
 
 def record_bytes(schema: Mapping[str, pl.DataType]) -> int:
     """Give what a record of some columns takes, about."""
-    sizes = {pl.Int8: 1, pl.UInt8: 1, pl.Boolean: 1, pl.Int16: 2, pl.UInt16: 2, pl.Int32: 4, pl.UInt32: 4, pl.Float32: 4, pl.Date: 4}
-    texts = (pl.String, pl.Binary)
-    return max(1, sum(TEXT_BYTES if kind in texts else sizes.get(type(kind), 8) for kind in schema.values()))
+    return max(1, sum(TEXT_BYTES if kind in (pl.String, pl.Binary) else 4 if kind == pl.Date else 8 for kind in schema.values()))

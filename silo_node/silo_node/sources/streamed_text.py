@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from silo_node.sources import layout, rows
-from silo_node.sources.faults import Fault, UnreadableError
+from silo_node.sources.faults import Fault, UnreadableError, changed
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DIRECT_ENCODINGS = frozenset({"utf-8", "utf-8-sig"})
@@ -97,19 +97,14 @@ class Text:
 
     def read(self, header_lines: int, blocks: Sequence[Block], parse: Parse) -> rows.Blocks:
         """Give how columns of the records are read again, those with a wrong number of cells left out."""
-        stamp = _stamp(self.path)
 
         def read(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-            if _stamp(self.path) != stamp:
-                raise UnreadableError(_changed())
             stream = _Stream(self._after(header_lines))
             for block in blocks:
                 raw = stream.read(block.length)
-                if len(raw) != block.length:
-                    raise UnreadableError(_changed())
                 frame = parse(raw, columns) if columns else pl.DataFrame(height=_seen(block))
-                if frame.height != _seen(block):
-                    raise UnreadableError(_changed())
+                if (len(raw), frame.height) != (block.length, _seen(block)):
+                    raise UnreadableError(changed())
                 yield frame if block.kept is None else frame.filter(block.kept)
 
         return read
@@ -230,20 +225,6 @@ def _last_end(raw: bytes, quote: bytes | None) -> int:
 
 def _seen(block: Block) -> int:
     return block.records if block.kept is None else len(block.kept)
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    seen = path.stat()
-    return seen.st_ino, seen.st_size, seen.st_mtime_ns
-
-
-def _changed() -> Fault:
-    return Fault(
-        "T-FILE",
-        "The source's file is the same while it is read",
-        "it was changed in the meantime",
-        "check again when nothing writes into it; an export goes into a new file that then takes the place of the old one",
-    )
 
 
 def stray(line: int) -> Fault:

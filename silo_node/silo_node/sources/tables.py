@@ -9,7 +9,7 @@ Nothing here reads what other programs wrote or asks a database: that is extract
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +21,7 @@ from polars.exceptions import PolarsError
 from silo_node.configuration import CsvSource, ParquetSource, Site, decimal_mark
 from silo_node.source_settings import JoinedSource
 from silo_node.sources import delimited, parquet, snapshot
-from silo_node.sources.faults import Fault, UnreadableError
+from silo_node.sources.faults import Fault, UnreadableError, changed
 from silo_node.sources.header import Wanted, judge
 from silo_node.sources.joined import join
 from silo_node.sources.places import Places
@@ -94,7 +94,31 @@ def _read_file(source: CsvSource | ParquetSource, wanted: Wanted, path: Path) ->
     if not path.is_file():
         raise UnreadableError(_file_fault("it is not there, or is no file"))
     with only_coded_faults():
-        return delimited.read(path, source, wanted) if isinstance(source, CsvSource) else parquet.read(path, wanted)
+        before = _stamp(path)
+        read = delimited.read(path, source, wanted) if isinstance(source, CsvSource) else parquet.read(path, wanted)
+    return read if read.rows.held is not None else replace(read, rows=_guarded(read.rows, path, before))
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    seen = path.stat()
+    return seen.st_ino, seen.st_size, seen.st_mtime_ns
+
+
+def _guarded(rows: Rows, path: Path, before: tuple[int, int, int]) -> Rows:
+    """Give rows that are read later with faults as coded as those of now, and refuse a file that is another one by then."""
+
+    def blocks(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        found = rows.blocks(columns)
+        while True:
+            with only_coded_faults():
+                if _stamp(path) != before:
+                    raise UnreadableError(changed())
+                block = next(found, None)
+            if block is None:
+                return
+            yield block
+
+    return replace(rows, blocks=blocks)
 
 
 def column_names(site: Site, name: str, known: frozenset[str]) -> tuple[str, ...]:

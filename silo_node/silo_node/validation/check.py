@@ -55,10 +55,10 @@ def check(
     mapping = resolve(site, contract, fields)
     try:
         table, outcome = look(site, mapping, today, numbers=_numbers(mapping))
-    except UnreadableError as error:
+        result = Judgement(site, mapping, table, outcome).result(max_fraction, minimum_records)
+        return replace(result, profiles=profiles(contract, outcome.typed)) if profiled else result
+    except UnreadableError as error:  # a large table is read again for each of them
         return unreadable(site, mapping, error.fault)
-    result = Judgement(site, mapping, table, outcome).result(max_fraction, minimum_records)
-    return replace(result, profiles=profiles(contract, outcome.typed)) if profiled else result
 
 
 def _numbers(mapping: TableMapping) -> dict[str, pl.DataType]:

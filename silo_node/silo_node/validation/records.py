@@ -114,7 +114,7 @@ class Records:
             return _judged(_without(self._table, hidden), {name: truth for name, (truth, _) in asked.items()}) if asked else {}
         found: dict[str, pl.Series] = {}
         for name, (truth, alike) in asked.items():
-            roots = truth.meta.root_names()
+            roots = list(dict.fromkeys(truth.meta.root_names()))
             if alike is None or not hidden.keys().isdisjoint(roots):
                 table = self._frame([pl.col(root) for root in roots])
                 found |= _judged(_without(table, {root: mask for root, mask in hidden.items() if root in roots}), {name: truth})

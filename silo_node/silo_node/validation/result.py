@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import get_args
 
 import polars as pl
 
+from silo_node.sources.faults import UnreadableError
 from silo_node.sources.places import Place
 from silo_node.sources.rows import held
 from silo_node.sources.tables import Unit
@@ -44,12 +46,26 @@ class Valid:
 
     @cached_property
     def frame(self) -> pl.DataFrame:
-        """All their fields, in the contract's order."""
-        return self.typed.frame(self.chosen)
+        """All their fields, in the contract's order.
+
+        Raises:
+            Refused: T-FILE, when the file of a table that is not held cannot be read again.
+        """
+        with _refused():
+            return self.typed.frame(self.chosen)
 
     def parts(self, name: str) -> Iterator[pl.Series]:
         """Give a field of theirs, in parts."""
         return self.typed.parts(name, self.chosen)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except UnreadableError as error:
+        fault = error.fault
+        raise Refused([Problem(fault.code, "the source's file", fault.rule, fault.finding, fault.next_step)]) from None
 
 
 def nothing_valid(schema: Mapping[str, pl.DataType]) -> Valid:
@@ -101,7 +117,8 @@ class CheckResult:
         name = self.contract.patient_key
         if name not in self.records.typed.names:
             return False
-        return all_synthetic(key for part in self.records.parts(name) for key in part.drop_nulls().unique())
+        with _refused():
+            return all_synthetic(key for part in self.records.parts(name) for key in part.drop_nulls().unique())
 
 
 class CheckFailed(Refused):
