@@ -110,7 +110,7 @@ def _read_in_blocks(path: Path, source: CsvSource, wanted: Wanted) -> Read:
         return parse(raw, list(wanted)).select(pl.col(place).alias(column) for place, column in wanted.items())
 
     text = Text(path, source.encoding, source.delimiter, source.quote, len(header))
-    blocks = text.blocks(header_lines, parse)
+    blocks = text.blocks(b"".join(head.splitlines(keepends=True)[:header_lines]), header_lines, parse)
     begins = np.cumsum([0, *(block.records for block in blocks)])
     found = int(begins[-1])
     if found == 0:

@@ -64,14 +64,17 @@ class Text:
     quote: str | None
     columns: int
 
-    def blocks(self, header_lines: int, parse: Parse) -> tuple[Block, ...]:
-        """Find the records after the header.
+    def blocks(self, header: bytes, header_lines: int, parse: Parse) -> tuple[Block, ...]:
+        """Find the records after the header; ``header`` are the lines that it takes.
 
         Raises:
             UnreadableError: T-RAGGED, when a quote or carriage return stands where none may.
             NotStreamedError: the quotes do not end, or the reader sees other records.
         """
         found: list[Block] = []
+        seen = layout.scan(header, ord(self.delimiter), None if self.quote is None else ord(self.quote))
+        if seen.irregular is not None:
+            raise UnreadableError(stray(seen.irregular))
         line = 1 + header_lines
         for raw in _records(self._after(header_lines), None if self.quote is None else self.quote.encode()):
             found.append(self._block(raw, line, parse))

@@ -85,7 +85,7 @@ def profiles(contract: Contract, typed: Typed) -> tuple[FieldProfile, ...]:
 def _kind(field: ContractField, *, hidden: bool) -> Kind:
     if hidden or field.privacy in ("direct", "pseudonym") or (field.type == "string" and not field.values):
         return "not shown"
-    return {"string": "categories", "date": "dates"}.get(field.type, "numbers")
+    return "categories" if field.type == "string" else "dates" if field.type == "date" else "numbers"
 
 
 def _tally(field: ContractField, kind: Kind, edges: tuple[float, ...], column: pl.Series) -> dict[str, int]:

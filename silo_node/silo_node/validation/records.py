@@ -206,7 +206,8 @@ class Records:
         first = next(self._blocks(kept.values()), None) if kept else None
         if first is None or not first.height:
             return [list(kept)] if kept else []
-        return _packs({name: _column(first, each).estimated_size() * self.height // first.height for name, each in kept.items()})
+        times = self.height / first.height
+        return _packs({name: int(_column(first, each).estimated_size() * times) for name, each in kept.items()})
 
 
 def _every() -> pl.Expr:
