@@ -241,7 +241,12 @@ def records(height: int, *, broken: bool, first: int = 0, of: int | None = None)
 
 
 def write(folder: Path, height: int, *, broken: bool) -> None:
-    """Write records as Parquet and as CSV, a part after the other: all of them at once would take many times the check."""
+    """Write records as Parquet and as CSV; many of them a part after the other, since all at once would take many times the check."""
+    if height <= PART:
+        few = records(height, broken=broken)
+        few.write_parquet(folder / "records.parquet", compression="zstd", row_group_size=height // 8 + 1)
+        few.write_csv(folder / "records.csv")
+        return
     parts = folder / "parts"
     parts.mkdir()
     with (folder / "records.csv").open("wb") as text:
@@ -250,7 +255,7 @@ def write(folder: Path, height: int, *, broken: bool) -> None:
             part.write_csv(text, include_header=first == 0)
             part.write_parquet(parts / f"{first:012}.parquet", compression="zstd")
     whole = pl.scan_parquet(sorted(parts.iterdir()))
-    whole.sink_parquet(folder / "records.parquet", compression="zstd", row_group_size=min(PART, height // 8 + 1))
+    whole.sink_parquet(folder / "records.parquet", compression="zstd", row_group_size=PART)
     shutil.rmtree(parts)
 
 
