@@ -241,7 +241,7 @@ def records(height: int, *, broken: bool, first: int = 0, of: int | None = None)
 
 
 def write(folder: Path, height: int, *, broken: bool) -> None:
-    """Write records as Parquet and as CSV; many of them a part after the other, since all at once would take many times the check."""
+    """Write records as Parquet and as CSV; many of them in parts, since all at once would take many times the check."""
     if height <= PART:
         few = records(height, broken=broken)
         few.write_parquet(folder / "records.parquet", compression="zstd", row_group_size=height // 8 + 1)
