@@ -60,6 +60,24 @@ def blank_begins(raw: bytes, delimiter: int) -> bool:
     return int(data[0]) in blanks
 
 
+def regular(raw: bytes, delimiter: int, columns: int) -> int | None:
+    """Count the lines of a text without quotes, if each has so many cells, two at least; ``None`` when one has not.
+
+    A carriage return before each line end is no cell; one elsewhere is not regular.
+    """
+    data = np.frombuffer(raw, np.uint8)
+    ends, marks = np.flatnonzero(data == NEWLINE), np.flatnonzero(data == delimiter)
+    if not raw.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    if columns < 2 or len(marks) != len(ends) * (columns - 1):  # noqa: PLR2004  (one cell has no delimiter)
+        return None
+    if b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n"):
+        return None
+    within = marks.reshape(len(ends), columns - 1)
+    fits = bool((within[:, -1] < ends).all()) and bool((within[1:, 0] > ends[:-1]).all())
+    return len(ends) if fits else None
+
+
 def scan(raw: bytes, delimiter: int, quote: int | None) -> Layout:
     """Find the records of a text."""
     data = np.frombuffer(raw, np.uint8)

@@ -54,7 +54,8 @@ def all_synthetic(keys: Iterable[str]) -> bool:
     for key in keys:
         if not bears_mark(key):
             return False
-        different.add(key)
+        if len(different) < ENOUGH_KEYS:
+            different.add(key)
     return len(different) >= ENOUGH_KEYS
 
 
