@@ -106,6 +106,7 @@ def _page(place: StudyFolder, state: StudyState, found: Comparability) -> list[s
     return [
         f"{state.name} {state.version}  {state.study_hash[:HASH_SHOWN]}",
         *table,
+        *([f"SYNTHETIC records, not of patients: {', '.join(found.synthetic)}."] if found.synthetic else []),
         *(remarks or ["No large difference among what is shown. Withheld is not zero, and not even."]),
         f"Wrote {place.path / PAGE} (for the coordinator: it shows what a release may withhold).",
     ]

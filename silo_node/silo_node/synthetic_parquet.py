@@ -7,7 +7,7 @@ them: a field's own type where every cell is a value of it or missing, and text 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -25,7 +25,7 @@ def parquet(table: bytes, contract: Contract, metadata: Mapping[str, str]) -> by
         contract: names the columns' types; further columns are text.
         metadata: what the file says of itself, as its key-value metadata.
     """
-    texts = pl.read_csv(table, infer_schema=False, missing_utf8_is_empty_string=True)
+    texts = pl.read_csv(table, infer_schema=False, empty_string_is_null=False)
     columns = [_typed(column, contract) if column.name in contract.names else column for column in texts.iter_columns()]
     stream = io.BytesIO()
     pl.DataFrame(columns).write_parquet(stream, metadata=dict(metadata))
@@ -33,8 +33,7 @@ def parquet(table: bytes, contract: Contract, metadata: Mapping[str, str]) -> by
 
 
 def _typed(texts: pl.Series, contract: Contract) -> pl.Series:
-    marks = contract.missing_marks(texts.name)
-    there = texts.to_frame().select(pl.when(pl.col(texts.name).is_in(marks)).then(None).otherwise(pl.col(texts.name)))[texts.name]
+    there = _without(texts, contract.missing_marks(texts.name))
     kind = contract.field(texts.name).type
     if kind == "integer" and _all(there, WHOLE):
         return there.cast(pl.Int64)
@@ -42,9 +41,14 @@ def _typed(texts: pl.Series, contract: Contract) -> pl.Series:
         return there.cast(pl.Float64)
     if kind == "date" and _all(there, DAY):
         days = there.str.to_date(ISO_DATE, strict=False)
-        return days if days.null_count() == there.null_count() else texts
-    # a text that means missing stays as it is written, but for the empty one
-    return texts.to_frame().select(pl.when(pl.col(texts.name) == "").then(None).otherwise(pl.col(texts.name)))[texts.name]
+        return days if days.null_count() == there.null_count() else _without(texts, ("",))
+    return _without(texts, ("",))  # other marks for missing stay as they are written
+
+
+def _without(texts: pl.Series, marks: Sequence[str]) -> pl.Series:
+    """Give texts with nothing where one of these stands."""
+    column = pl.col(texts.name)
+    return texts.to_frame().select(pl.when(column.is_in(list(marks))).then(None).otherwise(column).alias(texts.name)).to_series()
 
 
 def _all(texts: pl.Series, pattern: str) -> bool:

@@ -132,9 +132,8 @@ def _writer(wanted: Mapping[str, int | None]) -> Callable[[bytes, Contract, Mapp
     from wardround.contract.synthetic.faults import OF_TEXT_FILES
 
     rule = "Faults are such as the file can have"
-    raise_all(
-        _usage(rule, f"{code} is a fault of text files", "leave it out, or write a CSV") for code in wanted if code in OF_TEXT_FILES
-    )
+    of_text = [code for code in wanted if code in OF_TEXT_FILES]
+    raise_all([_usage(rule, f"{code} is a fault of text files", "leave it out, or write a CSV") for code in of_text])
     found = next(iter(entry_points(group=WRITERS, name=PARQUET.removeprefix("."))), None)
     if found is None:
         next_step = "write a CSV, or install wardround-silo-node beside this"

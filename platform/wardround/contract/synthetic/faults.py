@@ -43,6 +43,7 @@ NOT_BY_A_FILE: Final[Mapping[str, str]] = {
     "T-TIE": "it is about several tables that are joined",
     "T-LABELMISS": "it is about one study's target and cohort",
     "T-LEAK": "it is about one study's target and features",
+    "T-SYNTHETIC": "every table that is made here has it, by its patient keys",
     "T-QUARANTINE": "it follows by itself where other faults set more records aside than a study allows",
 }
 """Codes of a check that no file in shared form can be made for, and why."""
