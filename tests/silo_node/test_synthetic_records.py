@@ -1,4 +1,4 @@
-"""Synthetic records as a hospital has them: the same from CSV and Parquet, and never taken for patients', here or at the centre."""
+"""Synthetic records as a hospital has them: the same from CSV and Parquet, and never taken for patients'."""
 
 from __future__ import annotations
 

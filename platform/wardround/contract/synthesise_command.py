@@ -157,7 +157,8 @@ def _path(contract: Contract, out: Path | None, site: str | None, *, parquet: bo
     name = f"synthetic-{contract.id}-{contract.version}{PARQUET if parquet else '.csv'}"
     problems: list[Problem] = []
     if parquet and out is not None and out.suffix != PARQUET:
-        problems.append(_usage(f"A Parquet file's name ends in {PARQUET}", "that after --out does not", "rename it, or leave one out"))
+        rule = f"A Parquet file's name ends in {PARQUET}"
+        problems.append(_usage(rule, "that after --out does not", "rename it, or leave one out"))
     if site is None:
         raise_all(problems)
         return out or Path(name)

@@ -93,7 +93,7 @@ def with_findings(result: CheckResult, later: Sequence[Finding], small_cell: int
 
 
 def said_to_be_synthetic(result: CheckResult, small_cell: int) -> CheckResult:
-    """Give the same check with T-SYNTHETIC where its records were made up: the hospital is told, and so is whoever gets the report."""
+    """Give the same check with T-SYNTHETIC where its records were made up, for the hospital and in the report that leaves."""
     if not result.synthetic:
         return result
     finding = Finding(

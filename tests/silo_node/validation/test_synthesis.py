@@ -43,7 +43,10 @@ IMPOSSIBLE = {
     "pancreatitis.ercp@1.0.0": UNTOUCHED,
 }
 """Of each shipped schema, the faults that its records cannot have; the refusal says why."""
+WIDE = [name for name in SHIPPED if not name.startswith(("oncology.", "osteoporosis.", "pancreatitis."))]
+"""Those with fields enough for every fault that needs a column of its own, and a reference if it can drift."""
 TOLERANCE = 0.04
+"""Of shares, where rules narrow what is drawn for a field."""
 TOGETHER = tuple(code for code in CODES if code not in ALONE)
 
 
@@ -111,7 +114,7 @@ def codes_found(contract: Contract, made: Spoiled, folder: Path) -> set[str]:
     return {code for code, _ in found(checked(contract, made.sheet.encoded(), folder))}
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", WIDE)
 def test_all_faults_that_go_together_are_found_together(name: str, tmp_path: Path) -> None:
     """Nothing hides anything, and nothing else appears."""
     contract = find(name)
@@ -150,7 +153,8 @@ def test_a_whole_hospital_is_made_and_known_as_synthetic(wardround, tmp_path: Pa
 # ----------------------------------------------------------------------------------------------------- any contract
 
 
-QUANTILES = ("p05", "p25", "median", "p75", "p95")
+QUANTILES = {"p05": 0.1, "p25": 0.3, "median": 0.5, "p75": 0.7, "p95": 0.9}
+"""Where in a range they lie."""
 
 
 @st.composite
@@ -182,11 +186,11 @@ def fields(draw: st.DrawFn, number: int) -> dict[str, Any]:
     limits |= {"minimum": low, "maximum": high}
     if draw(st.booleans()):
         field["plausible"] = {"low": low + 1, "high": high - 1, "max_outside": draw(st.sampled_from([0.0, 0.01, 0.2]))}
-    if draw(st.booleans()):
-        quantiles = sorted(draw(st.lists(st.integers(low - 1, high + 1), min_size=5, max_size=5, unique=True)))
-        kept = draw(st.sets(st.sampled_from(QUANTILES), min_size=1))
-        given = {name: value for name, value in zip(QUANTILES, quantiles, strict=True) if name in kept}
-        field["reference"] = {"source": "made up", **given}  # some reach out of the range: those are refused
+    if low >= 0 and draw(st.booleans()):
+        moved = draw(st.sampled_from([-0.05, 0.0, 0.05, 0.2]))  # some reach out of the range: those are refused
+        kept = draw(st.sets(st.sampled_from(tuple(QUANTILES)), min_size=1))
+        given = {name: low + (high - low) * (QUANTILES[name] + moved) for name in sorted(kept)}
+        field["reference"] = {"source": "made up", **given}
     return {**field, "type": kind, "unit": "1"}
 
 
@@ -239,7 +243,7 @@ def contracts(draw: st.DrawFn) -> Contract:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_records_are_distributed_as_the_reference_says(name: str) -> None:
     """Quantiles to 0.04 of their shares, in spite of rules; shares of codes, and of patients with several records, to chance."""
-    contract, count = find(name), 4000
+    contract, count = find(name), 3000
     records = synthesise(contract, count, 3)
     for field in contract.fields:
         values = [each[field.name] for each in records if each[field.name] is not None]

@@ -1,4 +1,4 @@
-"""How one made-up hospital differs from another: where its patients lie, how far apart, how many are positive, what is missing."""
+"""How one made-up hospital differs from another: where its patients lie, how far apart, how many are positive."""
 
 from __future__ import annotations
 
