@@ -150,6 +150,28 @@ def with_findings(result: CheckResult, later: Sequence[Finding], small_cell: int
     return replace(result, findings=findings, passed=passed, outgoing=report)
 
 
+def said_to_be_synthetic(result: CheckResult, small_cell: int) -> CheckResult:
+    """Give the same check with T-SYNTHETIC where its records were made up, for the hospital and in the report that leaves."""
+    if not result.synthetic:
+        return result
+    finding = Finding(
+        code="T-SYNTHETIC",
+        severity="warning",
+        level="table",
+        field=None,
+        rule=None,
+        count=result.valid.height,
+        of=result.found,
+        lines=(),
+        unit=result.unit,
+        shapes=(),
+        expectation="Records are of patients",
+        finding="every patient key bears the mark of wardround schema synthesise",
+        next_step="nothing in a trial; in a study with patients, name the hospital's own export in the site file",
+    )
+    return with_findings(result, [finding], small_cell)
+
+
 def outgoing_report(
     contract: Contract, findings: Sequence[Finding], *, found: int, quarantined: int, passed: bool, small_cell: int
 ) -> DataReport:

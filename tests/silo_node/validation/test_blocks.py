@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import json
 import os
 import random
@@ -176,6 +177,13 @@ TEXTS: dict[str, tuple[Callable[[str], bytes], dict[str, Any], set[str]]] = {
     "a stray carriage return": (lambda text: text[:2000].encode() + b"\r" + text[2000:].encode(), {}, {"T-RAGGED"}),
     "carriage returns alone": (lambda text: text.replace("\n", "\r").encode(), {}, set()),
     "another encoding": (lambda text: text[:3000].encode() + "é".encode("cp1252") + text[3000:].encode(), {}, {"T-ENCODING"}),
+    "UTF-8 that is declared otherwise": (
+        lambda text: text[:3000].encode() + "é".encode() + text[3000:].encode(),
+        {"encoding": "cp1252"},
+        {"T-ENCODING"},
+    ),
+    "one byte a character that is declared otherwise": (str.encode, {"encoding": "utf-16"}, {"T-ENCODING"}),
+    "decimal commas": (lambda text: re.sub(r"(\d)(,|$)", r"\1,0\2", text, flags=re.MULTILINE).encode(), {}, {"T-RAGGED"}),
     "a zero byte": (lambda text: text[:3000].encode() + b"\0" + text[3000:].encode(), {}, {"T-ENCODING"}),
     "no record": (lambda text: text.splitlines(keepends=True)[0].encode(), {}, {"T-EMPTY"}),
     "no header": (lambda text: text.split("\n", 1)[1].encode(), {}, {"T-NOHEADER"}),
