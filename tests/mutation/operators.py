@@ -253,7 +253,8 @@ def _changes(node: ast.expr, parent: ast.AST) -> Iterator[ast.expr]:
         case ast.Call():
             yield from _calls(node)
         case ast.List() | ast.Tuple() | ast.Set():
-            yield from _shorter(node, node.elts)
+            if not (isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Tuple)):  # of several values at once
+                yield from _shorter(node, node.elts)
         case ast.Dict(keys, values) if len(keys) > 1:
             for at in range(len(keys)):
                 yield ast.Dict([*keys[:at], *keys[at + 1 :]], [*values[:at], *values[at + 1 :]])
@@ -303,7 +304,7 @@ def _constants(node: ast.Constant, parent: ast.AST) -> Iterator[ast.expr]:
         yield ast.Constant(value + 1)
         if not isinstance(parent, ast.UnaryOp):
             yield ast.Constant(value - 1) if value else ast.UnaryOp(ast.USub(), ast.Constant(1))
-    elif isinstance(value, int | float):
+    elif isinstance(value, int | float) and value:
         yield ast.Constant(value * 2)
         yield ast.Constant(value // 2 if isinstance(value, int) else value / 2)
     elif isinstance(value, str) and value in WORDS and not isinstance(parent, ast.Subscript):

@@ -33,6 +33,7 @@ LIBRARIES = (
     *("pytest", "hypothesis", "numpy", "polars", "polars.testing", "pydantic", "yaml", "pandera.polars", "click", "rich.console"),
     *("charset_normalizer", "openpyxl", "sqlalchemy", "cryptography.hazmat.primitives.asymmetric.ed25519"),
     *("wardround.contract.library", "wardround.contract.synthetic.records", "wardround.messages.data_report"),
+    *("pytest_timeout", "wardround.identity.keys", "safetensors.numpy", "wardround.messages.round", "wardround.reference"),
 )
 PASSED, FAILED, INTERRUPTED = 0, 1, 2
 """Of pytest's exit statuses, those of a run that says something of the code under test."""
@@ -150,17 +151,9 @@ def _pytest(plugins: Sequence[object], paths: Sequence[str], folder: Path) -> in
 
     os.chdir(ROOT)
     os.environ["HYPOTHESIS_PROFILE"] = "ci"  # the same examples every time
-    options = [
-        "-q",
-        "-x",
-        "--tb=line",
-        "--assert=plain",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        f"--basetemp={folder}/tests",
-    ]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # those that are not asked for take longer to load than a test to fail
+    options = ["-q", "-x", "--tb=line", "--assert=plain", f"--basetemp={folder}/tests"]
+    options += ["-p", "pytest_timeout", "-p", "no:cacheprovider"]
     return int(pytest.main([*options, *paths], plugins=[*plugins]))
 
 
@@ -263,7 +256,7 @@ class _Watch:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.ran.clear()
-        self.began = time.monotonic()
+        self.began = time.process_time()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Any:
@@ -279,7 +272,7 @@ class _Watch:
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.when == "teardown":
             lines = sorted(self.ran)
-            self.tests[report.nodeid] = {"seconds": time.monotonic() - self.began, "lines": lines}
+            self.tests[report.nodeid] = {"seconds": time.process_time() - self.began, "lines": lines}
 
 
 def watched(texts: Texts, paths: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -321,6 +321,44 @@ def test_texts_in_a_number_are_counted_by_their_kinds(
 
 
 @FORMS
+@pytest.mark.parametrize(
+    ("field", "cells", "code", "note", "steps"),
+    [
+        (
+            "loinc",
+            {1: "2093-4", 2: "2093", 3: "cholesterol"},
+            "T-CODEVER",
+            "1 with a wrong check digit, 1 without the check digit, 1 other",
+            ("last digit does not belong", "a spreadsheet may have taken it off"),
+        ),
+        (
+            "icd",
+            {1: "250.00", 2: "I219", 3: "I220", 4: "I21.A1"},
+            "T-CODEVER",
+            "2 without the dot, 1 in the form of ICD-10-CM, 1 in the form of ICD-9",
+            ("after the third sign", "code_system: ICD-10-CM", "ICD-9 is another one"),
+        ),
+        (
+            "born",
+            {1: "1950-01", 2: "n/a", 3: "unknown", 4: "1950-01-05 10:00", 5: "spring"},
+            "T-TYPE",
+            "2 a mark for missing, 1 with a time of day, 1 without the day, 1 other",
+            ("under 'missing'", "export the day alone", "an unknown day"),
+        ),
+    ],
+)
+def test_codes_and_dates_that_are_none_are_counted_by_their_kinds(
+    field: str, cells: dict[int, str], code: str, note: str, steps: tuple[str, ...], form: str, tmp_path: Path
+) -> None:
+    """As numbers are: how many look like what, the most frequent first, and how to mend each, in the same order."""
+    (finding,) = checked(tmp_path, form, cells, field).findings
+    assert (finding.code, finding.count) == (code, len(cells))
+    assert finding.finding.endswith(f": {note}")
+    places = [finding.next_step.index(step) for step in steps]
+    assert places == sorted(places)
+
+
+@FORMS
 def test_a_whole_column_in_another_form_of_dates_is_one_line_in_the_site_file(form: str, tmp_path: Path) -> None:
     """The next step gives the line; with it nothing is found."""
     cells = {row: f"{row % 28 + 1:02}/{row % 12 + 1:02}/19{30 + row}" for row in range(HEIGHT)}
@@ -343,8 +381,11 @@ def test_swapped_days_and_months_are_named(form: str, tmp_path: Path) -> None:
     ("patient", [9.0e17 + 1e6 * row for row in range(HEIGHT)], "T-BIGINT"),
     ("patient", list(range(HEIGHT)), "T-LEADZERO"),
     ("born", [18000 + row for row in range(HEIGHT)], "T-DATEFMT"),
+    ("born", [row % 2 == 0 for row in range(HEIGHT)], "T-TYPE"),
+    ("age", [row % 2 == 0 for row in range(HEIGHT)], "T-TYPE"),
+    ("glucose", [date(1950, 1, 1 + row % 28) for row in range(HEIGHT)], "T-TYPE"),
 ])  # fmt: skip
-def test_typed_columns_of_parquet(field: str, values: list[float], code: str, tmp_path: Path) -> None:
+def test_typed_columns_of_parquet(field: str, values: list[Any], code: str, tmp_path: Path) -> None:
     """Floats and integers where texts or dates belong: the whole column is named."""
     frame = pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(pl.Series(field, values))
     frame.write_parquet(tmp_path / "t.parquet")
