@@ -200,6 +200,64 @@ ONE_CODE = [
 ]  # fmt: skip
 
 
+WRITTEN = (
+    *("25.01.1950", "25/01/1950", "01/25/1950", "25-01-1950", "01-25-1950", "1950/01/25", "1950.01.25", "19500125"),
+    *("25 Jan 1950", "25-Jan-1950", "25Jan1950", "Jan 25, 1950", "25 January 1950", "January 25, 1950"),
+    *("25.01.50", "1/25/50", "25 Jan 50", "18288", "18288.5"),
+)
+OTHER_WORDS = (
+    *(
+        "y",
+        "n",
+        "true",
+        "false",
+        "t",
+        "f",
+        "1",
+        "0",
+        "1.0",
+        "0.0",
+        "on",
+        "off",
+        "+",
+        "-",
+        "present",
+        "absent",
+        "positive",
+        "negative",
+    ),
+    *(
+        "pos",
+        "neg",
+        "ja",
+        "nein",
+        "j",
+        "wahr",
+        "falsch",
+        "oui",
+        "non",
+        "o",
+        "vrai",
+        "faux",
+        "sí",
+        "si",
+        "s",
+        "sim",
+        "não",
+        "tak",
+        "nie",
+    ),
+)
+
+
+@FORMS
+@pytest.mark.parametrize(("code", "field", "texts"), [("T-DATEFMT", "born", WRITTEN), ("T-BOOL", "smoker", OTHER_WORDS)])
+def test_every_way_of_writing_is_known(code: str, field: str, texts: tuple[str, ...], form: str, tmp_path: Path) -> None:
+    """All of them at once are one finding, and each is in it."""
+    assert found(checked(tmp_path, form, dict(enumerate(texts)), field)) == [(code, field, list(range(min(len(texts), 20))))]
+    assert checked(tmp_path, form, dict(enumerate(texts)), field).findings[0].count == len(texts)
+
+
 def outcome(code: str, field: str, count: int) -> tuple[str, bool, int]:
     """Give severity, whether the check passes, and how many are set aside.
 
@@ -308,6 +366,8 @@ def test_ids_of_trials_are_no_people(make_text: Callable[[int], str], form: str,
         ({1: "5,6", 2: "7,1"}, "2 with another decimal or thousands mark", "decimal mark"),
         ({1: "7 mg", 2: "7.1mmol/L", 3: "<5"}, "2 with a unit, 1 with a comparison sign", "give its unit"),
         ({1: "n/a", 2: "?", 3: "forty"}, "2 a mark for missing, 1 other", "'missing'"),
+        ({1: "5-7", 2: "6 to 8", 3: "5 .. 6"}, "3 a span of numbers", "write one number"),
+        ({1: " 5.1", 2: "6.2 "}, "2 with white space", "white space at the source"),
     ],
 )
 def test_texts_in_a_number_are_counted_by_their_kinds(
