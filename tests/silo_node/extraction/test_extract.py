@@ -335,8 +335,14 @@ def test_a_workbook_is_read_by_sheet_and_header(tmp_path, here):
     site = export_site(tmp_path, source, "excel")
     assert extract(site, "excel").records == 12
     assert ("T-RANGE", [8]) in codes(checked(tmp_path, site))
-    site = export_site(tmp_path, {"excel": {**source["excel"], "sheet": "visit"}}, "excel")
-    assert refused(site, "excel") == "T-FILE"
+    for sheet, words in (("visit", "none has the name"), (None, "the site file names none of them")):
+        write_workbook(tmp_path / "t.xlsx", typed(), before=2, change=lambda page: page.parent.create_sheet("notes"))
+        site = export_site(tmp_path, {"excel": {**source["excel"], "sheet": sheet}}, "excel")
+        with pytest.raises(Refused) as caught:
+            extract(site, "excel")
+        assert caught.value.problems[0].code == "T-FILE"
+        assert "the workbook has 2 sheets" in caught.value.problems[0].finding
+        assert words in caught.value.problems[0].finding
 
 
 def test_cells_without_a_value_of_their_own_are_found(tmp_path, here):
@@ -430,6 +436,21 @@ def test_a_file_of_another_program_is_refused(tmp_path, here):
     assert refused(export_site(tmp_path, DECLARED, "spss"), "spss") == "T-FILE"
 
 
+def test_files_of_one_source_with_other_columns_are_refused(tmp_path, here):
+    """Cells do not change columns because a later export has them in another order."""
+    write_workbook(tmp_path / "t1.xlsx", typed())
+    write_workbook(tmp_path / "t2.xlsx", typed(), change=lambda page: setattr(page["B1"], "value", "Tag"))
+    site = export_site(tmp_path, {"excel": {"format": "excel", "paths": ["t*.xlsx"]}}, "excel")
+    assert refused(site, "excel") == "T-PARTS"
+
+
+def test_texts_in_another_encoding_are_refused(tmp_path, here):
+    """Neither is taken for the other, nor is a sign left out."""
+    table = [[*row[:6], "größer", row[7]] for row in typed()]
+    write_export(tmp_path, "spss", table)
+    assert refused(export_site(tmp_path, {"spss": {**DECLARED["spss"], "encoding": "ascii"}}, "spss"), "spss") == "T-ENCODING"
+
+
 # ------------------------------------------------------------------------------------------------------------- databases
 
 
@@ -457,7 +478,11 @@ def test_a_file_of_another_program_is_refused(tmp_path, here):
 def test_a_query_that_cannot_be_answered_has_a_code(tmp_path, here, more, code):
     """None of the database's or driver's words is said."""
     write_export(tmp_path, "sql", typed())
-    assert refused(export_site(tmp_path, {"sql": {**DECLARED["sql"], **more}}, "sql"), "sql") == code
+    site = export_site(tmp_path, {"sql": {**DECLARED["sql"], **more}}, "sql")
+    assert refused(site, "sql") == code
+    if "x'00ff'" in more.get("query", ""):
+        with pytest.raises(Refused, match="the column at position 1 holds something else, such as binary data"):
+            extract(site, "sql")
     assert not list((tmp_path / "extracts").iterdir())
 
 
