@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -14,6 +16,7 @@ from silo_node.validation.personal import GIVEN_NAMES, looks
 from silo_node.validation.personal import _mostly as mostly
 from silo_node.validation.texts import _sentences as sentences
 from silo_node.validation.texts import spread
+from silo_node.validation.unit_slips import _logs_of as logs_of
 
 DAY = date(2010, 6, 1)
 
@@ -137,6 +140,16 @@ def test_missing_texts_look_like_nobody() -> None:
     texts = pl.Series(["756.9217.0769.85", None, "Anna Meier", "surgery"])
     assert looks(texts, identifier=False).to_list() == [True, False, False, False]
     assert looks(texts, identifier=True).to_list() == [True, False, True, False]
+
+
+# ------------------------------------------------------------------------------------------------------------------ units
+
+
+def test_what_an_offset_leaves_above_nought_keeps_its_logarithm() -> None:
+    """Fahrenheit in Celsius: half a degree is a number like others; below nought there is no logarithm."""
+    found = logs_of(np.log([33.8, 32.9, 31.0, 14.0]), 5 / 9, -160 / 9)
+    assert found[:2].tolist() == pytest.approx([0.0, math.log(0.5)])
+    assert np.isnan(found[2:]).all()
 
 
 # -------------------------------------------------------------------------------------------------- sentences, constants

@@ -21,6 +21,7 @@ from silo_node.validation.check import CheckResult, check
 from silo_node.validation.sentinels import FEWEST
 from wardround.contract.code_systems import is_code, make
 from wardround.contract.model import CodeSystem, Contract
+from wardround.messages.data_report import ShownCell
 
 HEIGHT = 60
 TODAY = date(2026, 6, 30)
@@ -340,6 +341,7 @@ def test_a_column_of_people_is_told_by_its_shares(field: str, make_text: Callabl
     result = checked(tmp_path, form, {row: make_text(row) for row in range(HEIGHT)}, field)
     (finding,) = result.findings
     assert (finding.code, finding.count, result.passed) == ("T-PHI-ID", HEIGHT, False)
+    assert [each.records for each in result.outgoing.findings] == [ShownCell(count=HEIGHT)]
 
 
 @FORMS
@@ -449,8 +451,10 @@ def test_typed_columns_of_parquet(field: str, values: list[Any], code: str, tmp_
     """Floats and integers where texts or dates belong: the whole column is named."""
     frame = pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(pl.Series(field, values))
     frame.write_parquet(tmp_path / "t.parquet")
-    finding, *rest = run(tmp_path, "parquet", {}).findings
+    result = run(tmp_path, "parquet", {})
+    finding, *rest = result.findings
     assert (finding.code, finding.field, finding.count) == (code, field, HEIGHT)
+    assert [each.records for each in result.outgoing.findings if each.code == code] == [ShownCell(count=HEIGHT)]
     assert {each.code for each in rest} <= {"T-FEW"}
 
 
@@ -495,3 +499,4 @@ def test_a_column_without_texts_has_no_texts_to_judge(tmp_path: Path) -> None:
     """Shares of nothing are no shares."""
     result = checked(tmp_path, "csv", dict.fromkeys(range(HEIGHT), ""), "ward")
     assert [each.code for each in result.findings] == ["T-ALLNULL"]
+    assert [each.records for each in result.outgoing.findings] == [ShownCell(count=HEIGHT)]
