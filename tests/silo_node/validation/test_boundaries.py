@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from clinic_on_disk import CLINIC, load_contract
 
+from silo_node.mapping.facts import Facts
 from silo_node.validation.constancy import constant
 from silo_node.validation.date_shifts import moving_records, reversed_records
-from silo_node.validation.personal import GIVEN_NAMES, looks
+from silo_node.validation.personal import GIVEN_NAMES, checks, looks
 from silo_node.validation.personal import _mostly as mostly
 from silo_node.validation.texts import _sentences as sentences
 from silo_node.validation.texts import spread
@@ -134,6 +139,26 @@ def test_numbers_without_check_digits_begin_in_many_ways(areas: int, told: int) 
     """Site, arm and number of a trial have the same form, and few sites."""
     texts = pl.Series([f"{101 + at % areas}-{10 + at % 80}-{1000 + at}" for at in range(60)])
     assert mostly(texts, names=False).sum() == told
+
+
+@pytest.mark.parametrize(
+    ("change", "checked"),
+    [
+        ({}, True),
+        ({"privacy": "quasi"}, True),
+        ({"privacy": "pseudonym"}, True),
+        ({"privacy": "direct"}, False),  # the contract says that people are named here
+        ({"free_text": True}, False),
+        ({"values": ("a", "b")}, False),  # other cells break the list
+        ({"code_system": "LOINC"}, False),
+        ({"type": "integer"}, False),
+    ],
+)
+def test_people_are_sought_where_none_are_expected(change: dict[str, Any], checked: bool, tmp_path: Path) -> None:
+    contract = load_contract(CLINIC, tmp_path)
+    plain = {"type": "string", "privacy": "quasi", "values": (), "free_text": False, "code_system": None}
+    field = SimpleNamespace(name="note", constraints=SimpleNamespace(pattern=None), **{**plain, **change})
+    assert [each.code for each in checks(contract, field, Facts())] == ["T-PHI-ID"] * checked  # type: ignore[arg-type]
 
 
 def test_missing_texts_look_like_nobody() -> None:
