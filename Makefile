@@ -4,7 +4,7 @@
 PYTHON ?= python3
 PYTEST_WORKERS ?= 2
 PYTEST_ARGS ?=
-MUTANTS ?= --sample 300 --seed 1
+MUTANTS ?= --sample 37 --seed 1
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -45,7 +45,7 @@ test-faults: $(INSTALLED)  ## kill, freeze and starve real processes in every ph
 test-fuzz: $(INSTALLED)  ## ten thousand corrupt files through every reader of records (some minutes)
 	$(one_thread) $(BIN)/python -m pytest -m fuzz tests/silo_node/sources
 
-test-mutants: $(INSTALLED)  ## leave out each rule of the check, then change its code here and there: the tests must notice (hours)
+test-mutants: $(INSTALLED)  ## leave out each rule of the check, then change its code here and there: the tests must notice (half an hour)
 	$(BIN)/python tests/mutation/mutation_run.py $(MUTANTS)
 
 lint: $(INSTALLED)  ## ruff: rules and format
