@@ -262,7 +262,8 @@ class Run:
                 else:
                     survivors += 1
                     print(
-                        f"survives {found.tests} tests: {mutant.module}, {mutant.within}\n    {mutant.was}\n -> {mutant.becomes}"
+                        f"survives {found.tests} tests: {mutant.module}, {mutant.within}\n    {mutant.was}\n -> {mutant.becomes}",
+                        flush=True,
                     )
             if at % 25 == 0:
                 print(f"{at} judged, {time.monotonic() - began:.0f} s", flush=True)
