@@ -3,10 +3,12 @@ from __future__ import annotations
 import csv
 import io
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from silo_node.sources.layout import scan
+from silo_node.sources import layout as module
+from silo_node.sources.layout import blank_begins, count, scan
 
 CELL = st.text(alphabet='ab1 ,;"\n\r\u00e9', max_size=6)
 TABLE = st.lists(st.lists(CELL, min_size=2, max_size=4), min_size=1, max_size=8)
@@ -55,3 +57,52 @@ def test_a_table_without_quoting_takes_quotes_as_they_are() -> None:
     layout = scan(b'a,5" disk\nb,"\n', ord(","), None)
     assert layout.irregular is None
     assert layout.delimiters.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("raw", "irregular", "blank"),
+    [
+        (b"a,b\n1,2\r", None, [False, False]),  # the last line ends half
+        (b"a,b\r\n\r\n1,2\r\n", None, [False, True, False]),
+        (b"a,b\n1,2\r\r\n", 2, [False, False]),
+        (b'a,b\n"1\r",2\n', None, [False, False]),
+        (b'a,b\n1,2\rx\n1,"2"x\n', 2, [False, False, False]),  # of two, the first
+        (b'a,b\n1,"2"x\n1,2\rx\n', 2, [False, False, False]),
+        (b'"a","b"\n"1""",""\n', None, [False, False]),
+        (b'"a","b"\n"1","2', 2, [False, False]),
+        (b"", None, []),
+        (b"\n", None, [True]),
+        (b"\r", None, [True]),
+    ],
+)
+@pytest.mark.parametrize("block", [1, 3, 1 << 20])
+def test_ends_of_lines_and_of_the_text(
+    raw: bytes, irregular: int | None, blank: list[bool], block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the blocks are in which bytes are looked at."""
+    monkeypatch.setattr(module, "BLOCK_BYTES", block)
+    found = scan(raw, ord(","), ord('"'))
+    assert (found.irregular, found.blank.tolist()) == (irregular, blank)
+    assert found.lines.tolist() == list(range(1, len(blank) + 1))
+    assert count(raw, ord("\n")) == raw.count(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("raw", "delimiter", "blank"),
+    [
+        (b"a,b\n1,2\n", ",", False),
+        (b"a,b\n1, 2\n", ",", True),
+        (b"a,b\n\t1,2\n", ",", True),
+        (b" a,b\n1,2\n", ",", True),
+        (b"a ,b\n1 ,2 2\n", ",", False),
+        (b"a\tb\n1\t2\n", "\t", False),
+        (b"a\tb\n1\t 2\n", "\t", True),
+    ],
+)
+@pytest.mark.parametrize("block", [1, 3, 1 << 20])
+def test_a_blank_before_a_cell_is_seen(
+    raw: bytes, delimiter: str, blank: bool, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delimiter is none, nor is a blank inside or after a cell."""
+    monkeypatch.setattr(module, "BLOCK_BYTES", block)
+    assert blank_begins(raw, ord(delimiter)) is blank
