@@ -14,6 +14,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -32,6 +33,8 @@ from silo_node.sources.signatures import foreign
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DIRECT_ENCODINGS = frozenset({"utf-8", "utf-8-sig"})
 OTHER_DELIMITERS = (";", ",", "\t", "|")
+SEVERAL = 20
+"""Up to one row in so many, the lines of some rows are read by themselves."""
 _SOMETHING = re.compile(rb"[^\r\n \t]")
 _DELIMITER_WORDS = {";": "';'", ",": "','", "\t": "a tab", "|": "'|'"}
 
@@ -54,7 +57,7 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
     Raises:
         UnreadableError: T-ENCODING, T-EMPTY, T-DELIM, T-NOHEADER, T-RAGGED.
     """
-    raw = _utf8(path.read_bytes(), source.encoding)
+    raw, signs = _utf8(path.read_bytes(), source)
     if _SOMETHING.search(raw) is None:
         raise UnreadableError(Fault("T-EMPTY", "A table holds records", "the file is empty", "export the records again"))
     header, header_lines = _header(raw, source)
@@ -64,7 +67,7 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
         raise UnreadableError(_named_twice())
     else:
         header, header_lines = list(source.header), 0
-    text = _cells(raw, source, header, header_lines, wanted)
+    text = _cells(raw, signs, source, header, header_lines, wanted)
     if text.found == 0:
         raise UnreadableError(
             Fault("T-EMPTY", "A table holds records", "it has a header line but no record", "export the records again")
@@ -74,34 +77,47 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
     if not present:
         frame = pl.DataFrame(height=text.frame.height)
 
-    def texts(columns: Sequence[str]) -> pl.DataFrame:
+    lines = cache(lambda: layout.line_starts(raw))
+
+    def texts(columns: Sequence[str], rows: pl.Series | None) -> pl.DataFrame:
         places = {f"column_{present[column] + 1}": column for column in columns}
-        again = _parse(raw, source, len(header), header_lines, strict=True, only=list(places))
-        return again.select(pl.col(place).alias(column) for place, column in places.items())
+        part, skipped = raw, header_lines
+        if rows is not None and len(rows) * SEVERAL <= text.found and len(lines()) == text.found + header_lines + 1:
+            part, skipped, rows = _only(raw, lines(), rows.to_numpy() + header_lines), 0, None
+        again = _parse(part, source, len(header), skipped, strict=True, only=list(places))
+        return (again if rows is None else again[rows]).select(pl.col(place).alias(column) for place, column in places.items())
 
     again = texts if text.typed else None
     return Read(frame, tuple(header), text.found, text.records, "line", text.places, text.faults, again)
 
 
+def _only(raw: bytes, starts: layout.Positions, lines: layout.Positions) -> bytes:
+    """Give some lines of a text, each with its end."""
+    return b"".join(raw[start:end] for start, end in zip(starts[lines].tolist(), starts[lines + 1].tolist(), strict=True))
+
+
 # ----------------------------------------------------------------------------------------------------- bytes to UTF-8
 
 
-def _utf8(raw: bytes, encoding: str) -> bytes:
+def _utf8(raw: bytes, source: CsvSource) -> tuple[bytes, layout.Signs]:
     """Give the text as UTF-8 with line feeds at the ends of lines, or say where it is not in its encoding."""
+    encoding, delimiter = source.encoding, ord(source.delimiter)
     try:
         if encoding in DIRECT_ENCODINGS:
             raw = raw.removeprefix(BYTE_ORDER_MARK)
-            if not raw.isascii():
+            signs = layout.signs(raw, delimiter)
+            if not signs.ascii:
                 raw.decode("utf-8")
         else:
             raw = raw.decode(encoding).removeprefix("\ufeff").encode("utf-8")
+            signs = layout.signs(raw, delimiter)
     except UnicodeError as error:
         raise UnreadableError(_encoding_fault(raw, encoding, getattr(error, "start", 0))) from None
-    if (first := raw.find(b"\0")) >= 0:
-        raise UnreadableError(_encoding_fault(raw, encoding, first))
+    if signs.nul:
+        raise UnreadableError(_encoding_fault(raw, encoding, raw.find(b"\0")))
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")
-    return raw
+    return raw, signs
 
 
 def _encoding_fault(raw: bytes, encoding: str, offset: int) -> Fault:
@@ -171,24 +187,25 @@ def _named_twice() -> Fault:
 # --------------------------------------------------------------------------------------------------------------- cells
 
 
-def _cells(raw: bytes, source: CsvSource, header: Sequence[str], header_lines: int, wanted: Wanted) -> DelimitedText:
+def _cells(
+    raw: bytes, signs: layout.Signs, source: CsvSource, header: Sequence[str], header_lines: int, wanted: Wanted
+) -> DelimitedText:
     """Read all cells; the fast way when the structure is plainly right, else with every record looked at."""
-    unquoted = source.quote is None or source.quote.encode() not in raw
-    returns = b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n")
+    unquoted = source.quote is None or (signs.plain and source.quote == '"') or source.quote.encode() not in raw
+    returns = not signs.plain and b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n")
     if unquoted and not returns and len(header) > 1:
-        delimiters = layout.count(raw, ord(source.delimiter))
         numbers = {
             f"column_{header.index(column) + 1}": kind for column, kind in wanted.numbers.items() if header.count(column) == 1
         }
         # The reader of numbers passes over blanks before one; with none there, it takes the very cells that a cast takes.
-        typed = bool(numbers) and not layout.blank_begins(raw, ord(source.delimiter))
+        typed = bool(numbers) and (signs.plain or not layout.blank_begins(raw, ord(source.delimiter)))
         for types in [numbers, {}] if typed else [{}]:
             try:
                 # Every line that is too long is refused here; with the right number of delimiters, none is too short.
                 frame = _parse(raw, source, len(header), header_lines, strict=True, types=types)
             except PolarsError:
                 continue
-            if delimiters == (frame.height + header_lines) * (len(header) - 1):
+            if signs.delimiters == (frame.height + header_lines) * (len(header) - 1):
                 return DelimitedText(frame, frame.height, None, _line_after(header_lines), (), typed=bool(types))
             break
     return _with_layout(raw, source, len(header), header_lines, first=0 if source.header is not None else 1)

@@ -12,7 +12,8 @@ from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.places import Places
 
 Unit: TypeAlias = Literal["line", "row"]
-Texts: TypeAlias = Callable[[Sequence[str]], pl.DataFrame]
+Texts: TypeAlias = Callable[[Sequence[str], pl.Series | None], pl.DataFrame]
+"""Gives some columns as text, of some rows of the frame (ascending) or of all."""
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ class _Work:
     cells: dict[str, Cells]
     absent: dict[str, FieldMapping]
     unusable: dict[str, FieldMapping]
+    texts: Texts | None = None
     full: set[str] = field(default_factory=set)
 
     @property
@@ -83,14 +84,16 @@ def run(mapping: TableMapping, frame: pl.DataFrame, today: date, texts: Texts | 
         mapping: the site's mapping of the fields that are needed.
         frame: the local columns that exist, under their local names.
         today: the day after which no record can be dated.
-        texts: gives local columns of a text table that are numbers in ``frame`` as text, for those in which something may be
-            wrong: how a number is written tells why.
+        texts: gives local columns of a text table that are numbers in ``frame`` as text: all of those in whose cells something
+            may be wrong, and of the others the cells whose values break a check. How a number is written tells why.
     """
     work = _prepare(mapping, frame, today)
+    work.texts = texts
     checks = _checks(work)
     suspects = _aggregate_pass(work, checks)
-    if texts is not None and (columns := _suspected_numbers(work, suspects)):
-        work = _prepare(mapping, frame.with_columns(texts(columns)), today, work)
+    if texts is not None and (columns := _doubted_numbers(work, suspects)):
+        work = _prepare(mapping, frame.with_columns(texts(columns, None)), today, work)
+        work.texts = texts
         checks = _checks(work)
         suspects = _aggregate_pass(work, checks)
     if any(work.cells[name].quick is not None for name in suspects.doubted):
@@ -217,10 +220,9 @@ def _aggregate_pass(work: _Work, checks: Sequence[Check]) -> _Suspects:
     return _Suspects(suspected, doubted, empty)
 
 
-def _suspected_numbers(work: _Work, suspects: _Suspects) -> list[str]:
-    """Give the local columns of numbers in whose cells, or with whose values, something may be wrong."""
-    names = suspects.doubted.union(*(check.fields for check in suspects.checks))
-    columns = [str(each.column) for each in work.mapping.fields if each.field.name in names.intersection(work.cells)]
+def _doubted_numbers(work: _Work, suspects: _Suspects) -> list[str]:
+    """Give the local columns of numbers in whose cells something may be wrong."""
+    columns = [str(each.column) for each in work.mapping.fields if each.field.name in suspects.doubted]
     return [column for column in columns if work.table.schema[LOCAL + column].is_numeric()]
 
 
@@ -392,7 +394,12 @@ def _cells(work: _Work, check: Check, mask: pl.Series) -> pl.Series | None:
 
 def _shown(work: _Work, name: str, mask: pl.Series) -> pl.Series | None:
     cells = work.cells.get(name)
-    return None if cells is None else work.table.filter(mask).select(cells.text.alias("text")).to_series()
+    if cells is None:
+        return None
+    column = next(str(each.column) for each in work.mapping.fields if each.field.name == name)
+    if work.texts is not None and work.table.schema[LOCAL + column].is_numeric():
+        return work.texts([column], mask.arg_true()).to_series().alias("text")
+    return work.table.select(LOCAL + column).filter(mask).select(cells.text.alias("text")).to_series()
 
 
 # ------------------------------------------------------------------------------------------------------- whole columns
