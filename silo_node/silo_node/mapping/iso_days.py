@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import Final
 
 import numpy as np
+import numpy.ma  # polars asks for it with the first array that it takes: an import belongs to the start, not into a check
 import polars as pl
 from numpy.typing import NDArray
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -68,14 +69,14 @@ def test_signs_are_those_that_stand_there(raw: bytes, block: int) -> None:
         found = signs(raw, ord(","))
     assert (found.ascii, found.nul, found.delimiters) == (raw.isascii(), b"\0" in raw, raw.count(b","))
     assert not (found.plain and any(mark in raw for mark in (b"\t", b"\r", b" ", b'"')))
-    assert found.plain or any(byte < 10 or 10 < byte <= 34 for byte in raw)  # noqa: PLR2004  (a line feed, a double quote)
+    assert found.plain or any(byte < 10 or 10 < byte <= 34 for byte in raw)
 
 
 @given(lines=st.lists(st.text(alphabet="ab,\r", max_size=3), min_size=1, max_size=6), closed=st.booleans())
-def test_lines_begin_where_others_end(lines: list[str], closed: bool) -> None:  # noqa: FBT001
+def test_lines_begin_where_others_end(lines: list[str], closed: bool) -> None:
     """With the end of the last line, whether a line feed closes it or not."""
     raw = "\n".join(lines).encode() + (b"\n" if closed else b"")
     starts = line_starts(raw)
     *others, last = raw.split(b"\n")
     wanted = [*(other + b"\n" for other in others), *([last] if last or not others else [])]
-    assert [raw[start:end] for start, end in zip(starts[:-1], starts[1:], strict=True)] == wanted
+    assert [raw[start:end] for start, end in pairwise(starts)] == wanted
