@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, time
+from functools import lru_cache
 
 import polars as pl
 
@@ -168,6 +169,7 @@ def _plain_number(text: pl.Expr, decimal: str) -> pl.Expr:
     return text.cast(pl.Float64, strict=False)
 
 
+@lru_cache
 def _numeric_marks(marks: tuple[str, ...], decimal: str) -> tuple[str, ...]:
     """Give the marks that could be read as numbers; the others are no number anyway."""
     series = pl.Series("mark", marks, dtype=pl.String)
@@ -236,6 +238,7 @@ def _number_from_type(mapping: FieldMapping, local: pl.Expr, dtype: pl.DataType,
     return Cells(value, _bad(mapping, marked), (*kinds, *_not_whole(number)), text, quick)
 
 
+@lru_cache
 def _typed_numeric_marks(marks: tuple[str, ...]) -> tuple[float, ...]:
     found = pl.Series("mark", marks, dtype=pl.String).cast(pl.Float64, strict=False).drop_nulls()
     return tuple(found.to_list())

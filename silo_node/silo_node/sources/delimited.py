@@ -14,6 +14,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -41,6 +42,8 @@ from silo_node.sources.streamed_text import (
 )
 
 OTHER_DELIMITERS = (";", ",", "\t", "|", "^", "~")
+SEVERAL = 20
+"""Up to one row in so many, the lines of some rows are read by themselves."""
 _LONGEST_MARK = 4
 """Bytes of a byte order mark, at most."""
 _SOMETHING = re.compile(rb"[^\r\n \t]")
@@ -71,11 +74,11 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
             return _read_in_blocks(path, source, wanted)
         except NotStreamedError:
             pass  # it is read as a whole, to be said what is wrong with it
-    raw = _utf8(path.read_bytes(), source.encoding)
+    raw, signs = _utf8(path.read_bytes(), source)
     if _SOMETHING.search(raw) is None:
         raise UnreadableError(Fault("T-EMPTY", "A table holds records", "the file is empty", "export the records again"))
     header, header_lines = _columns(raw, source, wanted)
-    text = _cells(raw, source, header, header_lines, wanted)
+    text = _cells(raw, signs, source, header, header_lines, wanted)
     if text.found == 0:
         raise UnreadableError(_no_record())
     present = {column: header.index(column) for column in wanted.fields.values() if column in header}
@@ -83,10 +86,15 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
     if not present:
         frame = pl.DataFrame(height=text.frame.height)
 
-    def texts(columns: Sequence[str]) -> pl.DataFrame:
+    lines = cache(lambda: layout.line_starts(raw))
+
+    def texts(columns: Sequence[str], some: pl.Series | None) -> pl.DataFrame:
         places = {f"column_{present[column] + 1}": column for column in columns}
-        again = _parse(raw, source, len(header), header_lines, strict=True, only=list(places))
-        return again.select(pl.col(place).alias(column) for place, column in places.items())
+        part, skipped = raw, header_lines
+        if some is not None and len(some) * SEVERAL <= text.found and len(lines()) == text.found + header_lines + 1:
+            part, skipped, some = _only(raw, lines(), some.to_numpy() + header_lines), 0, None
+        again = _parse(part, source, len(header), skipped, strict=True, only=list(places))
+        return (again if some is None else again[some]).select(pl.col(place).alias(column) for place, column in places.items())
 
     again = texts if text.typed else None
     return Read(rows.held(frame), tuple(header), text.found, text.records, "line", text.places, text.faults, again)
@@ -142,27 +150,35 @@ def _lines_of(blocks: Sequence[Block], begins: layout.Positions) -> Places:
     return places
 
 
+def _only(raw: bytes, starts: layout.Positions, lines: layout.Positions) -> bytes:
+    """Give some lines of a text, each with its end."""
+    return b"".join(raw[start:end] for start, end in zip(starts[lines].tolist(), starts[lines + 1].tolist(), strict=True))
+
+
 # ----------------------------------------------------------------------------------------------------- bytes to UTF-8
 
 
-def _utf8(raw: bytes, encoding: str) -> bytes:
+def _utf8(raw: bytes, source: CsvSource) -> tuple[bytes, layout.Signs]:
     """Give the text as UTF-8 with line feeds at the ends of lines, or say where it is not in its encoding."""
+    encoding, delimiter = source.encoding, ord(source.delimiter)
     try:
         if encoding in DIRECT_ENCODINGS:
             raw = raw.removeprefix(BYTE_ORDER_MARK)
-            if not raw.isascii():
+            signs = layout.signs(raw, delimiter)
+            if not signs.ascii:
                 raw.decode("utf-8")
         else:
             _refuse_other(raw, encoding)
             raw = raw.decode(encoding).removeprefix("\ufeff").encode("utf-8")
+            signs = layout.signs(raw, delimiter)
     except UnicodeError as error:
         bad = [getattr(error, "start", 0), *([raw.find(b"\0")] if encoding in DIRECT_ENCODINGS and b"\0" in raw else [])]
         raise UnreadableError(_encoding_fault(raw, encoding, min(bad))) from None
-    if (first := raw.find(b"\0")) >= 0:
-        raise UnreadableError(_encoding_fault(raw, encoding, first))
+    if signs.nul:
+        raise UnreadableError(_encoding_fault(raw, encoding, raw.find(b"\0")))
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")
-    return raw
+    return raw, signs
 
 
 def _refuse_other(raw: bytes, encoding: str) -> None:
@@ -274,24 +290,25 @@ def _named_twice() -> Fault:
 # --------------------------------------------------------------------------------------------------------------- cells
 
 
-def _cells(raw: bytes, source: CsvSource, header: Sequence[str], header_lines: int, wanted: Wanted) -> DelimitedText:
+def _cells(
+    raw: bytes, signs: layout.Signs, source: CsvSource, header: Sequence[str], header_lines: int, wanted: Wanted
+) -> DelimitedText:
     """Read all cells; the fast way when the structure is plainly right, else with every record looked at."""
-    unquoted = source.quote is None or source.quote.encode() not in raw
-    returns = b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n")
+    unquoted = source.quote is None or (signs.plain and source.quote == '"') or source.quote.encode() not in raw
+    returns = not signs.plain and b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n")
     if unquoted and not returns and len(header) > 1:
-        delimiters = layout.count(raw, ord(source.delimiter))
         numbers = {
             f"column_{header.index(column) + 1}": kind for column, kind in wanted.numbers.items() if header.count(column) == 1
         }
         # The reader of numbers passes over blanks before one; with none there, it takes the very cells that a cast takes.
-        typed = bool(numbers) and not layout.blank_begins(raw, ord(source.delimiter))
+        typed = bool(numbers) and (signs.plain or not layout.blank_begins(raw, ord(source.delimiter)))
         for types in [numbers, {}] if typed else [{}]:
             try:
                 # Every line that is too long is refused here; with the right number of delimiters, none is too short.
                 frame = _parse(raw, source, len(header), header_lines, strict=True, types=types)
             except PolarsError:
                 continue
-            if delimiters == (frame.height + header_lines) * (len(header) - 1):
+            if signs.delimiters == (frame.height + header_lines) * (len(header) - 1):
                 return DelimitedText(frame, frame.height, None, _line_after(header_lines), (), typed=bool(types))
             break
     return _with_layout(raw, source, len(header), header_lines, first=0 if source.header is not None else 1)

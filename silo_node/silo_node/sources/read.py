@@ -13,7 +13,8 @@ from silo_node.sources.places import Places
 from silo_node.sources.rows import Rows
 
 Unit: TypeAlias = Literal["line", "row"]
-Texts: TypeAlias = Callable[[Sequence[str]], pl.DataFrame]
+Texts: TypeAlias = Callable[[Sequence[str], pl.Series | None], pl.DataFrame]
+"""Gives some columns as text, of some rows of the frame (ascending) or of all."""
 
 
 @dataclass(frozen=True)

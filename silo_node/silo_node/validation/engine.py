@@ -83,14 +83,15 @@ def run(mapping: TableMapping, rows: Rows, today: date, texts: Texts | None = No
         mapping: the site's mapping of the fields that are needed.
         rows: the local columns that exist, under their local names.
         today: the day after which no record can be dated.
-        texts: gives local columns of a text table that are numbers in ``rows`` as text, for those in which something may be
-            wrong: how a number is written tells why. Only of a table that is held.
+        texts: gives local columns of a text table that are numbers in ``rows`` as text: all of those in whose cells something
+            may be wrong, and of the others the cells whose values break a check. How a number is written tells why. Only of a
+            table that is held.
     """
-    work = _prepare(mapping, rows, today)
+    work = _prepare(mapping, rows, today, texts)
     checks = _checks(work)
     suspects = _aggregate_pass(work, checks)
-    if texts is not None and (columns := _suspected_numbers(work, suspects)):
-        _read_as_text(work, texts(columns))
+    if texts is not None and (columns := _doubted_numbers(work, suspects)):
+        _read_as_text(work, texts(columns, None))
         checks = _checks(work)
         suspects = _aggregate_pass(work, checks)
     if doubted := {name for name in suspects.doubted if work.cells[name].quick is not None}:
@@ -109,14 +110,14 @@ def run(mapping: TableMapping, rows: Rows, today: date, texts: Texts | None = No
 # ------------------------------------------------------------------------------------------------------------- prepare
 
 
-def _prepare(mapping: TableMapping, rows: Rows, today: date) -> _Work:
+def _prepare(mapping: TableMapping, rows: Rows, today: date, texts: Texts | None) -> _Work:
     """Give the columns: local ones, and the shared ones by their quick values where they have such."""
     facts = Facts()
     cells, unusable = _compiled(mapping, rows.schema, facts)
     fields = {each.field.name: each.field for each in mapping.fields}
     nothing = {name: pl.lit(None, dtype=SCHEMA_TYPES[field.type]) for name, field in fields.items() if name not in cells}
     values = {name: _value(each) for name, each in cells.items()}
-    return _Work(mapping, Records(rows, nothing | values), today, facts, cells, unusable)
+    return _Work(mapping, Records(rows, nothing | values, texts), today, facts, cells, unusable)
 
 
 def _compiled(
@@ -216,10 +217,9 @@ def _aggregate_pass(work: _Work, checks: Sequence[Check]) -> _Suspects:
     return _Suspects(suspected, doubted, empty)
 
 
-def _suspected_numbers(work: _Work, suspects: _Suspects) -> list[str]:
-    """Give the local columns of numbers in whose cells, or with whose values, something may be wrong."""
-    names = suspects.doubted.union(*(check.fields for check in suspects.checks))
-    columns = [str(each.column) for each in work.mapping.fields if each.field.name in names.intersection(work.cells)]
+def _doubted_numbers(work: _Work, suspects: _Suspects) -> list[str]:
+    """Give the local columns of numbers in whose cells something may be wrong."""
+    columns = [str(each.column) for each in work.mapping.fields if each.field.name in suspects.doubted]
     return [column for column in columns if work.records.schema[column].is_numeric()]
 
 

@@ -16,6 +16,7 @@ import polars as pl
 
 from silo_node.mapping.cells import LOCAL
 from silo_node.mapping.facts import Facts
+from silo_node.sources.read import Texts
 from silo_node.sources.rows import Rows
 
 KEPT_BYTES = 192 * 2**20
@@ -47,13 +48,14 @@ class Seen:
 class Records:
     """A table under work."""
 
-    def __init__(self, rows: Rows, values: Mapping[str, pl.Expr]) -> None:
-        """Take local rows, and how each shared column is made from them."""
+    def __init__(self, rows: Rows, values: Mapping[str, pl.Expr], texts: Texts | None = None) -> None:
+        """Take local rows, how each shared column is made from them, and what gives local numbers of a held text as text."""
+        self._texts = texts
         self.height = rows.height
         self.schema = dict(rows.schema)
         self._rows = rows
         self._values = dict(values)
-        self._table = None if rows.held is None else rows.held.rename(lambda name: LOCAL + name).with_columns(self._named())
+        self._table = None if rows.held is None else _local(rows.held).with_columns(self._named())
 
     def _named(self, names: Iterable[str] | None = None) -> list[pl.Expr]:
         return [self._values[name].alias(name) for name in (self._values if names is None else names)]
@@ -64,7 +66,7 @@ class Records:
         if local is not None:
             self.schema |= dict(local.schema)
         if self._table is not None:
-            table = self._table if local is None else self._table.with_columns(local.rename(lambda name: LOCAL + name))
+            table = self._table if local is None else self._table.with_columns(_local(local))
             self._table = table.with_columns(self._named(values))
 
     # ------------------------------------------------------------------------------------------------------- questions
@@ -131,8 +133,8 @@ class Records:
         """
         if self._table is not None:
             for key, (text, name, mask) in asked.items():
-                some = self._table.filter(mask).select(text.alias("text"), pl.col(name).alias("value"))
-                yield key, Seen(mask, some["text"], some["value"], self._table.height - self._table[name].null_count())
+                known = self._table.height - self._table[name].null_count()
+                yield key, Seen(mask, self._text(self._table, text, mask), self._table[name].filter(mask), known)
             return
         weights = {key: 48 * int(mask.sum()) for key, (_, _, mask) in asked.items()}
         for keys in _packs(weights):
@@ -149,6 +151,14 @@ class Records:
             for key in keys:
                 some = pl.concat(parts.pop(key))
                 yield key, Seen(asked[key][2], some["text"], some["value"], there[key])
+
+    def _text(self, table: pl.DataFrame, text: pl.Expr, mask: pl.Series) -> pl.Series:
+        """Give a local column of a held table as text, as it stands in the file where it was read as numbers."""
+        (root,) = set(text.meta.root_names())
+        column = root.removeprefix(LOCAL)
+        if self._texts is not None and self.schema[column].is_numeric():
+            return self._texts([column], mask.arg_true()).to_series().alias("text")
+        return table.select(root).filter(mask).select(text.alias("text")).to_series()
 
     def columns(self, names: Sequence[str]) -> Iterator[pl.Series]:
         """Give shared columns as wholes, one after the other."""
@@ -190,7 +200,7 @@ class Records:
         local |= {root for name in shared for root in self._values[name].meta.root_names()}
         wanted = [name for name in self.schema if LOCAL + name in local]
         for block in self._rows.blocks(wanted):
-            yield block.rename(lambda name: LOCAL + name).with_columns(self._named(shared))
+            yield _local(block).with_columns(self._named(shared))
 
     def _frame(self, asked: Sequence[pl.Expr], chosen: pl.Series | None = None) -> pl.DataFrame:
         """Give some values of all records, or of those of a mask."""
@@ -208,6 +218,11 @@ class Records:
             return [list(kept)] if kept else []
         times = self.height / first.height
         return _packs({name: int(_column(first, each).estimated_size() * times) for name, each in kept.items()})
+
+
+def _local(frame: pl.DataFrame) -> pl.DataFrame:
+    """Give local columns their names in a table under work; renamed without any, a table would lose its height."""
+    return frame.rename(lambda name: LOCAL + name) if frame.width else frame
 
 
 def _every() -> pl.Expr:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import date
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -111,9 +110,14 @@ def _made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults, "synthesise", lambda *asked, **how: [dict(each) for each in whole(*asked, **how)])
 
 
-@cache
 def whole(contract: Contract, count: int, seed: int, *, enough: bool) -> list[dict[str, Cell]]:
-    return synthesise(contract, count, seed, enough=enough)
+    asked = (contract.contract_hash(), count, seed, enough)
+    if asked not in MADE:
+        MADE[asked] = synthesise(contract, count, seed, enough=enough)
+    return MADE[asked]
+
+
+MADE: dict[tuple[str, int, int, bool], list[dict[str, Cell]]] = {}
 
 
 @pytest.mark.usefixtures("_made_once")
