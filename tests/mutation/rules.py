@@ -16,7 +16,9 @@ from typing import Any
 from operators import Mutant, Reader
 
 DROPPED = "T-DROPPED"
-MAKERS = frozenset({"Check", "Cause", "Fault", "_check", "_warning", "_limit", "_late_finding", "_told", "_bad", "by_kind"})
+MAKERS = frozenset(
+    {"Check", "Cause", "Fault", "Finding", "_check", "_warning", "_limit", "_late_finding", "_told", "_bad", "by_kind"}
+)
 """What makes a check, a cause, a fault or a finding of a code."""
 BY_DEFAULT = {("silo_node/silo_node/sources/joined.py", "_bad"): "T-JOIN"}
 """Makers that need not be told the code."""

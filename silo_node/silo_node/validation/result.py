@@ -160,7 +160,7 @@ def said_to_be_synthetic(result: CheckResult, small_cell: int) -> CheckResult:
         level="table",
         field=None,
         rule=None,
-        count=result.valid.height,
+        count=result.found - result.quarantined,
         of=result.found,
         lines=(),
         unit=result.unit,

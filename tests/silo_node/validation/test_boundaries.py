@@ -193,7 +193,7 @@ def test_what_an_offset_leaves_above_nought_keeps_its_logarithm() -> None:
 )
 def test_sentences_are_long_have_blanks_and_differ(texts: list[str], told: bool) -> None:
     assert sentences(pl.Series(texts)) is told
-    assert sentences(pl.Series([*texts, *[None] * 50])).to_list() == [told]
+    assert sentences(pl.Series([*texts, *[None] * 50])) is told
 
 
 def test_texts_are_taken_from_everywhere() -> None:
