@@ -29,8 +29,11 @@ DEEPEST = 32
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _ITEM_DELIMITER = (0xFFFE, 0xE00D, 0)
 _DELIMITERS = 0xFFFE
-_SHORT = frozenset(vr.encode() for vr in "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-_LONG = frozenset(vr.encode() for vr in "OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_SHORT = frozenset(
+    [b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS", b"ST"]
+    + [b"TM", b"UI", b"UL", b"US"]
+)
+_LONG = frozenset([b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"])
 
 _element = Struct("<HH2sH").unpack_from
 _item = Struct("<HHL").unpack_from
@@ -55,7 +58,9 @@ class Short(Exception):
     """The bytes end before the part that is asked for does."""
 
 
-def top_level(data: bytes, at: int, wanted: Container[int], found: dict[int, bytes], group: int | None = None) -> int:
+def top_level(  # noqa: C901, PLR0912  (the hot loop: a call for each element would double its time)
+    data: bytes, at: int, wanted: Container[int], found: dict[int, bytes], group: int | None = None
+) -> int:
     """Gather the values of some elements of a data set, up to its pixel data.
 
     Args:

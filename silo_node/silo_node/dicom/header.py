@@ -44,7 +44,8 @@ IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.
 PADDING: Final = b" \0"
 READ_AT_ONCE: Final = frozenset({TRANSFER_SYNTAX, CHARACTER_SET})
 """Elements that pydicom itself needs while it reads; their padding is then gone."""
-_PREAMBLE: Final = 132
+PREAMBLE: Final = 132
+"""Bytes of a file before its first element: 128 that mean nothing, and ``DICM`` (PS3.10 7.1)."""
 
 Trouble: TypeAlias = Literal["D-NOTDICOM", "D-TRUNC", "D-BOMB", "D-HEADER"]
 """Why a header cannot be read: no DICOM file, ended too early, too much in it, not in the form that it declares."""
@@ -114,10 +115,10 @@ def read_header(path: Path) -> Header:
 
 def _plain(data: bytes, size: int) -> Header:
     """Read the plain case from the beginning of a file."""
-    if data[_PREAMBLE - 4 : _PREAMBLE] != b"DICM":
+    if data[PREAMBLE - 4 : PREAMBLE] != b"DICM":
         raise UnreadableHeader("D-NOTDICOM")
     found: dict[int, bytes] = {}
-    at = top_level(data, _PREAMBLE, HEADER_TAGS, found, group=2)
+    at = top_level(data, PREAMBLE, HEADER_TAGS, found, group=2)
     syntax = text_of(found.get(TRANSFER_SYNTAX, b""))
     if syntax in ("", IMPLICIT, BIG_ENDIAN, DEFLATED) or data[at : at + 2] == b"\0\0":
         raise Odd
@@ -187,7 +188,7 @@ def _by_pydicom(file: BinaryIO, data: bytes, size: int) -> Header:
     """Read what is not the plain case."""
     found: dict[int, bytes] = {}
     try:
-        start = top_level(data, _PREAMBLE, HEADER_TAGS, found, group=2)
+        start = top_level(data, PREAMBLE, HEADER_TAGS, found, group=2)
     except (Odd, Short):
         start = 0
     if start and text_of(found.get(TRANSFER_SYNTAX, b"")) == DEFLATED:
@@ -195,7 +196,7 @@ def _by_pydicom(file: BinaryIO, data: bytes, size: int) -> Header:
     file.seek(0)
     bounded = _Bounded(file)
     with _coded(bounded):
-        dataset = dcmread(bounded, stop_before_pixels=True, defer_size=LARGEST_VALUE)  # type: ignore[arg-type]
+        dataset = dcmread(bounded, stop_before_pixels=True, defer_size=LARGEST_VALUE)
         values = _values(dataset.file_meta) | _values(dataset)
         return _header(dataset, values, bounded, size)
 
@@ -244,7 +245,8 @@ def _values(dataset: Dataset) -> dict[int, bytes]:
             continue
         element = dataset.get_item(tag)
         if tag in READ_AT_ONCE and not isinstance(element, RawDataElement):
-            texts = element.value if isinstance(element.value, MultiValue | list) else [element.value or ""]
+            given = None if element is None else element.value
+            texts = given if isinstance(given, MultiValue | list) else [given or ""]
             values[tag] = "\\".join(str(text) for text in texts).encode("ascii", "replace")
         elif not isinstance(element, RawDataElement):  # a sequence of undefined length
             values[tag] = ITEMS if element is not None and element.value else b""

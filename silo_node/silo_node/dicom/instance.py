@@ -65,6 +65,7 @@ class Instance:
         thickness: of the slice, in mm.
         acquisition: with ``temporal``, what tells images at the same place apart.
         grouped: whether it has functional groups, as enhanced objects do: planes and spacing then stand in them.
+        size: of the file in bytes.
     """
 
     file: str
@@ -87,6 +88,7 @@ class Instance:
     temporal: int | None
     number: int | None
     grouped: bool
+    size: int
 
 
 def instance(header: Header, file: str) -> Instance:
@@ -112,6 +114,7 @@ def instance(header: Header, file: str) -> Instance:
         temporal=values.whole(header, tags.TEMPORAL_POSITION),
         number=values.whole(header, tags.INSTANCE_NUMBER),
         grouped=tags.FRAME_GROUPS in header.values or tags.SHARED_GROUPS in header.values,
+        size=header.size,
     )
 
 
