@@ -29,11 +29,8 @@ DEEPEST = 32
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _ITEM_DELIMITER = (0xFFFE, 0xE00D, 0)
 _DELIMITERS = 0xFFFE
-_SHORT = frozenset(
-    [b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS", b"ST"]
-    + [b"TM", b"UI", b"UL", b"US"]
-)
-_LONG = frozenset([b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"])
+_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(b" "))
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split(b" "))
 
 _element = Struct("<HH2sH").unpack_from
 _item = Struct("<HHL").unpack_from

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal, TypeAlias
 
 from pydicom import dcmread
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 
 from silo_node.dicom.elements import ITEMS, LARGEST_VALUE, PIXELS, UNDEFINED, Odd, Short, length_at, top_level
-from silo_node.dicom.tags import CHARACTER_SET, HEADER_TAGS, SEQUENCES, TRANSFER_SYNTAX
+from silo_node.dicom.tags import CHARACTER_SET, HEADER_TAGS, MEDIA_CLASS, SEQUENCES, SOURCE_TITLE, TRANSFER_SYNTAX
 
 FIRST_READ: Final = 64 * 1024
 """Bytes that are read of a file at first: most headers are shorter."""
@@ -42,8 +42,8 @@ MOST_READS: Final = 400_000
 
 IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 PADDING: Final = b" \0"
-READ_AT_ONCE: Final = frozenset({TRANSFER_SYNTAX, CHARACTER_SET})
-"""Elements that pydicom itself needs while it reads; their padding is then gone."""
+READ_AT_ONCE: Final = frozenset({MEDIA_CLASS, TRANSFER_SYNTAX, SOURCE_TITLE, CHARACTER_SET})
+"""Elements that pydicom converts while it reads, or may; their padding is then gone."""
 PREAMBLE: Final = 132
 """Bytes of a file before its first element: 128 that mean nothing, and ``DICM`` (PS3.10 7.1)."""
 
@@ -64,7 +64,7 @@ class PixelPlace:
     """Where the pixel data lies.
 
     Attributes:
-        at: where its element begins, in a file that is not deflated.
+        at: where its value begins; in a deflated file, after inflation.
         length: of its value in bytes; ``None`` where it is encapsulated in fragments.
     """
 
@@ -140,7 +140,7 @@ def _pixels(data: bytes, at: int, size: int) -> PixelPlace | None:
     if at + 12 > len(data):
         raise Short
     length = length_at(data, at + 8)
-    return PixelPlace(at, None if length == UNDEFINED else length)
+    return PixelPlace(at + 12, None if length == UNDEFINED else length)
 
 
 def text_of(value: bytes) -> str:
@@ -197,6 +197,7 @@ def _by_pydicom(file: BinaryIO, data: bytes, size: int) -> Header:
     bounded = _Bounded(file)
     with _coded(bounded):
         dataset = dcmread(bounded, stop_before_pixels=True, defer_size=LARGEST_VALUE)
+        _whole(dataset.file_meta, size)
         values = _values(dataset.file_meta) | _values(dataset)
         return _header(dataset, values, bounded, size)
 
@@ -243,13 +244,13 @@ def _values(dataset: Dataset) -> dict[int, bytes]:
     for tag in HEADER_TAGS:
         if tag not in dataset:
             continue
-        element = dataset.get_item(tag)
+        element: RawDataElement | DataElement = dataset.get_item(tag)
         if tag in READ_AT_ONCE and not isinstance(element, RawDataElement):
-            given = None if element is None else element.value
+            given = element.value
             texts = given if isinstance(given, MultiValue | list) else [given or ""]
             values[tag] = "\\".join(str(text) for text in texts).encode("ascii", "replace")
         elif not isinstance(element, RawDataElement):  # a sequence of undefined length
-            values[tag] = ITEMS if element is not None and element.value else b""
+            values[tag] = ITEMS if element.value else b""
         elif element.value is None:
             if element.length:
                 raise UnreadableHeader("D-HEADER")
@@ -262,12 +263,19 @@ def _values(dataset: Dataset) -> dict[int, bytes]:
     return values
 
 
+def _whole(dataset: Dataset, end: int) -> None:
+    """Refuse elements that run past the end: pydicom gives what there is of them."""
+    for element in dataset.elements():
+        if isinstance(element, RawDataElement):
+            length = 0 if element.length == UNDEFINED else element.length
+            if element.value_tell + length > end:
+                raise UnreadableHeader("D-TRUNC")
+
+
 def _header(dataset: Dataset, values: dict[int, bytes], bounded: _Bounded, end: int, size: int | None = None) -> Header:
     """Make the header of what pydicom read, up to where it stopped."""
     implicit, little = dataset.original_encoding
-    raw = [element for element in dataset.elements() if isinstance(element, RawDataElement)]
-    if any(element.length != UNDEFINED and element.value_tell + element.length > end for element in raw):
-        raise UnreadableHeader("D-TRUNC")
+    _whole(dataset, end)
     at = bounded.tell()
     return Header(
         syntax=text_of(values.get(TRANSFER_SYNTAX, b"")),
@@ -291,4 +299,4 @@ def _pixel_place(file: _Bounded, at: int, end: int, *, implicit: bool, little: b
         raise UnreadableHeader("D-TRUNC") from None
     if high << 16 | low not in PIXELS:
         raise UnreadableHeader("D-HEADER")
-    return PixelPlace(at, None if length == UNDEFINED else length)
+    return PixelPlace(at + (8 if implicit else 12), None if length == UNDEFINED else length)

@@ -200,7 +200,7 @@ def _spacing_troubles(steps: Matrix, tolerance: float) -> tuple[tuple[Trouble, .
     apart = steps[steps >= SAME_PLACE]
     if not len(apart):
         return ("D-DUPSLICE",), 0, None
-    step = float(np.median(apart))
+    step = float(np.median(apart[apart <= 1.5 * apart.min()]))  # of those that are no gap
     troubles: list[Trouble] = ["D-DUPSLICE"] if len(apart) < len(steps) else []
     times = apart / step
     whole = np.rint(times)

@@ -1,0 +1,206 @@
+"""The index of an export folder: what every file in it is, kept from one look to the next.
+
+    folder ──walk──> new or changed files ──headers, on every core──> SQLite, a hundred files a transaction
+                     the others: as they stand there
+
+It is a cache and no truth: a file whose size, time of change or number on its disk is another is read again, and the whole can
+be deleted. It holds UIDs and places of files, so it lies where only the node reads it, and nothing of it leaves.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from pydantic import TypeAdapter
+
+from silo_node.dicom.header import UnreadableHeader, read_header
+from silo_node.dicom.instance import Instance, instance
+
+FORMAT: Final = 1
+"""Of the database; another one is thrown away and made anew."""
+
+BATCH: Final = 100
+"""Files that one process reads before it answers, and that one transaction writes."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with how many files are done, and how many there are to do."""
+
+_INSTANCE: Final = TypeAdapter(Instance)
+
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS files (
+    file BLOB PRIMARY KEY,
+    size INTEGER NOT NULL,
+    changed INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    trouble TEXT,
+    instance TEXT
+) STRICT
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one file is.
+
+    Attributes:
+        file: where it lies, from the export folder.
+        trouble: why it has no header: a D- code; ``None`` where it has one.
+        instance: what its header says; ``None`` where it has none.
+    """
+
+    file: str
+    trouble: str | None
+    instance: Instance | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an update found.
+
+    Attributes:
+        files: that are there.
+        read: of them, those that are new or changed.
+        gone: that were there the last time.
+    """
+
+    files: int
+    read: int
+    gone: int
+
+
+class Index:
+    """The index of one folder, in one file."""
+
+    def __init__(self, database: Path, folder: Path) -> None:
+        """Open the index, or begin it.
+
+        Args:
+            database: its file; private, and made where it is not there.
+            folder: whose files it describes.
+        """
+        self._database = database
+        self._folder = folder
+        with closing(self._open()):
+            pass
+
+    def _open(self) -> sqlite3.Connection:
+        os.close(os.open(self._database, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(self._database)
+        if not _usable(connection):
+            connection.close()
+            self._database.unlink()
+            return self._open()
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        return connection
+
+    def update(self, processes: int = 1, progress: Progress = lambda _done, _all: None) -> Changes:
+        """Read what is new or changed, and forget what is gone. Where it was stopped, the next one goes on.
+
+        Args:
+            processes: that read at the same time.
+            progress: told after every batch.
+
+        Raises:
+            OSError: the folder cannot be read. A file that cannot be is D-FILE.
+        """
+        with closing(self._open()) as connection:
+            known = {os.fsdecode(file): (size, changed, inode) for file, size, changed, inode in connection.execute(_KNOWN)}
+            there = dict(_files(self._folder))
+            new = [file for file, state in there.items() if known.get(file) != state]
+            gone = [(os.fsencode(file),) for file in known.keys() - there.keys()]
+            with connection:
+                connection.executemany("DELETE FROM files WHERE file = ?", gone)
+            done = 0
+            for entries in self._read(new, processes):
+                with connection:
+                    connection.executemany(_KEEP, [_row(each, there[each.file]) for each in entries])
+                done += len(entries)
+                progress(done, len(new))
+        return Changes(len(there), len(new), len(gone))
+
+    def _read(self, files: Sequence[str], processes: int) -> Iterator[list[Entry]]:
+        batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
+        if min(processes, len(batches)) <= 1:
+            for batch in batches:
+                yield examine(self._folder, batch)
+            return
+        with ProcessPoolExecutor(min(processes, len(batches)), mp_context=get_context("spawn")) as pool:
+            waiting: set[Future[list[Entry]]] = set()
+            for batch in batches:
+                waiting.add(pool.submit(examine, self._folder, batch))
+                if len(waiting) >= 2 * processes:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from (each.result() for each in done)
+            yield from (each.result() for each in waiting)
+
+    def entries(self) -> Iterator[Entry]:
+        """Give every file, in the order of their names."""
+        with closing(self._open()) as connection:
+            for file, trouble, body in connection.execute("SELECT file, trouble, instance FROM files ORDER BY file"):
+                name = os.fsdecode(file)
+                yield Entry(name, trouble, None if body is None else replace(_INSTANCE.validate_json(body), file=name))
+
+    def counts(self) -> Mapping[str, int]:
+        """Give how many files have which trouble; those without are counted under the empty text."""
+        with closing(self._open()) as connection:
+            return Counter(dict(connection.execute("SELECT ifnull(trouble, ''), count(*) FROM files GROUP BY 1")))
+
+
+_KNOWN: Final = "SELECT file, size, changed, inode FROM files"
+_KEEP: Final = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)"
+
+_State: TypeAlias = tuple[int, int, int]
+
+
+def _usable(connection: sqlite3.Connection) -> bool:
+    """Say whether this is a database of our format, or an empty one."""
+    try:
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(_TABLE)
+    except sqlite3.DatabaseError:
+        return False
+    return found in (0, FORMAT)
+
+
+def _row(entry: Entry, state: _State) -> tuple[bytes | str | int | None, ...]:
+    body = None if entry.instance is None else _INSTANCE.dump_json(replace(entry.instance, file="")).decode()
+    return (os.fsencode(entry.file), *state, entry.trouble, body)
+
+
+def _files(folder: Path) -> Iterator[tuple[str, _State]]:
+    """Give every file below a folder and the state that it is in; links are not followed."""
+    waiting = [""]
+    while waiting:
+        inside = waiting.pop()
+        with os.scandir(folder / inside) as found:
+            for each in found:
+                name = f"{inside}/{each.name}" if inside else each.name
+                if each.is_dir(follow_symlinks=False):
+                    waiting.append(name)
+                elif each.is_file(follow_symlinks=False):
+                    status = each.stat(follow_symlinks=False)
+                    yield name, (status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def examine(folder: Path, files: Sequence[str]) -> list[Entry]:
+    """Read the headers of some files; whatever a file holds, it has an entry."""
+    return [_examine(folder, file) for file in files]
+
+
+def _examine(folder: Path, file: str) -> Entry:
+    try:
+        return Entry(file, None, instance(read_header(folder / file), file))
+    except UnreadableHeader as unreadable:
+        return Entry(file, unreadable.code, None)
+    except OSError:
+        return Entry(file, "D-FILE", None)
