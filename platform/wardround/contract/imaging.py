@@ -144,8 +144,8 @@ class Label(Value):
     """What is to be predicted.
 
     Attributes:
-        kind: ``class`` (one of several), ``multi_label`` (each yes or no), ``regression``, ``survival`` (a time and whether the event
-            came), or ``mask`` (a class for each voxel).
+        kind: ``class`` (one of several), ``multi_label`` (each yes or no), ``regression``, ``survival`` (a time and whether the
+            event came), or ``mask`` (a class for each voxel).
         fields: of the table contract, for all kinds but masks: the class; the labels; the number; time and event.
         format: of masks.
         classes: of masks, by the number that stands in them; 0 is background.
