@@ -62,6 +62,9 @@ class Instance:
     Attributes:
         file: where it lies, from the export folder.
         plane: ``None`` where position, orientation or spacing are absent or malformed.
+        view: of a projection.
+        contrast: whether a contrast agent is named.
+        detector_spacing: between rows, and between columns, of a projection: PixelSpacing, or that at the detector.
         thickness: of the slice, in mm.
         acquisition: with ``temporal``, what tells images at the same place apart.
         grouped: whether it has functional groups, as enhanced objects do: planes and spacing then stand in them.
@@ -78,9 +81,12 @@ class Instance:
     modality: str
     image_type: tuple[str, ...]
     body_part: str
+    view: str
+    contrast: bool
     frame_of_reference: str
     pixels: Pixels
     plane: Plane | None
+    detector_spacing: tuple[float, float] | None
     thickness: float | None
     slope: float | None
     intercept: float | None
@@ -104,9 +110,12 @@ def instance(header: Header, file: str) -> Instance:
         modality=values.text(header, tags.MODALITY),
         image_type=values.texts(header, tags.IMAGE_TYPE),
         body_part=values.text(header, tags.BODY_PART),
+        view=values.text(header, tags.VIEW),
+        contrast=bool(values.text(header, tags.CONTRAST_AGENT)),
         frame_of_reference=values.text(header, tags.FRAME_OF_REFERENCE),
         pixels=_pixels(header),
         plane=_plane(header),
+        detector_spacing=_detector_spacing(header),
         thickness=values.number(header, tags.SLICE_THICKNESS),
         slope=values.number(header, tags.SLOPE),
         intercept=values.number(header, tags.INTERCEPT),
@@ -140,3 +149,8 @@ def _plane(header: Header) -> Plane | None:
     if position is None or cosines is None or spacing is None:
         return None
     return Plane(position, (cosines[0], cosines[1], cosines[2]), (cosines[3], cosines[4], cosines[5]), (spacing[0], spacing[1]))
+
+
+def _detector_spacing(header: Header) -> tuple[float, float] | None:
+    found = values.numbers(header, tags.PIXEL_SPACING, 2) or values.numbers(header, tags.IMAGER_SPACING, 2)
+    return None if found is None else (found[0], found[1])

@@ -1,0 +1,144 @@
+"""Every file is accounted for, every fault has its code, and one bad series takes no other with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from silo_node.dicom.index import Index
+from silo_node.imaging.judge import judge
+from wardround.contract.imaging import ImagingContract
+
+LESION = {
+    "kind": "imaging",
+    "id": "ct.lesion",
+    "version": "1.0.0",
+    "status": "draft",
+    "title": "Lesions in CT",
+    "example": "series",
+    "protocol": {"modalities": ("CT",), "body_parts": ("CHEST",), "bits_stored": {"low": 12, "high": 16}},
+    "geometry": {
+        "dimensions": 3,
+        "plane": "axial",
+        "rows": {"low": 6, "high": 6},
+        "pixel_spacing": {"low": 0.4, "high": 1.0},
+        "slice_step": {"low": 1.0, "high": 5.0},
+        "slices": {"low": 4, "high": 10},
+    },
+    "intensity": {"unit": "HU"},
+    "label": {"kind": "mask", "format": "dicom-seg", "classes": {"1": "lesion"}},
+}
+
+
+def judged(export, tmp_path, **changed):
+    """What a fresh index makes of the export folder."""
+    index = Index(tmp_path / "index.sqlite", export)
+    index.update()
+    found = judge(index.entries(), ImagingContract.model_validate({**LESION, **changed}))
+    images = sum(len(example.stack.slices) for example in found.examples)
+    assert found.files == sum(found.unreadable.values()) + found.objects + sum(found.other.values()) + images
+    assert len(found.examples) == len(found.fit) + len(found.aside)
+    return found
+
+
+def whole_series(write_slice, series="1.2.3.1", slices=5, **changed):
+    """Write a series against which nothing speaks, unless something is changed."""
+    for number in range(slices):
+        write_slice(number, name=f"{series}/{number}", SeriesInstanceUID=series, BodyPartExamined="CHEST", **changed)
+
+
+def test_a_fit_series(write_slice, export, tmp_path):
+    """Nothing speaks against it, nothing is odd."""
+    whole_series(write_slice)
+    (example,) = judged(export, tmp_path).examples
+    assert (len(example.stack.slices), example.codes, example.warnings) == (5, (), ())
+
+
+@pytest.mark.parametrize(
+    ("changed", "codes"),
+    [
+        ({"PhotometricInterpretation": "MONOCHROME1"}, ("D-PHOTO",)),
+        ({"BitsStored": 10, "HighBit": 9}, ("D-BITS",)),
+        ({"pixels": np.zeros((7, 4), np.int16)}, ("D-SIZE",)),
+        ({"PixelSpacing": [1.7, 0.5]}, ("D-SPACING",)),
+        ({"PixelSpacing": None}, ("D-NOPLANE", "D-SPACING")),
+        ({"RescaleIntercept": None}, ("D-RESCALE",)),
+        ({"RescaleSlope": 0}, ("D-RESCALE",)),
+        ({"slices": 3}, ("D-SLICES",)),
+        ({"slices": 11}, ("D-SLICES",)),
+        ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, ("D-DUPSLICE", "D-PLANE")),
+        ({"StudyInstanceUID": "1.02.3"}, ("D-UID",)),
+        ({"StudyInstanceUID": None}, ("D-UID",)),
+        ({"PatientID": ""}, ("D-PATIENT",)),
+        ({"PixelData": b"\0" * 10}, ("D-PIXLEN",)),
+    ],
+)
+def test_what_speaks_against_a_series(write_slice, export, tmp_path, changed, codes):
+    """Each fault has its code; the other series of the hospital stays fit."""
+    whole_series(write_slice)
+    whole_series(write_slice, series="1.2.3.2", **{"StudyInstanceUID": "1.2.9", **changed})
+    found = judged(export, tmp_path)
+    assert [len(example.stack.slices) for example in found.fit] == [5]
+    assert [example.codes for example in found.aside] == [codes]
+
+
+def test_steps_that_are_too_long(write_slice, export, tmp_path):
+    """Measured along the normal, not read from SliceThickness."""
+    for number in range(5):
+        write_slice(number, at=(0, 0, 6.0 * number), BodyPartExamined="CHEST")
+    assert [example.codes for example in judged(export, tmp_path).aside] == [("D-STEP",)]
+
+
+def test_a_body_part_is_a_warning(write_slice, export, tmp_path):
+    """It is wrong too often to set a series aside for it."""
+    for number in range(5):
+        write_slice(number, BodyPartExamined="ABDOMEN")
+    (example,) = judged(export, tmp_path).examples
+    assert (example.codes, example.warnings) == ((), ("D-BODYPART",))
+
+
+def test_other_kinds_are_no_fault(write_slice, export, tmp_path):
+    """Localisers, other modalities and reports lie in every export: counted, and nobody's fault."""
+    whole_series(write_slice)
+    write_slice(20, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    write_slice(21, Modality="MR")
+    write_slice(22, PixelData=None)
+    (export / "README").write_text("no image")
+    found = judged(export, tmp_path)
+    assert (dict(found.other), found.objects, dict(found.unreadable)) == (
+        {"D-KIND": 1, "D-MODALITY": 1},
+        1,
+        {"D-NOTDICOM": 1},
+    )
+    assert len(found.fit) == len(found.examples) == 1
+
+
+def test_an_image_that_stands_twice_is_certain_nowhere(write_slice, export, tmp_path):
+    """The same SOP Instance UID in two files: which of them is the image?"""
+    whole_series(write_slice)
+    whole_series(write_slice, series="1.2.3.2", StudyInstanceUID="1.2.9")
+    (export / "copy").write_bytes((export / "1.2.3.2/0").read_bytes())
+    found = judged(export, tmp_path)
+    assert [example.codes for example in found.aside] == [("D-DUPSLICE", "D-UID")]
+    assert len(found.fit) == 1
+
+
+def test_a_study_of_two_patients(write_slice, export, tmp_path):
+    """All of its series are set aside, whichever of them is right."""
+    whole_series(write_slice)
+    whole_series(write_slice, series="1.2.3.2", PatientID="P2")
+    found = judged(export, tmp_path)
+    assert [example.codes for example in found.aside] == [("D-UID",), ("D-UID",)]
+
+
+def test_examples_may_be_images(write_slice, export, tmp_path):
+    """Then one bad image of a series leaves the others."""
+    flat = {"dimensions": 2, "rows": {"low": 6, "high": 6}}
+    label = {"kind": "class", "fields": ("finding",)}
+    table = {"id": "chest.findings", "version": "1.0.0", "grain": "image", "keys": {"image": "sop_uid"}}
+    whole_series(write_slice, slices=4)
+    write_slice(9, name="other", pixels=np.zeros((9, 4), np.int16), BodyPartExamined="CHEST")
+    found = judged(export, tmp_path, example="image", geometry=flat, label=label, table=table)
+    assert Counter(example.codes for example in found.examples) == {(): 4, ("D-SIZE",): 1}
