@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from coordinator.comparability.compare import compare_for_coordinator
 from coordinator.comparability.model import HIDDEN_WORDS, Comparability, SiteField
-from coordinator.comparability.page import KINDS, render
+from coordinator.comparability.page import KINDS, write_for_coordinator
+from coordinator.comparability.since import Earlier, since_earlier
 from coordinator.journal.chronicle import read_chronicle
 from coordinator.journal.entries import AnyEntry, ReplyAdmitted, VisitOpened
-from coordinator.studies import HASH_SHOWN, StudyFolder, StudyState, find_study
-from wardround.canonical import canonical_bytes, model_json
+from coordinator.studies import HASH_SHOWN, StudyFolder, StudyState, find_study, folders
+from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
 from wardround.directory import check_format
 from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, Refused, refuse
-from wardround.files import write_atomic
 from wardround.messages.envelope import Envelope, read
 from wardround.messages.round import ANSWER, Reply, StatisticsResult
 
-PAGE, FIGURES = "comparability.html", "comparability.json"
 NOTHING = "–"
 HEAD = ("field", "hospital", "records", "mean", "missing", "positive", "PSI", "difference", "what is noticeable")
 
@@ -35,7 +35,8 @@ def statistics(study: str, folder: Path, form: str) -> int:
 
     STUDY is its name, NAME-VERSION, or the beginning of its hash; it asks for statistics.distributions. What came is read from
     the journal, before training, during it and after it; the centre may run meanwhile, or not. The page and comparability.json
-    go to the study's folder: they are for the coordinator. Exit status 1: a wrong unit is suspected at a hospital.
+    go to the study's folder: they are for the coordinator. Where a hospital told a field for an earlier study of this centre,
+    too, it is said how that field has moved since. Exit status 1: a wrong unit is suspected at a hospital.
     """
     check_format(folder)
     place, state = find_study(folder, study)
@@ -48,16 +49,17 @@ def statistics(study: str, folder: Path, form: str) -> int:
             "this one does not (statistics.distributions is false)",
             "build a study that does; every hospital is asked anew",
         )
-    found = compare_for_coordinator(bundle, results_of(place, state))
-    page = render(bundle, found)
-    write_atomic(place.path / PAGE, page.encode(), mode=0o600)
-    write_atomic(place.path / FIGURES, canonical_bytes(model_json(found)), mode=0o600)
+    results = results_of(place, state)
+    since = since_earlier(bundle, results, list(_earlier(folder, place)))
+    found = compare_for_coordinator(bundle, results).model_copy(update={"since": since})
+    page = write_for_coordinator(place.path, bundle, found)
     if form == "json":
         print_json(model_json(found))
     else:
-        for line in _page(place, state, found):
+        for line in _page(page, state, found):
             say(line)
-    return EXIT_NOT_IN_ORDER if any(remark.kind == "unit" for _, _, remark in found.remarks) else EXIT_DONE
+    suspected = any(remark.kind == "unit" for _, _, remark in found.remarks) or any(each.level == "unit" for each in found.since)
+    return EXIT_NOT_IN_ORDER if suspected else EXIT_DONE
 
 
 def results_of(place: StudyFolder, state: StudyState) -> dict[str, StatisticsResult]:
@@ -85,6 +87,18 @@ def _results(entries: tuple[AnyEntry, ...]) -> Iterator[dict[str, StatisticsResu
                 yield {entry.site: answer.result}
 
 
+def _earlier(centre: Path, place: StudyFolder) -> Iterator[Earlier]:
+    """Give the studies that were submitted before one, and told, the oldest first; what cannot be read of them is left out."""
+    for other in folders(centre):
+        if other.path == place.path:
+            return
+        state = other.read()
+        with suppress(Refused):
+            bundle = other.bundle().lightened()
+            if state is not None and bundle.study.statistics.distributions:
+                yield Earlier(bundle, results_of(other, state))
+
+
 def _too_early(state: StudyState) -> Refused:
     return refuse(
         "X-USAGE",
@@ -95,7 +109,7 @@ def _too_early(state: StudyState) -> Refused:
     )
 
 
-def _page(place: StudyFolder, state: StudyState, found: Comparability) -> list[str]:
+def _page(page: Path, state: StudyState, found: Comparability) -> list[str]:
     rows: list[tuple[str, ...]] = [HEAD]
     for field in found.fields:
         name = f"{field.field} (target)" if field.target else field.field
@@ -107,8 +121,22 @@ def _page(place: StudyFolder, state: StudyState, found: Comparability) -> list[s
         f"{state.name} {state.version}  {state.study_hash[:HASH_SHOWN]}",
         *table,
         *(remarks or ["No large difference among what is shown. Withheld is not zero, and not even."]),
-        f"Wrote {place.path / PAGE} (for the coordinator: it shows what a release may withhold).",
+        *_since(found),
+        f"Wrote {page} (for the coordinator: it shows what a release may withhold).",
     ]
+
+
+def _since(found: Comparability) -> Iterator[str]:
+    """Say how hospitals have moved since earlier studies."""
+    if not found.since:
+        return
+    moved = [each for each in found.since if each.level != "even"]
+    sites = len({each.site for each in found.since})
+    by = f"{sites} hospital{'' if sites == 1 else 's'}"
+    yield f"Told before, by {by}: {len(found.since)} fields, of which {len(moved)} have moved."
+    for each in moved:
+        said = " ".join(remark.words for remark in each.now.remarks)
+        yield f"{each.site}, {each.field}, since {each.study} {each.version}: {said}"
 
 
 def _row(site: SiteField) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from coordinator.comparability.compare import compare_for_coordinator
+from coordinator.comparability.page import write_for_coordinator
 from coordinator.identity import PUBLIC, Centre, create_centre, load_centre
 from coordinator.release.release import require_free, write_release
 from coordinator.rounds.outcome import Outcome
@@ -58,6 +60,7 @@ def simulate(
 
     It is the same code as in deployment, but for the transport: the hospitals must have keys (silo init) and must have
     approved the study (silo approve). From a study file, the bundle to approve is written to OUT first, signed with --author.
+    Of a study that asks for statistics.distributions, comparability.html and .json go to OUT, as the coordinator would see them.
     Ends with status 0 when complete, 3 when partial, 1 when failed.
     """
     require_free(out / RELEASE)
@@ -85,11 +88,14 @@ def simulate(
             outcome = conduct(bundle, sites, centre_keys, display)
         except Refused as error:
             raise Refused([_with_path(problem, study) for problem in error.problems]) from None
+    compared = None
     try:
+        if outcome.statistics:
+            compared = write_for_coordinator(out, bundle, compare_for_coordinator(bundle, outcome.statistics))
         write_release(out / RELEASE, bundle, outcome)
     except Refused as error:  # what became of the study is said all the same
         raise Refused([*outcome.problems, *error.problems]) from None
-    report(bundle, outcome, out / RELEASE, form)
+    report(bundle, outcome, out / RELEASE, form, compared)
     return outcome.exit_status
 
 
@@ -128,8 +134,11 @@ def _with_path(problem: Problem, bundle: Path) -> Problem:
     return replace(problem, next_step=problem.next_step.replace("BUNDLE", str(bundle)))
 
 
-def report(bundle: Bundle, outcome: Outcome, release: Path, form: str) -> None:
-    """Report an outcome: for people, or as one JSON object."""
+def report(bundle: Bundle, outcome: Outcome, release: Path, form: str, compared: Path | None = None) -> None:
+    """Report an outcome: for people, or as one JSON object.
+
+    ``compared``: the coordinator's comparability report, where the study asks for distributions.
+    """
     if form == "json":
         print_json(
             {
@@ -142,6 +151,7 @@ def report(bundle: Bundle, outcome: Outcome, release: Path, form: str) -> None:
                 "counted": list(outcome.counted),
                 "roster": list(outcome.roster),
                 "release": str(release),
+                "comparability": None if compared is None else str(compared),
                 "problems": [dict(problem.as_json()) for problem in outcome.problems],
             }
         )
@@ -155,3 +165,5 @@ def report(bundle: Bundle, outcome: Outcome, release: Path, form: str) -> None:
     if outcome.test is not None:
         say(f"  test: {figures(outcome.test.pooled)}")
     say(f"  {release / 'report.html'}")
+    if compared is not None:
+        say(f"  {compared} (for the coordinator: it shows what a release may withhold)")

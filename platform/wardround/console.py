@@ -161,11 +161,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        if form == "json":
-            print_problems([_usage(error)], form)
-        else:
-            error.show()
-        return EXIT_USAGE
+        return _say_usage(error, arguments, form)
     except (KeyboardInterrupt, click.Abort):
         click.echo("Stopped.", err=True)
         return 130
@@ -179,12 +175,16 @@ def run(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _usage(error: click.ClickException) -> Problem:
-    context = getattr(error, "ctx", None)
-    command = context.command_path if isinstance(context, click.Context) else "wardround"
-    return Problem(
-        "X-USAGE", command, "Commands take what their help names", error.format_message().rstrip("."), f"see: {command} --help"
-    )
+def _say_usage(error: click.ClickException, arguments: Sequence[str], form: str) -> int:
+    """Say what was wrong with a command line; a group that was called alone shows people its help instead."""
+    from wardround.usage import usage_problem  # noqa: PLC0415  (where it is needed: --help stays quick)
+
+    alone: type[click.ClickException] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())  # click 8.2 and later
+    if isinstance(error, alone):
+        error.show()
+    else:
+        print_problems([usage_problem(error, cli, arguments)], form)
+    return EXIT_USAGE
 
 
 def _bug(error: BaseException, reference: Reference | None) -> Problem:

@@ -11,15 +11,13 @@ from pydantic import ValidationError
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, load_identity
 from silo_node.porter.approvals import approve, objections, read_pause
-from silo_node.review import Review, review_study, summary
+from silo_node.review import USUAL_DAYS, Review, review_study, summary
 from wardround.canonical import model_json
 from wardround.console import columns, format_option, print_json, say, warn
 from wardround.errors import raise_all, refuse
 from wardround.identity.approval import ApprovedData, Approver
 from wardround.identity.passphrase import passphrase_option, read_passphrase
 from wardround.study.bundle import read_bundle
-
-DEFAULT_DAYS = 180
 
 
 @click.command(name="approve")
@@ -29,9 +27,7 @@ DEFAULT_DAYS = 180
 )
 @click.option("--approver", required=True, help="Name of the person who approves.")
 @click.option("--role", required=True, help="That person's role, such as 'data protection officer'.")
-@click.option(
-    "--days", default=DEFAULT_DAYS, show_default=True, type=click.IntRange(1, 3650), help="How long the approval holds."
-)
+@click.option("--days", default=USUAL_DAYS, show_default=True, type=click.IntRange(1, 3650), help="How long the approval holds.")
 @click.option("--data-fixed", "data", flag_value="fixed", help="Refuse any other records than those of now.")
 @click.option("--no-records", "data", flag_value="unread", help="Do not read the records; then their fingerprint is not signed.")
 @passphrase_option
@@ -53,23 +49,32 @@ def approve_command(
     changed in the study is another study and needs another approval; a policy that is loosened later does not hold for it.
     What the hospital's policy does not allow is refused with every reason, and nothing is written.
     """
+    from silo_node.changed.picture import forget_others, keep  # polars, only where records are read
+
     bundle = read_bundle(bundle_path)
     person, sites = _person(approver, role), [load_site(path) for path in site_paths]
     identities = [load_identity(site.folder) for site in sites]
     asked = [(site.folder, identity) for site, identity in zip(sites, identities, strict=True)]
     raise_all([problem for folder, identity in asked for problem in objections(folder, bundle, identity)])  # all, or none
     reviews = [
-        review_study(site, bundle, identity, count=data != "unread") for site, identity in zip(sites, identities, strict=True)
+        review_study(site, bundle, identity, count=data != "unread", days=days, picture=True)
+        for site, identity in zip(sites, identities, strict=True)
     ]
     seen = [_data(review, fixed=data == "fixed") for review in reviews]
     if form != "json":
         say(summary(reviews[0], columns()))
     passphrase, valid = read_passphrase(passphrase_file), timedelta(days=days)
     keyed = [(folder, identity, approval_key(folder, passphrase)) for folder, identity in asked]
+    pictures = [None if review.records is None else review.records.picture for review in reviews]
+    for (folder, _, _), picture in zip(keyed, pictures, strict=True):
+        if picture is not None:
+            keep(folder, picture)
     approvals = [
         approve(folder, bundle, identity, key, person, valid, records)
         for (folder, identity, key), records in zip(keyed, seen, strict=True)
     ]
+    for (folder, _, _), picture in zip(keyed, pictures, strict=True):
+        forget_others(folder, bundle.study_hash, None if picture is None else picture.picture.data)
     if form == "json":
         print_json({"approvals": [model_json(each) for each in approvals]})
         return

@@ -41,7 +41,7 @@ MOST_WITHOUT_TARGET = 0.5
 """Share of the selected records that may lack the target before it is told, unless the contract has another."""
 
 _ORDER = "canonical order"
-_PATIENT = "patient"
+_SIDE = "side of the patient"  # with blanks, as no field of a contract has
 
 
 @dataclass(frozen=True)
@@ -302,16 +302,14 @@ def split(
     key = bytes.fromhex(study_hash)
     patients = records[contract.patient_key].unique()
     places = [_place(key, str(patient)) for patient in patients]
-    sides = pl.DataFrame({contract.patient_key: patients, _PATIENT: [_side(place, shares) for place in places]})
+    sides = pl.DataFrame({contract.patient_key: patients, _SIDE: [_side(place, shares) for place in places]})
     ordered = (
         records.with_columns(pl.Series(_ORDER, _order(key, records.select(contract.primary_key)), dtype=pl.String))
         .join(sides, on=contract.patient_key, how="left")
         .sort(_ORDER)
         .drop(_ORDER)
     )
-    train, validation, test = (
-        ordered.filter(pl.col(_PATIENT) == side).drop(_PATIENT) for side in ("train", "validation", "test")
-    )
+    train, validation, test = (ordered.filter(pl.col(_SIDE) == side).drop(_SIDE) for side in ("train", "validation", "test"))
     return train, validation, test
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from silo_node.approve_command import approve_command
+from silo_node.changed_command import changed
 from silo_node.check_command import check
 from silo_node.decision_commands import pause_command, reject, resume_command, revoke
 from silo_node.doctor_command import doctor
@@ -39,6 +40,7 @@ silo.add_command(doctor)
 silo.add_command(explain)
 silo.add_command(review)
 silo.add_command(approve_command)
+silo.add_command(changed)
 silo.add_command(ledger)
 
 for _service in (start, stop, status, studies, reject, pause_command, resume_command, revoke):

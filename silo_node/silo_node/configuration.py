@@ -36,7 +36,7 @@ from silo_node.source_settings import (
     StataSource,
     write_ahead_log,
 )
-from silo_node.way_out import ProxySetting
+from silo_node.way_out import PROXY_NAMES, ProxySetting, telling
 from wardround.contract.severities import Reason
 from wardround.errors import Problem, raise_all, refuse
 from wardround.strict_yaml import Document, load, nearest, parse
@@ -219,6 +219,18 @@ class SiteFile(Value):
     proxy: ProxySetting = "none"
     sources: dict[Slug, Annotated[Source, Setting(discriminator="format")]]
     schemas: dict[SchemaId, SchemaMapping]
+
+    def private_variables(self, asked: SqlSource | None = None) -> frozenset[str]:
+        """Name the variables of the environment that tell of a proxy, or hold credentials of a proxy or a database.
+
+        Args:
+            asked: the database server that a process asks: its own credentials are then none of them, nor are the proxies
+                that the environment names, by which its driver may have to go.
+        """
+        databases = (each for each in self.sources.values() if isinstance(each, SqlSource))
+        named = {each.credentials.variable for each in databases if each.credentials is not None}
+        known = {None} if asked is None else {None, *PROXY_NAMES, asked.credentials and asked.credentials.variable}
+        return frozenset(name for name in {*telling(self.proxy), *named} - known if name is not None)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -34,6 +34,11 @@ class Credentials(Value):
             msg = "credentials stand in a file or in a variable, one of the two"
             raise ValueError(msg)
         return self
+
+
+def environment_without(names: Collection[str]) -> dict[str, str]:
+    """Give this process's environment without some variables, for a process that has no business with what they hold."""
+    return {name: value for name, value in os.environ.items() if name not in names}
 
 
 def user_and_password(text: str) -> tuple[str, str]:

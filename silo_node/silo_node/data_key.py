@@ -18,6 +18,7 @@ from wardround.values import Sha256
 DATA_KEY = "data.key"
 KEY_BYTES = 32
 _DOMAIN = b"wardround/data/1\0"
+_RECORDS = b"wardround/records/1\0"
 
 
 def new_data_key(keys: Path) -> None:
@@ -33,10 +34,25 @@ def keyed_fingerprint(folder: Path, fingerprint: str) -> Sha256 | None:
     Raises:
         Refused: K-MODE when others may read the key; O-WRITE when it cannot be made.
     """
+    key = _key(folder)
+    return None if key is None else hmac.digest(key, _DOMAIN + bytes.fromhex(fingerprint), "sha256").hex()
+
+
+def records_key(folder: Path) -> bytes | None:
+    """Give the key under which single records are known again, to this hospital alone; None for a hospital without keys.
+
+    Raises:
+        Refused: K-MODE when others may read the data key; O-WRITE when it cannot be made.
+    """
+    key = _key(folder)
+    return None if key is None else hmac.digest(key, _RECORDS, "sha256")
+
+
+def _key(folder: Path) -> bytes | None:
     keys = folder / KEYS
     if not keys.is_dir():
         return None
     if not (keys / DATA_KEY).exists():
         with suppress(FileExistsError):  # another process of this hospital was first
             new_data_key(keys)
-    return hmac.digest(read_private(keys / DATA_KEY), _DOMAIN + bytes.fromhex(fingerprint), "sha256").hex()
+    return read_private(keys / DATA_KEY)

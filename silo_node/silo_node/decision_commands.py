@@ -35,7 +35,7 @@ def open_inbox(site: Site) -> Inbox:
     return Inbox(site.folder, identity, Approvals(site.folder, identity), None)
 
 
-def _which(site: Site, study: str) -> Bundle:
+def which_study(site: Site, study: str) -> Bundle:
     """Give the study that is meant: a bundle file, or one of the inbox."""
     return read_bundle(Path(study)) if Path(study).is_file() else open_inbox(site).find(study)
 
@@ -63,7 +63,7 @@ def _say_what_leaves(site: Site, *, cut: bool) -> None:
 def reject(study: str, site_path: Path, reason: Reason) -> None:
     """Reject STUDY, a bundle or one of the inbox: the centre is told so, and an approval that was given is withdrawn."""
     site = load_site(site_path)
-    bundle = _which(site, study)
+    bundle = which_study(site, study)
     open_inbox(site).reject(bundle, reason)
     say(f"Rejected {bundle.study.name} {bundle.study.version} for {site.file.site}.")
 
@@ -76,7 +76,7 @@ def reject(study: str, site_path: Path, reason: Reason) -> None:
 def revoke(study: str, site_path: Path, reason: Reason, cut: bool) -> None:  # noqa: FBT001  (click's)
     """Withdraw the approval of STUDY for good, effective before the next result leaves; to go on it is approved anew."""
     site = load_site(site_path)
-    bundle = _which(site, study)
+    bundle = which_study(site, study)
     _require_given(site, bundle)
     open_inbox(site).reject(bundle, reason)
     say(f"Revoked the approval of {bundle.study.name} {bundle.study.version} for {site.file.site}.")
@@ -90,7 +90,7 @@ def revoke(study: str, site_path: Path, reason: Reason, cut: bool) -> None:  # n
 def pause_command(study: str, site_path: Path, cut: bool) -> None:  # noqa: FBT001  (click's)
     """Hold STUDY up, effective before the next result leaves; its approval stays, for `silo resume`."""
     site = load_site(site_path)
-    bundle = _which(site, study)
+    bundle = which_study(site, study)
     _require_given(site, bundle)
     pause(site.folder, site.file.site, bundle.study_hash)
     say(f"Paused {bundle.study.name} {bundle.study.version} for {site.file.site}.")
@@ -103,7 +103,7 @@ def pause_command(study: str, site_path: Path, cut: bool) -> None:  # noqa: FBT0
 def resume_command(study: str, site_path: Path) -> None:
     """Let STUDY go on that was paused."""
     site = load_site(site_path)
-    bundle = _which(site, study)
+    bundle = which_study(site, study)
     by = read_pause(site.folder, bundle.study_hash)
     was_paused = resume(site.folder, bundle.study_hash)
     words = "goes on" if was_paused else "was not paused"

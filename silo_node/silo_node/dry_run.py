@@ -35,7 +35,7 @@ from wardround.messages.envelope import Envelope, in_memory
 from wardround.messages.pretended_centre import Order, PretendedCentre
 from wardround.messages.round import Reply, SiloRefusal, TaskCore
 from wardround.study.bundle import Bundle, read_bundle
-from wardround.study.encoding import CodeColumn, Column, Encoding, NumberColumn, bounds
+from wardround.study.encoding import Encoding, bounds, encoding_by, numeric_features
 from wardround.study.model import Study
 from wardround.weights.fixed_point import plan_sum
 from wardround.weights.packing import Manifest, from_bytes, to_bytes
@@ -193,25 +193,9 @@ def _tensors(plain: Envelope, manifest: Manifest) -> tuple[ExampleTensor, ...]:
 
 def ranges_as_encoding(study: Study, contract: Contract) -> Encoding:
     """Give an encoding from the fields' ranges alone: in a study it follows from the sums of all hospitals."""
-    columns: list[Column] = []
-    for name in study.features:
-        field = contract.field(name)
-        if field.values:
-            columns.append(CodeColumn(field=name, values=field.values, may_be_missing=not field.required))
-            continue
-        low, high = bounds(contract, name)
-        middle = low + (high - low) / 2 + 0.0
-        columns.append(
-            NumberColumn(field=name, mean=middle, deviation=(high - low) / DEVIATIONS, may_be_missing=not field.required)
-        )
-    return Encoding(
-        data_schema=contract.id,
-        version=contract.version,
-        encoding_hash=contract.encoding_hash(),
-        target=study.target.field,
-        positive=study.target.positive,
-        columns=tuple(columns),
-    )
+    ranges = {name: bounds(contract, name) for name in numeric_features(contract, study)}
+    moments = {name: (low + (high - low) / 2 + 0.0, (high - low) / DEVIATIONS) for name, (low, high) in ranges.items()}
+    return encoding_by(contract, study, moments)
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, ValidationError
 
 from silo_node.configuration import load_site
-from silo_node.way_out import environment_for_others
+from silo_node.credentials import environment_without
 from wardround.messages.round import Purpose, Result, RoundResult, StatisticsResult
 from wardround.metrics.pooled import LOSS_UNIT
 from wardround.values import Count, Value
@@ -90,7 +90,11 @@ def make_example(site: Path, bundle_path: Path, bundle: Bundle, seconds: float =
         try:
             done = subprocess.run(  # noqa: S603  (our own command line)
                 [sys.executable, "-m", MODULE, *words],
-                env={**environment_for_others(load_site(site).file.proxy), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+                env={
+                    **environment_without(load_site(site).file.private_variables()),
+                    "OMP_NUM_THREADS": "1",
+                    "MKL_NUM_THREADS": "1",
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

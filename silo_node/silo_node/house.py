@@ -68,7 +68,7 @@ def children(
         home=run / "flower",
         way_out=way_out(site, joined),
     )
-    kept = way_out(site, joined).kept_from_others()
+    kept = dict.fromkeys(site.file.private_variables(), "")
     patience = ("--patience", str(visit_seconds))
     words = SuperNodeWords(
         site.folder / "logs" / f"supernode{SUFFIX}", run / LET_IN, run / KEPT_OUT, lambda text: _note(site, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import os
 import sys
 import threading
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 LOG_FILE = "node.log"
+STANDARD_ERROR = 2
 
 
 def open_log(folder: Path, name: str, file: str = LOG_FILE) -> logging.Logger:
@@ -37,7 +39,7 @@ def keep_everything(log: logging.Logger) -> None:
         root.addHandler(handler)
     root.setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
-    faulthandler.enable()
+    faulthandler.enable(os.dup(STANDARD_ERROR))  # one of its own: while a table is read, that of native code leads nowhere
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         with referred(current_reference() or new_reference()):

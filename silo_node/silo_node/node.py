@@ -17,6 +17,7 @@ from silo_node.porter.gate import Gate, Release
 from silo_node.porter.inbox import Inbox
 from silo_node.porter.ledger import FOLDER, Ledger
 from silo_node.porter.porter import Porter
+from silo_node.porter.told_before import Origins
 from silo_node.work import Worker
 from wardround.identity.keys import PublicKey
 from wardround.json_log import close_log
@@ -63,9 +64,28 @@ def open_node(site: Site, make_worker: MakeWorker, coordinator: PublicKey | None
     ledger = Ledger(site.make_directory(FOLDER), key)
     log = open_log(site.make_directory("logs"), identity.site)
     approvals = Approvals(site.folder, identity)
-    gate = Gate(identity.site, key, ledger, site.policy_file, coordinator)
+    gate = Gate(identity.site, key, ledger, site.policy_file, coordinator, _origins(site))
     encryption = encryption_key(site.folder)
     inbox = None if coordinator is None else Inbox(site.folder, identity, approvals, coordinator, encryption, log)
     folder = None if coordinator is None else site.folder
     porter = Porter(identity.site, folder, encryption, approvals, gate, make_worker(site, log), log, inbox)
     return Node(porter, ledger, log)
+
+
+def _origins(site: Site) -> Origins:
+    """Know of each schema which files are behind it, and of each field its local column."""
+    schemas = site.file.schemas
+
+    def table(schema: str) -> frozenset[str] | None:
+        mapping = schemas.get(schema)
+        paths = () if mapping is None or mapping.source not in site.file.sources else site.record_paths(mapping.source)
+        return frozenset(str(path.resolve()) for path in paths) or None
+
+    def columns(schema: str) -> dict[str, str]:
+        mapping = schemas.get(schema)
+        if mapping is None:
+            return {}
+        found = {name: mapping.column(name) for name in mapping.columns}
+        return {name: column.column for name, column in found.items() if column is not None}
+
+    return Origins(table, columns)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +29,13 @@ from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.study.difference import Difference, differences
 
 if TYPE_CHECKING:
+    from silo_node.changed.picture import Taken
     from silo_node.configuration import Site
     from wardround.identity.roster import Member
 
 MOST_SHOWN = 12
+USUAL_DAYS = 180
+"""How long an approval holds where nothing else is said."""
 LONGEST_VALUE = 60
 NARROWEST = 40
 """Columns beside the labels below which nothing is folded."""
@@ -41,7 +45,7 @@ NARROWEST = 40
 class Records:
     """How many of the hospital's records would take part now; None for a small count. ``codes`` say why there are none.
 
-    ``data``: their keyed fingerprint.
+    ``data``: their keyed fingerprint; ``picture``: what is kept of them for an approval.
     """
 
     found: int | None = None
@@ -53,6 +57,7 @@ class Records:
     withheld_below: int = 0
     codes: tuple[str, ...] = ()
     synthetic: bool = False
+    picture: Taken | None = None
 
     def as_json(self) -> dict[str, Json]:
         """Give the counts for programs; null is withheld."""
@@ -78,6 +83,23 @@ class Records:
 
 
 @dataclass(frozen=True)
+class Ending:
+    """An exception of the site file that the study needs, and that ends while an approval still holds.
+
+    Attributes:
+        code: of the finding that it explains.
+        about: the shared field, or the schema's rule.
+        until: its last day.
+        approval: the last day of the approval, the one that stands or the usual one from today.
+    """
+
+    code: str
+    about: str
+    until: str
+    approval: str
+
+
+@dataclass(frozen=True)
 class Changes:
     """What is not as in the version of the study that was approved last."""
 
@@ -95,6 +117,7 @@ class Review:
         share_distributions: whom that policy lets see how its fields are distributed.
         other_schema: where the schema differs from the installed one of its name and version; None: none is installed.
         approved: the approval of exactly this study that stands here now, if there is one.
+        ending: the hospital's exceptions that end before an approval does.
     """
 
     bundle: Bundle
@@ -106,6 +129,7 @@ class Review:
     changes: Changes | None
     other_schema: list[Difference] | None
     approved: Approval | None
+    ending: tuple[Ending, ...] = ()
     example: Example | None = None
 
     @property
@@ -142,6 +166,7 @@ class Review:
             "records": None if self.records is None else self.records.as_json(),
             "example": None if self.example is None else model_json(self.example),
             "records_as_approved": self.same_records,
+            "exceptions_ending": [asdict(each) for each in self.ending],
             "changes": None
             if self.changes is None
             else {
@@ -152,18 +177,31 @@ class Review:
         }
 
 
-def review_study(site: Site, bundle: Bundle, identity: Member, *, count: bool) -> Review:
-    """Look at a study for a hospital; with ``count`` its records are read and checked as for training."""
+def review_study(
+    site: Site, bundle: Bundle, identity: Member, *, count: bool, days: int | None = None, picture: bool = False
+) -> Review:
+    """Look at a study for a hospital.
+
+    Args:
+        site: the hospital.
+        bundle: the study.
+        identity: the hospital's.
+        count: whether its records are read and checked as for training.
+        days: how long the approval that is asked for will hold; the one that stands, or else the usual one, when not given.
+        picture: whether what the records look like is taken down, for an approval.
+    """
+    approved = given_approval(site.folder, identity, bundle.study_hash)
     return Review(
         bundle=bundle,
         manifest=egress_manifest(bundle),
         known_centre=_is_joined(site.folder, bundle),
         share_metrics=site.policy().share_metrics,
         share_distributions=site.policy().share_distributions,
-        records=_records(site, bundle) if count else None,
+        records=_records(site, bundle, picture=picture) if count else None,
         changes=_changes(site.folder, bundle, identity),
         other_schema=schema_differences(bundle.contract),
-        approved=given_approval(site.folder, identity, bundle.study_hash),
+        approved=approved,
+        ending=tuple(_ending(site, bundle, approved, days)),
     )
 
 
@@ -175,8 +213,28 @@ def _is_joined(folder: Path, bundle: Bundle) -> bool | None:
     return joined.coordinator.signing_key == bundle.roster.coordinator.signing_key
 
 
-def _records(site: Site, bundle: Bundle) -> Records:
-    from silo_node.cohort import assemble  # noqa: PLC0415  (polars, only where records are read)
+def _ending(site: Site, bundle: Bundle, approved: Approval | None, days: int | None) -> Iterator[Ending]:
+    """Find the exceptions that count today and no longer at the approval's end; a node that starts after that refuses."""
+    contract, today = bundle.contract, datetime.now().astimezone().date()
+    mapping = site.file.schemas.get(contract.id)
+    end = today + timedelta(days=USUAL_DAYS if days is None else days)
+    if approved is not None and days is None:
+        end = datetime.fromisoformat(approved.expires_at).astimezone().date()
+    found = [each for each in (mapping.exceptions if mapping else ()) if today <= date.fromisoformat(each.until) < end]
+    if not found:
+        return
+    from silo_node.cohort import study_fields  # noqa: PLC0415  (polars)
+
+    known = {*study_fields(contract, bundle.study), *(rule.id for rule in contract.rules)}
+    for each in found:
+        about = each.rule if each.field is None else each.field
+        if about in known:
+            yield Ending(each.code, about, each.until, end.isoformat())
+
+
+def _records(site: Site, bundle: Bundle, *, picture: bool) -> Records:
+    from silo_node.changed.picture import take  # noqa: PLC0415  (polars, only where records are read)
+    from silo_node.cohort import assemble  # noqa: PLC0415
     from silo_node.validation.result import CheckFailed  # noqa: PLC0415
 
     try:
@@ -201,6 +259,7 @@ def _records(site: Site, bundle: Bundle) -> Records:
         data=data,
         withheld_below=least,
         synthetic=cohort.report.synthetic,
+        picture=take(site.folder, cohort, bundle.contract, bundle.study, bundle.study_hash, data) if picture and data else None,
     )
 
 
@@ -250,6 +309,12 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     if review.same_records is not None and review.approved is not None:
         words = "are those" if review.same_records else "are NOT those"
         yield "", f"they {words} of the approval of {review.approved.approved_at}"
+    for each in review.ending:
+        yield "ends before", f"the approval ({each.approval}): your exception of {each.code} of {each.about}, on {each.until}"
+    if review.ending:
+        yield "", "a node that starts after that day refuses this study: lengthen 'until' in site.yaml, or mend the records"
+        if not review.same_records:
+            yield "", f"how they have changed: wardround silo changed {study.name}-{study.version} --site site.yaml"
     yield "fields read", ", ".join((study.target.field, *study.features))
     yield "network", f"{study.network.name}, {bundle.manifest.size} weights"
     training = study.training

@@ -172,18 +172,8 @@ class WayOut(Value):
         passed = {name: os.environ[name] for name in (*names, *TRUST) if name in os.environ}
         return {**passed, HANDED_ON: self.model_dump_json()}
 
-    def kept_from_others(self) -> dict[str, str]:
-        """Give what makes the proxy and its credentials unknown to a process that does not speak to the centre."""
-        return dict.fromkeys(_telling(self.proxy), "")
 
-
-def environment_for_others(proxy: ProxySetting) -> dict[str, str]:
-    """Give this process's environment for one that does not speak to the centre: without the proxy and its credentials."""
-    told = _telling(proxy)
-    return {name: value for name, value in os.environ.items() if name not in told}
-
-
-def _telling(proxy: ProxySetting) -> tuple[str, ...]:
+def telling(proxy: ProxySetting) -> tuple[str, ...]:
     """Give the names of variables that tell of a proxy or its credentials."""
     variable = proxy.credentials.variable if isinstance(proxy, Proxy) and proxy.credentials is not None else None
     return PROXY_NAMES if variable is None else (*PROXY_NAMES, variable)

@@ -60,6 +60,33 @@ def test_a_real_table_has_what_was_expected_and_nothing_else(folder, test_data, 
     assert (result.found, result.quarantined) == (expected["records"], expected["set_aside"])
 
 
+OF_COLUMNS = {"T-ALLNULL", "T-MISSLIM", "T-CONST", "T-PHI-ID", "T-PHI-TEXT", "T-EXTRACOL", "T-DRIFT", "T-UNIT"}
+"""Findings on a column as a whole: no record is honest of it, or each is."""
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_nothing_is_found_in_the_honest_part_of_a_real_table(folder, test_data, tmp_path, monkeypatch):
+    """Without the lines that a finding names, nothing is found but what is said of a column as a whole, and nothing new."""
+    monkeypatch.setattr("silo_node.validation.judgement.SAMPLE_LINES", 1_000_000)
+    expected = load(folder / "expected.yaml").data
+    shutil.copy(folder / "site.yaml", tmp_path)
+    _copy(test_data / expected["table"], expected, tmp_path / "table.csv")
+    own = folder / "contract.yaml"
+    site, contract = load_site(tmp_path / "site.yaml"), find(str(own) if own.exists() else expected["schema"])
+    result = check(site, contract, max_fraction=1.0)
+    named = {line for each in result.findings if each.code not in OF_COLUMNS for line in each.lines}
+    lines = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [text for number, text in enumerate(lines, 1) if number not in named]
+    assert len(kept) > contract.limits.min_records
+    (tmp_path / "table.csv").write_text("".join(kept), encoding="utf-8")
+    honest = check(site, contract, max_fraction=0.0)
+    of_columns = {(each.code, each.field) for each in result.findings if each.code in OF_COLUMNS}
+    found = {(each.code, each.field) for each in honest.findings}
+    # Of the patients of one trial those whose dates are whole are those who have not left it.
+    assert found - of_columns == ({("T-MISSLIM", "ended")} if folder.name == "cdisc_adsl" else set())
+    assert (honest.found, honest.quarantined) == (len(kept) - 1, 0)
+
+
 def test_every_folder_has_both_files():
     """A mapping without an expectation would be a table that nobody looks at."""
     assert [path.parent for path in sorted(HERE.glob("*/site.yaml"))] == FOLDERS

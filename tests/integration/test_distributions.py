@@ -78,6 +78,20 @@ def test_the_page_stands_alone(shared: Ready) -> None:
     assert page.count('<svg class="chart"') == 1 + len(FEATURES)
 
 
+def test_the_coordinator_of_a_simulation_sees_its_own_report(tmp_path: Path, wardround: Command) -> None:
+    """As `coordinator statistics` would write it: what the release withholds is there, for the owner's eyes only."""
+    found = ready(wardround, tmp_path, dict.fromkeys(("alpha", "beta"), ""), sizes=(120, 90))
+    answer = found.simulate(wardround)
+    assert answer.status == 0, answer.err
+    page = Path(str(answer.json()["comparability"]))
+    report = json.loads(page.with_suffix(".json").read_text())
+    assert report["for_whom"] == "coordinator"
+    assert {site["hidden"] for site in at(report, "diagnosis").values()} == {None}
+    assert {site["hidden"] for site in at(comparability(found), "diagnosis").values()} == {"policy"}
+    assert page.stat().st_mode & 0o077 == 0
+    assert "Field by field" in page.read_text()
+
+
 def test_a_hospital_that_forbids_it_stays_in_the_study_and_is_withheld(tmp_path: Path, wardround: Command) -> None:
     """It trains and counts; nothing of its distributions leaves, and of no other hospital what would give it away."""
     found = ready(wardround, tmp_path, {"beta": "share_metrics: consortium\nshare_distributions: nobody\n"})

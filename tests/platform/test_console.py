@@ -69,31 +69,47 @@ def test_exit_statuses(how, status, capsys):
         assert PRIVATE not in output.out + output.err
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["nothing"],
-        ["act", "--no-such-option"],
-        ["act", "--how", "x"],
-        ["act", "extra"],
-        ["act", "--format"],
+WRONG = [
+    (["nothing"], "wardround", "no such command 'nothing'", "see: wardround --help"),
+    (["ac"], "wardround", "no such command 'ac'", "did you mean 'act'? Or see: wardround --help"),
+    (["act", "--hwo", "well"], "wardround act", "no such option '--hwo'", "did you mean '--how'? Or see: wardround act --help"),
+    (["act", "--no-such-option"], "wardround act", "no such option '--no-such-option'", "see: wardround act --help"),
+    (["act", "--how", "x"], "wardround act", "invalid value for '--how': 'x' is not one of", "see: wardround act --help"),
+    (["act", "extra [b]"], "wardround act", "got unexpected extra argument (extra [b])", "see: wardround act --help"),
+    (["act", "--format"], "wardround act", "option '--format' requires an argument", "see: wardround act --help"),
+    (
         ["act", "--format", "xml"],
-    ],
-)
-def test_wrong_usage_is_status_2(words, capsys):
-    """An unknown command, option, choice or word is status 2, told on standard error."""
+        "wardround act",
+        "invalid value for '--format': 'xml' is not one of",
+        "see: wardround act --help",
+    ),
+]
+"""What is typed, and the place, the finding and the next step that are told."""
+
+
+@pytest.mark.parametrize(("words", "place", "finding", "step"), WRONG)
+def test_wrong_usage_is_told_as_every_problem_is(words, place, finding, step, capsys):
+    """An unknown command, option, choice or word is status 2: code, place, finding, rule, and the nearest word that there is."""
     assert console.run(words) == 2
     output = capsys.readouterr()
     assert output.out == ""
-    assert "Error" in output.err
+    assert output.err.startswith(f"X-USAGE {place}: {finding}"), output.err
+    assert output.err.endswith(f". Commands take what their help names.\n  Next: {step}.\n"), output.err
 
 
-def test_wrong_usage_for_programs(capsys):
-    """With --format json, wrong usage is a problem with a code on standard output."""
-    for words in (["act", "--format=json", "--nope"], ["nothing", "--format", "json"]):
-        assert console.run(words) == 2
-        problems = json.loads(capsys.readouterr().out)["problems"]
-        assert [problem["code"] for problem in problems] == ["X-USAGE"]
+@pytest.mark.parametrize(("words", "place", "finding", "step"), [each for each in WRONG if "--format" not in each[0]])
+def test_wrong_usage_for_programs(words, place, finding, step, capsys):
+    """With --format json, wrong usage is a problem with a code on standard output, and nothing is on the other."""
+    assert console.run([*words, "--format", "json"]) == 2
+    output = capsys.readouterr()
+    (problem,) = json.loads(output.out)["problems"]
+    assert (output.err, problem["code"], problem["place"], problem["next_step"]) == ("", "X-USAGE", place, step)
+    assert problem["finding"].startswith(finding)
+
+
+def test_a_group_that_is_called_alone_shows_its_help(capsys):
+    assert console.run([]) == 2
+    assert "Commands:" in capsys.readouterr().err
 
 
 def test_problems_for_programs(capsys):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,18 @@ def test_a_patient_is_on_one_side(tmp_path_factory: Any, patients: list[str], sh
     assert sum(len(side) for side in sides) == len(set(patients))
     assert sorted(visit for part in parts for visit in part["visit"]) == list(range(len(patients)))
     assert shares[2] > 0 or parts[2].is_empty()
+
+
+def test_a_contract_may_call_its_patients_what_it_likes(tmp_path: Path) -> None:
+    """No name of a field is one that the split uses itself."""
+    from clinic_on_disk import CLINIC, COLUMNS, load_contract
+
+    content = json.loads(json.dumps(CLINIC).replace('"patient_key"', '"patient"'))
+    columns = {name.replace("patient_key", "patient"): column for name, column in COLUMNS.items()}
+    site = make_site(tmp_path, rows(height=HEIGHT), columns=columns)
+    cohort = assemble(site, load_contract(content, tmp_path), make_study(tmp_path), HASH)
+    assert cohort.counts.train + cohort.counts.validation + cohort.counts.test == HEIGHT
+    assert "patient" in cohort.train.columns
 
 
 def test_bad_records_are_set_aside_up_to_the_studys_limit(tmp_path: Path, clinic: Contract) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hospitals_on_disk import deal, prepare, write_study
+import yaml
+from hospitals_on_disk import SCHEMA, deal, prepare, write_study
 
 from silo_node.configuration import load_site
 from silo_node.identity import load_identity
@@ -176,3 +178,25 @@ def test_on_a_terminal_no_line_is_wider_than_it(ready):
     more = [line for line in folded.splitlines()[1:] if line[:label].strip() == ""]
     assert len(more) >= 5
     assert summary(found, 50) == whole  # too narrow to fold: the terminal breaks lines as it likes
+
+
+def test_it_says_which_exceptions_end_before_the_approval(ready, wardround):
+    """Of fields that the study reads; one that lasts as long as the approval, or has ended, is no news."""
+    hospital, today = ready.hospitals[0], datetime.now().astimezone().date()
+
+    def exception(field, days):
+        until = (today + timedelta(days=days)).isoformat()
+        return {"code": "T-MISSLIM", "field": field, "reason": "not_collected", "until": until}
+
+    days = {"radius_mean": 20, "texture_mean": 400, "area_mean": -1, "symmetry_mean": 20}
+    site = yaml.safe_load(Path(hospital.site).read_text())
+    site["schemas"][SCHEMA]["exceptions"] = [exception(*each) for each in days.items()]
+    Path(hospital.site).write_text(yaml.safe_dump(site, sort_keys=False))
+    found = review(wardround, ready, ready.bundle, "--no-records", "--format", "json").json()["exceptions_ending"]
+    assert [(each["about"], each["until"]) for each in found] == [("radius_mean", exception("", 20)["until"])]
+    text = review(wardround, ready, ready.bundle, "--no-records").out
+    assert f"your exception of T-MISSLIM of radius_mean, on {found[0]['until']}" in text
+    again = ("silo", "approve", ready.bundle, "--site", hospital.site, "--approver", "Dr A", "--role", "DPO", "--no-records")
+    wardround(*again, "--days", "10")
+    assert "your exception" not in review(wardround, ready, ready.bundle, "--no-records").out
+    assert "your exception" in wardround(*again, "--days", "30").out

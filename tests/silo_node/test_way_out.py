@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from silo_node.configuration import load_site
-from silo_node.way_out import HANDED_ON, Proxy, WayOut, handed_on
+from silo_node.way_out import HANDED_ON, Proxy, WayOut, handed_on, telling
 from wardround.errors import Refused
 
 SITE = "site: north\nname: Northern Infirmary\nsources: {}\nschemas: {}\n"
@@ -142,8 +142,7 @@ def test_only_what_speaks_to_the_centre_is_told(monkeypatch):
     assert told["WARD_PROXY"] == "ward:s3cr3t"
     assert "s3cr3t" not in told[HANDED_ON]
     assert "https_proxy" not in told
-    kept = way_out.kept_from_others()
-    assert kept["WARD_PROXY"] == kept["https_proxy"] == kept["HTTPS_PROXY"] == ""
+    assert {"WARD_PROXY", "https_proxy", "HTTPS_PROXY"} <= set(telling(way_out.proxy))
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     assert handed_on() == way_out

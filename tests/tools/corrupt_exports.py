@@ -139,6 +139,11 @@ def spoil(chance: random.Random, content: bytes, form: str) -> bytes:
     return content
 
 
+def spoil_by_number(number: int, content: bytes, form: str) -> bytes:
+    """Spoil a file in the way that a number stands for."""
+    return spoil(random.Random(number), content, form)  # noqa: S311  (cases, not keys)
+
+
 def _spoil_inside(chance: random.Random, content: bytes) -> bytes:
     found = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as book, zipfile.ZipFile(found, "w", zipfile.ZIP_DEFLATED) as spoilt:
@@ -217,9 +222,8 @@ class Ward:
 
     def case(self, number: int) -> list[str]:
         """Read one corrupt export; gives the codes that were found."""
-        chance = random.Random(number)  # noqa: S311  (cases, not keys)
         form = FORMATS[number % len(FORMATS)]
-        return self.read(form, spoil(chance, self.good[form], form))
+        return self.read(form, spoil_by_number(number, self.good[form], form))
 
     def read(self, form: str, content: bytes) -> list[str]:
         """Read one export, by extraction where its format has one, and hold it against the contract."""

@@ -12,12 +12,15 @@ from typing import Any
 
 import polars as pl
 import pyreadstat
-from clinic_on_disk import COLUMNS, HEADER, rows, site_yaml
+import pytest
+from clinic_on_disk import CLINIC, COLUMNS, HEADER, load_contract, rows, site_yaml
 from openpyxl import Workbook
 
 from silo_node.configuration import Site, load_site
 from silo_node.extraction import extract
 from silo_node.extraction.process import Job, answer
+from silo_node.validation.check import CheckResult, check
+from wardround.errors import Refused
 
 NAMES = HEADER.split(";")
 TYPED_COLUMNS = {**COLUMNS, "visit": "Datum"}
@@ -99,7 +102,27 @@ def export_site(
 def in_this_process(monkeypatch: Any) -> None:
     """Have extraction read in the test's own process: the same code, without the seconds that a process takes."""
 
-    def run_job(job: Job, seconds: float) -> tuple[int, bytes]:
+    def run_job(job: Job, seconds: float, environment: Mapping[str, str]) -> tuple[int, bytes]:
         return 0, answer(job).model_dump_json().encode()
 
     monkeypatch.setattr(extract, "run_job", run_job)
+
+
+def checked(folder: Path, site: Site) -> CheckResult:
+    """Check the records of a site that maps the clinic's schema."""
+    return check(site, load_contract(CLINIC, folder))
+
+
+def codes(result: CheckResult) -> list[tuple[str, list[Any]]]:
+    """Give the code and the lines of each finding."""
+    return [(each.code, list(each.lines)) for each in result.findings]
+
+
+def refused(site: Site, name: str, **more: Any) -> str:
+    """Give the one code with which an extraction is refused, at a line of the site file."""
+    with pytest.raises(Refused) as caught:
+        extract.extract(site, name, **more)
+    assert [problem.place.startswith("site.yaml, line") or problem.code.startswith("X") for problem in caught.value.problems] == [
+        True
+    ]
+    return str(caught.value.problems[0].code)

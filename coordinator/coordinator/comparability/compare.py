@@ -7,23 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from coordinator.comparability import words
-from coordinator.comparability.measures import (
-    Moments,
-    by_chance,
-    moments,
-    psi,
-    psi_by_chance,
-    shares_by_chance,
-    standardised_difference,
-    suspected_unit,
-)
 from coordinator.comparability.model import (
-    MEAN_LARGE,
-    MEAN_LOOK,
-    PSI_LARGE,
-    PSI_LOOK,
-    SHARE_LARGE,
-    SHARE_LOOK,
     Comparability,
     ComparedField,
     Hidden,
@@ -33,14 +17,33 @@ from coordinator.comparability.model import (
     SiteField,
 )
 from coordinator.rounds.outcome import Outcome, WithheldFor
+from wardround.comparison import (
+    MEAN_LARGE,
+    MEAN_LOOK,
+    PSI_LARGE,
+    PSI_LOOK,
+    SHARE_LARGE,
+    SHARE_LOOK,
+    Moments,
+    by_chance,
+    moments,
+    psi,
+    psi_by_chance,
+    shares_by_chance,
+    standardised_difference,
+    suspected_unit,
+)
 from wardround.messages.distribution import FieldDistribution, Scale, common_groups, count_in, scale_of, told_fields
 from wardround.messages.round import FieldSums, StatisticsResult
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import bounds
 
+_BEFORE = "before"
+"""Stands for the hospital itself, as it told a field before."""
+
 
 @dataclass(frozen=True)
-class _Told:
+class Told:
     """What one hospital told of a field."""
 
     field: FieldDistribution
@@ -78,10 +81,10 @@ def _field(
     bundle: Bundle, name: str, results: Mapping[str, StatisticsResult], untold: Mapping[str, WithheldFor]
 ) -> ComparedField:
     field, scale = bundle.contract.field(name), scale_of(bundle.contract, name)
-    told: dict[str, _Told] = {}
+    told: dict[str, Told] = {}
     why: dict[str, Hidden] = {}
     for site in bundle.roster.sites:
-        found = None if site not in results else _told(results[site], name)
+        found = None if site not in results else told_of(results[site], name)
         if site in untold:
             why[site] = "policy" if untold[site] == "own policy" else "others"
         elif site not in results:
@@ -107,18 +110,27 @@ def _field(
     )
 
 
-def _told(result: StatisticsResult, name: str) -> _Told | None:
+def told_of(result: StatisticsResult, name: str) -> Told | None:
+    """Give what a hospital told of a field; None where its policy lets none out."""
     if result.distributions is None:
         return None
     field = next((each for each in result.distributions.fields if each.field == name), None)
-    return None if field is None else _Told(field, next((sums for sums in result.sums if sums.field == name), None))
+    return None if field is None else Told(field, next((sums for sums in result.sums if sums.field == name), None))
+
+
+def figures_against(bundle: Bundle, name: str, site: str, now: Told, before: Told) -> tuple[SiteField, SiteField]:
+    """Give a hospital's figures of a field against those that it told before, and those of before against them."""
+    scale = scale_of(bundle.contract, name)
+    told = {site: now, _BEFORE: before}
+    own, was = (_Site(bundle, scale, each, told).described() for each in told)
+    return own, was.model_copy(update={"site": site})
 
 
 class _Site:
     """One hospital against the others, in one field; those ``suspected`` of another unit are none of the others."""
 
     def __init__(
-        self, bundle: Bundle, scale: Scale, site: str, told: Mapping[str, _Told], suspected: Collection[str] = ()
+        self, bundle: Bundle, scale: Scale, site: str, told: Mapping[str, Told], suspected: Collection[str] = ()
     ) -> None:
         self._bundle = bundle
         self._scale = scale
@@ -159,7 +171,7 @@ class _Site:
         target = self._bundle.study.target
         return self._scale.values.index(target.positive) if target.field == self._scale.field else None
 
-    def _moments(self, told: Sequence[_Told]) -> Moments | None:
+    def _moments(self, told: Sequence[Told]) -> Moments | None:
         sums = [each.sums for each in told if each.sums is not None]
         return moments(sums, *bounds(self._bundle.contract, self._scale.field)) if sums and self._scale.numeric else None
 
@@ -173,7 +185,7 @@ class _Site:
             return None
         return index, psi_by_chance(len(held), sum(own), sum(rest))
 
-    def _share(self, told: Sequence[_Told], cell: int | None) -> float | None:
+    def _share(self, told: Sequence[Told], cell: int | None) -> float | None:
         """Give the share of records in a cell; None where somebody tells it in a group with others only."""
         counts = [group.count for each in told for group in each.field.groups if group.cells == (cell,)]
         records = sum(each.field.records for each in told)

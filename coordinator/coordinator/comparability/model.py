@@ -6,21 +6,18 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from wardround.comparison import (
+    MEAN_LARGE,
+    MEAN_LOOK,
+    PSI_LARGE,
+    PSI_LOOK,
+    SHARE_LARGE,
+    SHARE_LOOK,
+    SMOOTHING,
+    UNIT_RATIO,
+)
 from wardround.messages.distribution import CellGroup
-from wardround.values import Count, FieldName, Fraction, Sha256, Slug, Value
-
-PSI_LOOK, PSI_LARGE = 0.1, 0.25
-"""Population stability index from which distributions differ moderately and largely, as scorecard practice has it (Siddiqi
-2006, "Credit Risk Scorecards"); a convention, not a test."""
-MEAN_LOOK, MEAN_LARGE = 0.1, 0.25
-"""Standardised difference of means: above 0.1 groups are called imbalanced (Austin 2009, Statistics in Medicine 28), above
-0.25 by Rubin 2001 (Health Services and Outcomes Research Methodology 2) too far apart to adjust."""
-SHARE_LOOK, SHARE_LARGE = 0.1, 0.25
-"""Difference of two shares (of missing values, of positive targets); this project's own."""
-UNIT_RATIO = 0.1
-"""How near the logarithm of a ratio is to that of a wrong unit's factor."""
-SMOOTHING = 0.5
-"""Added to the count of every group before shares are taken, so that an empty one has a logarithm."""
+from wardround.values import Count, FieldName, Fraction, Sha256, Slug, Value, Version
 
 Hidden: TypeAlias = Literal["policy", "few", "told", "others", "absent"]
 """Why a hospital's figures of a field are not here: its policy, few records behind a cell, a telling before this one, another
@@ -96,6 +93,33 @@ class ComparedField(Value):
     sites: tuple[SiteField, ...]
 
 
+class Since(Value):
+    """One field of one hospital, as it tells it now against what it told for an earlier study.
+
+    Attributes:
+        study, version, study_hash: of the earlier study.
+        now: its figures of now, against those of before.
+        before: its figures of before.
+    """
+
+    site: Slug
+    field: FieldName
+    title: str
+    study: Slug
+    version: Version
+    study_hash: Sha256
+    now: SiteField
+    before: SiteField
+
+    @property
+    def level(self) -> str:
+        """How far it has moved: ``unit``, ``large``, ``look``, or ``even``."""
+        if self.now.suspected:
+            return "unit"
+        levels = {remark.level for remark in self.now.remarks}
+        return "large" if "large" in levels else "look" if levels else "even"
+
+
 class Thresholds(Value):
     """From which numbers something is remarked: worth a look, and large."""
 
@@ -111,6 +135,7 @@ class Comparability(Value):
 
     Attributes:
         for_whom: whether it holds what the coordinator sees, or what everybody may see who gets the release.
+        since: how hospitals have moved since earlier studies of the same centre; for the coordinator only.
     """
 
     kind: Literal["comparability"] = "comparability"
@@ -120,6 +145,7 @@ class Comparability(Value):
     hospitals: Annotated[dict[Slug, str], Field(max_length=10_000)]
     thresholds: Thresholds = Thresholds()
     fields: tuple[ComparedField, ...]
+    since: tuple[Since, ...] = ()
 
     @property
     def remarks(self) -> list[tuple[ComparedField, SiteField, Remark]]:

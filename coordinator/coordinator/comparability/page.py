@@ -4,26 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from coordinator.comparability.charts import field_chart
 from coordinator.comparability.model import HIDDEN_WORDS, Comparability, ComparedField, Remark, SiteField, Thresholds
 from coordinator.release.drawing import Chart
+from wardround.canonical import canonical_bytes, model_json
+from wardround.files import write_atomic
 from wardround.study.bundle import Bundle
 from wardround.study.model import Study
 
+PAGE, FIGURES = "comparability.html", "comparability.json"
 TEMPLATE = "comparability.html.j2"
+MOST_IN_WORDS = 6
+"""Hospitals of which a mark at a glance is said in words; of more a tick has to do, so that all stand side by side."""
 KINDS = {"unit": "unit?", "drift": "values", "mean": "mean", "missing": "missing", "prevalence": "positive"}
 """What a kind of remark is called on the page."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One field at one hospital, at a glance: ``even``, ``look``, ``large``, ``unit``, or ``hidden``: nothing to say."""
+    """One field at one hospital, at a glance: ``even``, ``look``, ``large``, ``unit``, or ``hidden``: nothing to say.
+
+    ``shown``: what stands in its place where there are many hospitals; ``words`` say it in full.
+    """
 
     level: str
     words: str
+    shown: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -56,8 +66,20 @@ class Page:
     names: dict[str, str]
     found: Comparability
     rows: tuple[Row, ...]
+    many: bool
     lines: tuple[Line, ...]
     thresholds: Thresholds
+
+
+def write_for_coordinator(folder: Path, bundle: Bundle, found: Comparability) -> Path:
+    """Write page and figures for the coordinator, who sees what a release may withhold; give the page's path.
+
+    Raises:
+        Refused: O-WRITE.
+    """
+    write_atomic(folder / PAGE, render(bundle, found).encode(), mode=0o600)
+    write_atomic(folder / FIGURES, canonical_bytes(model_json(found)), mode=0o600)
+    return folder / PAGE
 
 
 def render(bundle: Bundle, found: Comparability) -> str:
@@ -80,10 +102,11 @@ def render(bundle: Bundle, found: Comparability) -> str:
             Row(field, tuple(_mark(site) for site in field.sites), field_chart(number, field, found.hospitals))
             for number, field in enumerate(found.fields)
         ),
+        many=len(found.hospitals) > MOST_IN_WORDS,
         lines=tuple(_lines(found)),
         thresholds=found.thresholds,
     )
-    return environment.get_template(TEMPLATE).render(page=page, hidden=HIDDEN_WORDS)
+    return environment.get_template(TEMPLATE).render(page=page, hidden=HIDDEN_WORDS, kinds=KINDS)
 
 
 def _lines(found: Comparability) -> Iterator[Line]:
@@ -104,10 +127,11 @@ def _lines(found: Comparability) -> Iterator[Line]:
 def _mark(site: SiteField) -> Mark:
     """Say in a word what is noticeable of a field at a hospital: of the worst kind only."""
     if site.hidden is not None:
-        return Mark("hidden", HIDDEN_WORDS[site.hidden])
+        said = HIDDEN_WORDS[site.hidden]
+        return Mark("hidden", said, (said.partition(":")[0],))
     if not site.remarks:
         compared = site.psi is not None or site.difference is not None
-        return Mark("even", "as the others") if compared else Mark("hidden", "not compared")
+        return Mark("even", "as the others", ("",)) if compared else Mark("hidden", "not compared", ("–",))
     worst = min(site.remarks, key=lambda remark: (remark.kind != "unit", remark.level != "large"))
-    kinds = ", ".join(dict.fromkeys(KINDS[remark.kind] for remark in site.remarks))
-    return Mark("unit" if worst.kind == "unit" else worst.level, kinds)
+    kinds = tuple(dict.fromkeys(KINDS[remark.kind] for remark in site.remarks))
+    return Mark("unit" if worst.kind == "unit" else worst.level, ", ".join(kinds), kinds)

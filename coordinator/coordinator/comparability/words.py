@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coordinator.comparability.model import Kind, Level
+from coordinator.comparability.model import Kind, Level, Remark, SiteField
 
 
 def unit(suspected: str, meant: str, ratio: float) -> str:
@@ -44,3 +44,29 @@ def share(kind: Kind, own: float, rest: float) -> str:
         f"Positive: {shares}. Probabilities come out for the mix of all hospitals: here they will be too "
         f"{'low' if own > rest else 'high'} unless they are calibrated anew, while the ranking need not suffer."
     )
+
+
+def since(remark: Remark, now: SiteField, before: SiteField) -> str:
+    """Say how a field has moved since it was told before."""
+    match remark.kind:
+        case "unit":
+            return (
+                f"The mean was {_number(before.mean)} and is {_number(now.mean)}, as in another unit: have the export looked at."
+            )
+        case "drift":
+            how = "largely" if remark.level == "large" else "moderately"
+            return f"The values are distributed {how} otherwise than before (PSI {now.psi or 0.0:.2f})."
+        case "mean":
+            return f"The mean was {_number(before.mean)} and is {_number(now.mean)}."
+        case "missing":
+            return f"Missing: {_percent(before.missing)} before, {_percent(now.missing)} now."
+        case "prevalence":
+            return f"Positive: {_percent(before.positive)} before, {_percent(now.positive)} now."
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"

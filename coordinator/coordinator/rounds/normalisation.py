@@ -11,14 +11,14 @@ from wardround.messages.data_report import WithheldCell
 from wardround.messages.distribution import is_possible, scale_of, told_fields
 from wardround.messages.round import FieldSums, StatisticsResult
 from wardround.study.bundle import Bundle
-from wardround.study.encoding import SMALLEST_DEVIATION, CodeColumn, Column, Encoding, NumberColumn, bounds
+from wardround.study.encoding import SMALLEST_DEVIATION, Encoding, bounds, encoding_by, numeric_features
 from wardround.study.model import Study
 from wardround.weights.fixed_point import STATISTICS_STEPS
 
 
 def sums_possible(result: StatisticsResult, records: int, bundle: Bundle) -> bool:
     """Say whether a hospital's sums can be sums of so many records of this study at all."""
-    numeric = [name for name in bundle.study.features if not bundle.contract.field(name).values]
+    numeric = numeric_features(bundle.contract, bundle.study)
     names = [sums.field for sums in result.sums]
     if len(set(names)) != len(names) or not set(names) <= set(numeric):
         return False
@@ -62,28 +62,16 @@ def make_encoding(study: Study, contract: Contract, results: Iterable[Statistics
         Refused: C-STATISTICS, naming every numeric feature for which no hospital has values to show.
     """
     sums = [each for result in results for each in result.sums]
-    columns: list[Column] = []
+    moments: dict[str, tuple[float, float]] = {}
     problems: list[Problem] = []
-    for name in study.features:
-        field = contract.field(name)
-        if field.values:
-            columns.append(CodeColumn(field=name, values=field.values, may_be_missing=not field.required))
-            continue
+    for name in numeric_features(contract, study):
         own = [each for each in sums if each.field == name]
-        if not sum(each.records for each in own):
+        if sum(each.records for each in own):
+            moments[name] = _moments(own, *bounds(contract, name))
+        else:
             problems.append(_no_values(study, name))
-            continue
-        mean, deviation = _moments(own, *bounds(contract, name))
-        columns.append(NumberColumn(field=name, mean=mean, deviation=deviation, may_be_missing=not field.required))
     raise_all(problems)
-    return Encoding(
-        data_schema=contract.id,
-        version=contract.version,
-        encoding_hash=contract.encoding_hash(),
-        target=study.target.field,
-        positive=study.target.positive,
-        columns=tuple(columns),
-    )
+    return encoding_by(contract, study, moments)
 
 
 def _moments(sums: list[FieldSums], low: float, high: float) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from datetime import date
 
 from wardround.contract import analytes, rules, severities, slips, units
 from wardround.contract.model import CheckSetting, Contract, ContractField, Rule
+from wardround.contract.names_of_people import holds_names
 from wardround.errors import Problem, Refused
 from wardround.strict_yaml import Document, Location, nearest
 
@@ -166,6 +167,8 @@ class _Check:
     # ----------------------------------------------------------------------------------------------------- fields
 
     def _field(self, field: ContractField, location: Location) -> Iterator[Problem]:
+        if field.type == "string" and not field.values and not field.free_text and field.privacy != "direct":
+            yield from self._called_names(field, location)
         if field.unit is not None:
             problem = units.unknown(field.unit, self.document.place((*location, "unit")))
             if problem is not None:
@@ -174,6 +177,17 @@ class _Check:
                 yield from self._analyte(field, field.unit, location)
         for key, rule, finding, next_step in _contradictions(field, self.contract.missing_marks(field.name)):
             yield self._problem("S-RANGE", (*location, *key), f"{rule} (field {field.name})", finding, next_step)
+
+    def _called_names(self, field: ContractField, location: Location) -> Iterator[Problem]:
+        """Names of people are asked for on purpose only: by a field that says that they identify."""
+        if holds_names(field.name):
+            yield self._problem(
+                "S-FIELD",
+                (*location, "name"),
+                "A field that is called by names of people identifies directly",
+                f"the field {field.name!r} has privacy {field.privacy}",
+                "remove it: no model may see it; or give it privacy: direct; or rename it if it holds no names of people",
+            )
 
     def _analyte(self, field: ContractField, unit: str, location: Location) -> Iterator[Problem]:
         """The substance is known and can be given in the field's unit; wrong units are units, with the factors they have."""

@@ -8,7 +8,7 @@ from which they could be computed, and withheld is not zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import product
+from itertools import combinations, product
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
@@ -90,6 +90,9 @@ class WithheldCell(Value):
 
 
 Cell: TypeAlias = ShownCell | WithheldCell
+MOST_COMBINED = 10
+"""Findings of one field that are held together in every combination; no honest report has more."""
+
 _Name: TypeAlias = tuple[str | None, ...]
 """What a count of a report is of."""
 
@@ -212,10 +215,13 @@ def differ_by_few(one: DataReport, other: DataReport, small_cell: int) -> bool:
     """Say whether a small group of records follows from two reports of one schema, by subtracting what they show.
 
     A kind of finding that a report does not name is one of no records. Where a finding is an error in one report and a warning
-    in the other, it is held against itself, and each against none; several of one kind are held each against each. Groups are
-    those of each count, and of the records that are in a whole (found, set aside, valid) and not in a finding.
+    in the other, it is held against itself, and each against none; several of one kind are held each against each. Of one cause
+    records can be found under one code first and under others later, so the findings of a field, and all of them, are held
+    together too. Groups are those of each count, and of the records that are in a whole (found, set aside, valid) and not in a
+    finding.
     """
     changes = [change for each in (_of_kind, _of_kind_and_severity) for change in _changes(one, other, each)]
+    changes += _changes_together(one, other)
     pairs = zip(_wholes(one), _wholes(other), strict=True)
     wholes = [after - before for before, after in pairs if before is not None and after is not None]
     groups = [*changes, *wholes, *(whole - change for whole in wholes for change in (*changes, *wholes))]
@@ -233,6 +239,39 @@ def _changes(one: DataReport, other: DataReport, name: Callable[[FindingSummary]
         for before, after in product(old, new):
             if before is not None and after is not None:
                 yield after - before
+
+
+def _changes_together(one: DataReport, other: DataReport) -> Iterator[int]:
+    """Give by how many records findings may have changed that are taken together: those of a field in every combination, and
+    all; where one of them is not shown nothing is known of those with it.
+    """
+    before, after = (_shown_of_kinds(each) for each in (one, other))
+    changes: dict[str | None, list[int]] = {}
+    for name in before.keys() | after.keys():
+        old, new = before.get(name, 0), after.get(name, 0)
+        if old is not None and new is not None:
+            changes.setdefault(name[1], []).append(new - old)
+    for each in changes.values():
+        yield from subset_sums(each)
+    yield sum(change for each in changes.values() for change in each)
+
+
+def _shown_of_kinds(report: DataReport) -> dict[_Name, int | None]:
+    """Give how many records each kind of finding has, several of one kind together."""
+    return {
+        name: None if None in counts else sum(count for count in counts if count is not None)
+        for name, counts in _by_name(report, _of_kind).items()
+    }
+
+
+def subset_sums(numbers: Sequence[int]) -> list[int]:
+    """Give the sums of some of these numbers, in every combination; of very many: each, each two of them, and all."""
+    if len(numbers) > MOST_COMBINED:
+        return [*numbers, *(one + other for one, other in combinations(numbers, 2)), sum(numbers)]
+    sums = {0}
+    for number in numbers:
+        sums |= {each + number for each in sums}
+    return sorted(sums)
 
 
 def _by_name(report: DataReport, name: Callable[[FindingSummary], _Name]) -> dict[_Name, list[int | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,6 +20,17 @@ from wardround.study.encoding import input_width
 
 STUDY_COMMANDS = "wardround.study_commands"
 TEMPLATE = "template.yaml"
+EVENTS = frozenset(
+    {"1", "yes", "y", "true", "t", "positive", "pos", "present", "detected", "event", "case", "disease", "ill", "abnormal"}
+    | {"dead", "died", "deceased", "death", "malignant", "invasive", "metastatic", "progression", "progressed", "readmitted"}
+    | {"relapse", "relapsed", "recurrence", "recurred"}
+)
+"""What categories are called, in small letters, that say that something happened or is there."""
+NO_EVENTS = frozenset(
+    {"0", "no", "n", "false", "f", "negative", "neg", "absent", "none", "not_detected", "no_event", "control", "healthy", "well"}
+    | {"normal", "alive", "survived", "censored", "benign"}
+)
+"""And those that say that it did not, or is not."""
 
 schema_path_option = click.option(
     "--schema-path",
@@ -42,11 +54,13 @@ study.add_command(sign)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--schema", "schema", default="breast.cytology", show_default=True, help="The shared schema to start from.")
 @click.option("--target", "target_name", help="The coded field to predict; needed where the schema has several.")
+@click.option("--positive", help="The target's value to predict; needed where no value is called as an event is, such as yes.")
 @schema_path_option
-def new(file: Path, schema: str, target_name: str | None, schema_path: tuple[Path, ...]) -> None:
+def new(file: Path, schema: str, target_name: str | None, positive: str | None, schema_path: tuple[Path, ...]) -> None:
     """Write a study FILE to start from, with every setting explained; never overwrites."""
     contract = find(schema, schema_path)
     target = _target(contract, target_name)
+    positive = _positive(contract, target, positive)
     keys = {*contract.primary_key, contract.patient_key, target.name}
     features = [f.name for f in contract.fields if f.name not in keys and f.privacy == "none" and f.type != "date"]
     text = (files("wardround.study") / TEMPLATE).read_text(encoding="utf-8")
@@ -54,7 +68,7 @@ def new(file: Path, schema: str, target_name: str | None, schema_path: tuple[Pat
         "@schema@": contract.id,
         "@version@": contract.version,
         "@target@": target.name,
-        "@positive@": target.values[0],
+        "@positive@": json.dumps(positive, ensure_ascii=False),
         "@features@": "\n".join(f"  - {name}" for name in features),
     }.items():
         text = text.replace(word, value)
@@ -65,8 +79,8 @@ def new(file: Path, schema: str, target_name: str | None, schema_path: tuple[Pat
             "O-EXISTS", str(file), "Files are never overwritten", "there is a file already", "choose another name"
         ) from None
     say(f"Wrote {file}. Edit it, then run: wardround study check {file}")
-    others = ", ".join(target.values[1:])
-    say(f"It predicts whether {target.name} is {target.values[0]}; set target.positive if you mean another one ({others}).")
+    others = ", ".join(value for value in target.values if value != positive)
+    say(f"It predicts whether {target.name} is {positive}; set target.positive if you mean another one ({others}).")
 
 
 def _target(contract: Contract, name: str | None) -> ContractField:
@@ -82,6 +96,24 @@ def _target(contract: Contract, name: str | None) -> ContractField:
         "A study predicts a coded field",
         "the schema has several and none was named" if name is None else f"{name!r} is not one of them",
         f"name one with --target: {', '.join(coded)}" if coded else "choose another schema with --schema",
+    )
+
+
+def _positive(contract: Contract, target: ContractField, named: str | None) -> str:
+    """Choose the value that counts as positive: the named one, the one that is called as an event is, or the opposite of none."""
+    events = [value for value in target.values if value.lower() in EVENTS]
+    others = [value for value in target.values if value.lower() not in NO_EVENTS]
+    if named in target.values:
+        return str(named)
+    for found in (events, others):
+        if named is None and len(found) == 1:
+            return found[0]
+    raise refuse(
+        "P-FIELD",
+        contract.id,
+        "A study predicts one value of its target",
+        f"which value of {target.name!r} is meant cannot be told" if named is None else f"{target.name!r} has no value {named!r}",
+        f"name one with --positive: {', '.join(target.values)}",
     )
 
 

@@ -7,12 +7,14 @@ mean (zero after scaling). A field that may be missing has an indicator column, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from wardround.canonical import digest, model_json
 from wardround.contract.model import Contract
+from wardround.study.model import Study
 from wardround.values import FieldName, SchemaId, Sha256, Value, Version
 
 SMALLEST_DEVIATION = 2.0**-20
@@ -80,6 +82,31 @@ def _width(contract: Contract, name: str) -> int:
     field = contract.field(name)
     columns = len(field.values) if field.values else 1
     return columns + (0 if field.required else 1)
+
+
+def numeric_features(contract: Contract, study: Study) -> tuple[str, ...]:
+    """Name the features that are numbers, in the study's order; the others are codes."""
+    return tuple(name for name in study.features if not contract.field(name).values)
+
+
+def encoding_by(contract: Contract, study: Study, moments: Mapping[str, tuple[float, float]]) -> Encoding:
+    """Make a study's encoding from mean and standard deviation of each of its numeric features; all else is the contract's."""
+
+    def column(name: str) -> Column:
+        field = contract.field(name)
+        if field.values:
+            return CodeColumn(field=name, values=field.values, may_be_missing=not field.required)
+        mean, deviation = moments[name]
+        return NumberColumn(field=name, mean=mean, deviation=deviation, may_be_missing=not field.required)
+
+    return Encoding(
+        data_schema=contract.id,
+        version=contract.version,
+        encoding_hash=contract.encoding_hash(),
+        target=study.target.field,
+        positive=study.target.positive,
+        columns=tuple(column(name) for name in study.features),
+    )
 
 
 def bounds(contract: Contract, name: str) -> tuple[float, float]:

@@ -83,9 +83,7 @@ def checks(path: Path, *, deep: bool) -> list[Check]:
     rehearsal = (DEEP_SECONDS if deep else SECONDS) + SLACK_SECONDS
     return [
         *always,
-        Check(
-            "site file", lambda: [Line(name="site file", state="ok", finding=f"{ward.site.file.name} ({ward.site.file.site})")]
-        ),
+        Check("site file", lambda: [_named(ward.site)]),
         Check("disk", lambda: _disk(ward), SLACK_SECONDS),
         Check("keys", lambda: _keys(ward.site.folder)),
         Check("service", lambda: _service(ward.site)),

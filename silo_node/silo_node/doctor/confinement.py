@@ -18,10 +18,10 @@ TRAINER = "silo_node.training.process"
 SUPERVISED = "wardround.supervision.leash"
 
 
-def privileges(facts: Mapping[str, str], whose: str) -> Line:
+def privileges(facts: Mapping[str, str], whose: str, name: str = "privileges") -> Line:
     """Say of a process whether it may gain privileges, whether its system calls are filtered, and whether it is root's."""
     if "NoNewPrivs" not in facts:
-        return Line(name="privileges", state="skipped", finding="this system does not say what a process may become")
+        return Line(name=name, state="skipped", finding="this system does not say what a process may become")
     root = facts.get("Uid", "").split()[1:2] == ["0"]
     gains, filtered = facts["NoNewPrivs"] != "1", facts.get("Seccomp") == FILTERED
     told = [
@@ -31,9 +31,9 @@ def privileges(facts: Mapping[str, str], whose: str) -> Line:
     ]
     finding = f"{whose} {', '.join(told)}"
     if not root and not gains and filtered:
-        return Line(name="privileges", state="ok", finding=finding)
+        return Line(name=name, state="ok", finding=finding)
     next_step = "run the node as a service with a user of its own: the systemd unit in deployment/ sets all three"
-    return Line(name="privileges", state="warn", finding=finding, next_step=next_step)
+    return Line(name=name, state="warn", finding=finding, next_step=next_step)
 
 
 def network(cut: Cut, port: int) -> Line:
@@ -98,7 +98,7 @@ def of_running(process: int) -> Iterator[Line]:
     finding = "has no network but the kernel's empty one" if apart else "shares this machine's network: Python alone cuts it off"
     next_step = None if apart else "see 'network cut' below"
     yield Line(name="running trainer", state="ok" if apart else "warn", finding=f"it {finding}", next_step=next_step)
-    yield privileges(kernel_facts(process), "the running trainer")
+    yield privileges(kernel_facts(process), "the running trainer", "running privileges")
 
 
 def proven(confinement: Confinement | None, required: Collection[str]) -> Iterator[Line]:

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias, get_args
 from pydantic import ValidationError
 
 from silo_node.configuration import Site, load_site
+from silo_node.credentials import environment_without
 from silo_node.doctor.confinement import memory_limit, network, privileges
 from silo_node.training.memory import NoRoom, counted_bytes, is_out_of_memory, limit_memory
 from silo_node.training.network import cut_network
 from silo_node.training.probes import kernel_facts
-from silo_node.way_out import environment_for_others
 from wardround.doctor.lines import Line, State, refused
 from wardround.errors import Refused
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
@@ -64,7 +64,7 @@ def rehearse(site: Site, asked: Sequence[Asked], *, deep: bool) -> Iterator[Line
         try:
             done = subprocess.run(  # noqa: S603  (our own command line)
                 [*command, *(["--deep"] if deep else [])],
-                env={**environment_for_others(site.file.proxy), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+                env={**environment_without(site.file.private_variables()), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

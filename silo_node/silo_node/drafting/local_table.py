@@ -21,6 +21,7 @@ from silo_node.sources.shapes import Decimal, Shape, decimal_mark, shape
 from silo_node.sources.signatures import foreign
 from silo_node.sources.snapshot import RESERVED
 from silo_node.sources.tables import only_coded_faults
+from silo_node.sources.unheard import unheard
 from wardround.canonical import Json
 from wardround.errors import Refused, refuse
 
@@ -51,6 +52,7 @@ class LocalTable:
     notes: tuple[str, ...]
 
 
+@unheard
 def look(site: Site, key: str | None, path: Path | None, header: str | None) -> LocalTable:
     """Look at a source that the site file declares, or at a file that it does not know yet.
 

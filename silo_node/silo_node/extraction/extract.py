@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from silo_node.configuration import Site
+from silo_node.credentials import environment_without
 from silo_node.extraction.process import Answer, Job, Told
 from silo_node.source_settings import ExtractedSource, SqlSource
 from silo_node.sources.faults import UnreadableError
@@ -138,7 +139,8 @@ def _ask(
     )
     seconds = source.timeout + SECONDS_BESIDE_THE_QUERY if isinstance(source, SqlSource) else SECONDS
     try:
-        status, said = run_job(job, seconds)
+        asked = source if isinstance(source, SqlSource) and source.file is None else None
+        status, said = run_job(job, seconds, environment_without(site.file.private_variables(asked)))
     except subprocess.TimeoutExpired:
         step = "export less at a time into several files, or give the query more time ('timeout')"
         raise _refused(site, name, _told("T-SIZE", f"it was not read within {seconds} s", step)) from None
@@ -153,8 +155,8 @@ def _ask(
     return answer
 
 
-def run_job(job: Job, seconds: float) -> tuple[int, bytes]:
-    """Run the process that reads; gives its exit status and what it answered.
+def run_job(job: Job, seconds: float, environment: Mapping[str, str]) -> tuple[int, bytes]:
+    """Run the process that reads, with an environment; gives its exit status and what it answered.
 
     Raises:
         subprocess.TimeoutExpired: it took too long, and was ended.
@@ -166,7 +168,7 @@ def run_job(job: Job, seconds: float) -> tuple[int, bytes]:
         stderr=subprocess.DEVNULL,  # a parser's or driver's words may hold cells
         timeout=seconds,
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        env={**environment, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
     return done.returncode, done.stdout
 

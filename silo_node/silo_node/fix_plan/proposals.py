@@ -160,12 +160,19 @@ class Proposer:
             yield Change("ignore", ("neither mapped nor ignored so far",), ignore=extra)
 
     def _extra_columns(self) -> tuple[str, ...]:
-        if not any(each.code == "T-EXTRACOL" for each in self.findings):
+        if not any(each.code in ("T-EXTRACOL", "T-HDRDUP") for each in self.findings):
             return ()
         extra = []
         header = column_names(self.site, self.mapping.source_name, self.mapping.known)
+        mapped = {
+            texts.plain(each.column): each for each in self.mapping.fields if each.column is not None and each.column in header
+        }
         for name in dict.fromkeys(header):
             if name in self.mapping.known or not name:
+                continue
+            if (rival := mapped.get(texts.plain(name))) is not None:
+                both = f"{quoted(str(rival.column))} and {quoted(name)}"
+                self._ask(rival.field.name, f"Which of the columns {both} is it? List the other one under 'ignore'.")
                 continue
             guess = nearest(name, self.contract.names)
             if guess is not None and guess not in self.lines.columns:

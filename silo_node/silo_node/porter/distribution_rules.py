@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from silo_node.work import Done
 from wardround.contract.model import Contract
 from wardround.ledger.entries import BlockedPart
-from wardround.messages.data_report import DataReport, ShownCell
+from wardround.messages.data_report import DataReport, ShownCell, subset_sums
 from wardround.messages.distribution import (
     FieldDistribution,
     is_possible,
@@ -52,19 +52,36 @@ def beside_report(
     A finding counts over all valid records, a distribution over those for training: where the two counts differ by few, those
     few are among the others.
     """
-    found: dict[str, list[int]] = {}
-    for finding in report.findings:
-        if finding.field is not None and isinstance(finding.records, ShownCell):
-            found.setdefault(finding.field, []).append(finding.records.count)
+    found = _found(report)
     return tuple(
-        withheld(each.field, "few") if _differs_by_few(each, found.get(each.field, []), contract, small_cell) else each
+        withheld(each.field, "few")
+        if _differs_by_few(each, found.get(each.field, []), small_cell, numeric=scale_of(contract, each.field).numeric)
+        else each
         for each in fields
     )
 
 
-def _differs_by_few(told: FieldDistribution, found: list[int], contract: Contract, small_cell: int) -> bool:
-    scale = scale_of(contract, told.field)
-    outside = {0, scale.missing - 1} if scale.numeric else set()
+def report_beside(report: DataReport, told: Iterable[FieldDistribution], small_cell: int) -> bool:
+    """Say whether a finding of a report differs by few from what was told of its field before.
+
+    On which cells that was is not known any more: each field is taken for a number.
+    """
+    found = _found(report)
+    return any(_differs_by_few(each, found.get(each.field, []), small_cell, numeric=True) for each in told)
+
+
+def _found(report: DataReport) -> dict[str, list[int]]:
+    """Give the shown counts of a report's findings, and what several of a field can be together, by the field."""
+    counts: dict[str, list[int]] = {}
+    for finding in report.findings:
+        if finding.field is not None and isinstance(finding.records, ShownCell):
+            counts.setdefault(finding.field, []).append(finding.records.count)
+    return {name: [each for each in subset_sums(some) if each] for name, some in counts.items()}
+
+
+def _differs_by_few(told: FieldDistribution, found: list[int], small_cell: int, *, numeric: bool) -> bool:
+    missing = max((cell for group in told.groups for cell in group.cells), default=0)
+    outside = {0, missing - 1} if numeric else set()
     counts = [group.count for group in told.groups]
     counts.append(sum(group.count for group in told.groups if outside.issuperset(group.cells)))
     return any(0 < abs(records - count) < small_cell for records in found for count in counts)

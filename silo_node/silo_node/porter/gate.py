@@ -20,8 +20,7 @@ from silo_node.porter.distribution_rules import beside_report, distribution_faul
 from silo_node.porter.egress import beyond, beyond_a_code
 from silo_node.porter.ledger import Ledger
 from silo_node.porter.policy_check import policy_problems
-from silo_node.porter.told_distributions import ToldDistributions
-from silo_node.porter.told_reports import ToldReports
+from silo_node.porter.told_before import NOWHERE, Origins, ToldBefore
 from silo_node.work import Busy, Done, NotDone
 from wardround.canonical import canonical_bytes, digest, model_json
 from wardround.confinement import Measures
@@ -84,10 +83,18 @@ class Release:
 class Gate:
     """One hospital's gate."""
 
-    def __init__(self, site: str, key: SigningKey, ledger: Ledger, policy: PolicyFile, centre: PublicKey | None = None) -> None:
+    def __init__(
+        self,
+        site: str,
+        key: SigningKey,
+        ledger: Ledger,
+        policy: PolicyFile,
+        centre: PublicKey | None = None,
+        origins: Origins = NOWHERE,
+    ) -> None:
         """Take the hospital's name, signing key, ledger and policy, which is read anew for every release.
 
-        And the key of the centre that it joined, if any.
+        And the key of the centre that it joined, if any, and where its schemas come from.
         """
         self._site = site
         self._centre = centre
@@ -95,8 +102,7 @@ class Gate:
         self.ledger = ledger
         self._policy = policy
         self._told: dict[str, OfferState] = {}
-        self._told_reports = None if centre is None else ToldReports(policy.folder)  # what a simulation tells stays here
-        self._told_distributions = None if centre is None else ToldDistributions(policy.folder)
+        self._before = None if centre is None else ToldBefore(policy.folder, origins)  # what a simulation tells stays here
 
     def holds_up(self, study_hash: str) -> bool:
         """Say whether the gate paused a study, and nobody has resumed it since."""
@@ -261,20 +267,20 @@ class Gate:
 
     def _weighed(self, outcome: _Outcome, policy: Policy) -> _Outcome:
         """Give an outcome, which may leave by itself, with its report of the records as it may leave after those before it."""
-        if self._told_reports is None:
+        if self._before is None:
             return outcome
         if isinstance(outcome, NotDone):
             report = outcome.report
-            return outcome if report is None else replace(outcome, report=self._told_reports.weighed(report, policy.small_cell))
+            return outcome if report is None else replace(outcome, report=self._before.report_weighed(report, policy.small_cell))
         if not isinstance(outcome.result, StatisticsResult):
             return outcome
-        weighed = self._told_reports.weighed(outcome.result.report, policy.small_cell)
+        weighed = self._before.report_weighed(outcome.result.report, policy.small_cell)
         return replace(outcome, result=outcome.result.model_copy(update={"report": weighed}))
 
     def _remember(self, report: DataReport | None) -> None:
         """Write a report down before it leaves."""
-        if self._told_reports is not None and report is not None:
-            self._told_reports.remember(report)
+        if self._before is not None:
+            self._before.remember(report)
 
     def _distributions_weighed(self, done: Done, contract: Contract, small_cell: int) -> Done:
         """Give a result with the distributions that may leave beside its report, and after those that left before it."""
@@ -282,15 +288,15 @@ class Gate:
         if not isinstance(result, StatisticsResult) or result.distributions is None:
             return done
         fields = beside_report(result.distributions.fields, result.report, contract, small_cell)
-        if self._told_distributions is not None:
-            fields = self._told_distributions.weighed(fields, contract, small_cell)
+        if self._before is not None:
+            fields = self._before.fields_weighed(fields, contract, small_cell)
         told = result.distributions.model_copy(update={"fields": fields})
         return replace(done, result=result.model_copy(update={"distributions": told}))
 
     def _remember_distributions(self, result: StatisticsResult, contract: Contract) -> None:
         """Write distributions down before they leave."""
-        if self._told_distributions is not None and result.distributions is not None:
-            self._told_distributions.remember(result.distributions.fields, contract)
+        if self._before is not None and result.distributions is not None:
+            self._before.remember_fields(result.distributions.fields, contract)
 
     def _sharing(self, approved: Approved | None) -> FiguresFor:
         """Say whom the policies of now and of the approval let see this hospital's figures; nobody where it cannot be read."""

@@ -20,6 +20,7 @@ from wardround.messages.distribution import Withholding, scale_of, told_fields
 from wardround.messages.round import LARGEST_EXPONENT, FiguresFor, Purpose, SiloCode
 from wardround.metrics.pooled import BINS, LOSS_LIMIT, LOSS_UNIT
 from wardround.study.bundle import Bundle
+from wardround.study.encoding import numeric_features
 from wardround.study.model import Study
 from wardround.values import Count, FieldName, Sha256, Value
 from wardround.weights.fixed_point import RECORD_LIMIT, STATISTICS_STEPS
@@ -259,7 +260,7 @@ def _refusals(contract: Contract, tensors: int) -> Iterable[Refusing]:
 def egress_manifest(bundle: Bundle) -> EgressManifest:
     """Give what may leave for a study."""
     contract, study = bundle.contract, bundle.study
-    numeric = tuple(name for name in study.features if not contract.field(name).values)
+    numeric = numeric_features(contract, study)
     statistics = (
         _TRAINING,
         _count("validation records", "result.validation"),

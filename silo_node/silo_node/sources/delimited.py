@@ -13,7 +13,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,16 +24,22 @@ from polars.exceptions import PolarsError
 from silo_node.configuration import CsvSource
 from silo_node.sources import dialect, layout
 from silo_node.sources.faults import Fault, UnreadableError
-from silo_node.sources.header import Wanted
+from silo_node.sources.header import LONGEST_NAME, Wanted, plain
 from silo_node.sources.places import Places
 from silo_node.sources.read import Read
 from silo_node.sources.signatures import foreign
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DIRECT_ENCODINGS = frozenset({"utf-8", "utf-8-sig"})
-OTHER_DELIMITERS = (";", ",", "\t", "|")
+OTHER_DELIMITERS = (";", ",", "\t", "|", "^", "~")
+_ONE_BYTE = ("iso8859", "cp125", "cp437", "cp85", "cp86", "koi8", "mac-")
+"""How the names of encodings begin that read any bytes, or nearly any, as some text."""
+_WIDE = ("utf-16", "utf-32")
+_LONGEST_MARK = 4
+"""Bytes of a byte order mark, at most."""
 _SOMETHING = re.compile(rb"[^\r\n \t]")
-_DELIMITER_WORDS = {";": "';'", ",": "','", "\t": "a tab", "|": "'|'"}
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_DELIMITER_WORDS = {"\t": "a tab"}
 
 
 @dataclass(frozen=True)
@@ -94,14 +100,38 @@ def _utf8(raw: bytes, encoding: str) -> bytes:
             if not raw.isascii():
                 raw.decode("utf-8")
         else:
+            _refuse_other(raw, encoding)
             raw = raw.decode(encoding).removeprefix("\ufeff").encode("utf-8")
     except UnicodeError as error:
-        raise UnreadableError(_encoding_fault(raw, encoding, getattr(error, "start", 0))) from None
+        bad = [getattr(error, "start", 0), *([raw.find(b"\0")] if encoding in DIRECT_ENCODINGS and b"\0" in raw else [])]
+        raise UnreadableError(_encoding_fault(raw, encoding, min(bad))) from None
     if (first := raw.find(b"\0")) >= 0:
         raise UnreadableError(_encoding_fault(raw, encoding, first))
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")
     return raw
+
+
+def _refuse_other(raw: bytes, encoding: str) -> None:
+    """Refuse bytes that can be decoded as declared, and are another encoding beyond doubt.
+
+    An encoding of one byte a character reads UTF-8 as two or three odd characters for each letter; text in one that is by
+    chance UTF-8 wherever it is not ASCII does not occur. Text in two or four bytes a character has zeros at least in its line
+    ends and delimiters.
+    """
+    if encoding.startswith(_WIDE) and len(raw) > _LONGEST_MARK and b"\0" not in raw:
+        raise UnreadableError(_encoding_fault(raw, encoding, 0))
+    if encoding.startswith(_ONE_BYTE) and not raw.isascii():
+        try:
+            raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return
+        raise UnreadableError(_encoding_fault(raw, encoding, _beyond_ascii(raw)))
+
+
+def _beyond_ascii(raw: bytes) -> int:
+    found = _NOT_ASCII.search(raw)
+    return 0 if found is None else found.start()
 
 
 def _encoding_fault(raw: bytes, encoding: str, offset: int) -> Fault:
@@ -141,15 +171,20 @@ def _recognise(header: Sequence[str], source: CsvSource, wanted: Wanted, raw: by
         for other in OTHER_DELIMITERS:
             cells = {cell.strip(source.quote or "") for cell in source.delimiter.join(header).split(other)}
             if other != source.delimiter and known & cells:
+                words = _DELIMITER_WORDS.get(other, f"'{other}'")
                 raise UnreadableError(
                     Fault(
                         "T-DELIM",
                         "A table has the delimiter that the site file declares",
-                        f"{len(header)} column(s) found; the delimiter looks like {_DELIMITER_WORDS[other]}",
-                        f"set the source's delimiter to {_DELIMITER_WORDS[other]} in the site file",
+                        f"{len(header)} column(s) found; the delimiter looks like {words}",
+                        f"set the source's delimiter to {words} in the site file",
                     )
                 )
-        raise UnreadableError(_no_header(len(wanted.fields), raw))
+        columns = {plain(column) for column in wanted.fields.values()}
+        alike = len(columns & {plain(name) for name in header if len(name) <= LONGEST_NAME})
+        # Names in another case are names: the header's judge says which.
+        if 2 * alike < len(columns) or not alike:
+            raise UnreadableError(_no_header(len(wanted.fields), raw))
 
 
 def _no_header(columns: int, raw: bytes = b"") -> Fault:
@@ -228,8 +263,13 @@ def _with_layout(raw: bytes, source: CsvSource, columns: int, header_lines: int,
     whole[kept] = ~broken
     frame = frame.filter(pl.Series(whole))
     records = pl.Series(np.flatnonzero(~broken)) if broken.any() else None
-    faults = (_ragged(np.flatnonzero(broken)),) if broken.any() else ()
+    faults: tuple[Fault, ...] = (_ragged(np.flatnonzero(broken)),) if broken.any() else ()
+    if source.delimiter == "," and (found.delimiters[first:][kept] > columns - 1).all():
+        faults = tuple(replace(fault, next_step=_COMMAS) for fault in faults)
     return DelimitedText(frame, len(lines), records, lambda wanted: [int(lines[record]) for record in wanted], faults)
+
+
+_COMMAS = "if numbers have a decimal comma, export the table with another delimiter; else quote cells that hold a comma"
 
 
 def _ragged(records: layout.Positions) -> Fault:

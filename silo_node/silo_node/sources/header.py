@@ -6,6 +6,7 @@ Headers are never repeated in a fault: a file without a header line would put it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -41,7 +42,30 @@ class Wanted:
 
 def judge(header: Sequence[str], wanted: Wanted) -> list[Fault]:
     """Say everything that is wrong with a header."""
-    return [*_twice(header, wanted), *_absent(header, wanted), *_extra(header, wanted)]
+    variants = _variants(header, wanted)
+    rivals = {column: places for column, places in variants.items() if column in set(header)}
+    told = {place for places in rivals.values() for place in places}
+    return [
+        *_twice(header, wanted),
+        *_rivals(header, wanted, rivals),
+        *_absent(header, wanted, variants),
+        *_extra(header, wanted, told),
+    ]
+
+
+def plain(name: str) -> str:
+    """Give what is left of a name without case and blanks at its ends: what a person reads as the same."""
+    return " ".join(name.split()).casefold()
+
+
+def _variants(header: Sequence[str], wanted: Wanted) -> dict[str, list[int]]:
+    """Give, for each mapped column, where names stand that are its own but for case and blanks, and that nobody mapped."""
+    columns = {plain(column): column for column in wanted.fields.values()}
+    found: dict[str, list[int]] = {}
+    for position, name in enumerate(header, 1):
+        if name not in wanted.known and len(name) <= LONGEST_NAME and (column := columns.get(plain(name))) is not None:
+            found.setdefault(column, []).append(position)
+    return found
 
 
 def _twice(header: Sequence[str], wanted: Wanted) -> list[Fault]:
@@ -69,14 +93,33 @@ def _twice(header: Sequence[str], wanted: Wanted) -> list[Fault]:
     return faults
 
 
-def _absent(header: Sequence[str], wanted: Wanted) -> list[Fault]:
+def _rivals(header: Sequence[str], wanted: Wanted, rivals: Mapping[str, list[int]]) -> list[Fault]:
+    """Name mapped columns that have another beside them whose name differs in case or blanks only: one may be the newer."""
+    owners = {column: name for name, column in wanted.fields.items()}
+    return [
+        Fault(
+            "T-HDRDUP",
+            "A column name may stand once in the header",
+            f"the names of the columns at positions {_listed(stands)} differ in case or blanks only",
+            "rename or remove one of them, or list the one that is not meant under 'ignore'",
+            field=owners[column],
+            count=len(stands),
+        )
+        for column, places in rivals.items()
+        for stands in [sorted([header.index(column) + 1, *places])]
+    ]
+
+
+def _absent(header: Sequence[str], wanted: Wanted, variants: Mapping[str, list[int]]) -> list[Fault]:
     present = set(header)
     return [
         Fault(
             "T-MISSCOL",
             "Every mapped column is in the table",
             f"the column that the site file maps to {name!r} is absent",
-            f"correct the column of {name!r} in the site file, or export the column",
+            f"the column at position {variants[column][0]} has its name but for case or blanks: write that one in the site file"
+            if column in variants
+            else f"correct the column of {name!r} in the site file, or export the column",
             field=name,
             count=1,
         )
@@ -85,9 +128,9 @@ def _absent(header: Sequence[str], wanted: Wanted) -> list[Fault]:
     ]
 
 
-def _extra(header: Sequence[str], wanted: Wanted) -> list[Fault]:
+def _extra(header: Sequence[str], wanted: Wanted, told: AbstractSet[int]) -> list[Fault]:
     faults: list[Fault] = []
-    unknown = [(position, name) for position, name in enumerate(header, 1) if name not in wanted.known]
+    unknown = [(position, name) for position, name in enumerate(header, 1) if name not in wanted.known and position not in told]
     for position, name in unknown[:MOST_TOLD]:
         guess = nearest(name, wanted.names) if len(name) <= LONGEST_NAME else None
         faults.append(

@@ -21,6 +21,7 @@ from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.header import Wanted
 from silo_node.sources.places import FilePlace, Place, Places, listed
 from silo_node.sources.read import Read, no_records
+from silo_node.sources.unheard import unheard
 from wardround.canonical import digest, model_json
 from wardround.values import Count, Instant, Sha256, Value, moment
 
@@ -140,6 +141,7 @@ def read(path: Path, source: ExtractedSource, originals: Sequence[Path], wanted:
     return Read(kept, extract.columns, frame.height, None, "row", places, (*faults, *notes))
 
 
+@unheard
 def described(path: Path) -> Extract:
     """Give what a snapshot says of itself.
 

@@ -27,6 +27,7 @@ from silo_node.sources.joined import join
 from silo_node.sources.places import Places
 from silo_node.sources.read import Read, Texts, Unit
 from silo_node.sources.several import read_all
+from silo_node.sources.unheard import unheard
 
 __all__ = ["Table", "Unit", "only_coded_faults", "open_source"]
 
@@ -56,6 +57,7 @@ class Table:
     texts: Texts | None = None
 
 
+@unheard
 def open_source(site: Site, name: str, wanted: Wanted) -> Table:
     """Read the wanted columns of one of a hospital's sources.
 
@@ -92,6 +94,7 @@ def _read_file(source: CsvSource | ParquetSource, wanted: Wanted, path: Path) ->
         return delimited.read(path, source, wanted) if isinstance(source, CsvSource) else parquet.read(path, wanted)
 
 
+@unheard
 def column_names(site: Site, name: str, known: frozenset[str]) -> tuple[str, ...]:
     """Give the local columns' names. They may be anything, a patient in a file without a header: they are told to nobody.
 

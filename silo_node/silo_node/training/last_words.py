@@ -1,12 +1,14 @@
 """The last words of a trainer that ended over its work: whether it was memory, which code in Rust or C++ cannot survive.
 
-Polars ends the whole process when an allocation fails (Rust's ``handle_alloc_error``), and prints why. So the trainer
-notes what it is about to do, and the next one reads the note and what was printed since: work that took its process
-with it for want of memory gets its code, and is not tried again until it is asked for again.
+Polars ends the whole process when an allocation fails (Rust's ``handle_alloc_error``), and prints why; while a table is read
+the trace of the crash alone tells. So the trainer notes what it is about to do, and the next one reads the note and what was
+printed since: work that took its process with it for want of memory gets its code, and is not tried again until it is asked
+for again.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,10 +16,13 @@ from pydantic import ValidationError
 from wardround.values import Value
 
 NOTE = "trainer.task"
-STANDARD_ERROR = Path("/proc/self/fd/2")
+STANDARD_ERROR = 2
 LONGEST_WORDS = 256 * 1024
 _WORDS = (b"memory allocation of", b"std::bad_alloc", b"annot allocate memory", b"failed to spawn thread")
 """What Rust, C++ and the C library print before they end a process that gets no memory."""
+_ABORTED, _READING = b"Fatal Python error: Aborted", b"in unheard_read"
+"""What the trace of a crash holds where a process ended itself while it read a table (``silo_node.sources.unheard``): nothing
+else is heard of it then, and what ends one so is an allocation that failed."""
 
 
 class _Note(Value):
@@ -30,10 +35,14 @@ class _Note(Value):
 class LastWords:
     """What this trainer does now, written where the next one finds it."""
 
-    def __init__(self, run: Path, printed: Path = STANDARD_ERROR) -> None:
-        """Take the folder of the note and the file that the process prints to; reads what the trainer before left."""
+    def __init__(self, run: Path, printed: Path | None = None) -> None:
+        """Take the folder of the note and the file that the process prints to; reads what the trainer before left.
+
+        The file is that of standard error when not given: by a descriptor of its own, since the usual one leads nowhere while
+        a table is read.
+        """
         self._note = run / NOTE
-        self._printed = printed
+        self._printed = Path(f"/proc/self/fd/{os.dup(STANDARD_ERROR)}") if printed is None else printed
         self._lost = self._read()
         self.end()
 
@@ -55,7 +64,9 @@ class LastWords:
             note = _Note.model_validate_json(self._note.read_bytes())
         except (OSError, ValidationError):
             return None
-        return note.work if any(words in self._since(note.printed) for words in _WORDS) else None
+        printed = self._since(note.printed)
+        reading = _ABORTED in printed and _READING in printed
+        return note.work if reading or any(words in printed for words in _WORDS) else None
 
     def _since(self, offset: int) -> bytes:
         """Give what was printed behind a place; of a file that was cut meanwhile, all that it has."""

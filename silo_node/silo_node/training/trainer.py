@@ -15,6 +15,9 @@ import torch
 from polars.exceptions import PanicException
 from torch import nn
 
+from silo_node.changed import words
+from silo_node.changed.compare import compare
+from silo_node.changed.picture import recall, take
 from silo_node.cohort import Cohort, assemble
 from silo_node.configuration import Site
 from silo_node.confinement import Confinement
@@ -217,8 +220,22 @@ class Trainer:
             self._desks.pop(key, None)
             cohort = assemble(self._site.under(work.policy), bundle.contract, bundle.study, key)
             data = keyed_fingerprint(self._site.folder, cohort.fingerprint)
+            self._tell_change(bundle, cohort, data)
             self._desks[key] = _Desk(bundle, cohort, policy, data=data)
         return self._desks[key]
+
+    def _tell_change(self, bundle: Bundle, cohort: Cohort, data: str | None) -> None:
+        """Say in the hospital's own log how the records are others than those that were approved, if they are."""
+        before = recall(self._site.folder, bundle.study_hash)
+        if before is None or data is None or before.picture.data == data:
+            return
+        now = take(self._site.folder, cohort, bundle.contract, bundle.study, bundle.study_hash, data)
+        name = f"{bundle.study.name}-{bundle.study.version}"
+        self._log.warning(
+            "the records of study %s are not those of its approval; wardround silo changed %s shows how", name, name
+        )
+        for line in words.lines(compare(bundle, before, now)):
+            self._log.warning("%s: %s", name, line)
 
     def _statistics(self, desk: _Desk) -> Done:
         bundle, cohort, policy = desk.bundle, desk.cohort, desk.policy

@@ -110,7 +110,7 @@ def run(mapping: TableMapping, frame: pl.DataFrame, today: date, texts: Texts | 
 
 def _prepare(mapping: TableMapping, frame: pl.DataFrame, today: date, before: _Work | None = None) -> _Work:
     """Give the columns; those whose local column is the same as ``before`` are taken from there."""
-    table = frame.rename(lambda name: LOCAL + name)
+    table = frame.rename(lambda name: LOCAL + name) if frame.width else frame  # without a column, it would lose its height
     facts = Facts()
     cells: dict[str, Cells] = {}
     absent: dict[str, FieldMapping] = {}
@@ -207,7 +207,9 @@ def _aggregate_pass(work: _Work, checks: Sequence[Check]) -> _Suspects:
     answers = work.table.lazy().select(facts.asked)
     found = answers.select(question.fill_null(value=True) for question in asked).collect().row(0, named=True)
     doubted = {name for name in work.cells if found.get(f"doubt {name}", False)}
-    empty = tuple(each for each in work.readable if found[f"empty {each.field.name}"] and each.field.name not in doubted)
+    # Where no record could be read there is no value, and the lines that are broken say so.
+    readable = work.readable if work.table.height else []
+    empty = tuple(each for each in readable if found[f"empty {each.field.name}"] and each.field.name not in doubted)
     names = {each.field.name for each in empty}
     suspected = tuple(
         check
@@ -398,19 +400,23 @@ def _shown(work: _Work, name: str, mask: pl.Series) -> pl.Series | None:
 # ------------------------------------------------------------------------------------------------------- whole columns
 
 
+_SERIAL = (
+    "T-DATEFMT",
+    "it holds numbers, as a spreadsheet counts days since 1900",
+    "export the dates as text, YYYY-MM-DD, or as dates of the file's own type; or map another column",
+)
+_OTHER_TYPE = ("T-TYPE", "the column's own type cannot", "map another column, or export this one with another type")
+
+
 def _type_faults(work: _Work) -> list[Fault]:
-    return [
-        Fault(
-            "T-DATEFMT" if _is_serial(work, each) else "T-TYPE",
-            f"{name} comes from a column that can hold {_KINDS[each.field.type]}",
-            "it holds numbers: a spreadsheet counts days so" if _is_serial(work, each) else "the column's own type cannot",
-            "map another column, or export this one with another type",
-            field=name,
-            count=work.table.height,
-        )
-        for name, each in work.unusable.items()
-        if LOCAL + str(each.column) in work.table.columns
-    ]
+    """Say which columns have a type that cannot hold the field's values: code, finding and next step of each."""
+    faults = []
+    for name, each in work.unusable.items():
+        if LOCAL + str(each.column) in work.table.columns:
+            code, finding, next_step = _SERIAL if _is_serial(work, each) else _OTHER_TYPE
+            rule = f"{name} comes from a column that can hold {_KINDS[each.field.type]}"
+            faults.append(Fault(code, rule, finding, next_step, field=name, count=work.table.height))
+    return faults
 
 
 def _is_serial(work: _Work, mapping: FieldMapping) -> bool:

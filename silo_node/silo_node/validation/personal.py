@@ -10,7 +10,6 @@ are expected to hold such things.
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Iterator
 
 import polars as pl
@@ -29,6 +28,7 @@ from silo_node.validation.national_ids import (
 )
 from silo_node.validation.texts import spread
 from wardround.contract.model import Contract, ContractField
+from wardround.contract.names_of_people import holds_names
 
 LOOKED_AT = 2000
 """Cells, evenly spread over a column, among which different texts are sought."""
@@ -61,13 +61,6 @@ _GIVEN_FAMILY = r"\p{Lu}\p{Ll}[\p{L}'’-]*(?: \p{Lu}(?:\.|\p{Ll}[\p{L}'’-]*))
 _ANYWHERE = f"{_EMAIL}|{_PHONE}|{_TITLED}|{_DICOM_NAME}"
 _NAME = f"{_FAMILY_GIVEN}|{_GIVEN_FAMILY}|{_DICOM_NAME}"
 _ONE_WORD = r"\p{L}[\p{L}'’-]+"
-_CALLED_NAMES = re.compile(
-    r"\b(first|given|middle|last|family|maiden|patient|sur|fore) ?names?\b"
-    r"|\b(vor|nach|familien|geburts|patienten) ?namen?\b"
-    r"|\bpr[ée]noms?\b|\bnom (de famille|de naissance|du patient)\b"
-    r"|\bapellidos?\b|\bnombre (de pila|del paciente)\b|\bcognomi?e?\b"
-)
-"""Names of columns that hold names of people, in small letters, words parted by blanks."""
 
 GIVEN_NAMES = frozenset(
     """
@@ -96,6 +89,15 @@ GIVEN_NAMES = frozenset(
 _NEXT_STEP = (
     "the node refuses to go on: replace what names people by pseudonyms before the table gets here, or map another column; then "
     "check again"
+)
+
+_NO_COLUMN = (
+    "take the field out of 'columns' in the site file and list the column under 'ignore': its cells are then left in the file; "
+    "if it holds no names, give it another name in the export"
+)
+_OTHER_COLUMN = (
+    "map another column: the schema requires the field, and names of people are none of its values; if it holds no names, "
+    "give it another name in the export"
 )
 
 
@@ -138,8 +140,7 @@ def called_names(mapping: FieldMapping) -> bool:
     field = mapping.field
     if field.type != "string" or field.values or field.free_text or field.privacy == "direct" or mapping.column is None:
         return False
-    words = re.sub(r"[\W\d_]+", " ", re.sub(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])", " ", mapping.column))
-    return _CALLED_NAMES.search(words.lower()) is not None
+    return holds_names(mapping.column)
 
 
 def column_check(mapping: FieldMapping, facts: Facts) -> Check:
@@ -153,7 +154,7 @@ def column_check(mapping: FieldMapping, facts: Facts) -> Check:
         broken=column.is_not_null(),
         suspicion=facts.other(column.is_not_null().any()),
         expectation=f"{mapping.field.name} comes from no column that is called by names of people, such as first or last name",
-        next_step="map another column: no study needs names; if it holds none, give it another name in the export",
+        next_step=_OTHER_COLUMN if mapping.field.required else _NO_COLUMN,
     )
 
 

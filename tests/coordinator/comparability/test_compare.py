@@ -12,11 +12,11 @@ from studies_on_paper import paper
 from told_wards import TO_CM_H2O, result_of, ward
 
 from coordinator.comparability.compare import compare_for_coordinator, compare_for_others
-from coordinator.comparability.measures import Moments, psi, psi_by_chance, standardised_difference, suspected_unit
 from coordinator.comparability.page import render
 from coordinator.release.disclosure import disclose
 from coordinator.rounds.outcome import Outcome
 from wardround.canonical import model_json
+from wardround.comparison import Moments, psi, psi_by_chance, standardised_difference, suspected_unit
 
 SITES = ("alpha", "beta", "delta", "gamma")
 PAPER = paper(SITES, statistics={"distributions": True})
@@ -167,3 +167,20 @@ def test_hospitals_whose_names_begin_alike_are_told_apart_in_a_chart():
     assert "University hospital…" not in page
     assert all(f">{site}</text>" in page for site in SITES)
     assert ">…</text>" not in page
+
+
+def test_many_hospitals_stand_side_by_side():
+    """Of more than six a tick and a word have to do; the words in full stand beside each mark, and field by field."""
+    sites = tuple(sorted([*SITES, "epsilon", "eta", "theta"]))
+    many = paper(sites, statistics={"distributions": True})
+    results = {
+        site: result_of(many, ward(number, 300), share=None if site == "eta" else "consortium")
+        for number, site in enumerate(sites)
+    }
+    page = render(many.bundle, compare_for_coordinator(many.bundle, results))
+    glance = page[page.index('id="glance"') : page.index('id="fields"')]
+    assert "✓ as the others" not in glance
+    assert 'title="as the others"' in glance
+    assert '<td class="mark hidden" title="withheld: its policy"><span>withheld</span></td>' in glance
+    few = render(PAPER.bundle, compared())
+    assert "✓ as the others" in few[few.index('id="glance"') : few.index('id="fields"')]

@@ -14,7 +14,7 @@ from hospitals_on_disk import deal, write_study
 
 from silo_node.configuration import load_site
 from silo_node.doctor import rehearsal
-from silo_node.doctor.confinement import kernel_facts, memory_limit, network, privileges
+from silo_node.doctor.confinement import kernel_facts, memory_limit, network, of_running, privileges
 from silo_node.doctor.rehearsal import Asked, rehearse
 from wardround.study.check import load_study
 
@@ -146,6 +146,12 @@ def test_privileges_are_told_as_the_kernel_tells_them(facts, state, words):
     line = privileges(facts, "it")
     assert line.state == state
     assert words in line.finding
+
+
+def test_no_two_lines_have_one_name():
+    """What is said of the trainer that runs stands apart from what is said of one that the doctor starts."""
+    names = [line.name for line in (*of_running(os.getpid()), privileges(kernel_facts(), "it"))]
+    assert names == ["running trainer", "running privileges", "privileges"]
 
 
 def test_the_kernel_is_read_for_this_process():

@@ -54,6 +54,16 @@ def test_unmapped_codes_are_asked_for(tmp_path: Path, clinic: Contract) -> None:
     assert plan.asked == (("sex", 'the local code "F" in 2 cells: which is it: female, male, or a mark for missing?'),)
 
 
+def test_which_of_two_columns_that_differ_in_case_is_asked_for(tmp_path: Path, clinic: Contract) -> None:
+    """The newer one may be either; what is unknown beside them is ignored as before."""
+    header, *lines = rows().splitlines()
+    content = "\n".join([f"{header};PULS ;Station", *(f"{line};60;x" for line in lines), ""])
+    plan = make_plan(make_site(tmp_path, content), Question(clinic))
+    assert plan.asked == (("pulse", 'Which of the columns "Puls" and "PULS " is it? List the other one under \'ignore\'.'),)
+    assert plan.file.schemas["test.clinic"].ignore == ("Station",)
+    assert [each.code for each in plan.after.findings] == ["T-HDRDUP"]
+
+
 def test_a_variant_of_two_codes_is_asked_for(tmp_path: Path, clinic: Contract) -> None:
     columns = {**COLUMNS, "sex": {"column": "Geschlecht", "codes": {"W": "female", "M": "male", "m": "female"}}}
     plan = planned(tmp_path, clinic, (0, "Geschlecht", "m "), columns=columns)

@@ -97,7 +97,7 @@ def test_declared_delimiters(tmp_path: Path, delimiter: str) -> None:
         (b"id,years,text\n1,5,M\xfcller\n", {}, "T-ENCODING", "offset 19"),
         ("id,years,text\n1,5,x\n".encode("utf-16"), {}, "T-ENCODING", "offset 0"),
         ("id,years,text\n1,5,x\n".encode("utf-16-le"), {}, "T-ENCODING", "offset 1"),
-        (b"id,years,text\n1,5,x\n", {"encoding": "utf-16"}, "T-NOHEADER", ""),
+        (b"id,years,text\n1,5,x\n", {"encoding": "utf-16"}, "T-ENCODING", "offset 0"),
         (b"id,years,text\n1,5,x\n1", {"encoding": "utf-16"}, "T-ENCODING", "utf-16"),
         (b"id;years;text\n1;5;x\n", {}, "T-DELIM", "looks like ';'"),
         (b"id\tyears\ttext\n1\t5\tx\n", {"delimiter": ";"}, "T-DELIM", "a tab"),

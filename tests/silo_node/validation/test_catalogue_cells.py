@@ -339,17 +339,19 @@ def test_swapped_days_and_months_are_named(form: str, tmp_path: Path) -> None:
     assert "swapped" in finding.next_step
 
 
-@pytest.mark.parametrize(("field", "values", "code"), [
-    ("patient", [9.0e17 + 1e6 * row for row in range(HEIGHT)], "T-BIGINT"),
-    ("patient", list(range(HEIGHT)), "T-LEADZERO"),
-    ("born", [18000 + row for row in range(HEIGHT)], "T-DATEFMT"),
+@pytest.mark.parametrize(("field", "values", "code", "step"), [
+    ("patient", [9.0e17 + 1e6 * row for row in range(HEIGHT)], "T-BIGINT", "export"),
+    ("patient", list(range(HEIGHT)), "T-LEADZERO", "export"),
+    ("born", [18000 + row for row in range(HEIGHT)], "T-DATEFMT", "export the dates as text, YYYY-MM-DD"),
 ])  # fmt: skip
-def test_typed_columns_of_parquet(field: str, values: list[float], code: str, tmp_path: Path) -> None:
+def test_typed_columns_of_parquet(field: str, values: list[float], code: str, step: str, tmp_path: Path) -> None:
     """Floats and integers where texts or dates belong: the whole column is named."""
     frame = pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(pl.Series(field, values))
     frame.write_parquet(tmp_path / "t.parquet")
     finding, *rest = run(tmp_path, "parquet", {}).findings
     assert (finding.code, finding.field, finding.count) == (code, field, HEIGHT)
+    assert step in finding.next_step
+    assert ("as a spreadsheet counts days since 1900" in finding.finding) == (code == "T-DATEFMT")
     assert {each.code for each in rest} <= {"T-FEW"}
 
 

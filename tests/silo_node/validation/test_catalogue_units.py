@@ -81,9 +81,12 @@ def test_a_whole_column(variant: str, form: str, clean: pl.DataFrame, tmp_path: 
     assert (mended.findings, mended.passed) == ((), True)
 
 
+SLIPPED = [(POUNDS, "weight"), (FAHRENHEIT, "temperature"), (MILLIGRAMS, "glucose")]
+MIXED = [(slipped, name, share) for slipped, name in SLIPPED for share in (0.1, 0.5, 0.9)]
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize(("slipped", "name"), [(POUNDS, "weight"), (FAHRENHEIT, "temperature"), (MILLIGRAMS, "glucose")])
+@pytest.mark.parametrize(("slipped", "name", "share"), MIXED)
 def test_a_part_of_a_column(slipped: pl.Expr, name: str, share: float, form: str, clean: pl.DataFrame, tmp_path: Path) -> None:
     """T-UNITMIX with the lines of the part, an error that sets no record aside."""
     rows = pl.int_range(pl.len()) < share * pl.len()

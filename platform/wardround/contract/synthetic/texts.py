@@ -11,6 +11,7 @@ import importlib
 import re
 import string
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -120,7 +121,7 @@ def _piece(kind: str, argument: Any, random: Random, groups: list[tuple[int, str
         case "ANY":
             return str(pick(_TAME, random))
         case "IN":
-            return str(pick(_class(argument), random))
+            return str(pick(_class(tuple(argument)), random))
         case "BRANCH":
             return _text(pick(argument[1], random), random, groups)
         case "SUBPATTERN":
@@ -139,7 +140,8 @@ def _piece(kind: str, argument: Any, random: Random, groups: list[tuple[int, str
             return ""
 
 
-def _class(items: Any) -> str:  # noqa: ANN401  (re's own tree)
+@cache
+def _class(items: tuple[Any, ...]) -> str:
     """Give the characters of a class, letters and digits alone where it has some."""
     allowed: dict[str, None] = {}
     negated = False

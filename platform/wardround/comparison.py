@@ -1,4 +1,4 @@
-"""The measures of the comparability report: each a function of counts and sums."""
+"""How far two sets of records are apart, each measure a function of counts and sums: two hospitals, or one then and now."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coordinator.comparability.model import SMOOTHING, UNIT_RATIO
 from wardround.contract import units
 from wardround.contract.model import ContractField
 from wardround.messages.round import FieldSums
 from wardround.weights.fixed_point import STATISTICS_STEPS
+
+PSI_LOOK, PSI_LARGE = 0.1, 0.25
+"""Population stability index from which distributions differ moderately and largely, as scorecard practice has it (Siddiqi
+2006, "Credit Risk Scorecards"); a convention, not a test."""
+MEAN_LOOK, MEAN_LARGE = 0.1, 0.25
+"""Standardised difference of means: above 0.1 groups are called imbalanced (Austin 2009, Statistics in Medicine 28), above
+0.25 by Rubin 2001 (Health Services and Outcomes Research Methodology 2) too far apart to adjust."""
+SHARE_LOOK, SHARE_LARGE = 0.1, 0.25
+"""Difference of two shares (of missing values, of positive targets); this project's own."""
+UNIT_RATIO = 0.1
+"""How near the logarithm of a ratio is to that of a wrong unit's factor."""
+SMOOTHING = 0.5
+"""Added to the count of every group before shares are taken, so that an empty one has a logarithm."""
 
 _Z95 = 1.959963984540054
 _Z95_ONE_SIDED = 1.6448536269514722
