@@ -41,8 +41,8 @@ pytest: $(INSTALLED)
 test-faults: $(INSTALLED)  ## kill, freeze and starve real processes in every phase of a study (about an hour)
 	$(one_thread) $(BIN)/python -m pytest -m "faults or kills" tests/processes tests/lab/demo
 
-test-fuzz: $(INSTALLED)  ## ten thousand corrupt files through every reader of records (some minutes)
-	$(one_thread) $(BIN)/python -m pytest -m fuzz tests/silo_node/sources
+test-fuzz: $(INSTALLED)  ## ten thousand corrupt files through every reader of records, tables and DICOM (some minutes)
+	$(one_thread) $(BIN)/python -m pytest -m fuzz tests/silo_node/sources tests/silo_node/dicom
 
 lint: $(INSTALLED)  ## ruff: rules and format
 	$(BIN)/ruff check

@@ -15,20 +15,20 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, TypeAlias
+from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 from pydicom import dcmread
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 
-from silo_node.dicom.elements import ITEMS, LARGEST_VALUE, PIXELS, UNDEFINED, Odd, Short, length_at, top_level
+from silo_node.dicom.elements import ITEMS, LARGEST_VALUE, PIXELS, UNDEFINED, Odd, Short, TooMuch, length_at, top_level
 from silo_node.dicom.tags import CHARACTER_SET, HEADER_TAGS, SEQUENCES, TRANSFER_SYNTAX
 
 FIRST_READ: Final = 64 * 1024
@@ -44,7 +44,8 @@ IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.
 PADDING: Final = b" \0"
 READ_AT_ONCE: Final = frozenset({TRANSFER_SYNTAX, CHARACTER_SET})
 """Elements that pydicom itself needs while it reads; their padding is then gone."""
-_PREAMBLE: Final = 132
+PREAMBLE: Final = 132
+"""Bytes before the first element: 128 that mean nothing, and ``DICM``."""
 
 Trouble: TypeAlias = Literal["D-NOTDICOM", "D-TRUNC", "D-BOMB", "D-HEADER"]
 """Why a header cannot be read: no DICOM file, ended too early, too much in it, not in the form that it declares."""
@@ -108,19 +109,16 @@ def read_header(path: Path) -> Header:
                     break
             except Odd:
                 break
+            except TooMuch:
+                raise UnreadableHeader("D-BOMB") from None
             data += file.read(15 * len(data))
         return _by_pydicom(file, data, size)
 
 
 def _plain(data: bytes, size: int) -> Header:
     """Read the plain case from the beginning of a file."""
-    if data[_PREAMBLE - 4 : _PREAMBLE] != b"DICM":
-        raise UnreadableHeader("D-NOTDICOM")
     found: dict[int, bytes] = {}
-    at = top_level(data, _PREAMBLE, HEADER_TAGS, found, group=2)
-    syntax = text_of(found.get(TRANSFER_SYNTAX, b""))
-    if syntax in ("", IMPLICIT, BIG_ENDIAN, DEFLATED) or data[at : at + 2] == b"\0\0":
-        raise Odd
+    at, syntax = plain_start(data, HEADER_TAGS, found)
     at = top_level(data, at, HEADER_TAGS, found)
     if at == len(data) < size:
         raise Short
@@ -128,10 +126,33 @@ def _plain(data: bytes, size: int) -> Header:
         if not found[tag].isascii():
             raise Odd
         found[tag] = found[tag].rstrip(PADDING)
-    return Header(syntax, found, little=True, pixels=_pixels(data, at, size), size=size)
+    return Header(syntax, found, little=True, pixels=plain_pixels(data, at, size), size=size)
 
 
-def _pixels(data: bytes, at: int, size: int) -> PixelPlace | None:
+def plain_start(data: bytes, wanted: Container[int], found: dict[int, bytes]) -> tuple[int, str]:
+    """Read the elements of group 2; give where the data set begins, and the UID of its transfer syntax.
+
+    Raises:
+        UnreadableHeader: this is no DICOM file.
+        Odd: it is not the plain case.
+        Short: there is more of them.
+    """
+    if data[PREAMBLE - 4 : PREAMBLE] != b"DICM":
+        raise UnreadableHeader("D-NOTDICOM")
+    at = top_level(data, PREAMBLE, wanted, found, group=2)
+    syntax = text_of(found.get(TRANSFER_SYNTAX, b""))
+    if syntax in ("", IMPLICIT, BIG_ENDIAN, DEFLATED) or data[at : at + 2] == b"\0\0":
+        raise Odd
+    return at, syntax
+
+
+def plain_pixels(data: bytes, at: int, size: int) -> PixelPlace | None:
+    """Give where the pixel data is whose element begins at a place.
+
+    Raises:
+        Odd: it is not the plain case.
+        Short: there is more of it.
+    """
     if at == size:
         return None
     if data[at + 4 : at + 6] not in (b"OB", b"OW", b"OF", b"OD", b"UN"):
@@ -154,25 +175,39 @@ logging.getLogger("pydicom").addHandler(logging.NullHandler())
 logging.getLogger("pydicom").propagate = False  # it logs what it warns of, values included
 
 
-class _Bounded(io.RawIOBase):
+@dataclass(slots=True)
+class _Budget:
+    """How often, and how many bytes, may still be read of one file."""
+
+    reads: int = MOST_READS
+    size: int = 4 * LARGEST_HEADER
+
+
+class Bounded(io.RawIOBase):
     """A file that can be read so often only: a file of millions of empty elements would keep pydicom busy for minutes."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, budget: _Budget | None = None) -> None:
         self._file = file
-        self._left = MOST_READS
+        self._budget = budget or _Budget()
         self.name = ""
 
     @property
     def exhausted(self) -> bool:
-        """Whether it has been read too often."""
-        return self._left <= 0
+        """Whether too much has been read of it."""
+        return self._budget.reads <= 0 or self._budget.size <= 0
+
+    def within(self, value: bytes) -> Bounded:
+        """Give a part of this file as a file, bounded together with it."""
+        return Bounded(io.BytesIO(value), self._budget)
 
     def read(self, size: int = -1) -> bytes:
-        """Read, unless that has been done too often; never more at once than a header may be long."""
-        self._left -= 1
-        if self._left <= 0:
+        """Read, unless too much has been read; never more at once than a header may be long."""
+        self._budget.reads -= 1
+        if self.exhausted:
             raise OSError
-        return self._file.read(min(size, LARGEST_HEADER) if size >= 0 else LARGEST_HEADER)
+        data = self._file.read(min(size, LARGEST_HEADER) if size >= 0 else LARGEST_HEADER)
+        self._budget.size -= len(data)
+        return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a place."""
@@ -183,44 +218,98 @@ class _Bounded(io.RawIOBase):
         return self._file.tell()
 
 
-def _by_pydicom(file: BinaryIO, data: bytes, size: int) -> Header:
-    """Read what is not the plain case."""
-    found: dict[int, bytes] = {}
-    try:
-        start = top_level(data, _PREAMBLE, HEADER_TAGS, found, group=2)
-    except (Odd, Short):
-        start = 0
-    if start and text_of(found.get(TRANSFER_SYNTAX, b"")) == DEFLATED:
-        return _deflated(file, start, found, size)
-    file.seek(0)
-    bounded = _Bounded(file)
-    with _coded(bounded):
-        dataset = dcmread(bounded, stop_before_pixels=True, defer_size=LARGEST_VALUE)  # type: ignore[arg-type]
-        values = _values(dataset.file_meta) | _values(dataset)
-        return _header(dataset, values, bounded, size)
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A file as pydicom reads it.
 
+    Attributes:
+        meta: bytes of the wanted elements of its group 2, as far as that is plain.
+        dataset: its elements up to the pixel data.
+        file: where that was read from: the file, or what a deflated one holds.
+        end: how long that is.
+        whole: whether that is all there is; of a deflated file only so much is inflated.
+        rest: what follows the deflated part of the file; not the checksum and length by which zip programs end it.
+    """
 
-def _deflated(file: BinaryIO, start: int, meta: dict[int, bytes], size: int) -> Header:
-    """Read a deflated data set, of which only so much is inflated as a header may be long."""
-    file.seek(start)
-    try:
-        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(LARGEST_HEADER), LARGEST_HEADER)
-    except zlib.error:
-        raise UnreadableHeader("D-HEADER") from None
-    bounded = _Bounded(io.BytesIO(inflated))
-    with _coded(bounded):
-        dataset = read_dataset(
-            bounded,  # type: ignore[arg-type]
-            is_implicit_VR=False,
-            is_little_endian=True,
-            stop_when=lambda tag, _vr, _length: int(tag) in PIXELS,
-            defer_size=LARGEST_VALUE,
-        )
-        return _header(dataset, meta | _values(dataset), bounded, len(inflated), size)
+    meta: Mapping[int, bytes]
+    dataset: Dataset
+    file: Bounded
+    end: int
+    whole: bool = True
+    rest: bytes = b""
+
+    @property
+    def implicit(self) -> bool:
+        """Whether elements have no VR."""
+        return bool(self.dataset.original_encoding[0])
+
+    @property
+    def little(self) -> bool:
+        """Whether numbers are little endian."""
+        return bool(self.dataset.original_encoding[1])
 
 
 @contextmanager
-def _coded(bounded: _Bounded) -> Iterator[None]:
+def foreign(file: BinaryIO, data: bytes, size: int, meta: Container[int], *, defer: int | None) -> Iterator[Foreign]:
+    """Read a file by pydicom; what pydicom raises within the context gets a code.
+
+    Args:
+        file: the file.
+        data: its first bytes.
+        size: its size in bytes.
+        meta: the elements of group 2 that are wanted.
+        defer: values longer than this are left out.
+
+    Raises:
+        UnreadableHeader: it cannot be read.
+    """
+    found: dict[int, bytes] = {}
+    try:
+        start = top_level(data, PREAMBLE, meta, found, group=2)
+    except (Odd, Short):
+        start = 0
+    if start and text_of(found.get(TRANSFER_SYNTAX, b"")) == DEFLATED:
+        file.seek(start)
+        inflator = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            inflated = inflator.decompress(file.read(LARGEST_HEADER), LARGEST_HEADER)
+        except zlib.error:
+            raise UnreadableHeader("D-HEADER") from None
+        bounded = Bounded(io.BytesIO(inflated))
+        with coded(bounded):
+            dataset = read_dataset(
+                bounded,  # type: ignore[arg-type]
+                is_implicit_VR=False,
+                is_little_endian=True,
+                stop_when=lambda tag, _vr, _length: int(tag) in PIXELS,
+                defer_size=defer,
+            )
+            rest = inflator.unused_data.removeprefix(struct.pack("<LL", zlib.crc32(inflated), len(inflated)))
+            yield Foreign(found, dataset, bounded, len(inflated), inflator.eof, rest)
+        return
+    file.seek(0)
+    bounded = Bounded(file)
+    with coded(bounded):
+        dataset = dcmread(bounded, stop_before_pixels=True, defer_size=defer)
+        yield Foreign(found, dataset, bounded, size)
+
+
+def _by_pydicom(file: BinaryIO, data: bytes, size: int) -> Header:
+    """Read what is not the plain case."""
+    with foreign(file, data, size, HEADER_TAGS, defer=LARGEST_VALUE) as read:
+        meta = getattr(read.dataset, "file_meta", None)  # that of a deflated file was read here
+        values = (dict(read.meta) if meta is None else _values(meta)) | _values(read.dataset)
+        return Header(
+            syntax=text_of(values.get(TRANSFER_SYNTAX, b"")),
+            values=values,
+            little=read.little,
+            pixels=foreign_pixels(read),
+            size=size,
+        )
+
+
+@contextmanager
+def coded(bounded: Bounded) -> Iterator[None]:
     """Turn whatever pydicom raises into a code, by its type alone, and say none of its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -242,12 +331,12 @@ def _values(dataset: Dataset) -> dict[int, bytes]:
     for tag in HEADER_TAGS:
         if tag not in dataset:
             continue
-        element = dataset.get_item(tag)
+        element = cast("DataElement | RawDataElement", dataset.get_item(tag))
         if tag in READ_AT_ONCE and not isinstance(element, RawDataElement):
             texts = element.value if isinstance(element.value, MultiValue | list) else [element.value or ""]
             values[tag] = "\\".join(str(text) for text in texts).encode("ascii", "replace")
         elif not isinstance(element, RawDataElement):  # a sequence of undefined length
-            values[tag] = ITEMS if element is not None and element.value else b""
+            values[tag] = ITEMS if element.value else b""
         elif element.value is None:
             if element.length:
                 raise UnreadableHeader("D-HEADER")
@@ -260,31 +349,23 @@ def _values(dataset: Dataset) -> dict[int, bytes]:
     return values
 
 
-def _header(dataset: Dataset, values: dict[int, bytes], bounded: _Bounded, end: int, size: int | None = None) -> Header:
-    """Make the header of what pydicom read, up to where it stopped."""
-    implicit, little = dataset.original_encoding
-    raw = [element for element in dataset.elements() if isinstance(element, RawDataElement)]
-    if any(element.length != UNDEFINED and element.value_tell + element.length > end for element in raw):
+def foreign_pixels(read: Foreign) -> PixelPlace | None:
+    """Look at the element at which pydicom stopped.
+
+    Raises:
+        UnreadableHeader: it is none of pixel data, or the file ended before.
+    """
+    raw = [element for element in read.dataset.elements() if isinstance(element, RawDataElement)]
+    if any(element.length != UNDEFINED and element.value_tell + element.length > read.end for element in raw):
         raise UnreadableHeader("D-TRUNC")
-    at = bounded.tell()
-    return Header(
-        syntax=text_of(values.get(TRANSFER_SYNTAX, b"")),
-        values=values,
-        little=bool(little),
-        pixels=_pixel_place(bounded, at, end, implicit=bool(implicit), little=bool(little)),
-        size=end if size is None else size,
-    )
-
-
-def _pixel_place(file: _Bounded, at: int, end: int, *, implicit: bool, little: bool) -> PixelPlace | None:
-    """Look at the element at which pydicom stopped."""
-    if at >= end:
+    at = read.file.tell()
+    if at >= read.end:
         return None
-    head = file.read(12)
-    order = "<" if little else ">"
+    head = read.file.read(12)
+    order = "<" if read.little else ">"
     try:
         high, low = struct.Struct(f"{order}HH").unpack_from(head)
-        (length,) = struct.Struct(f"{order}L").unpack_from(head, 4 if implicit else 8)
+        (length,) = struct.Struct(f"{order}L").unpack_from(head, 4 if read.implicit else 8)
     except struct.error:
         raise UnreadableHeader("D-TRUNC") from None
     if high << 16 | low not in PIXELS:
