@@ -4,7 +4,7 @@ PS3.15 lets a dummy be anything; a program can only know the plain ones. These c
 
 ===============================  ==========================================================================================
 any value representation         nothing, zero bytes, and spaces where it is no number
-text, names, codes, bytes        words that are all in ``WORDS``, hyphens left out, joined by spaces, ``^``, ``=`` or ``_``
+any value representation         words that are all in ``WORDS``, hyphens left out, joined by spaces, ``^``, ``=`` or ``_``
 DA                               00010101, 19000101
 DT                               one of these dates, then no time, zeros or 010101, a fraction and a zone of zeros
 TM                               zeros
@@ -43,14 +43,21 @@ _NUMBERS: Final = frozenset(b"AT FD FL OB OD OF OL OV OW SL SS SV UL US UV".spli
 _UID = b"0123456789.\\"
 
 
+def is_empty(vr: bytes, value: bytes) -> bool:
+    """Say whether a value, as it stands in the file, is none: nothing, zero bytes, or spaces where it is no number."""
+    return not value.strip(b"\0" if vr in _NUMBERS else b" \0")
+
+
 def is_dummy(vr: bytes, value: bytes) -> bool:
     """Say whether a value, as it stands in the file, is none or a dummy."""
-    value = value.strip(b"\0" if vr in _NUMBERS else b" \0")
-    if not value:
+    if is_empty(vr, value):
         return True
+    value = value.strip(b" \0")
+    if vr in _NUMBERS:
+        return value.upper() in WORDS
     form = _FORMS.get(vr)
-    if form is not None:
-        return all(form.fullmatch(part.strip()) or not part.strip() for part in value.split(b"\\"))
+    if form is not None and all(form.fullmatch(part.strip()) or not part.strip() for part in value.split(b"\\")):
+        return True
     return WORDS.issuperset(value.upper().translate(_JOINTS, b"-").split())
 
 

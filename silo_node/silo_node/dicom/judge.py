@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from silo_node.dicom import paths
 from silo_node.dicom.basic_profile import Profile, profile
-from silo_node.dicom.dummies import is_dummy, is_uid
+from silo_node.dicom.dummies import is_dummy, is_empty, is_uid
 from silo_node.dicom.elements import ITEM, ITEMS
 from silo_node.dicom.header import PREAMBLE, text_of
 from silo_node.dicom.tags import BURNED_IN, IDENTITY_REMOVED, IMAGE_TYPE, METHOD, METHOD_CODES, MODALITY, PATIENT_ID, SOP_CLASS
@@ -178,7 +178,7 @@ class Judge:
                 if sequence.needs_value and not (sequence.uids_pass and vr == b"UI" and is_uid(value)):
                     self._found(_code(sequence.tag), sequence.tag, sequence.depth)
         if tag & PRIVATE:
-            self._private(tag, value, depth)
+            self._private(tag, vr, value, depth)
             return
         if depth == 0 and tag in _FACTS and not self._is_behind:
             self._facts[tag] = value
@@ -198,10 +198,10 @@ class Judge:
     def _is_pseudonym(self, value: bytes) -> bool:
         return self.rules.pseudonym is not None and self.rules.pseudonym.fullmatch(text_of(value)) is not None
 
-    def _private(self, tag: int, value: bytes, depth: int) -> None:
+    def _private(self, tag: int, vr: bytes, value: bytes, depth: int) -> None:
         if self.rules.safe and _is_creator(tag):
             self._creators.setdefault(depth, {})[tag] = text_of(value)
-        if value.strip(b" \0") and not self._is_safe(tag, depth):
+        if not is_empty(vr, value) and not self._is_safe(tag, depth):
             self._found("D-PRIVATE", tag, depth)
 
     def _is_safe(self, tag: int, depth: int) -> bool:

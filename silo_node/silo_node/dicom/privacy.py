@@ -26,7 +26,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset, read_sequence
 
-from silo_node.dicom.elements import DEEPEST, ITEM, MOST_ELEMENTS, UNDEFINED, Odd, Short, TooMuch, Visit, every_element
+from silo_node.dicom.elements import DEEPEST, ITEM, MOST_ELEMENTS, PIXELS, UNDEFINED, Odd, Short, TooMuch, Visit, every_element
 from silo_node.dicom.header import (
     FIRST_READ,
     LARGEST_HEADER,
@@ -172,7 +172,7 @@ def _behind(judge: Judge, file: BinaryIO | Bounded, at: int | None, size: int, *
     bounded = Bounded(io.BytesIO(rest))
     try:
         with coded(bounded):
-            dataset = read_dataset(bounded, implicit, little)  # type: ignore[arg-type]
+            dataset = read_dataset(bounded, implicit, little, stop_when=_is_pixels)  # type: ignore[arg-type]
             read = Foreign({}, dataset, bounded, len(rest))
             if foreign_pixels(read) is None:
                 _dataset(judge, dataset, bounded, 0)
@@ -181,6 +181,10 @@ def _behind(judge: Judge, file: BinaryIO | Bounded, at: int | None, size: int, *
         if trouble.code == "D-BOMB":
             raise
     judge.unreadable_behind()
+
+
+def _is_pixels(tag: int, _vr: str | None, _length: int) -> bool:
+    return tag in PIXELS
 
 
 # -------------------------------------------------------------------------------------------------------- by pydicom
