@@ -27,11 +27,15 @@ LARGEST_VALUE: Final = 1024 * 1024
 DEEPEST = 32
 """Sequences within sequences that are read; real objects need fewer than ten."""
 
-MOST_ELEMENTS: Final = 1_000_000
-"""Elements of one file that are read at most; enhanced objects of ten thousand frames need fewer."""
+MOST_ELEMENTS: Final = 600_000
+"""Elements of one file that are read at most; enhanced objects of five thousand frames need fewer."""
 
 ITEM: Final = 0xFFFEE000
 """The tag of an item of a sequence."""
+
+_CHARACTER_SET = 0x00080005
+_READ_AT_ONCE: Final = {0x00020010: b"UI", _CHARACTER_SET: b"CS"}
+"""Elements that pydicom converts while it reads, by the VR that they must have for that."""
 
 _SEQUENCE_END = 0xFFFEE0DD
 _ITEM_DELIMITER = (0xFFFE, 0xE00D, 0)
@@ -69,19 +73,22 @@ class TooMuch(Exception):
 
 
 class Count:
-    """A visit that only counts, up to ``MOST_ELEMENTS``."""
+    """A visit that only counts, up to ``MOST_ELEMENTS``, and leaves a character set within a sequence to pydicom."""
 
     __slots__ = ("_left",)
 
     def __init__(self) -> None:
         self._left = MOST_ELEMENTS
 
-    def __call__(self, _tag: int, _vr: bytes, _begin: int, _end: int, _depth: int) -> None:
+    def __call__(self, tag: int, _vr: bytes, _begin: int, _end: int, _depth: int) -> None:
         """Count one.
 
         Raises:
             TooMuch: it is one too many.
+            Odd: it is converted at once by pydicom, which may fail.
         """
+        if tag == _CHARACTER_SET:
+            raise Odd
         self._left -= 1
         if self._left < 0:
             raise TooMuch
@@ -142,7 +149,7 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call for
         if at > end:
             raise Short
         if tag in wanted:
-            if length > LARGEST_VALUE:
+            if length > LARGEST_VALUE or _READ_AT_ONCE.get(tag, vr) != vr:
                 raise Odd
             found[tag] = data[value:at] if vr != b"SQ" else ITEMS if length else b""
     else:

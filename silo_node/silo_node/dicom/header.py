@@ -37,11 +37,13 @@ FIRST_READ: Final = 64 * 1024
 LARGEST_HEADER: Final = 64 * 1024 * 1024
 """Bytes before the pixel data that are read at most; enhanced objects of thousands of frames need some megabytes."""
 
-MOST_READS: Final = 400_000
+MOST_READS: Final = 250_000
 """How often pydicom may read from one file: it reads twice an element, and a header of 100,000 elements is none."""
 
 IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 PADDING: Final = b" \0"
+META_TAGS: Final = frozenset(tag for tag in HEADER_TAGS if tag >> 16 == 2)  # noqa: PLR2004  (group 2: PS3.10 7.1)
+DATA_TAGS: Final = HEADER_TAGS - META_TAGS
 READ_AT_ONCE: Final = frozenset({TRANSFER_SYNTAX, CHARACTER_SET})
 """Elements that pydicom itself needs while it reads; their padding is then gone."""
 PREAMBLE: Final = 132
@@ -118,14 +120,14 @@ def read_header(path: Path) -> Header:
 def _plain(data: bytes, size: int) -> Header:
     """Read the plain case from the beginning of a file."""
     found: dict[int, bytes] = {}
-    at, syntax = plain_start(data, HEADER_TAGS, found)
-    at = top_level(data, at, HEADER_TAGS, found)
+    at, syntax = plain_start(data, META_TAGS, found)
+    at = top_level(data, at, DATA_TAGS, found)
     if at == len(data) < size:
         raise Short
     for tag in READ_AT_ONCE.intersection(found):
-        if not found[tag].isascii():
-            raise Odd
         found[tag] = found[tag].rstrip(PADDING)
+        if not found[tag].isascii() or not found[tag].decode("ascii").isprintable():
+            raise Odd
     return Header(syntax, found, little=True, pixels=plain_pixels(data, at, size), size=size)
 
 
@@ -201,11 +203,15 @@ class Bounded(io.RawIOBase):
         return Bounded(io.BytesIO(value), self._budget)
 
     def read(self, size: int = -1) -> bytes:
-        """Read, unless too much has been read; never more at once than a header may be long."""
+        """Read, unless too much has been read; never more at once than a header may be long.
+
+        Raises:
+            OSError: too much has been read, or all is asked for: so pydicom inflates what is deflated, whatever comes out.
+        """
         self._budget.reads -= 1
-        if self.exhausted:
+        if self.exhausted or size < 0:
             raise OSError
-        data = self._file.read(min(size, LARGEST_HEADER) if size >= 0 else LARGEST_HEADER)
+        data = self._file.read(min(size, LARGEST_HEADER))
         self._budget.size -= len(data)
         return data
 
@@ -239,6 +245,11 @@ class Foreign:
     rest: bytes = b""
 
     @property
+    def file_meta(self) -> Dataset | None:
+        """Group 2 as pydicom read it; ``None`` where it did not."""
+        return getattr(self.dataset, "file_meta", None)
+
+    @property
     def implicit(self) -> bool:
         """Whether elements have no VR."""
         return bool(self.dataset.original_encoding[0])
@@ -263,6 +274,8 @@ def foreign(file: BinaryIO, data: bytes, size: int, meta: Container[int], *, def
     Raises:
         UnreadableHeader: it cannot be read.
     """
+    if data[PREAMBLE - 4 : PREAMBLE] != b"DICM":
+        raise UnreadableHeader("D-NOTDICOM")
     found: dict[int, bytes] = {}
     try:
         start = top_level(data, PREAMBLE, meta, found, group=2)
@@ -296,14 +309,15 @@ def foreign(file: BinaryIO, data: bytes, size: int, meta: Container[int], *, def
 
 def _by_pydicom(file: BinaryIO, data: bytes, size: int) -> Header:
     """Read what is not the plain case."""
-    with foreign(file, data, size, HEADER_TAGS, defer=LARGEST_VALUE) as read:
-        meta = getattr(read.dataset, "file_meta", None)  # that of a deflated file was read here
-        values = (dict(read.meta) if meta is None else _values(meta)) | _values(read.dataset)
+    with foreign(file, data, size, META_TAGS, defer=LARGEST_VALUE) as read:
+        pixels = foreign_pixels(read)
+        meta = dict(read.meta) if read.file_meta is None else _values(read.file_meta, META_TAGS)
+        values = meta | _values(read.dataset, DATA_TAGS)
         return Header(
             syntax=text_of(values.get(TRANSFER_SYNTAX, b"")),
             values=values,
             little=read.little,
-            pixels=foreign_pixels(read),
+            pixels=pixels,
             size=size,
         )
 
@@ -317,7 +331,7 @@ def coded(bounded: Bounded) -> Iterator[None]:
             yield
         except UnreadableHeader:
             raise
-        except (RecursionError, MemoryError):
+        except (RecursionError, MemoryError, TooMuch):
             raise UnreadableHeader("D-BOMB") from None
         except InvalidDicomError:
             raise UnreadableHeader("D-NOTDICOM") from None
@@ -325,13 +339,13 @@ def coded(bounded: Bounded) -> Iterator[None]:
             raise UnreadableHeader("D-BOMB" if bounded.exhausted else "D-HEADER") from None
 
 
-def _values(dataset: Dataset) -> dict[int, bytes]:
+def _values(dataset: Dataset, wanted: frozenset[int]) -> dict[int, bytes]:
     """Give the bytes of the wanted elements of a data set, as pydicom read them."""
     values: dict[int, bytes] = {}
-    for tag in HEADER_TAGS:
+    for tag in wanted:
         if tag not in dataset:
             continue
-        element = cast("DataElement | RawDataElement", dataset.get_item(tag))
+        element = cast("DataElement | RawDataElement", dataset.get_item(tag, keep_deferred=True))
         if tag in READ_AT_ONCE and not isinstance(element, RawDataElement):
             texts = element.value if isinstance(element.value, MultiValue | list) else [element.value or ""]
             values[tag] = "\\".join(str(text) for text in texts).encode("ascii", "replace")
@@ -355,7 +369,13 @@ def foreign_pixels(read: Foreign) -> PixelPlace | None:
     Raises:
         UnreadableHeader: it is none of pixel data, or the file ended before.
     """
-    raw = [element for element in read.dataset.elements() if isinstance(element, RawDataElement)]
+    parts = [read.dataset, *([read.file_meta] if read.file_meta is not None else [])]
+    elements = [
+        cast("DataElement | RawDataElement", part.get_item(tag, keep_deferred=True))
+        for part in parts
+        for tag in list(part.keys())
+    ]
+    raw = [element for element in elements if isinstance(element, RawDataElement)]
     if any(element.length != UNDEFINED and element.value_tell + element.length > read.end for element in raw):
         raise UnreadableHeader("D-TRUNC")
     at = read.file.tell()

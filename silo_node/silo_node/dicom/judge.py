@@ -11,10 +11,13 @@ from typing import Final, NamedTuple
 from silo_node.dicom import paths
 from silo_node.dicom.basic_profile import Profile, profile
 from silo_node.dicom.dummies import is_dummy, is_empty, is_uid
-from silo_node.dicom.elements import ITEM, ITEMS
+from silo_node.dicom.elements import ITEM, ITEMS, TooMuch
 from silo_node.dicom.header import PREAMBLE, text_of
 from silo_node.dicom.tags import BURNED_IN, IDENTITY_REMOVED, IMAGE_TYPE, METHOD, METHOD_CODES, MODALITY, PATIENT_ID, SOP_CLASS
 from silo_node.dicom.traces import Code, Place, Trace
+
+MOST_TRACES: Final = 10_000
+"""Things of one file that are told apart; a file with more is a bomb."""
 
 NEEDED_META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
 """Elements of group 2 that reading needs or that name a program. The others name stations or hold private information."""
@@ -141,7 +144,11 @@ class Judge:
         self.traces.add(Trace("D-TRAILING", "file"))
 
     def element(self, tag: int, vr: bytes, value: bytes, depth: int) -> None:
-        """Look at an element, or at the beginning of an item; a sequence has no value of its own."""
+        """Look at an element, or at the beginning of an item; a sequence has no value of its own.
+
+        Raises:
+            TooMuch: more was found than any real file has.
+        """
         while self.unfinished and self.unfinished[-1].depth >= depth:
             self.unfinished.pop()
         if tag == ITEM:
@@ -216,6 +223,8 @@ class Judge:
     def _found(self, code: Code, tag: int, depth: int) -> None:
         place: Place = "nested" if depth else "after" if self._is_behind else "top"
         self.traces.add(Trace(code, place, tag))
+        if len(self.traces) > MOST_TRACES:
+            raise TooMuch
 
     def conclude(self, name: PurePath) -> None:
         """Say what needs the whole file: whether it says how it was de-identified, its image, its path."""

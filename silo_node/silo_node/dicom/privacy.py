@@ -43,9 +43,6 @@ from silo_node.dicom.header import (
 from silo_node.dicom.judge import PRIVATE, REPEATED_GROUPS, Judge, Rules
 from silo_node.dicom.traces import Traces
 
-MOST_TRACES: Final = 10_000
-"""Things of one file that are told apart; a file with more is a bomb."""
-
 MOST_FRAGMENTS: Final = 200_000
 """Fragments of encapsulated pixel data that are gone through to find what is behind it."""
 
@@ -89,8 +86,6 @@ def scan(path: Path, name: PurePath, rules: Rules) -> Traces:
             data += file.read(15 * len(data))
     judge.preamble(data)
     judge.conclude(name)
-    if len(judge.traces) > MOST_TRACES:
-        raise UnreadableHeader("D-BOMB")
     return frozenset(judge.traces)
 
 
@@ -194,7 +189,7 @@ def _by_pydicom(rules: Rules, file: BinaryIO, data: bytes, size: int) -> Judge:
     """Walk what is not the plain case."""
     judge = Judge(rules)
     with foreign(file, data, size, _META_GROUP, defer=None) as read:
-        meta = getattr(read.dataset, "file_meta", None)
+        meta = read.file_meta
         judge.meta(dict(read.meta) if meta is None else {int(one.tag): _bytes(one) for one in meta.elements()})
         pixels = foreign_pixels(read)
         _dataset(judge, read.dataset, read.file, 0)
