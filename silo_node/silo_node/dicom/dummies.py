@@ -50,9 +50,9 @@ def is_empty(vr: bytes, value: bytes) -> bool:
 
 def is_dummy(vr: bytes, value: bytes) -> bool:
     """Say whether a value, as it stands in the file, is none or a dummy."""
-    if is_empty(vr, value):
+    padded, value = value, value.strip(b" \0")
+    if not value and (vr not in _NUMBERS or is_empty(vr, padded)):
         return True
-    value = value.strip(b" \0")
     if vr in _NUMBERS:
         return value.upper() in WORDS
     form = _FORMS.get(vr)

@@ -26,7 +26,6 @@ SHORTEST_WORD: Final = 3
 SHORTEST_PART: Final = 6
 """Characters of a value that is looked for within words."""
 
-_WORD = re.compile(r"[^\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _UID = re.compile(r"(?<![0-9.])[0-9]+(\.[0-9]+){4,}")
 _DIGEST = re.compile(r"(?<![0-9a-z])([0-9a-f]{16,}|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})(?![0-9a-z])", re.IGNORECASE)
@@ -59,7 +58,7 @@ def looks(name: PurePath, names: Iterable[str], numbers: Iterable[str]) -> set[P
         names: of the patient, as they stand in the file, those that are no dummies.
         numbers: the patient's number, birth date and accession number, likewise.
     """
-    found = set(_guesses(name.parent)) | set(_of_part(name.stem))
+    found = {*_guesses(name.parent), *_of_part(name.stem)}
     if any(_is_named(value, name) for value in names) or any(_is_numbered(value, name) for value in numbers):
         found.add("value")
     return found
@@ -93,16 +92,26 @@ def _is_two_names(part: str) -> bool:
 def _is_named(value: str, name: PurePath) -> bool:
     """Whether a word of a person's name is a word of a path."""
     words = {word.casefold() for word in _LETTERS.findall(value) if len(word) >= SHORTEST_WORD}
-    return bool(words) and not words.isdisjoint(word.casefold() for word in _LETTERS.findall(str(name)))
+    return bool(words) and not words.isdisjoint(word.casefold() for word in _LETTERS.findall(name.as_posix()))
 
 
 def _is_numbered(value: str, name: PurePath) -> bool:
     """Whether a number, or what serves as one, stands in a path: on its own, or, if it is long, anywhere in a name."""
-    path = str(name).casefold()
-    value = value.casefold()
-    if len(value) >= SHORTEST_WORD and re.search(rf"(?<![^\W_]){re.escape(value)}(?![^\W_])", path):
+    path, value = name.as_posix().casefold(), value.casefold()
+    if len(value) >= SHORTEST_WORD and _stands_alone(value, path):
         return True
-    joined = "".join(_WORD.findall(value))
-    return len(joined) >= SHORTEST_PART and any(
-        joined in "".join(_WORD.findall(_UID.sub("", part))) for part in PurePath(path).parts
-    )
+    joined = _joined(value)
+    return len(joined) >= SHORTEST_PART and any(joined in _joined(_UID.sub("", part)) for part in path.split("/"))
+
+
+def _stands_alone(value: str, path: str) -> bool:
+    at = path.find(value)
+    while at >= 0:
+        if not path[at - 1 : at].isalnum() and not path[at + len(value) : at + len(value) + 1].isalnum():
+            return True
+        at = path.find(value, at + 1)
+    return False
+
+
+def _joined(text: str) -> str:
+    return "".join(filter(str.isalnum, text))
