@@ -25,6 +25,7 @@ Place: TypeAlias = Literal[
     "after",  # behind the pixel data
     "declared",  # the file itself says so
     "suspected",  # its kind makes it likely
+    "pixels",  # its pixels look like it
     "value",  # a value of the file stands in its path
     "name",  # what looks like a name
     "date",  # what looks like a date
@@ -77,6 +78,7 @@ _SAID: Final[dict[tuple[Code, Place], str]] = {
         "D-BURNED",
         "suspected",
     ): "the image is of a kind that often has text burned in, and BurnedInAnnotation is not NO",
+    ("D-BURNED", "pixels"): "the pixels look as if a line of text were burned into the image",
     ("D-PATH", "value"): "the name of the file or of a folder holds the patient's name, number, birth date or accession number",
     ("D-PATH", "name"): "the name of the file or of a folder looks like a person's name",
     ("D-PATH", "date"): "the name of the file or of a folder holds what looks like a date",

@@ -126,6 +126,22 @@ def test_what_is_in_no_row(tag):
     assert TABLE.of(tag) is None
 
 
+def test_the_table_is_that_of_dicom_anonymizer():
+    """Row by row and action by action: a de-identifier that others wrote from the same edition."""
+    from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as theirs
+
+    lists = {
+        "D": theirs.D_TAGS, "Z": theirs.Z_TAGS, "X": theirs.X_TAGS, "U": theirs.U_TAGS, "Z/D": theirs.Z_D_TAGS, 
+        "X/Z": theirs.X_Z_TAGS, "X/D": theirs.X_D_TAGS, "X/Z/D": theirs.X_Z_D_TAGS, "X/Z/U*": theirs.X_Z_U_STAR_TAGS,
+    }  # fmt: skip
+    single = {one[0] << 16 | one[1]: action for action, tags in lists.items() for one in tags if len(one) == 2}
+    assert {tag: row.action for tag, row in TABLE.single.items()} == single
+    repeated = {
+        (one[2] << 16 | one[3], one[0] << 16 | one[1], action) for action, tags in lists.items() for one in tags if len(one) == 4
+    }
+    assert {(one.mask, one.bits, one.row.action) for one in TABLE.repeated} == repeated
+
+
 def test_the_table_names_attributes_as_pydicom_does():
     from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR
 
