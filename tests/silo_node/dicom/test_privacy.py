@@ -131,7 +131,7 @@ def test_the_table_is_that_of_dicom_anonymizer():
     from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as theirs
 
     lists = {
-        "D": theirs.D_TAGS, "Z": theirs.Z_TAGS, "X": theirs.X_TAGS, "U": theirs.U_TAGS, "Z/D": theirs.Z_D_TAGS, 
+        "D": theirs.D_TAGS, "Z": theirs.Z_TAGS, "X": theirs.X_TAGS, "U": theirs.U_TAGS, "Z/D": theirs.Z_D_TAGS,
         "X/Z": theirs.X_Z_TAGS, "X/D": theirs.X_D_TAGS, "X/Z/D": theirs.X_Z_D_TAGS, "X/Z/U*": theirs.X_Z_U_STAR_TAGS,
     }  # fmt: skip
     single = {one[0] << 16 | one[1]: action for action, tags in lists.items() for one in tags if len(one) == 2}
