@@ -29,7 +29,7 @@ from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 
 from silo_node.dicom.elements import ITEMS, LARGEST_VALUE, PIXELS, UNDEFINED, Odd, Short, TooMuch, length_at, top_level
-from silo_node.dicom.tags import CHARACTER_SET, HEADER_TAGS, SEQUENCES, TRANSFER_SYNTAX
+from silo_node.dicom.tags import CHARACTER_SET, HEADER_TAGS, MEDIA_CLASS, SEQUENCES, SOURCE_TITLE, TRANSFER_SYNTAX
 
 FIRST_READ: Final = 64 * 1024
 """Bytes that are read of a file at first: most headers are shorter."""
@@ -44,8 +44,8 @@ IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.
 PADDING: Final = b" \0"
 META_TAGS: Final = frozenset(tag for tag in HEADER_TAGS if tag >> 16 == 2)  # noqa: PLR2004  (group 2: PS3.10 7.1)
 DATA_TAGS: Final = HEADER_TAGS - META_TAGS
-READ_AT_ONCE: Final = frozenset({TRANSFER_SYNTAX, CHARACTER_SET})
-"""Elements that pydicom itself needs while it reads; their padding is then gone."""
+READ_AT_ONCE: Final = frozenset({MEDIA_CLASS, TRANSFER_SYNTAX, SOURCE_TITLE, CHARACTER_SET})
+"""Elements that pydicom converts while it reads, or may; their padding is then gone."""
 PREAMBLE: Final = 132
 """Bytes before the first element: 128 that mean nothing, and ``DICM``."""
 
@@ -66,7 +66,7 @@ class PixelPlace:
     """Where the pixel data lies.
 
     Attributes:
-        at: where its element begins, in a file that is not deflated.
+        at: where its value begins; in a deflated file, after inflation.
         length: of its value in bytes; ``None`` where it is encapsulated in fragments.
     """
 
@@ -162,7 +162,7 @@ def plain_pixels(data: bytes, at: int, size: int) -> PixelPlace | None:
     if at + 12 > len(data):
         raise Short
     length = length_at(data, at + 8)
-    return PixelPlace(at, None if length == UNDEFINED else length)
+    return PixelPlace(at + 12, None if length == UNDEFINED else length)
 
 
 def text_of(value: bytes) -> str:
@@ -404,4 +404,4 @@ def foreign_pixels(read: Foreign) -> PixelPlace | None:
         raise UnreadableHeader("D-TRUNC") from None
     if high << 16 | low not in PIXELS:
         raise UnreadableHeader("D-HEADER")
-    return PixelPlace(at, None if length == UNDEFINED else length)
+    return PixelPlace(at + (8 if read.implicit else 12), None if length == UNDEFINED else length)

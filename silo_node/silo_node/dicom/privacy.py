@@ -99,7 +99,7 @@ def _plain(judge: Judge, file: BinaryIO, data: bytes, size: int) -> None:
         raise Short
     pixels = plain_pixels(data, at, size)
     if pixels is not None:
-        _behind(judge, file, _end_of_pixels(file, pixels, 12, size, little=True), size, implicit=False, little=True)
+        _behind(judge, file, _end_of_pixels(file, pixels, size, little=True), size, implicit=False, little=True)
 
 
 def _visit(judge: Judge, data: bytes) -> Visit:
@@ -123,9 +123,9 @@ def _visit(judge: Judge, data: bytes) -> Visit:
 # ------------------------------------------------------------------------------------------- behind the pixel data
 
 
-def _end_of_pixels(file: BinaryIO | Bounded, place: PixelPlace, head: int, size: int, *, little: bool) -> int | None:
+def _end_of_pixels(file: BinaryIO | Bounded, place: PixelPlace, size: int, *, little: bool) -> int | None:
     """Give where the value of the pixel data ends; ``None`` where its fragments are not in order."""
-    at = place.at + head
+    at = place.at
     if place.length is not None:
         return at + place.length
     fragment = Struct("<HHL" if little else ">HHL")
@@ -196,7 +196,7 @@ def _by_pydicom(rules: Rules, file: BinaryIO, data: bytes, size: int) -> Judge:
         if not read.whole:
             raise UnreadableHeader("D-TRUNC" if read.end < LARGEST_HEADER else "D-BOMB")
         if pixels is not None:
-            end = _end_of_pixels(read.file, pixels, 8 if read.implicit else 12, read.end, little=read.little)
+            end = _end_of_pixels(read.file, pixels, read.end, little=read.little)
             _behind(judge, read.file, end, read.end, implicit=read.implicit, little=read.little)
         if read.rest.strip(b"\0"):
             judge.unreadable_behind()
