@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PYTEST_WORKERS ?= 2
 PYTEST_ARGS ?=
+MUTANTS ?= --sample 37 --seed 1
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -13,7 +14,7 @@ one_thread := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-faults test-fuzz pytest lint types walls docs benchmarks clean
+.PHONY: help install demo test test-faults test-fuzz test-mutants pytest lint types walls docs benchmarks clean
 
 help:  ## print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +44,9 @@ test-faults: $(INSTALLED)  ## kill, freeze and starve real processes in every ph
 
 test-fuzz: $(INSTALLED)  ## ten thousand corrupt files through every reader, DICOM too; five thousand contracts beside pandera (some minutes)
 	$(one_thread) $(BIN)/python -m pytest -m fuzz tests/silo_node/sources tests/silo_node/dicom tests/silo_node/validation/test_oracle_contracts.py
+
+test-mutants: $(INSTALLED)  ## leave out each rule of the check, then change its code here and there: the tests must notice (half an hour)
+	$(BIN)/python tests/mutation/mutation_run.py $(MUTANTS)
 
 lint: $(INSTALLED)  ## ruff: rules and format
 	$(BIN)/ruff check

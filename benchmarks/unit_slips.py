@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,14 @@ def mapping_of(case: Case) -> FieldMapping:
     return FieldMapping(parse(ContractField, Document("case", case.field, {})), "column")
 
 
+def columns(name: str, values: np.ndarray) -> Callable[[Sequence[str]], list[pl.Series]]:
+    """Give a way to ask for the one column."""
+    return lambda _: [pl.Series(name, values)]
+
+
 def looked(mapping: FieldMapping, values: np.ndarray) -> list[tuple[str, str]]:
     """Give codes and texts of what is found in a column."""
-    found = distributions.look(pl.DataFrame({mapping.field.name: values}), [mapping])
+    found = distributions.look(columns(mapping.field.name, values), [mapping])
     return [(fault.code, fault.finding) for fault in found.faults] + [(check.code, check.expectation) for check, _ in found.parts]
 
 
@@ -67,7 +73,7 @@ def part(case: Case, count: int, repeats: int) -> tuple[float, float]:
         values = case.right(random, count)
         wrong = random.permutation(count)[: int(PART * count)]
         values[wrong] = case.slipped(values[wrong])
-        found = distributions.look(pl.DataFrame({case.name: values}), [mapping]).parts
+        found = distributions.look(columns(case.name, values), [mapping]).parts
         texts = [(check.severity, check.expectation) for check, _ in found]
         errors += named(case, texts, "error")
         warned += named(case, texts, "error", "warning")

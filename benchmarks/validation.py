@@ -1,11 +1,15 @@
 """A check of a million clean records against plainly reading them: CPU seconds, interleaved, each in a fresh process.
 
     python benchmarks/validation.py [--records 1000000] [--repeats 5] [--format parquet|csv|both] [--broken] [--beside]
+    python benchmarks/validation.py --records 10000000 --repeats 1 --memory [--format parquet|csv|both] [--broken]
 
 Floor: ``polars.read_parquet`` or ``polars.read_csv``. Subject: ``silo_node.validation.check.check`` with a contract of 20
 fields (id with a pattern, unique; 4 coded texts; 3 dates; 7 whole numbers; 5 numbers with gaps), ranges, plausible ranges
 and 2 cross-field rules. One thread each. The figure is the ratio of the least CPU seconds; the target for clean Parquet is
 1.6. Both do their imports beforehand, outside the figure.
+
+``--memory`` also makes what ``silo check`` makes of it, the fields' profiles and the local report, and fails when the check
+holds more than 1 GB at its peak. What the operating system counts as the process's own is what counts, mapped files too.
 
 ``--beside`` measures other validators on the same Parquet or CSV file with the same rules, where they are installed: pandera
 on polars, pandera on pandas, frictionless. They print values of cells and whole rows; here only how long they take.
@@ -17,6 +21,7 @@ import argparse
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,30 +33,42 @@ import polars as pl
 
 TARGET_RATIO = 1.6
 SEED = 20_240_131
-KEY_STEP = 4_611_686_018_427
-"""Spreads the keys over 62 bits."""
+KEY_BITS = 62
+"""The keys are spread over so many."""
+PART = 1_000_000
+"""Records that are made at a time."""
+TARGET_MEMORY = 1000
+"""Megabytes (of 2**20 bytes) that a check of any size may hold."""
 
-FLOOR = """
-import time, sys, resource
+PEAK = """
+import re
+from pathlib import Path
+def peak():  # of this program alone: what getrusage tells begins with that of the process it was started from
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+"""
+FLOOR = f"""{PEAK}
+import time, sys
 import polars as pl
 path = sys.argv[1]
 before = time.process_time()
 frame = pl.read_parquet(path) if path.endswith("parquet") else pl.read_csv(path, try_parse_dates=True)
 seconds = time.process_time() - before
-print(seconds, frame.height, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(seconds, frame.height, peak())
 """
-SUBJECT = """
-import time, sys, resource
-from pathlib import Path
+SUBJECT = f"""{PEAK}
+import time, sys
 from silo_node.configuration import load_site
 from silo_node.validation.check import check
 from wardround.contract.library import load
 site, contract = load_site(Path(sys.argv[1])), load(Path(sys.argv[2]))
 before = time.process_time()
-result = check(site, contract, max_fraction=1.0)
+result = check(site, contract, max_fraction=1.0, profiled=sys.argv[4] == "report")
+if sys.argv[4] == "report":
+    from silo_node.validation.reports import as_json, local_report
+    as_json(local_report(result))
 seconds = time.process_time() - before
 assert (not result.findings) == (sys.argv[3] == "clean"), result.findings
-print(seconds, result.found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(seconds, result.found, peak())
 """
 
 PANDERA = """
@@ -196,10 +213,10 @@ def contract_json() -> dict[str, Any]:
     }
 
 
-def records(height: int, *, broken: bool) -> pl.DataFrame:
-    """Make records that obey the contract; with ``broken``, about one in 400 does not."""
-    random = np.random.default_rng(SEED)
-    keys = np.char.mod("%016x", np.arange(height) * KEY_STEP)
+def records(height: int, *, broken: bool, first: int = 0, of: int | None = None) -> pl.DataFrame:
+    """Make records that obey the contract, from a first one on; with ``broken``, about one in 400 does not."""
+    random = np.random.default_rng([SEED, first])
+    keys = np.char.mod("%016x", np.arange(first, first + height) * (2**KEY_BITS // (of or height)))
     admission = random.integers(10_000, 19_000, height)
     days = {
         "birth": random.integers(-20_000, 9_000, height),
@@ -223,6 +240,25 @@ def records(height: int, *, broken: bool) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
+def write(folder: Path, height: int, *, broken: bool) -> None:
+    """Write records as Parquet and as CSV; many of them in parts, since all at once would take many times the check."""
+    if height <= PART:
+        few = records(height, broken=broken)
+        few.write_parquet(folder / "records.parquet", compression="zstd", row_group_size=height // 8 + 1)
+        few.write_csv(folder / "records.csv")
+        return
+    parts = folder / "parts"
+    parts.mkdir()
+    with (folder / "records.csv").open("wb") as text:
+        for first in range(0, height, PART):
+            part = records(min(PART, height - first), broken=broken, first=first, of=height)
+            part.write_csv(text, include_header=first == 0)
+            part.write_parquet(parts / f"{first:012}.parquet", compression="zstd")
+    whole = pl.scan_parquet(sorted(parts.iterdir()))
+    whole.sink_parquet(folder / "records.parquet", compression="zstd", row_group_size=PART)
+    shutil.rmtree(parts)
+
+
 def measure(script: str, *arguments: str) -> tuple[float, int, float]:
     """Run a script in a fresh process; give its CPU seconds, records and peak memory in MB."""
     environment = {**os.environ, "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -231,8 +267,8 @@ def measure(script: str, *arguments: str) -> tuple[float, int, float]:
     return float(seconds), int(height), float(memory)
 
 
-def compare(folder: Path, form: str, repeats: int, *, broken: bool) -> float:
-    """Measure floor and subject in turn; print their figures and give the ratio of CPU seconds."""
+def compare(folder: Path, form: str, repeats: int, *, broken: bool, report: bool) -> tuple[float, float]:
+    """Measure floor and subject in turn; print their figures and give the ratio of CPU seconds, and the subject's peak memory."""
     site = folder / f"{form}.yaml"
     columns = {field["name"]: field["name"] for field in contract_json()["fields"]}
     site.write_text(
@@ -246,14 +282,15 @@ def compare(folder: Path, form: str, repeats: int, *, broken: bool) -> float:
         )
     )
     floors, subjects = [], []
+    state, answer = "broken" if broken else "clean", "report" if report else "check"
     for _ in range(repeats):
         floors.append(measure(FLOOR, str(folder / f"records.{form}")))
-        subjects.append(measure(SUBJECT, str(site), str(folder / "contract.yaml"), "broken" if broken else "clean"))
+        subjects.append(measure(SUBJECT, str(site), str(folder / "contract.yaml"), state, answer))
     assert floors[0][1] == subjects[0][1]
     floor, subject = min(each[0] for each in floors), min(each[0] for each in subjects)
     memory = f"peak {floors[0][2]:.0f} MB and {subjects[0][2]:.0f} MB"
     print(f"{form:8} read {floor:.3f} CPU s, check {subject:.3f} CPU s: ratio {subject / floor:.2f}; {memory}")
-    return subject / floor
+    return subject / floor, max(each[2] for each in subjects)
 
 
 def beside(folder: Path, form: str, few: pl.DataFrame, height: int, *, broken: bool) -> None:
@@ -281,22 +318,24 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--format", choices=["parquet", "csv", "both"], default="both")
     parser.add_argument("--broken", action="store_true", help="about one record in 400 breaks the contract")
+    parser.add_argument("--memory", action="store_true", help="make the local report, too, and hold the peak against 1 GB")
     parser.add_argument("--beside", action="store_true", help="measure other validators, too, where they are installed")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "contract.yaml").write_text(json.dumps(contract_json()))
-        frame = records(chosen.records, broken=chosen.broken)
-        frame.write_parquet(folder / "records.parquet", compression="zstd", row_group_size=chosen.records // 8 + 1)
-        frame.write_csv(folder / "records.csv")
-        few = frame.head(FRICTIONLESS_RECORDS)
-        del frame
+        write(folder, chosen.records, broken=chosen.broken)
+        few = pl.scan_parquet(folder / "records.parquet").head(FRICTIONLESS_RECORDS).collect()
         forms = ["parquet", "csv"] if chosen.format == "both" else [chosen.format]
-        ratios = {form: compare(folder, form, chosen.repeats, broken=chosen.broken) for form in forms}
+        found = {form: compare(folder, form, chosen.repeats, broken=chosen.broken, report=chosen.memory) for form in forms}
         if chosen.beside:
             for form in forms:
                 beside(folder, form, few, chosen.records, broken=chosen.broken)
-    met = chosen.broken or ratios.get("parquet", 0.0) <= TARGET_RATIO
+    if chosen.memory:
+        met = all(peak <= TARGET_MEMORY for _, peak in found.values())
+        print(f"target for the peak: {TARGET_MEMORY} MB" + ("" if met else ", missed"))
+        return 0 if met else 1
+    met = chosen.broken or found.get("parquet", (0.0, 0.0))[0] <= TARGET_RATIO
     print(f"target for clean Parquet: {TARGET_RATIO}" + ("" if met else ", missed"))
     return 0 if met else 1
 

@@ -120,6 +120,7 @@ def _page(page: Path, state: StudyState, found: Comparability) -> list[str]:
     return [
         f"{state.name} {state.version}  {state.study_hash[:HASH_SHOWN]}",
         *table,
+        *([f"SYNTHETIC records, not of patients: {', '.join(found.synthetic)}."] if found.synthetic else []),
         *(remarks or ["No large difference among what is shown. Withheld is not zero, and not even."]),
         *_since(found),
         f"Wrote {page} (for the coordinator: it shows what a release may withhold).",

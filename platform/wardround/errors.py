@@ -120,6 +120,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "T-CONST": _checked("a field with one value only"),
     "T-LABELMISS": _checked("many records without the target"),
     "T-LEAK": _checked("a feature that gives the target away"),
+    "T-SYNTHETIC": _checked("records that were made up from the schema, not of patients"),
     # Studies and bundles
     "P-SCHEMA": CatalogueEntry("the study and the schema do not fit"),
     "P-FIELD": CatalogueEntry("the study names a field that the schema does not have"),

@@ -24,7 +24,7 @@ from silo_node.validation.explained import explained
 from silo_node.validation.expressions import RuleCompiler
 from silo_node.validation.findings import Finding
 from silo_node.validation.leakage import leaks
-from silo_node.validation.result import with_findings
+from silo_node.validation.result import said_to_be_synthetic, with_findings
 from wardround.canonical import canonical_bytes
 from wardround.contract import rules
 from wardround.contract.model import Contract
@@ -109,7 +109,8 @@ def check_for_study(site: Site, contract: Contract, study: Study, *, profiled: b
     """
     raise_all(problems(study, contract))
     fields, limit = study_fields(contract, study), study.quarantine.max_fraction
-    return check(site, contract, fields=fields, max_fraction=limit, profiled=profiled)
+    result = check(site, contract, fields=fields, max_fraction=limit, profiled=profiled)
+    return said_to_be_synthetic(result, site.policy().small_cell)
 
 
 def assemble(site: Site, contract: Contract, study: Study, study_hash: str) -> Cohort:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 from approved_study import ApprovedStudy, Unseen, approved
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from coordinator.rounds.conductor import Conductor
@@ -22,7 +24,7 @@ from wardround.errors import Refused
 from wardround.study.model import Study, Target
 from wardround.weights.packing import to_bytes
 from wardround_lab.local_grid import LocalGrid
-from wardround_lab.synthetic import SyntheticHospital, draw, make_synthetic, truth
+from wardround_lab.synthetic import SyntheticHospital, draw, make_synthetic
 
 TARGETS = {
     "breast.cytology": Target(field="diagnosis", positive="malignant"),
@@ -30,7 +32,7 @@ TARGETS = {
 }
 SKEWED = (
     SyntheticHospital("few", 160, prevalence=0.1),
-    SyntheticHospital("half", 120, prevalence=0.5, shift=0.4),
+    SyntheticHospital("half", 120, prevalence=0.5, shift=0.4, scale=0.8),
     SyntheticHospital("most", 200, prevalence=0.85, parquet=True),
 )
 
@@ -46,15 +48,51 @@ def test_they_obey_the_schema(tmp_path: Path, schema: str, seed: int) -> None:
         assert result.quarantined == 0
 
 
+def figures(records: pl.DataFrame, target: Target) -> tuple[pl.DataFrame, list[bool]]:
+    """Numbers in columns, missing ones at their mean, and the labels; the records whose label is missing left out."""
+    labelled = records.filter(pl.col(target.field).is_not_null())
+    numbers = labelled.select(pl.col(pl.Int64, pl.Float64).cast(pl.Float64))
+    return numbers.select(pl.all().fill_null(pl.all().mean())), (labelled[target.field] == target.positive).to_list()
+
+
 @pytest.mark.parametrize("schema", sorted(TARGETS))
 def test_labels_are_skewed_and_can_be_learned(schema: str) -> None:
-    """Every hospital has about its share of positives, and the same truth orders the records of all."""
+    """Every hospital has about its share of positives, and what is learned at one orders the records of the others."""
     contract, target = find(schema), TARGETS[schema]
+    inputs, labels = figures(draw(contract, target, SyntheticHospital("teacher", 500), 3), target)
+    middle, spread = inputs.mean(), inputs.std()
+
+    def standardised(numbers: pl.DataFrame) -> list[list[float]]:
+        columns = [(numbers[name] - middle[name][0]) / spread[name][0] for name in numbers.columns]
+        return pl.DataFrame(columns).to_numpy().tolist()
+
+    model = LogisticRegression(max_iter=10_000).fit(standardised(inputs), labels)
     for hospital in SKEWED:
-        records = draw(contract, target, SyntheticHospital(hospital.site, 1500, hospital.prevalence, hospital.shift), 3)
-        positive = (records[target.field] == target.positive).to_numpy()
-        assert positive.mean() == pytest.approx(hospital.prevalence, abs=0.04)
-        assert roc_auc_score(positive, truth(records, contract, target, 3)) > 0.7
+        made = SyntheticHospital(hospital.site, 500, hospital.prevalence, hospital.shift)
+        others, positive = figures(draw(contract, target, made, 3), target)
+        assert sum(positive) / len(positive) == pytest.approx(hospital.prevalence, abs=0.06)
+        assert roc_auc_score(positive, model.decision_function(standardised(others))) > 0.7
+
+
+def test_hospitals_differ_as_asked() -> None:
+    """Where the patients lie, how far apart, and how much is missing; the schema is obeyed all the same (above)."""
+    contract, target = find("heart.disease"), TARGETS["heart.disease"]
+
+    def drawn(**changes: float) -> pl.DataFrame:
+        return draw(contract, target, SyntheticHospital("here", 400, **changes), 1)  # type: ignore[arg-type]
+
+    usual = drawn()
+    higher, lower, close, gaps = drawn(shift=1.0), drawn(shift=-1.0), drawn(scale=0.5), drawn(missing=3.0)
+    numbers = ("age", "trestbps", "chol", "thalach", "oldpeak")
+
+    def above(records: pl.DataFrame) -> float:
+        """By how many standard deviations its means lie above the usual, over the fields."""
+        return sum((records[name].mean() - usual[name].mean()) / usual[name].std() for name in numbers) / len(numbers)  # type: ignore[operator]
+
+    assert above(higher) > 0.5
+    assert above(lower) < -0.5
+    assert close["thalach"].std() == pytest.approx(0.5 * usual["thalach"].std(), rel=0.15)  # type: ignore[operator]
+    assert sum(gaps.null_count().row(0)) > 2 * sum(usual.null_count().row(0))
 
 
 def test_drawn_again_they_are_the_same() -> None:
@@ -72,7 +110,7 @@ def test_rules_that_random_records_never_obey_are_refused() -> None:
     never = contract.rules[0].model_copy(update={"check": "age > 110 and age < 18"})
     with pytest.raises(Refused) as error:
         draw(contract.model_copy(update={"rules": (never,)}), TARGETS["heart.disease"], SyntheticHospital("a", 20), 1)
-    assert error.value.codes == ("S-RULE",)
+    assert error.value.codes == ("S-SYNTH",)
 
 
 def skewed_study() -> Study:

@@ -73,6 +73,7 @@ def _compare(
         study_hash=bundle.study_hash,
         for_whom=for_whom,
         hospitals={member.site: member.name for member in bundle.roster.silos},
+        synthetic=tuple(site for site, result in sorted(results.items()) if site not in untold and result.report.synthetic),
         fields=tuple(_field(bundle, name, results, untold) for name in told_fields(bundle.study)),
     )
 

@@ -135,6 +135,7 @@ class Comparability(Value):
 
     Attributes:
         for_whom: whether it holds what the coordinator sees, or what everybody may see who gets the release.
+        synthetic: the hospitals that say that their records were made up, of those that are shown.
         since: how hospitals have moved since earlier studies of the same centre; for the coordinator only.
     """
 
@@ -143,6 +144,7 @@ class Comparability(Value):
     study_hash: Sha256
     for_whom: Literal["coordinator", "consortium"]
     hospitals: Annotated[dict[Slug, str], Field(max_length=10_000)]
+    synthetic: tuple[Slug, ...] = ()
     thresholds: Thresholds = Thresholds()
     fields: tuple[ComparedField, ...]
     since: tuple[Since, ...] = ()

@@ -138,9 +138,16 @@ def withheld_of(bundle: Bundle, outcome: Outcome) -> tuple[str, ...]:
     return tuple(found)
 
 
+def synthetic_of(bundle: Bundle, outcome: Outcome) -> tuple[str, ...]:
+    """Name the hospitals whose records were made up, of those whose reports are here."""
+    made_up = {site for site, report in outcome.reports.items() if report.synthetic}
+    names = [member.name for member in bundle.roster.silos if member.site in made_up]
+    return (f"SYNTHETIC records, not of patients: those of {listing(names)}. No figure on them says anything.",) if names else ()
+
+
 def limits_of(bundle: Bundle, outcome: Outcome) -> tuple[str, ...]:
     """Say what the result does not say."""
-    found = [_NO_PRIVACY, _RESOLUTION, _WITHHELD, *withheld_of(bundle, outcome)]
+    found = [*synthetic_of(bundle, outcome), _NO_PRIVACY, _RESOLUTION, _WITHHELD, *withheld_of(bundle, outcome)]
     if bundle.study.silos.minimum_validation > 1:
         least = plural(bundle.study.silos.minimum_validation, "validation record")
         found.append(f"Validation figures of hospitals with fewer than {least} are not used.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import date
 
 from wardround.contract import analytes, rules, severities, slips, units
-from wardround.contract.model import CheckSetting, Contract, ContractField, Rule
+from wardround.contract.model import CheckSetting, Contract, ContractField, Reference, Rule
 from wardround.contract.names_of_people import holds_names
 from wardround.errors import Problem, Refused
 from wardround.strict_yaml import Document, Location, nearest
@@ -277,6 +278,8 @@ def _numeric(field: ContractField, marks: tuple[str, ...]) -> Iterator[_Contradi
             "the plausible range reaches outside minimum to maximum",
             "narrow the plausible range or widen the constraints",
         )
+    if field.reference is not None:
+        yield from _referred(field, field.reference, low, high)
     for mark in marks:
         value = _as_number(mark)
         if value is not None and low <= value <= high:
@@ -286,6 +289,27 @@ def _numeric(field: ContractField, marks: tuple[str, ...]) -> Iterator[_Contradi
                 f"the mark {mark!r} lies between minimum and maximum",
                 "choose limits that exclude the mark, or another mark",
             )
+
+
+def _referred(field: ContractField, reference: Reference, low: float, high: float) -> Iterator[_Contradiction]:
+    """What nearly all patients have is neither impossible nor implausible, and whole where the field is."""
+    values = list(reference.quantiles.values())
+    if field.plausible is not None:
+        low, high = field.plausible.low, field.plausible.high
+    if any(not low <= value <= high for value in values):
+        yield (
+            ("reference",),
+            "The reference's quantiles lie inside the plausible range, or inside minimum to maximum where there is none",
+            "one lies outside: values that many patients have would be findings",
+            "look up the figures again, or widen the range",
+        )
+    elif field.type == "integer" and values and math.ceil(values[0]) > math.floor(values[-1]):
+        yield (
+            ("reference",),
+            "There is a whole number between the quantiles of a field of whole numbers",
+            "there is none: no record could be as the reference says",
+            "look up the figures again, or write type: number",
+        )
 
 
 def _dated(field: ContractField) -> Iterator[_Contradiction]:

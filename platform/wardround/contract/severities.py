@@ -40,6 +40,7 @@ ELSEWHERE: Final = {
     "T-FEW": "the least numbers stand under 'limits'",
     "T-QUARANTINE": "the share that may be set aside is the study's",
     "T-LABEL": "nothing can be learned from one class",
+    "T-SYNTHETIC": "records that were made up are always said to be",
 }
 """Codes that are weighed somewhere else, or nowhere."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,16 +17,18 @@ from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import write_atomic, write_new
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from wardround.canonical import Json
     from wardround.contract.model import Contract
-    from wardround.contract.synthetic.sheet import Sheet
+    from wardround.contract.rules import Cell
     from wardround.contract.synthetic.spoiling import Made
 
 SITE_FILE: Final = "site.yaml"
 SITE_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 MADE_UP: Final = "made up from the schema alone; no record of a patient was read"
+PARQUET, WRITERS = ".parquet", "wardround.table_writers"
+"""The ending of a Parquet file, and the entry points that write tables: whoever reads tables writes them, not the platform."""
 
 
 @click.command()
@@ -40,11 +43,15 @@ MADE_UP: Final = "made up from the schema alone; no record of a patient was read
     help="Make this fault, and no other; may stand several times. ROWS: how many records it concerns.",
 )
 @click.option(
-    "--out", "out", type=click.Path(path_type=Path, dir_okay=False), help="The file [default: synthetic-ID-VERSION.csv]."
+    "--out",
+    "out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file; one that ends in .parquet is a Parquet file [default: synthetic-ID-VERSION.csv].",
 )
 @click.option(
     "--site", "site", metavar="NAME", help="Make a folder of this name instead, with the file and the site.yaml that maps it."
 )
+@click.option("--parquet", is_flag=True, help="Write a Parquet file: where --out does not say so.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @click.option(
     "--schema-path", "schema_path", type=click.Path(path_type=Path), multiple=True, help="A further schema folder; several times."
@@ -57,26 +64,29 @@ def synthesise(  # noqa: PLR0913, PLR0917  (click's)
     dirty: tuple[str, ...],
     out: Path | None,
     site: str | None,
+    parquet: bool,  # noqa: FBT001  (click's)
     force: bool,  # noqa: FBT001  (click's)
     schema_path: tuple[Path, ...],
     form: str,
 ) -> None:
     """Make up records that obey a schema, or break it in exactly the ways that are named. NAME is an id, id@version or a file.
 
-    The same seed gives the same file on every machine. The records are a CSV in shared form, and serve to try things; no
-    figure on them says anything about patients. Their patient keys bear a mark by which silo check and silo review know them.
+    The same seed gives the same records on every machine. They are a table in shared form, a CSV or a Parquet file, and serve to
+    try things; no figure on them says anything about patients. Their patient keys bear a mark by which silo check, silo review
+    and the release of a study know them.
     """
     contract = library.find(name, schema_path)
     wanted = _wanted(dirty)
-    files = {_path(contract, out, site): b""}
+    files = {_path(contract, out, site, parquet=parquet): b""}
     if site is not None:
         files[Path(site) / SITE_FILE] = _site_file(contract, site, next(iter(files)))
     there = [path for path in files if path.exists()]
     if there and not force:
         raise _there(there[0])
-    table = _make(contract, count, seed, wanted)
     path = next(iter(files))
-    files[path] = table.sheet.encoded()
+    write = _writer(wanted) if path.suffix == PARQUET else None
+    table = _make(contract, count, seed, wanted)
+    files[path] = table.text if write is None else write(table.text, contract, _metadata(contract, seed))
     for each, data in files.items():
         _write(each, data, force=force)
     if form == "json":
@@ -87,31 +97,71 @@ def synthesise(  # noqa: PLR0913, PLR0917  (click's)
 
 @dataclass(frozen=True)
 class _Table:
-    """What was made; ``marked``: whether a check knows it as synthetic, None where that was not looked at."""
+    """What was made, as the text of a CSV; ``marked``: whether a check knows it as synthetic, None where nobody looked."""
 
-    sheet: Sheet
+    text: bytes
+    records: int
     made: tuple[Made, ...] = ()
     marked: bool | None = None
 
 
 def _make(contract: Contract, count: int, seed: int, wanted: Mapping[str, int | None]) -> _Table:
     from wardround.contract.synthetic.faults import spoiled
-    from wardround.contract.synthetic.records import synthesise as make
-    from wardround.contract.synthetic.sheet import sheet_of
-    from wardround.contract.synthetic.texts import all_synthetic
+    from wardround.contract.synthetic.records import one_by_one
+    from wardround.contract.synthetic.sheet import in_shared_form
+    from wardround.contract.synthetic.texts import ENOUGH_KEYS, bears_mark
 
     if wanted:
         found = spoiled(contract, count, seed, wanted)
-        return _Table(found.sheet, found.made)
-    records = make(contract, count, seed)
-    return _Table(sheet_of(contract, records), marked=all_synthetic(str(each[contract.patient_key]) for each in records))
+        return _Table(found.sheet.encoded(), len(found.sheet.cells), found.made)
+    keys: dict[str, bool] = {}
+
+    def noted() -> Iterator[dict[str, Cell]]:
+        for record in one_by_one(contract, count, seed):
+            key = str(record[contract.patient_key])
+            if key not in keys:
+                keys[key] = bears_mark(key)
+            yield record
+
+    text = in_shared_form(contract, noted())
+    return _Table(text, count, marked=len(keys) >= ENOUGH_KEYS and all(keys.values()))
 
 
-def _path(contract: Contract, out: Path | None, site: str | None) -> Path:
-    name = f"synthetic-{contract.id}-{contract.version}.csv"
-    if site is None:
-        return out or Path(name)
+def _writer(wanted: Mapping[str, int | None]) -> Callable[[bytes, Contract, Mapping[str, str]], bytes]:
+    """Give what writes Parquet files, of the package that reads them."""
+    from wardround.contract.synthetic.faults import OF_TEXT_FILES
+
+    rule = "Faults are such as the file can have"
+    of_text = [code for code in wanted if code in OF_TEXT_FILES]
+    raise_all([_usage(rule, f"{code} is a fault of text files", "leave it out, or write a CSV") for code in of_text])
+    found = next(iter(entry_points(group=WRITERS, name=PARQUET.removeprefix("."))), None)
+    if found is None:
+        next_step = "write a CSV, or install wardround-silo-node beside this"
+        rule, finding = "Parquet files are written where they can be read", "no package that reads them is installed"
+        raise refuse("X-USAGE", "wardround schema synthesise", rule, finding, next_step)
+    write: Callable[[bytes, Contract, Mapping[str, str]], bytes] = found.load()
+    return write
+
+
+def _metadata(contract: Contract, seed: int) -> dict[str, str]:
+    """Give what a file that has room for it says of itself."""
+    return {
+        "wardround.synthetic": f"SYNTHETIC, NO PATIENTS: {MADE_UP}",
+        "wardround.schema": f"{contract.id}@{contract.version}",
+        "wardround.contract_hash": contract.contract_hash(),
+        "wardround.seed": str(seed),
+    }
+
+
+def _path(contract: Contract, out: Path | None, site: str | None, *, parquet: bool) -> Path:
+    name = f"synthetic-{contract.id}-{contract.version}{PARQUET if parquet else '.csv'}"
     problems: list[Problem] = []
+    if parquet and out is not None and out.suffix != PARQUET:
+        rule = f"A Parquet file's name ends in {PARQUET}"
+        problems.append(_usage(rule, "that after --out does not", "rename it, or leave one out"))
+    if site is None:
+        raise_all(problems)
+        return out or Path(name)
     if out is not None:
         problems.append(_usage("A table goes into one place", "both --out and --site were given", "give one of the two"))
     if not SITE_NAME.fullmatch(site):
@@ -127,7 +177,7 @@ def _site_file(contract: Contract, site: str, table: Path) -> bytes:
         f"site: {site}",
         f"name: Synthetic hospital {site}",
         "sources:",
-        f"  synthetic: {{format: csv, path: {json.dumps(table.name)}}}",
+        f"  synthetic: {{format: {table.suffix.removeprefix('.')}, path: {json.dumps(table.name)}}}",
         "schemas:",
         f"  {contract.id}:",
         "    source: synthetic",
@@ -145,14 +195,14 @@ def _as_json(contract: Contract, table: _Table) -> dict[str, Json]:
         "synthetic": True,
         "schema": f"{contract.id}@{contract.version}",
         "contract_hash": contract.contract_hash(),
-        "records": len(table.sheet.cells),
+        "records": table.records,
         "marked": table.marked,
         "faults": faults,
     }
 
 
 def _tell(contract: Contract, table: _Table, path: Path) -> None:
-    say(f"Wrote {path}: {len(table.sheet.cells)} SYNTHETIC records of {contract.id} {contract.version}, {MADE_UP}.")
+    say(f"Wrote {path}: {table.records} SYNTHETIC records of {contract.id} {contract.version}, {MADE_UP}.")
     for each in table.made:
         about = each.field or each.rule
         where = f", lines {', '.join(map(str, each.lines))}" if each.lines else ""

@@ -73,6 +73,7 @@ FindingCode: TypeAlias = Literal[
     "T-CONST",
     "T-LABELMISS",
     "T-LEAK",
+    "T-SYNTHETIC",
 ]
 """What can be wrong with records; each has its entry in ``docs/reference/errors.md``."""
 
@@ -141,6 +142,11 @@ class DataReport(Value):
     quarantined: Cell
     valid: Cell
     findings: Annotated[tuple[FindingSummary, ...], Field(max_length=100_000)] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the hospital says that its records were made up, and are not of patients."""
+        return any(finding.code == "T-SYNTHETIC" for finding in self.findings)
 
 
 class CountedFinding(Value):

@@ -332,9 +332,9 @@ class Proposer:
     def _texts(self, mapping: FieldMapping) -> pl.Series:
         """Give the texts of a field's local column that are no marks for missing; empty where it holds no texts."""
         nothing = pl.Series([], dtype=pl.String)
-        if mapping.column is None or mapping.column not in self.table.frame.columns:
+        if mapping.column is None or mapping.column not in self.table.rows.schema:
             return nothing
-        local = self.table.frame[mapping.column]
+        local = self.table.rows.column(mapping.column)
         return local.filter(local.is_not_null() & ~local.is_in(list(mapping.marks))) if local.dtype == pl.String else nothing
 
     def _ask(self, place: str, text: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from silo_node.cohort import check_for_study, cohort_of, study_fields
 from silo_node.configuration import Site
 from silo_node.validation.check import check
-from silo_node.validation.result import CheckFailed, CheckResult
+from silo_node.validation.result import CheckFailed, CheckResult, said_to_be_synthetic
 from wardround.contract.model import Contract
 from wardround.study.model import Study
 
@@ -42,7 +42,7 @@ class Question:
             Refused: P- and M- codes.
         """
         if self.study is None:
-            return check(site, self.contract, profiled=profiled)
+            return said_to_be_synthetic(check(site, self.contract, profiled=profiled), site.policy().small_cell)
         result = check_for_study(site, self.contract, self.study, profiled=profiled)
         if not result.passed:
             return result

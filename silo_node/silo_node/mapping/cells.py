@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, time
+from functools import lru_cache
 
 import polars as pl
 
@@ -138,7 +139,7 @@ def _text_cells(mapping: FieldMapping, text: pl.Expr, facts: Facts, *, from_text
         value = text if not marks else pl.when(_marked(text, marks)).then(None).otherwise(text)
         quick = None
         if marks and from_text and mapping.field.required:
-            quick = Quick(text, facts.other(pl.any_horizontal(_is(text, mark).any() for mark in marks)))
+            quick = Quick(text, facts.any(pl.any_horizontal(_is(text, mark).any() for mark in marks)))
         return Cells(value, None, (), text, quick)
     old, new = zip(*mapping.codes, strict=True) if mapping.codes else ((), ())
     value = text.replace_strict(pl.Series(old, dtype=pl.String), pl.Series(new, dtype=pl.String), default=None)
@@ -168,6 +169,7 @@ def _plain_number(text: pl.Expr, decimal: str) -> pl.Expr:
     return text.cast(pl.Float64, strict=False)
 
 
+@lru_cache
 def _numeric_marks(marks: tuple[str, ...], decimal: str) -> tuple[str, ...]:
     """Give the marks that could be read as numbers; the others are no number anyway."""
     series = pl.Series("mark", marks, dtype=pl.String)
@@ -195,7 +197,7 @@ def _number_from_text(mapping: FieldMapping, text: pl.Expr, facts: Facts) -> Cel
     number = pl.when(number.is_finite()).then(number)
     kinds = (("T-TYPE", read.is_null()), ("T-NONFINITE", number.is_null()))
     name = mapping.field.name
-    lost = facts.nulls(name) != facts.other(_missing(text, mapping.marks))
+    lost = facts.nulls(name) != facts.count(_missing(text, mapping.marks))
     if mapping.field.type == "number":
         quick = None if masks else Quick(_converted(mapping, read), lost | ~facts.total(name).is_finite())
         return Cells(number, _bad(mapping, marked), kinds, text, quick)
@@ -236,6 +238,7 @@ def _number_from_type(mapping: FieldMapping, local: pl.Expr, dtype: pl.DataType,
     return Cells(value, _bad(mapping, marked), (*kinds, *_not_whole(number)), text, quick)
 
 
+@lru_cache
 def _typed_numeric_marks(marks: tuple[str, ...]) -> tuple[float, ...]:
     found = pl.Series("mark", marks, dtype=pl.String).cast(pl.Float64, strict=False).drop_nulls()
     return tuple(found.to_list())
@@ -257,7 +260,7 @@ def _typed_marks(local: pl.Expr, marks: tuple[str, ...], dtype: pl.DataType) -> 
 
 def _date_from_text(mapping: FieldMapping, text: pl.Expr, facts: Facts) -> Cells:
     marked, name, form = _marked(text, mapping.marks), mapping.field.name, mapping.date_format
-    doubt = facts.nulls(name) != facts.other(_missing(text, mapping.marks))
+    doubt = facts.nulls(name) != facts.count(_missing(text, mapping.marks))
     if form is None:
         read = text.map_batches(iso_days, return_dtype=pl.Date)
         value = pl.when(~marked).then(read)

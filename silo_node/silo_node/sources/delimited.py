@@ -13,7 +13,8 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,19 +23,27 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from silo_node.configuration import CsvSource
-from silo_node.sources import dialect, layout
+from silo_node.sources import dialect, layout, rows
 from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.header import LONGEST_NAME, Wanted, plain
-from silo_node.sources.places import Places
+from silo_node.sources.places import Place, Places
 from silo_node.sources.read import Read
 from silo_node.sources.signatures import foreign
+from silo_node.sources.streamed_text import (
+    BYTE_ORDER_MARK,
+    DIRECT_ENCODINGS,
+    ONE_BYTE,
+    WIDE,
+    Block,
+    NotStreamedError,
+    Text,
+    looked_through,
+    stray,
+)
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-DIRECT_ENCODINGS = frozenset({"utf-8", "utf-8-sig"})
 OTHER_DELIMITERS = (";", ",", "\t", "|", "^", "~")
-_ONE_BYTE = ("iso8859", "cp125", "cp437", "cp85", "cp86", "koi8", "mac-")
-"""How the names of encodings begin that read any bytes, or nearly any, as some text."""
-_WIDE = ("utf-16", "utf-32")
+SEVERAL = 20
+"""Up to one row in so many, the lines of some rows are read by themselves."""
 _LONGEST_MARK = 4
 """Bytes of a byte order mark, at most."""
 _SOMETHING = re.compile(rb"[^\r\n \t]")
@@ -55,61 +64,121 @@ class DelimitedText:
 
 
 def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
-    """Read the wanted columns of a text table.
+    """Read the wanted columns of a text table; of a large one, whenever they are asked for.
 
     Raises:
-        UnreadableError: T-ENCODING, T-EMPTY, T-DELIM, T-NOHEADER, T-RAGGED.
+        UnreadableError: T-ENCODING, T-EMPTY, T-DELIM, T-NOHEADER, T-RAGGED; T-FILE later, when it is changed meanwhile.
     """
-    raw = _utf8(path.read_bytes(), source.encoding)
+    if path.stat().st_size * rows.TIMES_TEXT > rows.HELD_BYTES:
+        try:
+            return _read_in_blocks(path, source, wanted)
+        except NotStreamedError:
+            pass  # it is read as a whole, to be said what is wrong with it
+    raw, signs = _utf8(path.read_bytes(), source)
     if _SOMETHING.search(raw) is None:
         raise UnreadableError(Fault("T-EMPTY", "A table holds records", "the file is empty", "export the records again"))
-    header, header_lines = _header(raw, source)
-    if source.header is None:
-        _recognise(header, source, wanted, raw)
-    elif tuple(header) == source.header:
-        raise UnreadableError(_named_twice())
-    else:
-        header, header_lines = list(source.header), 0
-    text = _cells(raw, source, header, header_lines, wanted)
+    header, header_lines = _columns(raw, source, wanted)
+    text = _cells(raw, signs, source, header, header_lines, wanted)
     if text.found == 0:
-        raise UnreadableError(
-            Fault("T-EMPTY", "A table holds records", "it has a header line but no record", "export the records again")
-        )
+        raise UnreadableError(_no_record())
     present = {column: header.index(column) for column in wanted.fields.values() if column in header}
     frame = text.frame.select(pl.col(f"column_{at + 1}").alias(column) for column, at in present.items())
     if not present:
         frame = pl.DataFrame(height=text.frame.height)
 
-    def texts(columns: Sequence[str]) -> pl.DataFrame:
+    lines = cache(lambda: layout.line_starts(raw))
+
+    def texts(columns: Sequence[str], some: pl.Series | None) -> pl.DataFrame:
         places = {f"column_{present[column] + 1}": column for column in columns}
-        again = _parse(raw, source, len(header), header_lines, strict=True, only=list(places))
-        return again.select(pl.col(place).alias(column) for place, column in places.items())
+        part, skipped = raw, header_lines
+        if some is not None and len(some) * SEVERAL <= text.found and len(lines()) == text.found + header_lines + 1:
+            part, skipped, some = _only(raw, lines(), some.to_numpy() + header_lines), 0, None
+        again = _parse(part, source, len(header), skipped, strict=True, only=list(places))
+        return (again if some is None else again[some]).select(pl.col(place).alias(column) for place, column in places.items())
 
     again = texts if text.typed else None
-    return Read(frame, tuple(header), text.found, text.records, "line", text.places, text.faults, again)
+    return Read(rows.held(frame), tuple(header), text.found, text.records, "line", text.places, text.faults, again)
+
+
+def _read_in_blocks(path: Path, source: CsvSource, wanted: Wanted) -> Read:
+    """Read a text that is too large to be held, all of it as text.
+
+    Raises:
+        NotStreamedError: it cannot be read so, or has a fault that takes the whole text to be told.
+        UnreadableError: as ``read``.
+    """
+    looked_through(path, source.encoding)
+    head = Text(path, source.encoding, source.delimiter, source.quote, 0).head(dialect.SNIFFED_BYTES + 1)
+    if _SOMETHING.search(head) is None:
+        raise NotStreamedError
+    header, header_lines = _columns(head, source, wanted)
+    present = {column: header.index(column) for column in wanted.fields.values() if column in header}
+    places = {f"column_{at + 1}": column for column, at in present.items()}
+
+    def parse(raw: bytes, columns: Sequence[str]) -> pl.DataFrame:
+        return _parse(raw, source, len(header), 0, strict=False, only=columns)
+
+    def cells(raw: bytes, columns: Sequence[str]) -> pl.DataFrame:
+        wanted = {place: column for place, column in places.items() if column in columns}
+        return parse(raw, list(wanted)).select(pl.col(place).alias(column) for place, column in wanted.items())
+
+    text = Text(path, source.encoding, source.delimiter, source.quote, len(header))
+    blocks = text.blocks(b"".join(head.splitlines(keepends=True)[:header_lines]), header_lines, parse)
+    begins = np.cumsum([0, *(block.records for block in blocks)])
+    found = int(begins[-1])
+    if found == 0:
+        raise UnreadableError(_no_record())
+    broken = np.concatenate([block.broken + begin for block, begin in zip(blocks, begins[:-1], strict=True)])
+    records = pl.Series(np.delete(np.arange(found), broken)) if len(broken) else None
+    faults = (
+        (_ragged(broken, decimal_commas=source.delimiter == "," and all(block.over for block in blocks)),) if len(broken) else ()
+    )
+    schema = {column: pl.String() for column in present}
+    streamed = rows.streamed(schema, found - len(broken), text.read(header_lines, blocks, cells))
+    return Read(streamed, tuple(header), found, records, "line", _lines_of(blocks, begins), faults)
+
+
+def _lines_of(blocks: Sequence[Block], begins: layout.Positions) -> Places:
+    def places(records: Sequence[int]) -> list[Place]:
+        found: list[Place] = []
+        for record in records:
+            at = int(np.searchsorted(begins, record, side="right")) - 1
+            block, within = blocks[at], int(record) - int(begins[at])
+            found.append(block.first + within if block.lines is None else int(block.lines[within]))
+        return found
+
+    return places
+
+
+def _only(raw: bytes, starts: layout.Positions, lines: layout.Positions) -> bytes:
+    """Give some lines of a text, each with its end."""
+    return b"".join(raw[start:end] for start, end in zip(starts[lines].tolist(), starts[lines + 1].tolist(), strict=True))
 
 
 # ----------------------------------------------------------------------------------------------------- bytes to UTF-8
 
 
-def _utf8(raw: bytes, encoding: str) -> bytes:
+def _utf8(raw: bytes, source: CsvSource) -> tuple[bytes, layout.Signs]:
     """Give the text as UTF-8 with line feeds at the ends of lines, or say where it is not in its encoding."""
+    encoding, delimiter = source.encoding, ord(source.delimiter)
     try:
         if encoding in DIRECT_ENCODINGS:
             raw = raw.removeprefix(BYTE_ORDER_MARK)
-            if not raw.isascii():
+            signs = layout.signs(raw, delimiter)
+            if not signs.ascii:
                 raw.decode("utf-8")
         else:
             _refuse_other(raw, encoding)
             raw = raw.decode(encoding).removeprefix("\ufeff").encode("utf-8")
+            signs = layout.signs(raw, delimiter)
     except UnicodeError as error:
         bad = [getattr(error, "start", 0), *([raw.find(b"\0")] if encoding in DIRECT_ENCODINGS and b"\0" in raw else [])]
         raise UnreadableError(_encoding_fault(raw, encoding, min(bad))) from None
-    if (first := raw.find(b"\0")) >= 0:
-        raise UnreadableError(_encoding_fault(raw, encoding, first))
+    if signs.nul:
+        raise UnreadableError(_encoding_fault(raw, encoding, raw.find(b"\0")))
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")
-    return raw
+    return raw, signs
 
 
 def _refuse_other(raw: bytes, encoding: str) -> None:
@@ -119,9 +188,9 @@ def _refuse_other(raw: bytes, encoding: str) -> None:
     chance UTF-8 wherever it is not ASCII does not occur. Text in two or four bytes a character has zeros at least in its line
     ends and delimiters.
     """
-    if encoding.startswith(_WIDE) and len(raw) > _LONGEST_MARK and b"\0" not in raw:
+    if encoding.startswith(WIDE) and len(raw) > _LONGEST_MARK and b"\0" not in raw:
         raise UnreadableError(_encoding_fault(raw, encoding, 0))
-    if encoding.startswith(_ONE_BYTE) and not raw.isascii():
+    if encoding.startswith(ONE_BYTE) and not raw.isascii():
         try:
             raw.decode("utf-8")
         except UnicodeDecodeError:
@@ -146,6 +215,17 @@ def _encoding_fault(raw: bytes, encoding: str, offset: int) -> Fault:
 
 
 # -------------------------------------------------------------------------------------------------------- header line
+
+
+def _columns(raw: bytes, source: CsvSource, wanted: Wanted) -> tuple[list[str], int]:
+    """Give the names of the columns, and how many physical lines the header takes."""
+    header, header_lines = _header(raw, source)
+    if source.header is None:
+        _recognise(header, source, wanted, raw)
+        return header, header_lines
+    if tuple(header) == source.header:
+        raise UnreadableError(_named_twice())
+    return list(source.header), 0
 
 
 def _header(raw: bytes, source: CsvSource) -> tuple[list[str], int]:
@@ -194,6 +274,10 @@ def _no_header(columns: int, raw: bytes = b"") -> Fault:
     return Fault("T-NOHEADER", "The first line names the columns", f"the first line matches 0 of {columns} mapped columns", step)
 
 
+def _no_record() -> Fault:
+    return Fault("T-EMPTY", "A table holds records", "it has a header line but no record", "export the records again")
+
+
 def _named_twice() -> Fault:
     return Fault(
         "T-HDRDUP",
@@ -206,24 +290,25 @@ def _named_twice() -> Fault:
 # --------------------------------------------------------------------------------------------------------------- cells
 
 
-def _cells(raw: bytes, source: CsvSource, header: Sequence[str], header_lines: int, wanted: Wanted) -> DelimitedText:
+def _cells(
+    raw: bytes, signs: layout.Signs, source: CsvSource, header: Sequence[str], header_lines: int, wanted: Wanted
+) -> DelimitedText:
     """Read all cells; the fast way when the structure is plainly right, else with every record looked at."""
-    unquoted = source.quote is None or source.quote.encode() not in raw
-    returns = b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n")
+    unquoted = source.quote is None or (signs.plain and source.quote == '"') or source.quote.encode() not in raw
+    returns = not signs.plain and b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n")
     if unquoted and not returns and len(header) > 1:
-        delimiters = layout.count(raw, ord(source.delimiter))
         numbers = {
             f"column_{header.index(column) + 1}": kind for column, kind in wanted.numbers.items() if header.count(column) == 1
         }
         # The reader of numbers passes over blanks before one; with none there, it takes the very cells that a cast takes.
-        typed = bool(numbers) and not layout.blank_begins(raw, ord(source.delimiter))
+        typed = bool(numbers) and (signs.plain or not layout.blank_begins(raw, ord(source.delimiter)))
         for types in [numbers, {}] if typed else [{}]:
             try:
                 # Every line that is too long is refused here; with the right number of delimiters, none is too short.
                 frame = _parse(raw, source, len(header), header_lines, strict=True, types=types)
             except PolarsError:
                 continue
-            if delimiters == (frame.height + header_lines) * (len(header) - 1):
+            if signs.delimiters == (frame.height + header_lines) * (len(header) - 1):
                 return DelimitedText(frame, frame.height, None, _line_after(header_lines), (), typed=bool(types))
             break
     return _with_layout(raw, source, len(header), header_lines, first=0 if source.header is not None else 1)
@@ -236,15 +321,7 @@ def _line_after(header_lines: int) -> Places:
 def _with_layout(raw: bytes, source: CsvSource, columns: int, header_lines: int, *, first: int) -> DelimitedText:
     found = layout.scan(raw, ord(source.delimiter), None if source.quote is None else ord(source.quote))
     if found.irregular is not None:
-        raise UnreadableError(
-            Fault(
-                "T-RAGGED",
-                "A cell is quoted as a whole or not at all, and a quote inside is doubled",
-                f"a quote or carriage return stands where none may, first on line {found.irregular}",
-                "export the table again with quoted text cells, or set 'quote: null' if nothing is quoted",
-                count=1,
-            )
-        )
+        raise UnreadableError(stray(found.irregular))
     kept = ~found.blank[first:]
     lines = found.lines[first:][kept]
     broken = (found.delimiters[first:] != columns - 1)[kept]
@@ -263,21 +340,20 @@ def _with_layout(raw: bytes, source: CsvSource, columns: int, header_lines: int,
     whole[kept] = ~broken
     frame = frame.filter(pl.Series(whole))
     records = pl.Series(np.flatnonzero(~broken)) if broken.any() else None
-    faults: tuple[Fault, ...] = (_ragged(np.flatnonzero(broken)),) if broken.any() else ()
-    if source.delimiter == "," and (found.delimiters[first:][kept] > columns - 1).all():
-        faults = tuple(replace(fault, next_step=_COMMAS) for fault in faults)
+    over = bool((found.delimiters[first:][kept] > columns - 1).all())
+    faults = (_ragged(np.flatnonzero(broken), decimal_commas=source.delimiter == "," and over),) if broken.any() else ()
     return DelimitedText(frame, len(lines), records, lambda wanted: [int(lines[record]) for record in wanted], faults)
 
 
 _COMMAS = "if numbers have a decimal comma, export the table with another delimiter; else quote cells that hold a comma"
 
 
-def _ragged(records: layout.Positions) -> Fault:
+def _ragged(records: layout.Positions, *, decimal_commas: bool) -> Fault:
     return Fault(
         "T-RAGGED",
         "Every line has as many cells as the header",
         f"{len(records)} lines have fewer or more cells than the header",
-        "quote cells that hold the delimiter, and export the table again",
+        _COMMAS if decimal_commas else "quote cells that hold the delimiter, and export the table again",
         count=len(records),
         records=tuple(int(record) for record in records),
     )

@@ -44,3 +44,13 @@ class UnreadableError(Exception):
         """Take the fault that says why."""
         super().__init__(fault.code)
         self.fault = fault
+
+
+def changed() -> Fault:
+    """Say that a file is not the same any more while it is read."""
+    return Fault(
+        "T-FILE",
+        "The source's file is the same as long as it is read",
+        "it was changed in the meantime",
+        "check again when nothing writes into it; best let an export write a new file, and put that in the place of the old one",
+    )

@@ -19,6 +19,7 @@ from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.header import Wanted
 from silo_node.sources.places import Place, listed
 from silo_node.sources.read import Read
+from silo_node.sources.rows import held
 
 
 @dataclass
@@ -56,7 +57,7 @@ def join(source: JoinedSource, wanted: Wanted, read: Callable[[str, Wanted], Rea
         if needed[name] or table.required:
             frame = frame.with_columns(_add(base, name, table, needed[name], read, decimal))
     header = (*base.read.header, *(column for table in source.tables.values() for column in table.columns))
-    return replace(base.read, frame=frame, header=header, faults=(*base.read.faults, *base.faults))
+    return replace(base.read, rows=held(frame), header=header, faults=(*base.read.faults, *base.faults))
 
 
 # ---------------------------------------------------------------------------------------------------------------- base

@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 Positions: TypeAlias = NDArray[np.int64]
 
 BLOCK_BYTES = 1 << 20
+LOOK_BYTES = 1 << 17
+"""Bytes that are looked at at a time: they stay in the processor's cache from one look to the next."""
 NEWLINE = 10
 RETURN = 13
+DOUBLE_QUOTE = 34
+LAST_OF_ASCII = 127
 BLANKS = b" \t"
 """White space that a reader of numbers passes over."""
 
@@ -39,10 +43,36 @@ class Layout:
     irregular: int | None
 
 
-def count(raw: bytes, mark: int) -> int:
-    """Count a byte."""
+@dataclass(frozen=True)
+class Signs:
+    """Which signs stand in a text.
+
+    Attributes:
+        ascii: whether all are ASCII.
+        nul: whether one is NUL.
+        plain: whether none is a tab, a carriage return, a blank or a double quote; not said of a text with other control signs.
+        delimiters: how many are the delimiter.
+    """
+
+    ascii: bool
+    nul: bool
+    plain: bool
+    delimiters: int
+
+
+def signs(raw: bytes, delimiter: int) -> Signs:
+    """Look at every byte once."""
     data = np.frombuffer(raw, np.uint8)
-    return sum(int(np.count_nonzero(data[start : start + BLOCK_BYTES] == mark)) for start in range(0, len(data), BLOCK_BYTES))
+    above = np.empty(min(LOOK_BYTES, len(data)), np.uint8)
+    least, most, least_above, delimiters = 0xFF, 0, 0xFF, 0
+    for start in range(0, len(data), LOOK_BYTES):
+        block = data[start : start + LOOK_BYTES]
+        least, most = min(least, int(block.min())), max(most, int(block.max()))
+        delimiters += int(np.count_nonzero(block == delimiter))
+        # Line feeds, and what is below, wrap to the greatest numbers: the least one is that of the least sign above them.
+        least_above = min(least_above, int(np.subtract(block, NEWLINE + 1, out=above[: len(block)]).min()))
+    plain = least >= NEWLINE and least_above > DOUBLE_QUOTE - (NEWLINE + 1)
+    return Signs(ascii=most <= LAST_OF_ASCII, nul=least == 0, plain=plain, delimiters=delimiters)
 
 
 def blank_begins(raw: bytes, delimiter: int) -> bool:
@@ -58,6 +88,30 @@ def blank_begins(raw: bytes, delimiter: int) -> bool:
         if any(bool((before & (block[1:] == mark)).any()) for mark in blanks):
             return True
     return int(data[0]) in blanks
+
+
+def regular(raw: bytes, delimiter: int, columns: int) -> int | None:
+    """Count the lines of a text without quotes, if each has so many cells, two at least; ``None`` when one has not.
+
+    A carriage return before each line end is no cell; one elsewhere is not regular.
+    """
+    data = np.frombuffer(raw, np.uint8)
+    ends, marks = np.flatnonzero(data == NEWLINE), np.flatnonzero(data == delimiter)
+    if not raw.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    if columns < 2 or len(marks) != len(ends) * (columns - 1):  # noqa: PLR2004  (one cell has no delimiter)
+        return None
+    if b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n"):
+        return None
+    within = marks.reshape(len(ends), columns - 1)
+    fits = bool((within[:, -1] < ends).all()) and bool((within[1:, 0] > ends[:-1]).all())
+    return len(ends) if fits else None
+
+
+def line_starts(raw: bytes) -> Positions:
+    """Give where each physical line begins, and where the last one ends; ``(n_lines + 1,)``."""
+    ends = _positions(np.frombuffer(raw, np.uint8), NEWLINE) + 1
+    return np.concatenate([np.zeros(1, np.int64), ends, *([np.array([len(raw)])] if not raw.endswith(b"\n") else [])])
 
 
 def scan(raw: bytes, delimiter: int, quote: int | None) -> Layout:

@@ -10,9 +10,11 @@ import polars as pl
 
 from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.places import Places
+from silo_node.sources.rows import Rows
 
 Unit: TypeAlias = Literal["line", "row"]
-Texts: TypeAlias = Callable[[Sequence[str]], pl.DataFrame]
+Texts: TypeAlias = Callable[[Sequence[str], pl.Series | None], pl.DataFrame]
+"""Gives some columns as text, of some rows of the frame (ascending) or of all."""
 
 
 @dataclass(frozen=True)
@@ -20,17 +22,17 @@ class Read:
     """What was read.
 
     Attributes:
-        frame: the wanted columns that exist, under their local names; ``(n_records - n_broken, n_columns)``.
+        rows: the wanted columns that exist, under their local names; ``n_records - n_broken`` of them.
         header: the names of all columns, in order.
         found: records, broken ones included.
-        records: position (from 0) of each row of ``frame``; ``None`` when they are the same.
+        records: position (from 0) of each of ``rows``; ``None`` when they are the same.
         unit: what ``places`` counts: physical lines of a text, or rows.
         places: where records stand.
         faults: what is wrong with the records as a whole; the header is not judged yet.
         texts: columns that a text table gave as numbers, as text; absent where none was.
     """
 
-    frame: pl.DataFrame
+    rows: Rows
     header: tuple[str, ...]
     found: int
     records: pl.Series | None
@@ -38,6 +40,11 @@ class Read:
     places: Places
     faults: tuple[Fault, ...] = ()
     texts: Texts | None = None
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The columns of ``rows``, held; ``(n_records - n_broken, n_columns)``."""
+        return self.rows.frame
 
 
 def no_records() -> UnreadableError:

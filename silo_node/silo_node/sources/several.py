@@ -11,6 +11,7 @@ import polars as pl
 from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.places import of_files
 from silo_node.sources.read import Read
+from silo_node.sources.rows import one_after_the_other
 
 
 def read_all(paths: Sequence[Path], read: Callable[[Path], Read]) -> Read:
@@ -29,7 +30,7 @@ def read_all(paths: Sequence[Path], read: Callable[[Path], Read]) -> Read:
             raise UnreadableError(_in_file(error.fault, number, len(paths))) from None
         if parts and part.header != parts[0].header:
             raise _unlike(number, len(paths), "its columns are not those of the first file, in the same order")
-        if parts and part.frame.schema != parts[0].frame.schema:
+        if parts and part.rows.schema != parts[0].rows.schema:
             raise _unlike(number, len(paths), "a column has another type than in the first file")
         parts.append(part)
     return _together(parts)
@@ -47,18 +48,14 @@ def _together(parts: Sequence[Read]) -> Read:
         for number, (part, begin) in enumerate(zip(parts, begins[:-1], strict=True), 1)
         for fault in part.faults
     )
-    frame = pl.concat(part.frame for part in parts) if first.frame.width else pl.DataFrame(height=_rows(parts))
+    tables = [part.rows for part in parts]
     places = of_files([(part.found, part.places) for part in parts])
-    return Read(frame, first.header, begins[-1], records, first.unit, places, faults)
+    return Read(one_after_the_other(tables), first.header, begins[-1], records, first.unit, places, faults)
 
 
 def _records(part: Read, begin: int) -> pl.Series:
-    own = part.records if part.records is not None else pl.Series(range(part.frame.height), dtype=pl.Int64)
+    own = part.records if part.records is not None else pl.Series(range(part.rows.height), dtype=pl.Int64)
     return own.cast(pl.Int64) + begin
-
-
-def _rows(parts: Sequence[Read]) -> int:
-    return sum(part.frame.height for part in parts)
 
 
 def _in_file(fault: Fault, number: int, of: int) -> Fault:

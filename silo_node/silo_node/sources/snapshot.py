@@ -21,6 +21,7 @@ from silo_node.sources.faults import Fault, UnreadableError
 from silo_node.sources.header import Wanted
 from silo_node.sources.places import FilePlace, Place, Places, listed
 from silo_node.sources.read import Read, no_records
+from silo_node.sources.rows import held
 from silo_node.sources.unheard import unheard
 from wardround.canonical import digest, model_json
 from wardround.values import Count, Instant, Sha256, Value, moment
@@ -138,7 +139,7 @@ def read(path: Path, source: ExtractedSource, originals: Sequence[Path], wanted:
     notes = [_fault(note, several=len(originals) > 1) for note in extract.notes if extract.columns[note.column] in present]
     kept = frame.select(present) if present else pl.DataFrame(height=frame.height)
     places = _places(positions, several=len(originals) > 1)
-    return Read(kept, extract.columns, frame.height, None, "row", places, (*faults, *notes))
+    return Read(held(kept), extract.columns, frame.height, None, "row", places, (*faults, *notes))
 
 
 @unheard

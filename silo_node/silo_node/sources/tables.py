@@ -9,7 +9,7 @@ Nothing here reads what other programs wrote or asks a database: that is extract
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,11 +21,12 @@ from polars.exceptions import PolarsError
 from silo_node.configuration import CsvSource, ParquetSource, Site, decimal_mark
 from silo_node.source_settings import JoinedSource
 from silo_node.sources import delimited, parquet, snapshot
-from silo_node.sources.faults import Fault, UnreadableError
+from silo_node.sources.faults import Fault, UnreadableError, changed
 from silo_node.sources.header import Wanted, judge
 from silo_node.sources.joined import join
 from silo_node.sources.places import Places
 from silo_node.sources.read import Read, Texts, Unit
+from silo_node.sources.rows import Rows
 from silo_node.sources.several import read_all
 from silo_node.sources.unheard import unheard
 
@@ -37,24 +38,28 @@ class Table:
     """A table that could be read.
 
     Attributes:
-        frame: the wanted columns that exist, under their local names; text from CSV (or numbers, where asked for), typed
-            from Parquet;
-            ``(n_records - n_broken, n_columns)``, records that do not fit the header left out.
+        rows: the wanted columns that exist, under their local names; text from CSV (or numbers, where asked for), typed
+            from Parquet; records that do not fit the header are left out.
         found: records in the file, broken ones included.
-        records: position in the file (from 0) of each row of ``frame``; ``None`` when they are the same.
+        records: position in the file (from 0) of each of ``rows``; ``None`` when they are the same.
         unit: what ``places`` counts: physical lines of a text, or rows of a Parquet file.
         places: from positions in the file (from 0) to line or row numbers (from 1), with the file where there are several.
         faults: what is wrong with the file as a whole.
         texts: columns that a text table gave as numbers, as text; absent where none was.
     """
 
-    frame: pl.DataFrame
+    rows: Rows
     found: int
     records: pl.Series | None
     unit: Unit
     places: Places
     faults: tuple[Fault, ...]
     texts: Texts | None = None
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The columns of ``rows``, held; ``(n_records - n_broken, n_columns)``."""
+        return self.rows.frame
 
 
 @unheard
@@ -71,7 +76,7 @@ def open_source(site: Site, name: str, wanted: Wanted) -> Table:
 
 def _judged(read: Read, wanted: Wanted) -> Table:
     faults = (*judge(read.header, wanted), *read.faults)
-    return Table(read.frame, read.found, read.records, read.unit, read.places, faults, read.texts)
+    return Table(read.rows, read.found, read.records, read.unit, read.places, faults, read.texts)
 
 
 def _read(site: Site, name: str, wanted: Wanted) -> Read:
@@ -91,7 +96,31 @@ def _read_file(source: CsvSource | ParquetSource, wanted: Wanted, path: Path) ->
     if not path.is_file():
         raise UnreadableError(_file_fault("it is not there, or is no file"))
     with only_coded_faults():
-        return delimited.read(path, source, wanted) if isinstance(source, CsvSource) else parquet.read(path, wanted)
+        before = _stamp(path)
+        read = delimited.read(path, source, wanted) if isinstance(source, CsvSource) else parquet.read(path, wanted)
+    return read if read.rows.held is not None else replace(read, rows=_guarded(read.rows, path, before))
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    seen = path.stat()
+    return seen.st_ino, seen.st_size, seen.st_mtime_ns
+
+
+def _guarded(rows: Rows, path: Path, before: tuple[int, int, int]) -> Rows:
+    """Give rows that are read later with faults as coded as those of now, and refuse a file that is another one by then."""
+
+    def blocks(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        found = rows.blocks(columns)
+        while True:
+            with only_coded_faults():
+                if _stamp(path) != before:
+                    raise UnreadableError(changed())
+                block = next(found, None)
+            if block is None:
+                return
+            yield block
+
+    return replace(rows, blocks=blocks)
 
 
 @unheard

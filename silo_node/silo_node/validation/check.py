@@ -16,6 +16,7 @@ from silo_node.mapping.cells import SCHEMA_TYPES
 from silo_node.sources.faults import UnreadableError
 from silo_node.sources.header import Wanted
 from silo_node.sources.tables import Table, open_source
+from silo_node.sources.unheard import unheard
 from silo_node.validation import engine
 from silo_node.validation.dates import latest_today
 from silo_node.validation.judgement import Judgement, unreadable
@@ -55,10 +56,10 @@ def check(
     mapping = resolve(site, contract, fields)
     try:
         table, outcome = look(site, mapping, today, numbers=_numbers(mapping))
-    except UnreadableError as error:
+        result = Judgement(site, mapping, table, outcome).result(max_fraction, minimum_records)
+        return replace(result, profiles=profiles(contract, outcome.typed)) if profiled else result
+    except UnreadableError as error:  # a large table is read again for each of them
         return unreadable(site, mapping, error.fault)
-    result = Judgement(site, mapping, table, outcome).result(max_fraction, minimum_records)
-    return replace(result, profiles=profiles(contract, outcome.typed)) if profiled else result
 
 
 def _numbers(mapping: TableMapping) -> dict[str, pl.DataType]:
@@ -74,6 +75,7 @@ def _numbers(mapping: TableMapping) -> dict[str, pl.DataType]:
     }
 
 
+@unheard
 def look(
     site: Site,
     mapping: TableMapping,
@@ -102,7 +104,7 @@ def look(
     )
     table = open_source(site, mapping.source_name, wanted)
     try:
-        outcome = engine.run(mapping, table.frame, today or latest_today(), table.texts)
+        outcome = engine.run(mapping, table.rows, today or latest_today(), table.texts)
     except (PolarsError, PanicException) as error:
         # Text is text and numbers are numbers by now, so this is our mistake; its message may still hold a cell.
         msg = f"polars could not hold the table against {contract.id}: {type(error).__name__}"

@@ -62,7 +62,7 @@ def checks(_: Contract, field: ContractField, facts: Facts) -> Iterator[Check]:
         level="record",
         fields=(field.name,),
         broken=column.map_batches(wrong, return_dtype=pl.Boolean),
-        suspicion=facts.other(column.map_batches(any_wrong, return_dtype=pl.Boolean, returns_scalar=True)),
+        suspicion=facts.any(column.map_batches(any_wrong, return_dtype=pl.Boolean, returns_scalar=True)),
         expectation=f"{field.name} holds codes of {system}, with their dots and check digits",
         next_step=f"export codes of {system}, as text",
     )

@@ -45,6 +45,8 @@ class Check:
         stage: ``value`` checks judge a value by itself; ``context`` checks leave out records whose values failed those;
             ``table`` checks hold records against each other, and such values are missing to them.
         about: the field that a finding names, where the check reads several.
+        whole: whether ``broken`` is told from all records at once, not from each by itself, as ``table`` checks are anyway.
+        alike: a number that records have in common with those with which they may break it; by the record alone.
     """
 
     code: str
@@ -59,6 +61,8 @@ class Check:
     limit: float | None = None
     stage: Literal["value", "context", "table"] = "value"
     about: str | None = None
+    whole: bool = False
+    alike: pl.Expr | None = None
 
     @property
     def sets_aside(self) -> bool:
@@ -90,7 +94,7 @@ def value_checks(contract: Contract, field: ContractField, facts: Facts, *, mapp
     if field.values and not mapped_codes:
         outside = ~_one_of(column, field.values)
         text = f"holds one of: {', '.join(field.values)}"
-        yield _check("T-ENUM", field, outside, facts.other(outside.any()), text, "map local codes under 'codes' in the site file")
+        yield _check("T-ENUM", field, outside, facts.any(outside.any()), text, "map local codes under 'codes' in the site file")
     yield from _text(field, column, facts)
     if field.constraints.unique and contract.primary_key != (field.name,):
         yield duplicates((field.name,), "holds a value only once", facts)
@@ -139,19 +143,17 @@ def duplicates(names: tuple[str, ...], text: str, facts: Facts) -> Check:
         level="record",
         fields=names,
         broken=key.is_duplicated() & complete,
-        suspicion=facts.other(repeats(key)),
+        suspicion=facts.whole(key.hash(), repeats),
         expectation=f"{', '.join(names)} {text}",
         next_step="remove or correct the records that stand twice",
+        whole=True,
+        alike=key.hash(),
     )
 
 
-def repeats(key: pl.Expr) -> pl.Expr:
-    """Say whether a key may stand twice, as one truth value: whether its hash does; a column by itself is counted by sorting."""
-    return key.hash().map_batches(_repeats, return_dtype=pl.Boolean, returns_scalar=True)
-
-
-def _repeats(hashes: pl.Series) -> pl.Series:
-    return pl.Series([hashes.n_unique() < len(hashes)])
+def repeats(hashes: pl.Series) -> bool:
+    """Say whether a key may stand twice, by whether its hash does; a column by itself is counted by sorting."""
+    return hashes.n_unique() < len(hashes)
 
 
 def _one_of(column: pl.Expr, values: tuple[str, ...]) -> pl.Expr:
@@ -170,7 +172,7 @@ def rule_check(contract: Contract, rule: Rule, expression: rules.Expression, fac
         level="record" if rule.severity == "error" else "share",
         fields=tuple(sorted(rules.fields(expression))),
         broken=broken,
-        suspicion=facts.other(broken.any()),
+        suspicion=facts.any(broken.any()),
         expectation=f"{rule.id}: {rule.check}",
         next_step="correct the values, or their mapping, in these records",
         rule=rule.id,
@@ -223,7 +225,7 @@ def _text(field: ContractField, column: pl.Expr, facts: Facts) -> Iterator[Check
     next_step = "export the values in the schema's form; an id is text, with its leading zeros"
     if limits.pattern is not None:
         pattern = Pattern(limits.pattern)
-        suspicion = facts.other(pattern.suspicion(column))
+        suspicion = facts.any(pattern.suspicion(column))
         yield _check("T-PATTERN", field, ~pattern.matches(column), suspicion, f"matches {limits.pattern}", next_step)
     if (limits.min_length, limits.max_length) != (None, None):
         least = limits.min_length or 0
@@ -233,4 +235,4 @@ def _text(field: ContractField, column: pl.Expr, facts: Facts) -> Iterator[Check
         if limits.max_length is not None:
             broken = broken | (length > limits.max_length)
             words = f"has {least} to {limits.max_length} characters"
-        yield _check("T-PATTERN", field, broken, facts.other(broken.any()), words, next_step)
+        yield _check("T-PATTERN", field, broken, facts.any(broken.any()), words, next_step)

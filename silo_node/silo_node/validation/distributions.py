@@ -7,7 +7,7 @@ finding names factors and units of the tables, and which quantiles lie off.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,20 +54,17 @@ class Looked:
     parts: tuple[tuple[Check, pl.Series], ...]
 
 
-def look(table: pl.DataFrame, mappings: Iterable[FieldMapping]) -> Looked:
+def look(columns: Callable[[Sequence[str]], Iterable[pl.Series]], mappings: Iterable[FieldMapping]) -> Looked:
     """Hold each field that has a reference against it.
 
     Args:
-        table: with the fields in schema form, null where a value is missing or bad.
+        columns: gives fields in schema form, null where a value is missing or bad.
         mappings: the fields that could be read.
     """
     faults: list[Fault] = []
     parts: list[tuple[Check, pl.Series]] = []
-    for each in mappings:
-        reference = each.field.reference
-        if reference is None:
-            continue
-        column = table[each.field.name]
+    told = [(each, each.field.reference) for each in mappings if each.field.reference is not None]
+    for (each, reference), column in zip(told, columns([each.field.name for each, _ in told]), strict=True):
         found = _shares(each, reference, column) if reference.shares else _numbers(each, reference, column)
         if isinstance(found, Fault):
             faults.append(found)

@@ -7,21 +7,23 @@ local columns ──> quick values ──> one pass: doubts, suspicions ──�
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 import polars as pl
 
-from silo_node.mapping.cells import LOCAL, SCHEMA_TYPES, Cells, compile_cells
+from silo_node.mapping.cells import SCHEMA_TYPES, Cells, compile_cells
 from silo_node.mapping.facts import Facts
 from silo_node.mapping.resolve import FieldMapping, TableMapping
 from silo_node.sources.faults import Fault
 from silo_node.sources.read import Texts
+from silo_node.sources.rows import Rows
 from silo_node.validation import cell_checks, distributions, identifiers
 from silo_node.validation.between import table_checks
 from silo_node.validation.causes import Failed, nowhere
 from silo_node.validation.constraints import Check, context_checks, duplicates, rule_check, value_checks
+from silo_node.validation.records import Records, Seen, Typed
 from silo_node.validation.severity import settled
 from wardround.contract import rules
 
@@ -48,12 +50,12 @@ class Outcome:
     """What the engine found.
 
     Attributes:
-        typed: the fields in schema form, in the contract's order; ``(n_rows, n_fields)``.
+        typed: the fields in schema form.
         broken: the checks that were broken, with their masks.
         faults: columns that are wrong as a whole.
     """
 
-    typed: pl.DataFrame
+    typed: Typed
     broken: tuple[Broken, ...]
     faults: tuple[Fault, ...]
 
@@ -63,94 +65,90 @@ class _Work:
     """The columns of one run."""
 
     mapping: TableMapping
-    table: pl.DataFrame
+    records: Records
     today: date
     facts: Facts
     cells: dict[str, Cells]
-    absent: dict[str, FieldMapping]
     unusable: dict[str, FieldMapping]
-    full: set[str] = field(default_factory=set)
 
     @property
     def readable(self) -> list[FieldMapping]:
         return [each for each in self.mapping.fields if each.field.name not in self.unusable]
 
 
-def run(mapping: TableMapping, frame: pl.DataFrame, today: date, texts: Texts | None = None) -> Outcome:
+def run(mapping: TableMapping, rows: Rows, today: date, texts: Texts | None = None) -> Outcome:
     """Hold a table against a contract.
 
     Args:
         mapping: the site's mapping of the fields that are needed.
-        frame: the local columns that exist, under their local names.
+        rows: the local columns that exist, under their local names.
         today: the day after which no record can be dated.
-        texts: gives local columns of a text table that are numbers in ``frame`` as text, for those in which something may be
-            wrong: how a number is written tells why.
+        texts: gives local columns of a text table that are numbers in ``rows`` as text: all of those in whose cells something
+            may be wrong, and of the others the cells whose values break a check. How a number is written tells why. Only of a
+            table that is held.
     """
-    work = _prepare(mapping, frame, today)
+    work = _prepare(mapping, rows, today, texts)
     checks = _checks(work)
     suspects = _aggregate_pass(work, checks)
-    if texts is not None and (columns := _suspected_numbers(work, suspects)):
-        work = _prepare(mapping, frame.with_columns(texts(columns)), today, work)
+    if texts is not None and (columns := _doubted_numbers(work, suspects)):
+        _read_as_text(work, texts(columns, None))
         checks = _checks(work)
         suspects = _aggregate_pass(work, checks)
-    if any(work.cells[name].quick is not None for name in suspects.doubted):
-        work.full |= suspects.doubted
-        _fill(work, suspects.doubted)
+    if doubted := {name for name in suspects.doubted if work.cells[name].quick is not None}:
+        work.records.put({name: work.cells[name].value for name in doubted})
+        work.cells |= {name: replace(work.cells[name], quick=None) for name in doubted}
         suspects = _aggregate_pass(work, checks)
     broken = _details(work, suspects)
-    empty = [_empty_fault(each, work.table.height) for each in suspects.empty]
-    looked = distributions.look(work.table, [each for each in mapping.fields if each.field.name in work.cells])
+    empty = [_empty_fault(each, work.records.height) for each in suspects.empty]
+    looked = distributions.look(work.records.columns, [each for each in mapping.fields if each.field.name in work.cells])
     parts = [Broken(check, mask, None) for check, mask in looked.parts]
-    typed = work.table.select(each.field.name for each in mapping.fields)
-    return Outcome(typed, (*parts, *broken), (*_type_faults(work), *empty, *looked.faults))
+    names = tuple(each.field.name for each in mapping.fields)
+    work.records.let_go(names)
+    return Outcome(Typed(names, work.records), (*parts, *broken), (*_type_faults(work), *empty, *looked.faults))
 
 
 # ------------------------------------------------------------------------------------------------------------- prepare
 
 
-def _prepare(mapping: TableMapping, frame: pl.DataFrame, today: date, before: _Work | None = None) -> _Work:
-    """Give the columns; those whose local column is the same as ``before`` are taken from there."""
-    table = frame.rename(lambda name: LOCAL + name) if frame.width else frame  # without a column, it would lose its height
+def _prepare(mapping: TableMapping, rows: Rows, today: date, texts: Texts | None) -> _Work:
+    """Give the columns: local ones, and the shared ones by their quick values where they have such."""
     facts = Facts()
+    cells, unusable = _compiled(mapping, rows.schema, facts)
+    fields = {each.field.name: each.field for each in mapping.fields}
+    nothing = {name: pl.lit(None, dtype=SCHEMA_TYPES[field.type]) for name, field in fields.items() if name not in cells}
+    values = {name: _value(each) for name, each in cells.items()}
+    return _Work(mapping, Records(rows, nothing | values, texts), today, facts, cells, unusable)
+
+
+def _compiled(
+    mapping: TableMapping, schema: Mapping[str, pl.DataType], facts: Facts
+) -> tuple[dict[str, Cells], dict[str, FieldMapping]]:
+    """Give how the cells of each field are read, and the fields whose columns are not there, or of a type that cannot be it."""
     cells: dict[str, Cells] = {}
-    absent: dict[str, FieldMapping] = {}
     unusable: dict[str, FieldMapping] = {}
     for each in mapping.fields:
-        name = each.field.name
         if each.column is None:
-            absent[name] = each
-        elif each.column not in frame.columns:
-            unusable[name] = each  # T-MISSCOL, which the header's judge has found
+            continue
+        # A column that is not there is T-MISSCOL, which the header's judge has found.
+        compiled = compile_cells(each, schema[each.column], facts) if each.column in schema else None
+        if compiled is None:
+            unusable[each.field.name] = each
         else:
-            compiled = compile_cells(each, frame.schema[each.column], facts)
-            if compiled is None:
-                unusable[name] = each
-            else:
-                cells[name] = compiled
-    work = _Work(mapping, table, today, facts, cells, absent, unusable)
-    nothing = [pl.lit(None, dtype=SCHEMA_TYPES[each.field.type]).alias(name) for name, each in (absent | unusable).items()]
-    work.table = table.with_columns(nothing)
-    old = {} if before is None else before.table.schema
-    same = [each.field.name for each in mapping.fields if each.field.name in cells and _same(old, table.schema, each)]
-    if before is not None:
-        work.table = work.table.with_columns(before.table[name] for name in same)
-    _fill(work, set(cells).difference(same))
-    return work
+            cells[each.field.name] = compiled
+    return cells, unusable
 
 
-def _same(old: Mapping[str, pl.DataType], new: Mapping[str, pl.DataType], mapping: FieldMapping) -> bool:
-    return old.get(f"{LOCAL}{mapping.column}") == new[f"{LOCAL}{mapping.column}"]
+def _value(cells: Cells) -> pl.Expr:
+    return cells.value if cells.quick is None else cells.quick.value
 
 
-def _fill(work: _Work, names: set[str]) -> None:
-    """Put the shared values of some fields into the table: the quick ones, unless the field needs the full way."""
-    values = []
-    for name in names:
-        compiled = work.cells[name]
-        quick = compiled.quick is not None and name not in work.full
-        value = compiled.quick.value if compiled.quick is not None and quick else compiled.value
-        values.append(value.alias(name))
-    work.table = work.table.with_columns(values)
+def _read_as_text(work: _Work, texts: pl.DataFrame) -> None:
+    """Put local texts in the place of numbers, and make the shared columns of them anew."""
+    work.facts = Facts()
+    schema = work.records.schema | dict(texts.schema)
+    work.cells, work.unusable = _compiled(work.mapping, schema, work.facts)
+    changed = [each.field.name for each in work.mapping.fields if each.column in texts.columns and each.field.name in work.cells]
+    work.records.put({name: _value(work.cells[name]) for name in changed}, texts)
 
 
 def _checks(work: _Work) -> list[Check]:
@@ -170,7 +168,7 @@ def _checks(work: _Work) -> list[Check]:
         expression = rules.parse(rule.check, rule.id)
         if names >= rules.fields(expression):
             checks.append(rule_check(contract, rule, expression, facts))
-    checks += table_checks(contract, names, work.table.height, facts)
+    checks += table_checks(contract, names, work.records.height, facts)
     return [settled(check, contract) for check in checks]
 
 
@@ -193,22 +191,22 @@ class _Suspects:
 
 
 def _aggregate_pass(work: _Work, checks: Sequence[Check]) -> _Suspects:
-    """One lazy pass over the table that gives one truth value for each check and each column."""
+    """Give one truth value for each check and each column, from aggregates over the table."""
     facts = work.facts
     asked = [check.suspicion.alias(f"check {at}") for at, check in enumerate(checks)]
     for name, cells in work.cells.items():
-        if cells.quick is not None and name not in work.full:
+        if cells.quick is not None:
             asked.append(cells.quick.doubt.alias(f"doubt {name}"))
         elif cells.bad is not None:
-            asked.append(facts.other(cells.bad.any()).alias(f"doubt {name}"))
+            asked.append(facts.any(cells.bad.any()).alias(f"doubt {name}"))
     asked += [(facts.nulls(name) == facts.records).alias(f"empty {name}") for name in (each.field.name for each in work.readable)]
     if not asked:
         return _Suspects((), set(), ())
-    answers = work.table.lazy().select(facts.asked)
-    found = answers.select(question.fill_null(value=True) for question in asked).collect().row(0, named=True)
+    answers = work.records.answer(facts)
+    found = answers.select(question.fill_null(value=True) for question in asked).row(0, named=True)
     doubted = {name for name in work.cells if found.get(f"doubt {name}", False)}
     # Where no record could be read there is no value, and the lines that are broken say so.
-    readable = work.readable if work.table.height else []
+    readable = work.readable if work.records.height else []
     empty = tuple(each for each in readable if found[f"empty {each.field.name}"] and each.field.name not in doubted)
     names = {each.field.name for each in empty}
     suspected = tuple(
@@ -219,11 +217,10 @@ def _aggregate_pass(work: _Work, checks: Sequence[Check]) -> _Suspects:
     return _Suspects(suspected, doubted, empty)
 
 
-def _suspected_numbers(work: _Work, suspects: _Suspects) -> list[str]:
-    """Give the local columns of numbers in whose cells, or with whose values, something may be wrong."""
-    names = suspects.doubted.union(*(check.fields for check in suspects.checks))
-    columns = [str(each.column) for each in work.mapping.fields if each.field.name in names.intersection(work.cells)]
-    return [column for column in columns if work.table.schema[LOCAL + column].is_numeric()]
+def _doubted_numbers(work: _Work, suspects: _Suspects) -> list[str]:
+    """Give the local columns of numbers in whose cells something may be wrong."""
+    columns = [str(each.column) for each in work.mapping.fields if each.field.name in suspects.doubted]
+    return [column for column in columns if work.records.schema[column].is_numeric()]
 
 
 # ---------------------------------------------------------------------------------------------------- phase 2: details
@@ -231,34 +228,58 @@ def _suspected_numbers(work: _Work, suspects: _Suspects) -> list[str]:
 
 def _details(work: _Work, suspects: _Suspects) -> list[Broken]:
     """Find the rows behind every suspicion; values that failed by themselves are no evidence in other checks."""
-    broken, faulty = _bad_cells(work, suspects.doubted)
-    alone = [(at, check) for at, check in enumerate(suspects.checks) if check.stage != "table"]
-    masks = (
-        work.table.select(check.broken.fill_null(value=False).alias(str(at)) for at, check in alone) if alone else pl.DataFrame()
-    )
+    alone = {f"check {at}": check for at, check in enumerate(suspects.checks) if check.stage != "table"}
+    bad = _bad_masks(work, suspects.doubted)
+    masks = work.records.masks(bad | {key: check.broken for key, check in alone.items() if not check.whole})
+    masks |= work.records.judge({key: (check.broken, check.alike) for key, check in alone.items() if check.whole})
+    evidence = _Evidence(work, masks, alone)
+    broken, faulty = _bad_cells(work, suspects.doubted, masks, evidence)
     named: dict[str, pl.Series] = dict(faulty)
     failed_values: dict[str, pl.Series] = dict(faulty)
-    for at, check in alone:
+    for key, check in alone.items():
         if check.stage == "value":
-            mask = _without(masks[str(at)], check, faulty if check.code in _OF_RECORDS else named)
+            mask = _without(masks[key], check, faulty if check.code in _OF_RECORDS else named)
             if mask.any() and _over(check, mask):
-                broken += _by_cause(work, Broken(check, mask, _cells(work, check, mask)))
+                broken += _by_cause(work, check, mask, evidence.of(key, mask))
                 if check.code in (*cell_checks.SPECIFIC, *_FAILED_BY_THEMSELVES):
                     _add(named, check, mask)
                 if check.code in _FAILED_BY_THEMSELVES:
                     _add(failed_values, check, mask)
     told = dict(failed_values)
-    for at, check in alone:
+    for key, check in alone.items():
         if check.stage == "context":
-            mask = _without(masks[str(at)], check, told if check.code == "T-SENTINEL" else failed_values)
+            mask = _without(masks[key], check, told if check.code == "T-SENTINEL" else failed_values)
             if mask.any() and _over(check, mask):
-                found = _by_cause(work, Broken(check, mask, _cells(work, check, mask)))
+                found = _by_cause(work, check, mask, evidence.of(key, mask))
                 broken += found
                 for each in found:
                     if each.check.code == "T-SENTINEL":
                         _add(told, check, each.mask)
     between = [check for check in suspects.checks if check.stage == "table"]
     return broken + _between_records(work, between, broken, failed_values) if between else broken
+
+
+class _Evidence:
+    """The cells behind the masks of checks of one field, read in the order in which the checks are looked at."""
+
+    def __init__(self, work: _Work, masks: Mapping[str, pl.Series], alone: Mapping[str, Check]) -> None:
+        wanted = {f"bad {name}": name for name in work.cells if f"bad {name}" in masks}
+        for stage in ("value", "context"):
+            for key, check in alone.items():
+                if check.stage == stage and len(check.fields) == 1 and check.code != "T-NULL" and check.fields[0] in work.cells:
+                    wanted[key] = check.fields[0]
+        asked = {key: (work.cells[name].text, name, masks[key]) for key, name in wanted.items() if masks[key].any()}
+        self._asked = asked.keys()
+        self._read = work.records.cells(asked)
+        self._last: tuple[str, Seen] | None = None
+
+    def of(self, key: str, mask: pl.Series) -> Seen | None:
+        """Give the cells of a check's mask, or of a part of it; nothing for checks of several fields, or of missing values."""
+        if key not in self._asked:
+            return None
+        while self._last is None or self._last[0] != key:
+            self._last = next(self._read)  # those of checks that turned out to be kept are passed over
+        return self._last[1].within(mask)
 
 
 def _between_records(
@@ -271,10 +292,7 @@ def _between_records(
         if each.check.code == "T-DUPKEY" and each.check.fields == contract.primary_key:
             name = contract.patient_key
             unknown[name] = unknown[name] | each.mask if name in unknown else each.mask
-    table = work.table.with_columns(
-        pl.when(pl.lit(mask)).then(None).otherwise(pl.col(name)).alias(name) for name, mask in unknown.items()
-    )
-    masks = table.select(check.broken.fill_null(value=False).alias(str(at)) for at, check in enumerate(checks))
+    masks = work.records.judge({str(at): (check.broken, check.alike) for at, check in enumerate(checks)}, unknown)
     found = [(check, masks[str(at)]) for at, check in enumerate(checks)]
     return [Broken(check, mask, None) for check, mask in found if mask.any() and _over(check, mask)]
 
@@ -290,22 +308,20 @@ def _add(masks: dict[str, pl.Series], check: Check, mask: pl.Series) -> None:
     masks[name] = masks[name] | mask if name in masks else mask
 
 
-def _by_cause(work: _Work, broken: Broken) -> list[Broken]:
+def _by_cause(work: _Work, check: Check, mask: pl.Series, found: Seen | None) -> list[Broken]:
     """Give the records that broke a check the codes of the causes that their cells show; one each."""
-    check, cells = broken.check, broken.cells
-    if cells is None:
-        return [broken]
-    name = check.fields[0]
-    there = work.table[name].is_not_null()
+    if found is None:
+        return [Broken(check, mask, None)]
+    cells, name = found.texts, check.fields[0]
     failed = Failed(
         code=check.code,
         mapping=next(each for each in work.mapping.fields if each.field.name == name),
         cells=cells,
-        values=work.table[name].filter(broken.mask),
-        sound=int((there & ~broken.mask).sum()),
-        records=work.table.height,
+        values=found.values,
+        sound=found.there - len(found.values) + found.values.null_count(),
+        records=work.records.height,
     )
-    rows, left, found = broken.mask.arg_true(), ~nowhere(cells), list[Broken]()
+    rows, left, broken = mask.arg_true(), ~nowhere(cells), list[Broken]()
     for cause in cell_checks.causes(work.mapping.contract, failed):
         where = left & cause.where
         if where.any():
@@ -318,38 +334,46 @@ def _by_cause(work: _Work, broken: Broken) -> list[Broken]:
                 next_step=cause.next_step or check.next_step,
                 limit=check.limit if cause.code == check.code else None,
             )
-            found.append(Broken(special, _rows(work, rows.filter(where)), cells.filter(where), cause.note))
+            broken.append(Broken(special, _rows(work, rows.filter(where)), cells.filter(where), cause.note))
     rest = _rows(work, rows.filter(left))
-    if not found or not left.any():
-        return found or [broken]
+    if not broken or not left.any():
+        return broken or [Broken(check, mask, cells)]
     # What is left of a share may be within the limit.
-    return [*found, *([Broken(check, rest, cells.filter(left))] if _over(check, rest) else [])]
+    return [*broken, *([Broken(check, rest, cells.filter(left))] if _over(check, rest) else [])]
 
 
 def _rows(work: _Work, rows: pl.Series) -> pl.Series:
-    mask = np.zeros(work.table.height, dtype=bool)
+    mask = np.zeros(work.records.height, dtype=bool)
     mask[rows.to_numpy()] = True
     return pl.Series(mask)
 
 
-def _bad_cells(work: _Work, names: set[str]) -> tuple[list[Broken], dict[str, pl.Series]]:
+def _bad_masks(work: _Work, names: set[str]) -> dict[str, pl.Expr]:
+    """Ask which cells of some fields are bad, and which of them in which way: the first that applies."""
+    asked: dict[str, pl.Expr] = {}
+    for name, cells in work.cells.items():
+        if name in names and cells.bad is not None:
+            rest = cells.bad.fill_null(value=False)
+            asked[f"bad {name}"] = rest
+            for at, (_, applies) in enumerate(cells.kinds):
+                asked[f"bad {name} {at}"] = rest & applies.fill_null(value=False)
+                rest = rest & ~applies.fill_null(value=False)
+    return asked
+
+
+def _bad_cells(
+    work: _Work, names: set[str], masks: Mapping[str, pl.Series], evidence: _Evidence
+) -> tuple[list[Broken], dict[str, pl.Series]]:
     broken: list[Broken] = []
     faulty: dict[str, pl.Series] = {}
-    for each in work.mapping.fields:
-        name = each.field.name
-        cells = work.cells.get(name)
-        if name not in names or cells is None or cells.bad is None:
+    fields = {each.field.name: each for each in work.mapping.fields}
+    for name, cells in work.cells.items():
+        if name not in names or cells.bad is None:
             continue
-        rest = cells.bad.fill_null(value=False)
-        masks = [rest.alias("bad")]
-        for at, (_, applies) in enumerate(cells.kinds):
-            masks.append((rest & applies.fill_null(value=False)).alias(str(at)))
-            rest = rest & ~applies.fill_null(value=False)
-        found = work.table.select(masks)
-        faulty[name] = found["bad"]
+        faulty[name] = masks[f"bad {name}"]
         for at, (code, _) in enumerate(cells.kinds):
-            if (mask := found[str(at)]).any():
-                broken += _by_cause(work, Broken(_cell_check(code, each), mask, _shown(work, name, mask)))
+            if (mask := masks[f"bad {name} {at}"]).any():
+                broken += _by_cause(work, _cell_check(code, fields[name]), mask, evidence.of(f"bad {name}", mask))
     return broken, faulty
 
 
@@ -388,15 +412,6 @@ def _over(check: Check, mask: pl.Series) -> bool:
     return check.limit is None or int(mask.sum()) > check.limit * len(mask)
 
 
-def _cells(work: _Work, check: Check, mask: pl.Series) -> pl.Series | None:
-    return _shown(work, check.fields[0], mask) if len(check.fields) == 1 and check.code != "T-NULL" else None
-
-
-def _shown(work: _Work, name: str, mask: pl.Series) -> pl.Series | None:
-    cells = work.cells.get(name)
-    return None if cells is None else work.table.filter(mask).select(cells.text.alias("text")).to_series()
-
-
 # ------------------------------------------------------------------------------------------------------- whole columns
 
 
@@ -412,16 +427,16 @@ def _type_faults(work: _Work) -> list[Fault]:
     """Say which columns have a type that cannot hold the field's values: code, finding and next step of each."""
     faults = []
     for name, each in work.unusable.items():
-        if LOCAL + str(each.column) in work.table.columns:
+        if str(each.column) in work.records.schema:
             code, finding, next_step = _SERIAL if _is_serial(work, each) else _OTHER_TYPE
             rule = f"{name} comes from a column that can hold {_KINDS[each.field.type]}"
-            faults.append(Fault(code, rule, finding, next_step, field=name, count=work.table.height))
+            faults.append(Fault(code, rule, finding, next_step, field=name, count=work.records.height))
     return faults
 
 
 def _is_serial(work: _Work, mapping: FieldMapping) -> bool:
     """Say whether numbers stand where dates belong: days, as spreadsheets count them."""
-    return mapping.field.type == "date" and work.table.schema[LOCAL + str(mapping.column)].is_numeric()
+    return mapping.field.type == "date" and work.records.schema[str(mapping.column)].is_numeric()
 
 
 def _empty_fault(mapping: FieldMapping, height: int) -> Fault:

@@ -58,7 +58,7 @@ def checks(contract: Contract, field: ContractField, facts: Facts) -> Iterator[C
             level="record",
             fields=(field.name,),
             broken=column.str.contains(rf"\A{_WRITTEN_BY_A_PROGRAM}\z"),
-            suspicion=facts.other(column.str.contains("+", literal=True).any()),
+            suspicion=facts.any(column.str.contains("+", literal=True).any()),
             expectation=expectation("T-SCI", field),
             next_step=NEXT_STEPS["T-SCI"],
         )

@@ -17,7 +17,7 @@ from silo_node.validation.engine import Broken, Outcome
 from silo_node.validation.explained import explained
 from silo_node.validation.findings import SAMPLE_LINES, Finding, shapes
 from silo_node.validation.overlaps import overlaps
-from silo_node.validation.result import CheckResult, outgoing_report
+from silo_node.validation.result import CheckResult, Valid, nothing_valid, outgoing_report
 from silo_node.validation.severity import weighed, weighed_fault
 
 MOST_SHAPED_CELLS = 10_000
@@ -33,7 +33,7 @@ ENOUGH_TO_LOOK_AT = 10
 def unreadable(site: Site, mapping: TableMapping, fault: Fault) -> CheckResult:
     """Give the result for a table that could not be read at all."""
     finding = _from_fault(fault, 0, "line", ())
-    empty = pl.DataFrame(schema={each.field.name: SCHEMA_TYPES[each.field.type] for each in mapping.fields})
+    empty = nothing_valid({each.field.name: SCHEMA_TYPES[each.field.type] for each in mapping.fields})
     small_cell = site.policy().small_cell
     report = outgoing_report(mapping.contract, [finding], found=0, quarantined=0, passed=False, small_cell=small_cell)
     return CheckResult(mapping.contract, (finding,), 0, 0, MappingProxyType({}), (), "line", empty, passed=False, outgoing=report)
@@ -48,7 +48,7 @@ class Judgement:
         self.table = table
         self.outcome = outcome = weighed(outcome, mapping.contract)
         self.aside = self._aside()
-        self.valid = outcome.typed.filter(~self.aside) if self.aside.any() else outcome.typed
+        self.valid = Valid(outcome.typed, ~self.aside)
         self.quarantined = table.found - self.valid.height
 
     def result(self, max_fraction: float, minimum_records: int | None) -> CheckResult:
@@ -71,7 +71,7 @@ class Judgement:
             quarantined_by_code=MappingProxyType(self._by_code()),
             quarantined_places=in_order((*places, *ragged)),
             unit=self.table.unit,
-            valid=self.valid,
+            records=self.valid,
             passed=passed,
             outgoing=outgoing_report(
                 self.mapping.contract,
@@ -172,9 +172,13 @@ class Judgement:
 
     def _patients(self, enough: int) -> int:
         """Count patients, at least up to the number that is enough."""
-        keys = self.valid[self.mapping.contract.patient_key]
-        some = keys.head(ENOUGH_TO_LOOK_AT * enough).n_unique()
-        return some if some >= enough else keys.n_unique()
+        seen, step = pl.Series(dtype=pl.String), ENOUGH_TO_LOOK_AT * max(enough, 100)
+        for keys in self.valid.parts(self.mapping.contract.patient_key):
+            for start in range(0, len(keys), step):
+                seen = pl.concat([seen, keys.slice(start, step)]).unique()
+                if len(seen) >= enough:
+                    return len(seen)
+        return len(seen)
 
     def _limit(self, code: str, count: int, expectation: str, finding: str, next_step: str) -> Finding:
         return Finding(

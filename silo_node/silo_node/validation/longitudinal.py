@@ -10,7 +10,7 @@ from silo_node.mapping.facts import Facts
 from silo_node.validation.constraints import Check
 from wardround.contract.model import Contract
 
-_ROW, _PATIENT, _START, _END = "row", "patient", "start", "end"
+_ROW, _PATIENT, _VALUE, _START, _END = "row", "patient", "value", "start", "end"
 
 
 def patients_records(contract: Contract, names: set[str], facts: Facts) -> Iterator[Check]:
@@ -28,15 +28,14 @@ def patients_records(contract: Contract, names: set[str], facts: Facts) -> Itera
 
 def _varying(patient: str, name: str, facts: Facts) -> Check:
     """All records of the patient are concerned: none is known to be the right one. A missing value is no other value."""
-    column = pl.col(name)
-    varies = (column.min().over(patient) != column.max().over(patient)) & pl.col(patient).is_not_null()
+    columns = pl.struct(pl.col(patient).alias(_PATIENT), pl.col(name).alias(_VALUE))
     return Check(
         code="T-VARYING",
         severity="error",
         level="record",
         fields=(patient, name),
-        broken=varies,
-        suspicion=facts.other(varies.any()),
+        broken=columns.map_batches(varying, return_dtype=pl.Boolean),
+        suspicion=facts.whole(columns, lambda records: bool(varying(records).any())),
         expectation=f"{name} is the same in all records of a patient",
         next_step="correct the value, or the patient's pseudonym, in these records",
         stage="table",
@@ -47,19 +46,25 @@ def _varying(patient: str, name: str, facts: Facts) -> Check:
 def _overlapping(patient: str, start: str, end: str, facts: Facts) -> Check:
     """A stay may begin on the day on which another ends; one that ends before it begins, or that lacks a day, is not judged."""
     columns = pl.struct(pl.col(patient).alias(_PATIENT), pl.col(start).alias(_START), pl.col(end).alias(_END))
-    overlaps = columns.map_batches(overlapping, return_dtype=pl.Boolean)
     return Check(
         code="T-OVERLAP",
         severity="error",
         level="record",
         fields=(patient, start, end),
-        broken=overlaps,
-        suspicion=facts.other(overlaps.any()),
+        broken=columns.map_batches(overlapping, return_dtype=pl.Boolean),
+        suspicion=facts.whole(columns, lambda stays: bool(overlapping(stays).any())),
         expectation=f"Stays of a patient, from {start} to {end}, do not overlap",
         next_step="correct the days, or the patient's pseudonym, in these records",
         stage="table",
         about=start,
     )
+
+
+def varying(records: pl.Series) -> pl.Series:
+    """Say which records are of patients whose value varies; ``records`` holds patient and value."""
+    value, patient = pl.col(_VALUE), pl.col(_PATIENT)
+    varies = (value.min().over(patient) != value.max().over(patient)) & patient.is_not_null()
+    return records.struct.unnest().select(varies).to_series()
 
 
 def overlapping(stays: pl.Series) -> pl.Series:

@@ -26,8 +26,8 @@ _KINDS = (
         _POINT_STEP,
     ),
     Kind("with white space", rf"\s*{_NUMBER}\s*", "clean up white space at the source"),
-    Kind("with a unit", rf"(?s)\s*{_NUMBER}\s*[\p{{L}}%°µ/\[(].*", "write the number alone, and give its unit in the site file"),
     Kind("a span of numbers", rf"\s*{_NUMBER}\s*(?:-|–|to|bis|\.\.)\s*{_NUMBER}\s*", "write one number"),
+    Kind("with a unit", rf"(?s)\s*{_NUMBER}\s*[\p{{L}}%°µ/\[(].*", "write the number alone, and give its unit in the site file"),
 )
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-BATCH = 2**18
+BATCH = 2**16
 """Texts that are joined at a time."""
-BLOCK = 2**17
+BLOCK = 2**16
 """Bytes that are looked at at a time: they stay in the processor's cache."""
 
 _SINGLE_CLASS = re.compile(r"\^?\[((?:[A-Za-z0-9_](?:-[A-Za-z0-9_])?)+)\]\{(\d+)(?:,(\d+))?\}\$?")

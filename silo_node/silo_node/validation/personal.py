@@ -120,18 +120,16 @@ def checks(contract: Contract, field: ContractField, facts: Facts) -> Iterator[C
         found = _mostly(texts, names=not identifier)
         return found if pattern is not None else found | looks(texts, identifier=identifier)
 
-    def any_people(texts: pl.Series) -> pl.Series:
-        return pl.Series([bool(people(texts).any())])
-
     yield Check(
         code="T-PHI-ID",
         severity="error",
         level="table",
         fields=(field.name,),
         broken=column.map_batches(people, return_dtype=pl.Boolean),
-        suspicion=facts.other(column.map_batches(any_people, return_dtype=pl.Boolean, returns_scalar=True)),
+        suspicion=facts.whole(column, lambda texts: bool(people(texts).any())),
         expectation=expectation(field),
         next_step=_NEXT_STEP,
+        whole=True,
     )
 
 
@@ -152,7 +150,7 @@ def column_check(mapping: FieldMapping, facts: Facts) -> Check:
         level="table",
         fields=(mapping.field.name,),
         broken=column.is_not_null(),
-        suspicion=facts.other(column.is_not_null().any()),
+        suspicion=facts.any(column.is_not_null().any()),
         expectation=f"{mapping.field.name} comes from no column that is called by names of people, such as first or last name",
         next_step=_OTHER_COLUMN if mapping.field.required else _NO_COLUMN,
     )

@@ -7,6 +7,7 @@ identifiers are counted as missing or not, and nothing else.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from silo_node.mapping.resolve import identifying_fields
 from silo_node.validation.constraints import SHORT_LIST
+from silo_node.validation.records import Typed
 from wardround.contract.model import Contract, ContractField
 
 Kind = Literal["numbers", "dates", "categories", "not shown"]
@@ -64,23 +66,57 @@ class FieldProfile:
     unlisted: int = 0
 
 
-def profiles(contract: Contract, typed: pl.DataFrame) -> tuple[FieldProfile, ...]:
+def profiles(contract: Contract, typed: Typed) -> tuple[FieldProfile, ...]:
     """Describe every field of a table in schema form, records that are set aside included."""
+    fields = [contract.field(name) for name in typed.names]
     keys = identifying_fields(contract)
-    return tuple(_profile(contract.field(column.name), column, hidden=column.name in keys) for column in typed.iter_columns())
+    kinds = {field.name: _kind(field, hidden=field.name in keys) for field in fields}
+    by_values = [field.name for field in fields if _by_values(field, kinds[field.name])]
+    edges = {field.name: _edges(field, _none()) for field in fields if kinds[field.name] == "numbers"}
+    for name, column in zip(by_values, typed.records.columns(by_values), strict=True):
+        edges[name] = _edges(contract.field(name), column)
+    tallies = {field.name: Counter[str]() for field in fields}
+    for part in typed.records.blocks(typed.names):
+        for field in fields:
+            tallies[field.name].update(_tally(field, kinds[field.name], edges.get(field.name, ()), part[field.name]))
+    return tuple(_profile(field, kinds[field.name], edges.get(field.name, ()), tallies[field.name]) for field in fields)
 
 
-def _profile(field: ContractField, column: pl.Series, *, hidden: bool) -> FieldProfile:
-    present = column.drop_nulls()
-    values, missing = len(present), column.null_count()
+def _kind(field: ContractField, *, hidden: bool) -> Kind:
     if hidden or field.privacy in ("direct", "pseudonym") or (field.type == "string" and not field.values):
-        return FieldProfile(field.name, "not shown", values, missing)
-    if field.type == "string":
-        counts = _category_counts(present, field.values)
-        return FieldProfile(field.name, "categories", values, missing, counts=counts, unlisted=values - sum(counts))
-    if field.type == "date":
-        return _binned(field, _days(present), missing, "dates")
-    return _binned(field, present.cast(pl.Float64).to_numpy(), missing, "numbers")
+        return "not shown"
+    return "categories" if field.type == "string" else "dates" if field.type == "date" else "numbers"
+
+
+def _tally(field: ContractField, kind: Kind, edges: tuple[float, ...], column: pl.Series) -> dict[str, int]:
+    """Count what can be counted in a part of the records: what is missing, what is where, and what is in which bin."""
+    present = column.drop_nulls()
+    found = {"values": len(present), "missing": column.null_count()}
+    if kind == "not shown":
+        return found
+    if kind == "categories":
+        return found | {str(at): count for at, count in enumerate(_category_counts(present, field.values))}
+    values = _numbers(field, present)
+    possible, found["too_low"], found["too_high"] = _between(values, *hard_limits(field))
+    whole = kind == "dates" or field.type == "integer"
+    # the last edge of whole numbers and days is the first that is in no bin
+    inside, found["below"], found["above"] = _between(possible, edges[0], edges[-1] - 1 if whole else edges[-1])
+    if kind == "dates":
+        counts, _ = np.histogram(inside, edges)
+    else:
+        counts, _ = np.histogram(inside, len(edges) - 1, (edges[0], edges[-1]))  # of one width: several times as fast
+    return found | {str(at): int(count) for at, count in enumerate(counts)}
+
+
+def _profile(field: ContractField, kind: Kind, edges: tuple[float, ...], tally: Counter[str]) -> FieldProfile:
+    values, missing = tally["values"], tally["missing"]
+    if kind == "not shown":
+        return FieldProfile(field.name, kind, values, missing)
+    counts = tuple(tally[str(at)] for at in range(len(field.values) if kind == "categories" else len(edges) - 1))
+    if kind == "categories":
+        return FieldProfile(field.name, kind, values, missing, counts=counts, unlisted=values - sum(counts))
+    outside = {name: tally[name] for name in ("below", "above", "too_low", "too_high")}
+    return FieldProfile(field.name, kind, values, missing, edges, counts, **outside)
 
 
 def _category_counts(present: pl.Series, values: tuple[str, ...]) -> tuple[int, ...]:
@@ -91,35 +127,14 @@ def _category_counts(present: pl.Series, values: tuple[str, ...]) -> tuple[int, 
     return tuple(int(counted.get(value, 0)) for value in values)
 
 
+def _numbers(field: ContractField, present: pl.Series) -> NDArray[np.float64]:
+    return _days(present) if field.type == "date" else present.cast(pl.Float64).to_numpy()
+
+
 def _days(dates: pl.Series) -> NDArray[np.float64]:
     """Give dates as day numbers of ``date.toordinal``; a typed column may hold days that Python's calendar does not have."""
     days: NDArray[np.float64] = dates.cast(pl.Int32).to_numpy().astype(np.float64) + date(1970, 1, 1).toordinal()
     return days.clip(1, date.max.toordinal())
-
-
-def _binned(field: ContractField, values: NDArray[np.float64], missing: int, kind: Kind) -> FieldProfile:
-    low, high = hard_limits(field)
-    possible, too_low, too_high = _between(values, low, high)
-    edges = _date_edges(possible) if kind == "dates" else _number_edges(field, possible)
-    whole = kind == "dates" or field.type == "integer"
-    # the last edge of whole numbers and days is the first that is in no bin
-    inside, below, above = _between(possible, edges[0], edges[-1] - 1 if whole else edges[-1])
-    if kind == "dates":
-        counts, _ = np.histogram(inside, edges)
-    else:
-        counts, _ = np.histogram(inside, len(edges) - 1, (edges[0], edges[-1]))  # of one width: several times as fast
-    return FieldProfile(
-        field.name,
-        kind,
-        values=len(values),
-        missing=missing,
-        edges=edges,
-        counts=tuple(int(count) for count in counts),
-        below=below,
-        above=above,
-        too_low=too_low,
-        too_high=too_high,
-    )
 
 
 def _between(values: NDArray[np.float64], low: float, high: float) -> tuple[NDArray[np.float64], int, int]:
@@ -145,6 +160,20 @@ def _limit(limit: float | str | None, otherwise: float) -> float:
 # ---------------------------------------------------------------------------------------------------------------- bins
 
 
+def _by_values(field: ContractField, kind: Kind) -> bool:
+    """Say whether it takes all values of a field to say what its bins are."""
+    return kind == "dates" or (kind == "numbers" and _given_view(field) is None)
+
+
+def _none() -> pl.Series:
+    return pl.Series(dtype=pl.Float64)
+
+
+def _edges(field: ContractField, column: pl.Series) -> tuple[float, ...]:
+    possible, _, _ = _between(_numbers(field, column.drop_nulls()), *hard_limits(field))
+    return _date_edges(possible) if field.type == "date" else _number_edges(field, possible)
+
+
 def _number_edges(field: ContractField, values: NDArray[np.float64]) -> tuple[float, ...]:
     low, high = _view(field, values)
     if field.type == "integer":
@@ -157,17 +186,19 @@ def _number_edges(field: ContractField, values: NDArray[np.float64]) -> tuple[fl
 def _view(field: ContractField, values: NDArray[np.float64]) -> tuple[float, float]:
     """Give the range of numbers that a histogram shows bin by bin: the contract's, else round numbers about the values."""
     hard = hard_limits(field)
-    quantiles = list(field.reference.quantiles.values()) if field.reference is not None else []
-    if field.plausible is not None:
-        low, high = _widened(field.plausible.low, field.plausible.high, BESIDE_PLAUSIBLE)
-    elif len(quantiles) > 1 and quantiles[0] < quantiles[-1]:
-        low, high = _widened(quantiles[0], quantiles[-1], BESIDE_REFERENCE)
-    elif isfinite(hard[0]) and isfinite(hard[1]):
-        low, high = hard
-    else:
-        low, high = _about(values)
+    low, high = _given_view(field) or _about(values)
     low, high = max(low, hard[0]), min(high, hard[1])
     return (low, high) if low < high else (low, low + 1.0)
+
+
+def _given_view(field: ContractField) -> tuple[float, float] | None:
+    hard = hard_limits(field)
+    quantiles = list(field.reference.quantiles.values()) if field.reference is not None else []
+    if field.plausible is not None:
+        return _widened(field.plausible.low, field.plausible.high, BESIDE_PLAUSIBLE)
+    if len(quantiles) > 1 and quantiles[0] < quantiles[-1]:
+        return _widened(quantiles[0], quantiles[-1], BESIDE_REFERENCE)
+    return hard if isfinite(hard[0]) and isfinite(hard[1]) else None
 
 
 def _widened(low: float, high: float, share: float) -> tuple[float, float]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import get_args
 
 import polars as pl
 
+from silo_node.sources.faults import UnreadableError
 from silo_node.sources.places import Place
+from silo_node.sources.rows import held
 from silo_node.sources.tables import Unit
 from silo_node.validation.findings import Finding
 from silo_node.validation.overlaps import Overlap
 from silo_node.validation.profiles import FieldProfile
+from silo_node.validation.records import Records, Typed
 from wardround.contract.model import Contract
 from wardround.contract.synthetic.texts import all_synthetic
 from wardround.errors import Problem, Refused
@@ -20,6 +25,53 @@ from wardround.messages.data_report import CountedFinding, DataReport, FindingCo
 
 RECORD_FAULTS = frozenset({"T-RAGGED", "T-TYPE", "T-DATEFMT", "T-ALLNULL", "T-PHI-ID"})
 """Faults of whole tables that count records, not columns."""
+
+
+@dataclass(frozen=True)
+class Valid:
+    """The records that obey a schema. A table that is not held is read again for them.
+
+    Attributes:
+        typed: all records.
+        chosen: which of them.
+    """
+
+    typed: Typed
+    chosen: pl.Series
+
+    @property
+    def height(self) -> int:
+        """How many there are."""
+        return int(self.chosen.sum())
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """All their fields, in the contract's order.
+
+        Raises:
+            Refused: T-FILE, when the file of a table that is not held cannot be read again.
+        """
+        with _refused():
+            return self.typed.frame(self.chosen)
+
+    def parts(self, name: str) -> Iterator[pl.Series]:
+        """Give a field of theirs, in parts."""
+        return self.typed.parts(name, self.chosen)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except UnreadableError as error:
+        fault = error.fault
+        raise Refused([Problem(fault.code, "the source's file", fault.rule, fault.finding, fault.next_step)]) from None
+
+
+def nothing_valid(schema: Mapping[str, pl.DataType]) -> Valid:
+    """Give the records of a table that could not be read."""
+    records = Records(held(pl.DataFrame()), {name: pl.lit(None, dtype=kind) for name, kind in schema.items()})
+    return Valid(Typed(tuple(schema), records), pl.Series([], dtype=pl.Boolean))
 
 
 @dataclass(frozen=True)
@@ -34,7 +86,7 @@ class CheckResult:
         quarantined_by_code: how many records for each code; a record may count for several.
         quarantined_places: their line or row numbers.
         unit: what ``quarantined_places`` counts.
-        valid: the records that obey the schema, in schema form and the contract's order; holds patient data.
+        records: the records that obey the schema, read when they are asked for (``valid``).
         passed: whether they may be used.
         outgoing: the report that may leave.
         overlaps: how many records each set of causes sets aside.
@@ -48,19 +100,25 @@ class CheckResult:
     quarantined_by_code: Mapping[str, int]
     quarantined_places: tuple[Place, ...]
     unit: Unit
-    valid: pl.DataFrame
+    records: Valid
     passed: bool
     outgoing: DataReport
     overlaps: tuple[Overlap, ...] = ()
     profiles: tuple[FieldProfile, ...] = ()
 
     @property
+    def valid(self) -> pl.DataFrame:
+        """The records that obey the schema, in schema form and the contract's order; holds patient data."""
+        return self.records.frame
+
+    @property
     def synthetic(self) -> bool:
         """Whether the valid records are no patients': every patient key bears the mark of records that were made up."""
         name = self.contract.patient_key
-        if name not in self.valid.columns:
+        if name not in self.records.typed.names:
             return False
-        return all_synthetic(self.valid[name].drop_nulls().unique())
+        with _refused():
+            return all_synthetic(key for part in self.records.parts(name) for key in part.drop_nulls().unique())
 
 
 class CheckFailed(Refused):
@@ -90,6 +148,28 @@ def with_findings(result: CheckResult, later: Sequence[Finding], small_cell: int
         result.contract, findings, found=result.found, quarantined=result.quarantined, passed=passed, small_cell=small_cell
     )
     return replace(result, findings=findings, passed=passed, outgoing=report)
+
+
+def said_to_be_synthetic(result: CheckResult, small_cell: int) -> CheckResult:
+    """Give the same check with T-SYNTHETIC where its records were made up, for the hospital and in the report that leaves."""
+    if not result.synthetic:
+        return result
+    finding = Finding(
+        code="T-SYNTHETIC",
+        severity="warning",
+        level="table",
+        field=None,
+        rule=None,
+        count=result.found - result.quarantined,
+        of=result.found,
+        lines=(),
+        unit=result.unit,
+        shapes=(),
+        expectation="Records are of patients",
+        finding="every patient key bears the mark of wardround schema synthesise",
+        next_step="nothing in a trial; in a study with patients, name the hospital's own export in the site file",
+    )
+    return with_findings(result, [finding], small_cell)
 
 
 def outgoing_report(

@@ -66,6 +66,7 @@ def checks(mapping: FieldMapping, facts: Facts) -> Iterator[Check]:
         expectation=expectation(field),
         next_step=NEXT_STEP,
         stage="context",
+        whole=True,
     )
 
 

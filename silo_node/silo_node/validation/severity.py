@@ -47,10 +47,7 @@ def weighed(outcome: Outcome, contract: Contract) -> Outcome:
             if check.level == "record":
                 lost |= {name: lost[name] | each.mask if name in lost else each.mask for name in informing}
         kept.append(replace(each, check=check))
-    typed = outcome.typed.with_columns(
-        pl.when(pl.lit(mask)).then(None).otherwise(pl.col(name)).alias(name) for name, mask in lost.items()
-    )
-    return replace(outcome, typed=typed, broken=tuple(kept))
+    return replace(outcome, typed=replace(outcome.typed, lost=lost), broken=tuple(kept))
 
 
 def weighed_fault(fault: Fault, contract: Contract) -> Fault:

@@ -93,7 +93,7 @@ def checks(contract: Contract, field: ContractField, facts: Facts) -> Iterator[C
     if is_identifier(contract, field):
         padded = column.str.contains(r"\A\s|\s\z|" + _INVISIBLE)
         text = f"{field.name} has no white space around its identifiers"
-        yield _warning("T-CASE", field, padded, facts.other(padded.any()), text, "clean up white space at the source")
+        yield _warning("T-CASE", field, padded, facts.any(padded.any()), text, "clean up white space at the source")
         return
     if field.code_system is not None:
         return
@@ -101,23 +101,26 @@ def checks(contract: Contract, field: ContractField, facts: Facts) -> Iterator[C
         "T-CASE",
         field,
         column.map_batches(variants, return_dtype=pl.Boolean),
-        facts.other(column.map_batches(_has_variants, return_dtype=pl.Boolean, returns_scalar=True)),
+        facts.whole(column, _has_variants),
         f"{field.name} writes each kind of thing in one way",
         "clean up white space and case at the source",
+        whole=True,
     )
     if field.constraints.max_length is None or field.constraints.max_length > SENTENCE_LENGTH:
         yield _warning(
             "T-PHI-TEXT",
             field,
             column.is_not_null(),
-            facts.other(column.map_batches(_sentences, return_dtype=pl.Boolean, returns_scalar=True)),
+            facts.whole(column, _sentences),
             f"{field.name} holds no sentences: the schema does not say free_text",
             "map another column: free text may name people; or ask for a schema that declares free_text for this field",
         )
 
 
-def _warning(code: str, field: ContractField, broken: pl.Expr, suspicion: pl.Expr, text: str, next_step: str) -> Check:
-    return Check(code, "warning", "share", (field.name,), broken, suspicion, text, next_step)
+def _warning(
+    code: str, field: ContractField, broken: pl.Expr, suspicion: pl.Expr, text: str, next_step: str, *, whole: bool = False
+) -> Check:
+    return Check(code, "warning", "share", (field.name,), broken, suspicion, text, next_step, whole=whole)
 
 
 def variants(texts: pl.Series) -> pl.Series:
@@ -136,21 +139,21 @@ def _few_kinds(texts: pl.Series) -> bool:
     return some.n_unique() <= MOST_KINDS and texts.n_unique() <= MOST_KINDS
 
 
-def _has_variants(texts: pl.Series) -> pl.Series:
+def _has_variants(texts: pl.Series) -> bool:
     if not _few_kinds(texts):
-        return pl.Series([False])
+        return False
     kinds = texts.drop_nulls().unique()
-    return pl.Series([_plain(kinds).n_unique() < len(kinds)])
+    return _plain(kinds).n_unique() < len(kinds)
 
 
-def _sentences(texts: pl.Series) -> pl.Series:
+def _sentences(texts: pl.Series) -> bool:
     """Say whether a column holds sentences, by some cells of it."""
     some = spread(texts, LOOKED_AT)
     if len(some) < FEWEST_TEXTS:
-        return pl.Series([False])
+        return False
     long = float(some.str.len_chars().sum()) > SENTENCE_LENGTH * len(some)
     blanks = float(some.str.count_matches(r"\S\s+\S").sum()) > SENTENCE_BLANKS * len(some)
-    return pl.Series([long and blanks and some.n_unique() > MOSTLY_DIFFERENT * len(some)])
+    return long and blanks and some.n_unique() > MOSTLY_DIFFERENT * len(some)
 
 
 def spread(texts: pl.Series, most: int) -> pl.Series:

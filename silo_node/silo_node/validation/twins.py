@@ -50,7 +50,7 @@ def twins(contract: Contract, names: set[str], facts: Facts) -> Iterator[Check]:
         level="record",
         fields=(contract.patient_key, *values),
         broken=columns.map_batches(found, return_dtype=pl.Boolean),
-        suspicion=facts.other(repeats(pl.struct(values))),
+        suspicion=facts.whole(pl.struct(values).hash(), repeats),
         expectation="No patient stands under two pseudonyms, with the same quasi-identifiers and values",
         next_step="look whether the records are of one patient, and give them one pseudonym",
         stage="table",

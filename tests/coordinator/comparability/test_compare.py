@@ -17,6 +17,7 @@ from coordinator.release.disclosure import disclose
 from coordinator.rounds.outcome import Outcome
 from wardround.canonical import model_json
 from wardround.comparison import Moments, psi, psi_by_chance, standardised_difference, suspected_unit
+from wardround.messages.data_report import FindingSummary
 
 SITES = ("alpha", "beta", "delta", "gamma")
 PAPER = paper(SITES, statistics={"distributions": True})
@@ -95,6 +96,18 @@ def test_the_difference_of_means_is_in_deviations():
     """Half a deviation is 0.5; where nothing varies there is none."""
     assert standardised_difference(Moments(10, 5, 4), Moments(20, 4, 4)) == 0.5
     assert standardised_difference(Moments(10, 5, 0), Moments(20, 4, 0)) is None
+
+
+def test_made_up_records_are_named():
+    """In the figures and on the page."""
+    results = {site: result_of(PAPER, ward(number, 300 + 40 * number)) for number, site in enumerate(SITES)}
+    told = FindingSummary(code="T-SYNTHETIC", severity="warning")
+    report = results["beta"].report.model_copy(update={"findings": (told,)})
+    results["beta"] = results["beta"].model_copy(update={"report": report})
+    found = compare_for_coordinator(PAPER.bundle, results)
+    assert found.synthetic == ("beta",)
+    assert "SYNTHETIC records, not of patients" in render(PAPER.bundle, found)
+    assert "SYNTHETIC" not in render(PAPER.bundle, compared())
 
 
 def test_a_hospital_whose_policy_forbids_it_is_used_for_nothing():

@@ -12,7 +12,7 @@ from coordinator.release.figures import byte_count, cell, count, listing, of_sil
 from coordinator.release.holdings import findings_of, holdings_of, weights_of
 from coordinator.release.settings import course_of, limits_of
 from coordinator.release.traffic import lines_of, totals_of, traffic_of
-from wardround.messages.data_report import ShownCell, WithheldCell
+from wardround.messages.data_report import FindingSummary, ShownCell, WithheldCell
 from wardround.messages.record import SiloRecord
 
 
@@ -181,6 +181,16 @@ def test_no_privacy_is_claimed(bundle, complete):
     """Privacy claims are accounted or not made."""
     assert any("no ε is claimed" in limit for limit in limits_of(bundle, complete))
     assert any("fewer than 10 validation records" in limit for limit in limits_of(bundle, complete))
+
+
+def test_hospitals_with_made_up_records_are_named(bundle, complete, names):
+    """First of all that the result does not say; and of nobody it is said without a finding."""
+    site = bundle.roster.sites[0]
+    told = FindingSummary(code="T-SYNTHETIC", severity="warning")
+    report = complete.reports[site].model_copy(update={"findings": (told,)})
+    limits = limits_of(bundle, replace(complete, reports={**complete.reports, site: report}))
+    assert limits[0] == f"SYNTHETIC records, not of patients: those of {names[site]}. No figure on them says anything."
+    assert not any("SYNTHETIC" in limit for limit in limits_of(bundle, complete))
 
 
 def test_the_comparison_sets_the_federated_model_first(comparison, names):

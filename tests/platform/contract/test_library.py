@@ -73,6 +73,7 @@ def test_a_plain_contract_loads(tmp_path):
         ("low: 30, high: 250", "low: 30, high: 501", "S-RANGE", 16, "reaches outside"),
         ('"2000-01-01"', '"2000-13-01"', "S-RANGE", 17, "no such date"),
         ("    unit: kg", '    unit: kg\n    missing: {labels: [{value: "99", label: lost}]}', "S-RANGE", 15, "'99'"),
+        ("    unit: kg", "    unit: kg\n    reference: {source: a paper, p05: 20}", "S-RANGE", 15, "one lies outside"),
         (
             "seen, type: date, constraints: {",
             "seen, type: string, constraints: {minLength: 5, maxLength: 4}} #",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 
 import pytest
 from clinic_on_disk import CLINIC, load_contract
@@ -42,6 +43,30 @@ def test_a_reader_that_ends_without_an_answer_has_a_code(tmp_path, monkeypatch, 
     monkeypatch.setattr(extraction, "run_job", lambda *_: (status, said))
     assert refused(site, "spss") == code
     assert list((tmp_path / "extracts").iterdir()) == []
+
+
+def test_a_reader_that_takes_too_long_is_ended_with_a_code(tmp_path, monkeypatch):
+    """How long it may take is said, and a query is given its own time on top."""
+    write_export(tmp_path, "spss", typed())
+    write_export(tmp_path, "sql", typed())
+    site = export_site(tmp_path, {**DECLARED, "sql": {**DECLARED["sql"], "timeout": 30}}, "spss")
+    given = []
+
+    def run_job(_, seconds, _environment):
+        given.append(seconds)
+        raise subprocess.TimeoutExpired("reader", seconds)
+
+    monkeypatch.setattr(extraction, "run_job", run_job)
+    assert [refused(site, name) for name in ("spss", "sql")] == ["T-SIZE", "T-SIZE"]
+    assert given == [extraction.SECONDS, 30 + extraction.SECONDS_BESIDE_THE_QUERY]
+
+
+@pytest.mark.parametrize("files", [{"path": "absent.sav"}, {"path": "."}, {"paths": ["absent-*.sav"]}])
+def test_a_file_that_is_not_there_is_refused_before_anything_is_read(tmp_path, monkeypatch, files):
+    """By its name, by a folder in its place, and by a pattern that fits none."""
+    sources = {"spss": {"format": "spss", **files}}
+    monkeypatch.setattr(extraction, "run_job", lambda *_: pytest.fail("nothing is there to read"))
+    assert refused(export_site(tmp_path, sources, "spss"), "spss") == "T-FILE"
 
 
 def test_a_package_that_is_absent_is_named(tmp_path, monkeypatch):

@@ -41,3 +41,10 @@ def test_a_file_of_another_program_is_refused(tmp_path, here):
     """What a file is decides how it begins, not its name."""
     write_export(tmp_path, "stata", typed()).rename(tmp_path / "t.sav")
     assert refused(export_site(tmp_path, DECLARED, "spss"), "spss") == "T-FILE"
+
+
+def test_texts_in_another_encoding_are_refused(tmp_path, here):
+    """Neither is taken for the other, nor is a sign left out."""
+    table = [[*row[:6], "größer", row[7]] for row in typed()]
+    write_export(tmp_path, "spss", table)
+    assert refused(export_site(tmp_path, {"spss": {**DECLARED["spss"], "encoding": "ascii"}}, "spss"), "spss") == "T-ENCODING"

@@ -6,6 +6,7 @@ import pytest
 from exports_on_disk import DECLARED, checked, codes, export_site, refused, typed, write_workbook
 
 from silo_node.extraction.extract import extract
+from wardround.errors import Refused
 
 
 def test_a_workbook_is_read_by_sheet_and_header(tmp_path, here):
@@ -20,8 +21,14 @@ def test_a_workbook_is_read_by_sheet_and_header(tmp_path, here):
     site = export_site(tmp_path, source, "excel")
     assert extract(site, "excel").records == 12
     assert ("T-RANGE", [8]) in codes(checked(tmp_path, site))
-    site = export_site(tmp_path, {"excel": {**source["excel"], "sheet": "visit"}}, "excel")
-    assert refused(site, "excel") == "T-FILE"
+    for sheet, words in (("visit", "none has the name"), (None, "the site file names none of them")):
+        write_workbook(tmp_path / "t.xlsx", typed(), before=2, change=lambda page: page.parent.create_sheet("notes"))
+        site = export_site(tmp_path, {"excel": {**source["excel"], "sheet": sheet}}, "excel")
+        with pytest.raises(Refused) as caught:
+            extract(site, "excel")
+        assert caught.value.problems[0].code == "T-FILE"
+        assert "the workbook has 2 sheets" in caught.value.problems[0].finding
+        assert words in caught.value.problems[0].finding
 
 
 def test_cells_without_a_value_of_their_own_are_found(tmp_path, here):
@@ -77,3 +84,11 @@ def test_a_header_that_names_not_each_column_once_is_refused(tmp_path, here, cha
     """Merged, absent, doubled: never a column without a name, or a second one of the same."""
     write_workbook(tmp_path / "t.xlsx", typed(), change=change)
     assert refused(export_site(tmp_path, DECLARED, "excel"), "excel") == code
+
+
+def test_files_of_one_source_with_other_columns_are_refused(tmp_path, here):
+    """Cells do not change columns because a later export has them in another order."""
+    write_workbook(tmp_path / "t1.xlsx", typed())
+    write_workbook(tmp_path / "t2.xlsx", typed(), change=lambda page: setattr(page["B1"], "value", "Tag"))
+    site = export_site(tmp_path, {"excel": {"format": "excel", "paths": ["t*.xlsx"]}}, "excel")
+    assert refused(site, "excel") == "T-PARTS"

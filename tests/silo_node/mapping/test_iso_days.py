@@ -37,6 +37,15 @@ def test_each_text_is_the_day_that_it_says_or_none(chunks: list[list[str | None]
     assert days.chunk_lengths() == texts.chunk_lengths()
 
 
+def test_any_sign_in_any_place_of_a_day() -> None:
+    """What is no digit or hyphen in its place makes no day, beyond ASCII either."""
+    signs = [chr(code) for code in range(1, 0x100)]
+    texts = [f"{day[:at]}{sign}{day[at + 1 :]}" for day in ("2024-02-29", "1999-12-31") for at in range(10) for sign in signs]
+    shorter = [f"{day[:at]}{sign}{day[at + 2 :]}" for day in ("2024-02-29", "1999-12-31") for at in range(9) for sign in signs]
+    found = iso_days(pl.Series(texts + shorter)).to_list()
+    assert found == [by_the_book(text) for text in texts + shorter]
+
+
 def test_every_day_of_all_years_over_many_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each day there is from 1000 on comes back, whatever the batches."""
     monkeypatch.setattr(module, "BATCH", 100_003)

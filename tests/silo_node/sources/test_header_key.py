@@ -43,6 +43,20 @@ def test_a_line_that_has_not_the_named_cells_is_ragged(tmp_path: Path) -> None:
     assert [(each.code, each.records) for each in found.faults] == [("T-RAGGED", (0,))]
 
 
+def test_two_readings_of_the_same_lines_are_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should the reader of cells ever see other records than the one of lines, no cell goes into another's record."""
+    known = delimited._parse
+
+    def one_less(*arguments: object, strict: bool, **named: object) -> object:
+        return known(*arguments, strict=strict, **named).slice(0 if strict else 1)
+
+    monkeypatch.setattr(delimited, "_parse", one_less)
+    with pytest.raises(UnreadableError) as unreadable:
+        read(tmp_path, "age,sex\n63,m,x\n41,f\n")
+    assert unreadable.value.fault.code == "T-RAGGED"
+    assert unreadable.value.fault.finding == "2 records by their quotes, 1 by the reader"
+
+
 def test_names_that_the_file_has_itself_are_refused(tmp_path: Path) -> None:
     """Its header line would count as a record."""
     assert fault(tmp_path, "age,sex\n63,m\n", header=("age", "sex"))[0] == "T-HDRDUP"

@@ -192,6 +192,7 @@ def test_two_answers_at_the_same_time_are_refused_or_the_later_row_counts(tmp_pa
         ({"visits": VISITS.replace("Datum", "Tag")}, [("T-MISSCOL", "error")]),
         ({"patients": PATIENTS.replace("PatNr", "Nr")}, [("T-MISSCOL", "error")]),
         ({"visits": VISITS.replace("Datum;Puls", "Puls;Puls")}, [("T-MISSCOL", "error")]),
+        ({"visits": VISITS.replace("\n", ";1\n").replace("Puls;1", "Puls;Datum")}, [("T-HDRDUP", "error")]),
         ({"visits": ""}, [("T-EMPTY", "error")]),
         ({"patients": PATIENTS.replace("sex", "pulse before")}, [("T-HDRDUP", "error")]),
     ],

@@ -199,8 +199,23 @@ def test_numbers_come_as_numbers_where_asked_for(tmp_path: Path) -> None:
     table = read(tmp_path, b"id,years,text\n1,007,a\n2,,b\n", wanted=NUMBERS)
     assert table.frame.rows() == [("1", 7, "a"), ("2", None, "b")]
     assert table.texts is not None
-    assert table.texts(["years"]).to_dict(as_series=False) == {"years": ["007", ""]}
+    assert table.texts(["years"], None).to_dict(as_series=False) == {"years": ["007", ""]}
     assert table.places([0, 1]) == [2, 3]
+
+
+@pytest.mark.parametrize("end", [("\n", "\n"), ("\n", ""), ("\r\n", "\r\n"), ("\n", "\n\n")])
+@pytest.mark.parametrize("rows", [[0], [59], [0, 7, 59], [], list(range(60)), list(range(1, 60, 2))])
+def test_the_text_of_some_rows_is_that_of_these_rows(tmp_path: Path, rows: list[int], end: tuple[str, str]) -> None:
+    """Few are read from their own lines, many from all; however lines end, and whether the last one does."""
+    written = ["" if row % 5 == 1 else f"00{row}" for row in range(60)]
+    content = end[0].join(["text,years,id", *(f"x,{cell},{row}" for row, cell in enumerate(written))]) + end[1]
+    table = read(tmp_path, content.encode(), wanted=NUMBERS)
+    if end[1] == "\n\n":
+        assert table.texts is None  # an empty line is no record: such a text is looked at line by line
+        return
+    assert table.texts is not None
+    found = table.texts(["years", "id"], pl.Series(rows, dtype=pl.UInt32))
+    assert found.to_dict(as_series=False) == {"years": [written[row] for row in rows], "id": [str(row) for row in rows]}
 
 
 @pytest.mark.parametrize("cell", [b" 5", b"\t5", b"5 ", b"5.5", b"1e3", b"x", b'"5"', b"9223372036854775808"])
@@ -232,5 +247,5 @@ def test_numbers_are_what_a_cast_of_their_text_gives(tmp_path: Path, cells: list
         return
     kind = wanted.numbers["years"]
     assert plain.frame["years"].cast(kind, strict=False).equals(table.frame["years"], check_dtypes=True)
-    assert table.texts(["years"])["years"].equals(plain.frame["years"])
+    assert table.texts(["years"], None)["years"].equals(plain.frame["years"])
     assert table.frame["years"].null_count() == cells.count("")

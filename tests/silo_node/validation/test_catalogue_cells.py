@@ -21,6 +21,7 @@ from silo_node.validation.check import CheckResult, check
 from silo_node.validation.sentinels import FEWEST
 from wardround.contract.code_systems import is_code, make
 from wardround.contract.model import CodeSystem, Contract
+from wardround.messages.data_report import ShownCell
 
 HEIGHT = 60
 TODAY = date(2026, 6, 30)
@@ -200,6 +201,64 @@ ONE_CODE = [
 ]  # fmt: skip
 
 
+WRITTEN = (
+    *("25.01.1950", "25/01/1950", "01/25/1950", "25-01-1950", "01-25-1950", "1950/01/25", "1950.01.25", "19500125"),
+    *("25 Jan 1950", "25-Jan-1950", "25Jan1950", "Jan 25, 1950", "25 January 1950", "January 25, 1950"),
+    *("25.01.50", "1/25/50", "25 Jan 50", "18288", "18288.5"),
+)
+OTHER_WORDS = (
+    *(
+        "y",
+        "n",
+        "true",
+        "false",
+        "t",
+        "f",
+        "1",
+        "0",
+        "1.0",
+        "0.0",
+        "on",
+        "off",
+        "+",
+        "-",
+        "present",
+        "absent",
+        "positive",
+        "negative",
+    ),
+    *(
+        "pos",
+        "neg",
+        "ja",
+        "nein",
+        "j",
+        "wahr",
+        "falsch",
+        "oui",
+        "non",
+        "o",
+        "vrai",
+        "faux",
+        "sí",
+        "si",
+        "s",
+        "sim",
+        "não",
+        "tak",
+        "nie",
+    ),
+)
+
+
+@FORMS
+@pytest.mark.parametrize(("code", "field", "texts"), [("T-DATEFMT", "born", WRITTEN), ("T-BOOL", "smoker", OTHER_WORDS)])
+def test_every_way_of_writing_is_known(code: str, field: str, texts: tuple[str, ...], form: str, tmp_path: Path) -> None:
+    """All of them at once are one finding, and each is in it."""
+    assert found(checked(tmp_path, form, dict(enumerate(texts)), field)) == [(code, field, list(range(min(len(texts), 20))))]
+    assert checked(tmp_path, form, dict(enumerate(texts)), field).findings[0].count == len(texts)
+
+
 def outcome(code: str, field: str, count: int) -> tuple[str, bool, int]:
     """Give severity, whether the check passes, and how many are set aside.
 
@@ -282,6 +341,7 @@ def test_a_column_of_people_is_told_by_its_shares(field: str, make_text: Callabl
     result = checked(tmp_path, form, {row: make_text(row) for row in range(HEIGHT)}, field)
     (finding,) = result.findings
     assert (finding.code, finding.count, result.passed) == ("T-PHI-ID", HEIGHT, False)
+    assert [each.records for each in result.outgoing.findings] == [ShownCell(count=HEIGHT)]
 
 
 @FORMS
@@ -308,6 +368,8 @@ def test_ids_of_trials_are_no_people(make_text: Callable[[int], str], form: str,
         ({1: "5,6", 2: "7,1"}, "2 with another decimal or thousands mark", "decimal mark"),
         ({1: "7 mg", 2: "7.1mmol/L", 3: "<5"}, "2 with a unit, 1 with a comparison sign", "give its unit"),
         ({1: "n/a", 2: "?", 3: "forty"}, "2 a mark for missing, 1 other", "'missing'"),
+        ({1: "5-7", 2: "6 to 8", 3: "5 .. 6"}, "3 a span of numbers", "write one number"),
+        ({1: " 5.1", 2: "6.2 "}, "2 with white space", "white space at the source"),
     ],
 )
 def test_texts_in_a_number_are_counted_by_their_kinds(
@@ -318,6 +380,44 @@ def test_texts_in_a_number_are_counted_by_their_kinds(
     assert (finding.code, finding.count) == ("T-TYPE", len(cells))
     assert finding.finding.endswith(f": {note}")
     assert step in finding.next_step
+
+
+@FORMS
+@pytest.mark.parametrize(
+    ("field", "cells", "code", "note", "steps"),
+    [
+        (
+            "loinc",
+            {1: "2093-4", 2: "2093", 3: "cholesterol"},
+            "T-CODEVER",
+            "1 with a wrong check digit, 1 without the check digit, 1 other",
+            ("last digit does not belong", "a spreadsheet may have taken it off"),
+        ),
+        (
+            "icd",
+            {1: "250.00", 2: "I219", 3: "I220", 4: "I21.A1"},
+            "T-CODEVER",
+            "2 without the dot, 1 in the form of ICD-10-CM, 1 in the form of ICD-9",
+            ("after the third sign", "code_system: ICD-10-CM", "ICD-9 is another one"),
+        ),
+        (
+            "born",
+            {1: "1950-01", 2: "n/a", 3: "unknown", 4: "1950-01-05 10:00", 5: "spring"},
+            "T-TYPE",
+            "2 a mark for missing, 1 with a time of day, 1 without the day, 1 other",
+            ("under 'missing'", "export the day alone", "an unknown day"),
+        ),
+    ],
+)
+def test_codes_and_dates_that_are_none_are_counted_by_their_kinds(
+    field: str, cells: dict[int, str], code: str, note: str, steps: tuple[str, ...], form: str, tmp_path: Path
+) -> None:
+    """As numbers are: how many look like what, the most frequent first, and how to mend each, in the same order."""
+    (finding,) = checked(tmp_path, form, cells, field).findings
+    assert (finding.code, finding.count) == (code, len(cells))
+    assert finding.finding.endswith(f": {note}")
+    places = [finding.next_step.index(step) for step in steps]
+    assert places == sorted(places)
 
 
 @FORMS
@@ -343,15 +443,20 @@ def test_swapped_days_and_months_are_named(form: str, tmp_path: Path) -> None:
     ("patient", [9.0e17 + 1e6 * row for row in range(HEIGHT)], "T-BIGINT", "export"),
     ("patient", list(range(HEIGHT)), "T-LEADZERO", "export"),
     ("born", [18000 + row for row in range(HEIGHT)], "T-DATEFMT", "export the dates as text, YYYY-MM-DD"),
+    ("born", [row % 2 == 0 for row in range(HEIGHT)], "T-TYPE", "export"),
+    ("age", [row % 2 == 0 for row in range(HEIGHT)], "T-TYPE", "export"),
+    ("glucose", [date(1950, 1, 1 + row % 28) for row in range(HEIGHT)], "T-TYPE", "export"),
 ])  # fmt: skip
-def test_typed_columns_of_parquet(field: str, values: list[float], code: str, step: str, tmp_path: Path) -> None:
+def test_typed_columns_of_parquet(field: str, values: list[Any], code: str, step: str, tmp_path: Path) -> None:
     """Floats and integers where texts or dates belong: the whole column is named."""
     frame = pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(pl.Series(field, values))
     frame.write_parquet(tmp_path / "t.parquet")
-    finding, *rest = run(tmp_path, "parquet", {}).findings
+    result = run(tmp_path, "parquet", {})
+    finding, *rest = result.findings
     assert (finding.code, finding.field, finding.count) == (code, field, HEIGHT)
     assert step in finding.next_step
     assert ("as a spreadsheet counts days since 1900" in finding.finding) == (code == "T-DATEFMT")
+    assert [each.records for each in result.outgoing.findings if each.code == code] == [ShownCell(count=HEIGHT)]
     assert {each.code for each in rest} <= {"T-FEW"}
 
 
@@ -396,3 +501,4 @@ def test_a_column_without_texts_has_no_texts_to_judge(tmp_path: Path) -> None:
     """Shares of nothing are no shares."""
     result = checked(tmp_path, "csv", dict.fromkeys(range(HEIGHT), ""), "ward")
     assert [each.code for each in result.findings] == ["T-ALLNULL"]
+    assert [each.records for each in result.outgoing.findings] == [ShownCell(count=HEIGHT)]

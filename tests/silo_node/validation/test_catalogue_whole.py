@@ -24,19 +24,23 @@ CODES: tuple[str, ...] = get_args(FindingCode)
 ELSEWHERE = {
     "T-STALE": (
         "a snapshot's: CSV and Parquet are read where they are, and have none",
-        "extraction/test_extract.py::test_a_snapshot_of_what_was_changed_since_is_never_used",
+        "extraction/test_snapshots.py::test_a_snapshot_of_what_was_changed_since_is_never_used",
     ),
     "T-SIZE": (
         "of an extraction's limits of rows, time and memory: CSV and Parquet are not extracted",
-        "extraction/test_extract.py::test_a_query_that_cannot_be_answered_has_a_code",
+        "extraction/test_databases.py::test_a_query_that_cannot_be_answered_has_a_code",
     ),
     "T-QUERY": (
         "a database's: nothing is asked of a file",
-        "extraction/test_extract.py::test_a_query_that_cannot_be_answered_has_a_code",
+        "extraction/test_databases.py::test_a_query_that_cannot_be_answered_has_a_code",
+    ),
+    "T-SYNTHETIC": (
+        "of what the keys of all records say, whatever the form: it is no fault",
+        "test_synthetic_records.py::test_a_study_is_told_that_records_were_made_up",
     ),
     "T-CELL": (
         "a workbook's: only there a cell may be merged, a formula, or an error of its program",
-        "extraction/test_extract.py::test_cells_without_a_value_of_their_own_are_found",
+        "extraction/test_workbooks.py::test_cells_without_a_value_of_their_own_are_found",
     ),
 }
 """Codes that are in neither format, each with the reason and the test of the formats that it is in."""

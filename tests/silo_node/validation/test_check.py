@@ -211,6 +211,61 @@ def test_the_local_report_is_private_whole_and_repeatable(tmp_path: Path, clinic
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
+def test_the_local_report_tells_everything_that_the_hospital_needs(tmp_path: Path, clinic: Contract) -> None:
+    """The whole of it, key by key: people's programs read it."""
+    content = rows((3, "Puls", "Geheimnis"), (4, "Puls", "9999"), (5, "Puls", ""))
+    report = as_json(check(make_site(tmp_path, content), clinic, profiled=True))
+    fields = {each.pop("field"): each for each in report.pop("fields")}
+    findings = [{**each, "next_step": ""} for each in report.pop("findings")]
+    same = {"rule": None, "of": 12, "unit": "line", "explained": None, "next_step": "", "severity": "error"}
+    one = {"level": "record", "field": "pulse", "count": 1, "finding": "1 of 12 records break this"}
+    limits = "pulse is at least 20 and at most 300 (/min)"
+    assert findings == [
+        {**same, **one, "code": "T-RANGE", "at": [6], "shapes": [{"shape": "9999", "count": 1}], "expectation": limits},
+        {
+            **same,
+            **one,
+            "code": "T-TYPE",
+            "at": [5],
+            "shapes": [{"shape": "Aaaaaaa", "count": 1}],
+            "expectation": "pulse holds whole numbers",
+        },
+        {
+            **same,
+            "code": "T-QUARANTINE",
+            "level": "share",
+            "field": None,
+            "count": 2,
+            "at": [],
+            "shapes": [],
+            "expectation": "No record is set aside",
+            "finding": "2 of 12 are",
+        },
+    ]
+    hidden = {"values": 12, "missing": 0, "kind": "not shown"}
+    assert {name for name, each in fields.items() if each == hidden} == {"patient_key", "visit", "note"}
+    assert fields["sex"] == {**hidden, "kind": "categories", "counts": {"female": 6, "male": 6}, "unlisted": 0}
+    edges, counts = fields["pulse"].pop("edges"), fields["pulse"].pop("counts")
+    assert (edges, counts) == ([20.0 + 12 * at for at in range(25)], [0, 0, 0, 5, 4, *[0] * 19])
+    counted = {"kind": "numbers", "below": 0, "above": 0}
+    assert fields["pulse"] == {"values": 10, "missing": 2, **counted, "too_low": 0, "too_high": 1}
+    assert report == {
+        "kind": "local-check-report",
+        "format": 2,
+        "schema": {"id": "test.clinic", "version": "1.2.0", "hash": clinic.contract_hash()},
+        "passed": False,
+        "synthetic": False,
+        "records": {"found": 12, "quarantined": 2, "valid": 10},
+        "quarantined_by_code": {"T-RANGE": 1, "T-TYPE": 1},
+        "fix_first": [
+            {"code": "T-RANGE", "place": "pulse", "records": 1, "frees": 1, "left": 1},
+            {"code": "T-TYPE", "place": "pulse", "records": 1, "frees": 1, "left": 0},
+        ],
+        "outgoing": report["outgoing"],
+    }
+    assert report["outgoing"]["kind"] == "data-report"
+
+
 def test_the_outgoing_report_names_only_what_the_schema_owns(tmp_path: Path, clinic: Contract) -> None:
     """Fields, rules and codes are the schema's; small counts are withheld together with what gives them away."""
     result = run(tmp_path, clinic, rows((0, "Puls", "x"), (1, "Geschlecht", "?")))

@@ -106,6 +106,13 @@ def test_small_hospitals_are_no_alarm(features: Contract, height: int) -> None:
     assert found(features, few, code=np.where(few, "a", "b")) == {}
 
 
+@pytest.mark.parametrize(("half", "leak"), [(23, {"code": True}), (22, {})])
+def test_what_tells_every_class_is_told_from_forty_bits_on(features: Contract, half: int, leak: dict[str, bool]) -> None:
+    """46 records, half of them ill, are dealt in 2**42.9 ways, of which two values have four; 44 in 2**40.9."""
+    sick = np.arange(2 * half) < half
+    assert found(features, sick, code=np.where(sick, "a", "b")) == leak
+
+
 def run(folder: Path, contract: Contract, content: str) -> Cohort:
     return assemble(make_site(folder, content), contract, make_study(folder), HASH)
 

@@ -47,8 +47,8 @@ PATTERNS = ("[A-F][0-9]{2,3}", "^(ab|c+)x?$", "[^z]{2,4}")
 OF_CELLS = {"T-TYPE", "T-INTFRAC", "T-NONFINITE", "T-DATEFMT", "T-TZ"}
 OF_CODES = {"T-ENUM", "T-MAP", "T-CASE", "T-BOOL", "T-PHI-ID"}
 OF_TEXTS = {"T-PATTERN", "T-LEADZERO", "T-SCI", "T-BIGINT", "T-PHI-ID"}
-OF_TABLES = frozenset({"T-QUARANTINE", "T-FEW", "T-CONST", "T-ALLNULL", "T-DATESHIFT"})
-"""What is said beside, of the table or of columns, and follows from no cell alone."""
+OF_TABLES = frozenset({"T-QUARANTINE", "T-FEW", "T-CONST", "T-ALLNULL", "T-DATESHIFT", "T-DUPROW"})
+"""What is said beside, of the table, of columns or of records that are alike, and follows from no cell alone."""
 
 
 @dataclass
@@ -459,7 +459,7 @@ def hold(world: World, result: CheckResult, oracle: Oracle) -> None:
         warns = "severity" in rule.said
         assert found.pop(("T-RULE", rule.said["id"]), set()) == (rule.broken_beyond(broken, world.height) if warns else broken)
         gone |= set() if warns else broken
-    assert {code for code, _ in found} <= OF_TABLES
+    assert {code for code, _ in found} - OF_TABLES == set()
     kept = [at for at in range(world.height) if at not in gone]
     assert result.valid["sample"].to_list() == oracle.shared["sample"].gather(kept).to_list()
 

@@ -12,8 +12,11 @@ from clinic_on_disk import CLINIC, load_contract, make_site, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from silo_node.mapping.cells import LOCAL
+from silo_node.sources.rows import held
 from silo_node.validation.check import check
 from silo_node.validation.profiles import FieldProfile, bin_names, profiles
+from silo_node.validation.records import Records, Typed
 from wardround.contract.model import Contract
 
 
@@ -22,7 +25,8 @@ def one(folder: Path, kind: str, values: list[Any], **field: Any) -> FieldProfil
     fields = [CLINIC["fields"][0], {"name": "x", "type": kind, "privacy": "quasi", **field}]
     contract = load_contract({**CLINIC, "primaryKey": ["patient_key"], "fields": fields, "rules": []}, folder)
     dtype = {"integer": pl.Int64, "number": pl.Float64, "date": pl.Date, "string": pl.String}[kind]
-    return profiles(contract, pl.DataFrame({"x": pl.Series(values, dtype=dtype)}))[0]
+    records = Records(held(pl.DataFrame({"x": pl.Series(values, dtype=dtype)})), {"x": pl.col(f"{LOCAL}x")})
+    return profiles(contract, Typed(("x",), records))[0]
 
 
 def counted(profile: FieldProfile) -> int:

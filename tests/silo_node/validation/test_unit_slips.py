@@ -25,7 +25,7 @@ def mapping_of(field: Mapping[str, Any], **mapping: float) -> FieldMapping:
 
 
 def looked(mapping: FieldMapping, values: Any) -> tuple[list[Fault], list[tuple[Check, pl.Series]]]:
-    found = distributions.look(pl.DataFrame({mapping.field.name: values}), [mapping])
+    found = distributions.look(lambda _: [pl.Series(mapping.field.name, values)], [mapping])
     return list(found.faults), list(found.parts)
 
 

@@ -15,11 +15,15 @@ from wardround.contract.synthetic import cell_faults, distribution_faults, patie
 from wardround.contract.synthetic.records import synthesise
 from wardround.contract.synthetic.sheet import Sheet, sheet_of
 from wardround.contract.synthetic.spoiling import Made, Work, impossible
-from wardround.errors import Problem, raise_all
+from wardround.errors import Problem, raise_all, refuse
 from wardround.strict_yaml import nearest
 
 ALONE: Final = ("T-ENCODING", "T-DELIM", "T-NOHEADER", "T-EMPTY")
 """Faults after which nothing of a file is read: they stand alone."""
+OF_TEXT_FILES: Final = ("T-ENCODING", "T-DELIM", "T-NOHEADER", "T-HDRDUP", "T-RAGGED")
+"""Faults that a text file can have, and no Parquet file."""
+MOST_RECORDS: Final = 100_000
+"""Records with faults are all held at once."""
 WHOLE: Final = (
     *ALONE,
     *("T-ALLNULL", "T-MISSCOL", "T-EXTRACOL", "T-HDRDUP", "T-FEW", "T-UNIT", "T-DRIFT", "T-PHI-TEXT", "T-CONST", "T-DATESHIFT"),
@@ -39,6 +43,7 @@ NOT_BY_A_FILE: Final[Mapping[str, str]] = {
     "T-TIE": "it is about several tables that are joined",
     "T-LABELMISS": "it is about one study's target and cohort",
     "T-LEAK": "it is about one study's target and features",
+    "T-SYNTHETIC": "every table that is made here has it, by its patient keys",
     "T-QUARANTINE": "it follows by itself where other faults set more records aside than a study allows",
 }
 """Codes of a check that no file in shared form can be made for, and why."""
@@ -66,6 +71,9 @@ def spoiled(contract: Contract, count: int, seed: int, wanted: Mapping[str, int 
             records cannot have.
     """
     _check_codes(contract, wanted)
+    if count > MOST_RECORDS:
+        rule, finding = f"Records with faults are {MOST_RECORDS} at most", f"{count} were asked for"
+        raise refuse("X-USAGE", f"{contract.id} {contract.version}", rule, finding, "choose another -n")
     few = "T-FEW" in wanted
     count = _too_few(contract) if few else count
     records = synthesise(contract, count, seed, enough=not few)

@@ -25,15 +25,18 @@ from wardround.contract import rules
 from wardround.contract.model import Contract, ContractField
 from wardround.contract.synthetic.texts import pick
 from wardround.contract.synthetic.values import FieldValues, ties_to
+from wardround.contract.synthetic.variation import USUAL, Variation
 from wardround.errors import Refused, refuse
 
 VERSION: Final = 1
 """Of the way records are made; another one makes others of the same seed."""
-MOST_RECORDS: Final = 100_000
+MOST_RECORDS: Final = 1_000_000
 FIELD_TRIES, LEANING_TRIES = 60, 12
 """How often a field is drawn for one record; and how many of these lean on the record's score."""
 RECORD_TRIES: Final = 200
 """How often one record is begun anew before the contract is called too narrow."""
+PREVALENCE_TRIES: Final = 1_000
+"""How many records are made for one that has the value of which a share is asked for, or has it not."""
 MISSING_SHARE: Final = 0.04
 """Share of values that an optional field loses, or half of what the contract allows, if that is less."""
 MISSING_LIMIT: Final = 0.75
@@ -82,7 +85,15 @@ def generator(contract: Contract, seed: int, purpose: str) -> Random:
     return Random(int.from_bytes(sha256(words.encode()).digest(), "big"))  # noqa: S311  (it keeps no secret)
 
 
-def synthesise(contract: Contract, count: int, seed: int = 0, *, where: str | None = None, enough: bool = True) -> list[Record]:
+def synthesise(
+    contract: Contract,
+    count: int,
+    seed: int = 0,
+    *,
+    where: str | None = None,
+    enough: bool = True,
+    variation: Variation = USUAL,
+) -> list[Record]:
     """Make records that obey a contract; the same arguments give the same records.
 
     Args:
@@ -91,16 +102,34 @@ def synthesise(contract: Contract, count: int, seed: int = 0, *, where: str | No
         seed: another one gives other records.
         where: a rule that is true for every record, such as a study's cohort rule.
         enough: refuse fewer records than the contract asks of a hospital.
+        variation: how this hospital differs from the others.
 
     Raises:
         Refused: S-SYNTH, naming the rule or the field that no made-up record met; X-USAGE for a count that cannot be.
+    """
+    return list(one_by_one(contract, count, seed, where=where, enough=enough, variation=variation))
+
+
+def one_by_one(
+    contract: Contract,
+    count: int,
+    seed: int = 0,
+    *,
+    where: str | None = None,
+    enough: bool = True,
+    variation: Variation = USUAL,
+) -> Iterator[Record]:
+    """Make the records that ``synthesise`` makes one after the other, so that not all of a million have to be held.
+
+    Raises:
+        Refused: X-USAGE at once, S-SYNTH on the way.
     """
     _check_count(contract, count, enough=enough)
     asked = list(asked_of(contract))
     if where is not None:
         asked.append(Asked("the cohort rule", rules.parse(where, "cohort.where", "P-RULE"), known=True))
-    making = _Making(contract, count, asked, generator(contract, seed, "records"))
-    return [making.record() for _ in range(count)]
+    making = _Making(contract, count, asked, generator(contract, seed, "records"), variation)
+    return (making.record() for _ in range(count))
 
 
 def _check_count(contract: Contract, count: int, *, enough: bool) -> None:
@@ -158,7 +187,8 @@ class PatientsRecords:
         for name in self._constant:
             if record[name] is not None:
                 self._values.setdefault((patient, name), record[name])
-        self._stays.setdefault(patient, []).append(record)
+        if self._stay is not None:
+            self._stays.setdefault(patient, []).append(record)
 
 
 def overlap(stay: tuple[str, str], one: Record, other: Record) -> bool:
@@ -174,10 +204,12 @@ def overlap(stay: tuple[str, str], one: Record, other: Record) -> bool:
 class _Making:
     """Records under way: what was used already, and what may still be missing."""
 
-    def __init__(self, contract: Contract, count: int, asked: Sequence[Asked], random: Random) -> None:
+    def __init__(self, contract: Contract, count: int, asked: Sequence[Asked], random: Random, variation: Variation) -> None:
         self.contract = contract
+        self.names = contract.names
         self.random = random.random
-        self.values = {field.name: FieldValues(contract, field) for field in contract.fields}
+        self.prevalence = variation.prevalence
+        self.values = {field.name: FieldValues(contract, field, variation) for field in contract.fields}
         order = {name: at for at, name in enumerate(contract.names)}
         self.due: dict[str, list[Asked]] = {name: [] for name in contract.names}
         for each in asked:
@@ -185,7 +217,9 @@ class _Making:
         self.last_of_key = max(contract.primary_key, key=order.__getitem__)
         self.left = count
         self.missing_left = {field.name: most_missing(contract, field, count) for field in contract.fields}
-        self.missing_share = {field.name: min(MISSING_SHARE, field.missing.max_fraction / 2) for field in contract.fields}
+        self.missing_share = {
+            field.name: variation.missing * min(MISSING_SHARE, field.missing.max_fraction / 2) for field in contract.fields
+        }
         self.unique: dict[str, set[rules.Cell]] = {field.name: set() for field in contract.fields if field.constraints.unique}
         self.keys: set[tuple[rules.Cell, ...]] = set()
         self.patients: dict[str, None] = {}
@@ -197,16 +231,32 @@ class _Making:
         """Make one more record."""
         failures: Counter[str] = Counter()
         for _ in range(RECORD_TRIES):
-            record = self._try(failures)
+            record = self._with_share(failures)
             if record is not None:
                 self._take(record)
                 return record
         raise self._refused(failures.most_common(1)[0][0])
 
+    def _with_share(self, failures: Counter[str]) -> Record | None:
+        """Make a record that has the value of its field whose share is asked for, or has it not.
+
+        Others are begun anew with another score, so that the other fields tell as much of that one as they always do.
+        """
+        prevalence = self.prevalence
+        if prevalence is None:
+            return self._try(failures)
+        positive = self.random() < prevalence.share
+        for _ in range(PREVALENCE_TRIES):
+            record = self._try(failures)
+            if record is None or prevalence.allows(record, positive=positive):
+                return record
+        failures[f"the share of {prevalence.field}"] += PREVALENCE_TRIES * FIELD_TRIES
+        return None
+
     def _try(self, failures: Counter[str]) -> Record | None:
         record: Record = {}
         score = self.random()
-        for name in self.contract.names:
+        for name in self.names:
             for tries in range(FIELD_TRIES):
                 record[name] = self._draw(name, record, score, tries)
                 objection = self._objection(name, record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -46,6 +46,16 @@ def sheet_of(contract: Contract, records: Sequence[dict[str, rules.Cell]]) -> Sh
     """Write records in the contract's order of fields."""
     missing = {name: next(iter(contract.missing_marks(name)), "") for name in contract.names}
     return Sheet(list(contract.names), [[cell(record[name], missing[name]) for name in contract.names] for record in records])
+
+
+def in_shared_form(contract: Contract, records: Iterable[dict[str, rules.Cell]]) -> bytes:
+    """Give the bytes of ``sheet_of``'s file; of very many records no more than their text is held."""
+    missing = [(name, next(iter(contract.missing_marks(name)), "")) for name in contract.names]
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter=DELIMITER, lineterminator="\n")
+    writer.writerow(contract.names)
+    writer.writerows([cell(record[name], mark) for name, mark in missing] for record in records)
+    return stream.getvalue().encode()
 
 
 def cell(value: rules.Cell, missing: str) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from wardround.contract.marks import is_usual
 from wardround.contract.model import ContractField
+from wardround.contract.slips import slips
 from wardround.contract.synthetic.records import Record, identifying
 from wardround.contract.synthetic.sheet import Sheet
 from wardround.contract.synthetic.spoiling import Made, Work
@@ -16,6 +17,8 @@ from wardround.contract.synthetic.values import Span, limits
 
 TRIES: Final = 40
 """Values that are tried for a record that is to keep every rule."""
+NEAR: Final = 10
+"""A number that is to be implausible alone lies so much of the plausible range beyond it at most."""
 LEAST_CONSTANT: Final = 30
 """Records below which a check does not wonder at a single value."""
 
@@ -56,7 +59,8 @@ def all_missing(work: Work, code: str) -> Made:
 
 def implausible(work: Work, code: str) -> Made:
     """Have more values outside the plausible range, though possible, than the contract allows."""
-    for field in work.fields(lambda field: field.plausible is not None and not field.constraints.unique):
+    fields = work.fields(lambda field: field.plausible is not None and not field.constraints.unique)
+    for field in sorted(fields, key=lambda field: 0 if field.reference is None else 1 + len(slips(field))):
         if field.plausible is None:
             continue
         wanted = max(int(field.plausible.max_outside * len(work.records)) + 1, work.wanted[code] or 0)
@@ -80,7 +84,10 @@ def _implausible(work: Work, field: ContractField, record: Record) -> Record | N
     possible, plausible, values = limits(field), field.plausible, work.values[field.name]
     if plausible is None or field.name in identifying(work.contract):
         return None
-    for span in (Span(plausible.high, possible.high), Span(possible.low, plausible.low)):
+    # beside a reference no further out: far numbers look like those of another unit
+    most = math.inf if field.reference is None else (plausible.high - plausible.low) / NEAR
+    above, below = min(possible.high, plausible.high + most), max(possible.low, plausible.low - most)
+    for span in (Span(plausible.high, above), Span(below, plausible.low)):
         if not (math.isfinite(span.low) and math.isfinite(span.high)) or span.low >= span.high:
             continue
         for _ in range(TRIES):
@@ -96,7 +103,8 @@ def constant(work: Work, code: str) -> Made:
     """Give a number or a code one value in all records that have one."""
 
     def several(field: ContractField) -> bool:
-        return work.repeats(field) and (field.type in ("integer", "number") or len(field.values) > 1)
+        """Without a reference, from which one value would drift."""
+        return field.reference is None and work.repeats(field) and (field.type in ("integer", "number") or len(field.values) > 1)
 
     for field in work.fields(several):
         rows = [row for row, record in enumerate(work.records) if record[field.name] is not None]
@@ -110,7 +118,7 @@ def constant(work: Work, code: str) -> Made:
                 for row, record in changed.items():
                     work.records[row] = record
                 return Made(code, field=field.name)
-    raise work.impossible(code, f"no number and no code can have one value in {LEAST_CONSTANT} records, and keep the rules")
+    raise work.impossible(code, f"nothing without a reference can have one value in {LEAST_CONSTANT} records, and keep the rules")
 
 
 def few(_: Work, code: str) -> Made:

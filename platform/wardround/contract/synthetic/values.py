@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 from wardround.contract import rules
 from wardround.contract.model import Contract, ContractField
 from wardround.contract.synthetic.texts import Random, Texts, pick
+from wardround.contract.synthetic.variation import USUAL, Variation
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.35, 0.75
 """How much of a value is its record's hidden score; the rest is its own."""
@@ -54,9 +55,11 @@ class Span:
 class FieldValues:
     """Makes values of one field."""
 
-    def __init__(self, contract: Contract, field: ContractField) -> None:
-        """Take a field of a contract."""
+    def __init__(self, contract: Contract, field: ContractField, variation: Variation = USUAL) -> None:
+        """Take a field of a contract, and how its hospital differs from others."""
         self.field = field
+        self._coded = bool(field.values)
+        self._variation = None if variation == USUAL else variation
         self.marks = contract.missing_marks(field.name)
         self._weight, self._falls = _lean(contract, field)
         self.texts = Texts(field, self.marks, marked=field.name == contract.patient_key)
@@ -78,13 +81,15 @@ class FieldValues:
             freely: from anywhere in the range, instead of leaning on the score.
             ties: what the rules ask of the value, given the record's other values: signs and what they compare it with.
         """
-        if self.field.values:
+        if self._coded:
             return self._code(random, score, freely=freely)
         if self.span is None:
             wanted = [value for sign, value in ties if sign == "==" and isinstance(value, str)]
             return wanted[0] if wanted else self.texts.make(random)
         low, high = narrowed(self.span, ties)
         where = random() if freely else self._latent(random, score)
+        if self._variation is not None:
+            where = self._variation.place(where)
         if self._quantiles:
             value = self.number(self.span, where if freely else self._even(where), self._quantiles)
             if value is not None and low <= value <= high:
