@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import Final, TypeAlias
+from threading import Thread
+from typing import Final, NoReturn, TypeAlias
 
 from pydantic import TypeAdapter
 
@@ -71,11 +73,13 @@ class Changes:
         files: that are there.
         read: of them, those that are new or changed.
         gone: that were there the last time.
+        skipped: links, sockets and the like, which are not followed and not read.
     """
 
     files: int
     read: int
     gone: int
+    skipped: int = 0
 
 
 class Index:
@@ -115,7 +119,13 @@ class Index:
         """
         with closing(self._open()) as connection:
             known = {os.fsdecode(file): (size, changed, inode) for file, size, changed, inode in connection.execute(_KNOWN)}
-            there = dict(_files(self._folder))
+            there: dict[str, _State] = {}
+            skipped = 0
+            for file, state in _files(self._folder):
+                if state is None:
+                    skipped += 1
+                else:
+                    there[file] = state
             new = [file for file, state in there.items() if known.get(file) != state]
             gone = [(os.fsencode(file),) for file in known.keys() - there.keys()]
             with connection:
@@ -126,7 +136,7 @@ class Index:
                     connection.executemany(_KEEP, [_row(each, there[each.file]) for each in entries])
                 done += len(entries)
                 progress(done, len(new))
-        return Changes(len(there), len(new), len(gone))
+        return Changes(len(there), len(new), len(gone), skipped)
 
     def _read(self, files: Sequence[str], processes: int) -> Iterator[list[Entry]]:
         batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
@@ -134,7 +144,9 @@ class Index:
             for batch in batches:
                 yield examine(self._folder, batch)
             return
-        with ProcessPoolExecutor(min(processes, len(batches)), mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(
+            min(processes, len(batches)), mp_context=get_context("spawn"), initializer=end_with_parent
+        ) as pool:
             waiting: set[Future[list[Entry]]] = set()
             for batch in batches:
                 waiting.add(pool.submit(examine, self._folder, batch))
@@ -177,8 +189,8 @@ def _row(entry: Entry, state: _State) -> tuple[bytes | str | int | None, ...]:
     return (os.fsencode(entry.file), *state, entry.trouble, body)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, _State]]:
-    """Give every file below a folder and the state that it is in; links are not followed."""
+def _files(folder: Path) -> Iterator[tuple[str, _State | None]]:
+    """Give every file below a folder and the state that it is in; links and sockets have none, and are not followed."""
     waiting = [""]
     while waiting:
         inside = waiting.pop()
@@ -190,6 +202,20 @@ def _files(folder: Path) -> Iterator[tuple[str, _State]]:
                 elif each.is_file(follow_symlinks=False):
                     status = each.stat(follow_symlinks=False)
                     yield name, (status.st_size, status.st_mtime_ns, status.st_ino)
+                else:
+                    yield name, None
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone: killed, it can tell nobody, and the pool would wait for ever."""
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> NoReturn:
+    wait_for([sentinel])
+    os._exit(1)
 
 
 def examine(folder: Path, files: Sequence[str]) -> list[Entry]:
