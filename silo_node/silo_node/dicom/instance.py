@@ -11,7 +11,6 @@ from silo_node.dicom import tags, values
 from silo_node.dicom.header import Header, PixelPlace
 from silo_node.dicom.values import Vector
 
-
 _IMAGES: Final = "Image Storage"
 
 

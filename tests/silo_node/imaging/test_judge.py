@@ -100,7 +100,7 @@ def test_a_body_part_is_a_warning(write_slice, export, tmp_path):
 
 
 def test_other_kinds_are_no_fault(write_slice, export, tmp_path):
-    """Localisers, other modalities and reports lie in every export: counted, and nobody's fault; an image without pixels is one."""
+    """Localisers, other modalities and reports lie in every export: counted, and nobody's fault; one without pixels is."""
     whole_series(write_slice)
     write_slice(20, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     write_slice(21, Modality="MR")
