@@ -42,7 +42,7 @@ test-faults: $(INSTALLED)  ## kill, freeze and starve real processes in every ph
 	$(one_thread) $(BIN)/python -m pytest -m "faults or kills" tests/processes tests/lab/demo
 
 test-fuzz: $(INSTALLED)  ## ten thousand corrupt files through every reader, five thousand contracts beside pandera (some minutes)
-	$(one_thread) $(BIN)/python -m pytest -m fuzz tests/silo_node/sources tests/silo_node/validation/test_oracle_contracts.py
+	$(one_thread) $(BIN)/python -m pytest -m fuzz tests/silo_node/sources tests/silo_node/dicom tests/silo_node/validation/test_oracle_contracts.py
 
 lint: $(INSTALLED)  ## ruff: rules and format
 	$(BIN)/ruff check

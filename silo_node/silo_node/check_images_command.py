@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from wardround.contract.imaging import ImagingContract
 
 
+MOST_TAGS = 12
+"""What a de-identifier must still remove: lines on the terminal."""
+
+
 def find_images(name: str) -> ImagingContract | None:
     """Give the schema of images whose file a name is; ``None`` for all else.
 
@@ -81,7 +85,7 @@ def _progress() -> Iterator[Progress]:
 
 
 def _tell(report: Report, page: str) -> None:
-    from silo_node.imaging.table import account, decoded, table, verdict
+    from silo_node.imaging.table import account, decoded, table, to_remove, verdict
 
     say(f"Source {report.source}:")
     say_rows(list(account(report)))
@@ -91,7 +95,12 @@ def _tell(report: Report, page: str) -> None:
         for row in table(report.findings, screen.width):
             screen.print(row)
         say("")
+    for line in to_remove(report, MOST_TAGS):
+        say(line)
+    if report.privacy.counts:
+        say("")
     say(decoded(report))
-    say(f"Not looked at yet: {'; '.join(report.not_looked_at)}.")
+    if report.not_looked_at:
+        say(f"Not looked at yet: {'; '.join(report.not_looked_at)}.")
     say(verdict(report))
     say(f"To read it in a browser, open {page} beside the site file. It names files: it stays in the hospital.")

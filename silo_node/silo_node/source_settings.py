@@ -298,12 +298,23 @@ class JoinedSource(Value):
 # -------------------------------------------------------------------------------------------------------------- images
 
 
+def _checked_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error:
+        raise ValueError("what pseudonyms look like is a regular expression of Python") from None
+    return text
+
+
 class DicomSource(Value):
     """A folder that images were exported into, with all that lies below it; no table, and no column is read from it.
 
     Attributes:
         path: the folder.
+        pseudonym: what the hospital's pseudonyms look like, in Patient ID and Patient's Name: a regular expression that fits the
+            whole of one. Without it every patient's number that is no dummy may identify somebody.
     """
 
     format: Literal["dicom"]
     path: FilePath
+    pseudonym: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_checked_pattern)] | None = None

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import IO, Final, Literal, Self, TypeAlias
 
 from silo_node.dicom.instance import Instance
-from silo_node.dicom.trial import DECODED, READY, question
+from silo_node.dicom.trial import DECODED, READY, TEXT, UNDECODABLE, question
 
 SECONDS_AN_IMAGE: Final = 2.0
 """That decoding may take; a file of many frames has as many images."""
@@ -31,9 +31,10 @@ SECONDS_TO_START: Final = 60.0
 MEMORY_BYTES: Final = 2 * 1024**3
 """That the trial may hold."""
 
-Fault: TypeAlias = Literal["D-DECODE", "D-CRASH"]
-"""Pixels do not decode; they ended their decoder, or kept it too long."""
+Fault: TypeAlias = Literal["D-DECODE", "D-CRASH", "D-BURNED"]
+"""Pixels do not decode; they ended their decoder, or kept it too long; they look as if text were burned in."""
 
+_FAULTS: Final[dict[bytes, Fault | None]] = {DECODED: None, UNDECODABLE: "D-DECODE", TEXT: "D-BURNED"}
 _PASSED_ON: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "TMPDIR")
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -90,7 +91,7 @@ class Trial:
         if not answer:
             self._end()
             return "D-CRASH"
-        return None if answer == DECODED else "D-DECODE"
+        return _FAULTS[answer]
 
     def _started(self) -> _Running:
         if self._running is None:

@@ -8,6 +8,7 @@ read by pydicom (``silo_node.dicom.header``), which is also its oracle: where it
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from itertools import repeat
 from struct import Struct
 from typing import Final, TypeAlias
 
@@ -26,11 +27,21 @@ LARGEST_VALUE: Final = 1024 * 1024
 DEEPEST = 32
 """Sequences within sequences that are read; real objects need fewer than ten."""
 
-_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+MOST_ELEMENTS: Final = 600_000
+"""Elements of one file that are read at most; enhanced objects of five thousand frames need fewer."""
+
+ITEM: Final = 0xFFFEE000
+"""The tag of an item of a sequence."""
+
+_CHARACTER_SET = 0x00080005
+_READ_AT_ONCE: Final = {0x00020002: b"UI", 0x00020010: b"UI", 0x00020016: b"AE", _CHARACTER_SET: b"CS"}
+"""Elements that pydicom converts while it reads, by the VR that they must have for that."""
+
+_SEQUENCE_END = 0xFFFEE0DD
 _ITEM_DELIMITER = (0xFFFE, 0xE00D, 0)
-_DELIMITERS = 0xFFFE
-_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(b" "))
-_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split(b" "))
+_DELIMITERS, _PIXEL_GROUP = 0xFFFE, 0x7FE0
+_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 
 _element = Struct("<HH2sH").unpack_from
 _item = Struct("<HHL").unpack_from
@@ -43,8 +54,10 @@ def length_at(data: bytes, at: int) -> int:
     return found
 
 
-Visit: TypeAlias = Callable[[int, bytes, int, int], None]
-"""Called with the tag, VR, and where the value begins and ends."""
+Visit: TypeAlias = Callable[[int, bytes, int, int, int], None]
+"""Called with tag, VR, where the value begins and ends, and in how many sequences it is.
+
+For a sequence its value is said to be empty; its items follow, each as ``ITEM`` without a VR, then the elements in it."""
 
 
 class Odd(Exception):
@@ -55,7 +68,33 @@ class Short(Exception):
     """The bytes end before the part that is asked for does."""
 
 
-def top_level(  # noqa: C901, PLR0912  (the hot loop: a call for each element would double its time)
+class TooMuch(Exception):
+    """There are more elements than any real object has."""
+
+
+class Count:
+    """A visit that only counts, up to ``MOST_ELEMENTS``, and leaves a character set within a sequence to pydicom."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = MOST_ELEMENTS
+
+    def __call__(self, tag: int, _vr: bytes, _begin: int, _end: int, _depth: int) -> None:
+        """Count one.
+
+        Raises:
+            TooMuch: it is one too many.
+            Odd: it is converted at once by pydicom, which may fail.
+        """
+        if tag == _CHARACTER_SET:
+            raise Odd
+        self._left -= 1
+        if self._left < 0:
+            raise TooMuch
+
+
+def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call for an element costs more than the element)
     data: bytes, at: int, wanted: Container[int], found: dict[int, bytes], group: int | None = None
 ) -> int:
     """Gather the values of some elements of a data set, up to its pixel data.
@@ -73,9 +112,13 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop: a call for each element wo
     Raises:
         Odd: the bytes are not the plain case.
         Short: they end within an element.
+        TooMuch: there is no end of them.
     """
     end = len(data)
-    while at + 8 <= end:
+    count = Count()
+    for _ in repeat(None, MOST_ELEMENTS):
+        if at + 8 > end:
+            break
         high, low, vr, length = _element(data, at)
         if group is not None and high != group:
             return at
@@ -94,7 +137,7 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop: a call for each element wo
             if length == UNDEFINED:
                 if vr != b"SQ":
                     raise Odd
-                end_of_items = _items(data, at, None, None, 1)
+                end_of_items = _items(data, at, None, count, 1)
                 if tag in wanted:
                     found[tag] = ITEMS if end_of_items > at + 8 else b""
                 at = end_of_items
@@ -106,71 +149,77 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop: a call for each element wo
         if at > end:
             raise Short
         if tag in wanted:
-            if length > LARGEST_VALUE:
+            if length > LARGEST_VALUE or _READ_AT_ONCE.get(tag, vr) != vr:
                 raise Odd
             found[tag] = data[value:at] if vr != b"SQ" else ITEMS if length else b""
+    else:
+        raise TooMuch
     if at != end:
         raise Short
     return at
 
 
-def every_element(data: bytes, at: int, end: int, visit: Visit, depth: int = 0) -> int:
-    """Visit every element between two places, at every depth; a sequence before its items. Pixel data ends it.
+def every_element(data: bytes, at: int, visit: Visit) -> int:
+    """Visit every element from a place on, at every depth; a sequence before its items. Pixel data ends it.
 
     Args:
         data: the bytes of a file, from its beginning.
         at: where the first element begins.
-        end: where the last one ends.
-        visit: called for each.
-        depth: in how many sequences this is.
+        visit: called for each; what it raises ends the reading.
 
     Returns:
-        Where pixel data begins, or ``end``.
+        Where pixel data begins, or the end.
 
     Raises:
         Odd: the bytes are not the plain case.
         Short: they end within an element.
     """
+    return _elements(data, at, len(data), visit, 0, is_open=False)
+
+
+def _elements(  # noqa: C901, PLR0912  (as top_level)
+    data: bytes, at: int, end: int, visit: Visit, depth: int, *, is_open: bool
+) -> int:
+    """Visit the elements up to ``end``, or, in an item of undefined length, up to its delimiter; give where that ends."""
     while at + 8 <= end:
         high, low, vr, length = _element(data, at)
         tag = high << 16 | low
-        if tag in PIXELS and depth == 0:
-            return at
         if high == _DELIMITERS:
+            if is_open and _item(data, at) == _ITEM_DELIMITER:
+                return at + 8
             raise Odd
-        at = _visited(data, at, end, tag, vr, length, visit, depth)
-    if at != end:
+        if high == _PIXEL_GROUP and depth == 0 and tag in PIXELS:
+            return at
+        if vr in _SHORT:
+            at += 8
+        elif vr in _LONG:
+            if at + 12 > len(data):
+                raise Short
+            (length,) = _length(data, at + 8)
+            at += 12
+            if vr == b"SQ":
+                if length != UNDEFINED and at + length > end:
+                    raise Short if end == len(data) else Odd
+                visit(tag, vr, at, at, depth)
+                at = _items(data, at, None if length == UNDEFINED else at + length, visit, depth + 1)
+                continue
+            if length == UNDEFINED:
+                raise Odd
+        else:
+            raise Odd
+        value = at
+        at += length
+        if at > end:
+            raise Short if end == len(data) else Odd
+        visit(tag, vr, value, at, depth)
+    if is_open:
         raise Short
+    if at != end:
+        raise Short if end == len(data) else Odd
     return at
 
 
-def _visited(data: bytes, at: int, end: int, tag: int, vr: bytes, length: int, visit: Visit | None, depth: int) -> int:
-    """Visit one element, and those within it; give where the next begins."""
-    if vr in _SHORT:
-        value = at + 8
-    elif vr in _LONG:
-        if at + 12 > len(data):
-            raise Short
-        (length,) = _length(data, at + 8)
-        value = at + 12
-        if vr == b"SQ":
-            if length != UNDEFINED and value + length > end:
-                raise Short if end == len(data) else Odd
-            if visit is not None:
-                visit(tag, vr, value, value)
-            return _items(data, value, None if length == UNDEFINED else value + length, visit, depth + 1)
-        if length == UNDEFINED:
-            raise Odd
-    else:
-        raise Odd
-    if value + length > end:
-        raise Short if end == len(data) else Odd
-    if visit is not None:
-        visit(tag, vr, value, value + length)
-    return value + length
-
-
-def _items(data: bytes, at: int, end: int | None, visit: Visit | None, depth: int) -> int:
+def _items(data: bytes, at: int, end: int | None, visit: Visit, depth: int) -> int:
     """Go through the items of a sequence; give where it ends. ``end``: where, if its length was defined."""
     if depth > DEEPEST:
         raise Odd
@@ -182,36 +231,15 @@ def _items(data: bytes, at: int, end: int | None, visit: Visit | None, depth: in
         at += 8
         if tag == _SEQUENCE_END and end is None and length == 0:
             return at
-        if tag != _ITEM:
+        if tag != ITEM:
             raise Odd
-        at = _open_item(data, at, visit, depth) if length == UNDEFINED else _closed_item(data, at, at + length, visit, depth)
+        visit(ITEM, b"", at, at, depth)
+        if length == UNDEFINED:
+            at = _elements(data, at, len(data), visit, depth, is_open=True)
+        elif at + length > len(data):
+            raise Short
+        else:
+            at = _elements(data, at, at + length, visit, depth, is_open=False)
     if at != end:
         raise Odd
     return at
-
-
-def _closed_item(data: bytes, at: int, end: int, visit: Visit | None, depth: int) -> int:
-    """Go through an item of defined length."""
-    if end > len(data):
-        raise Short
-    while at + 8 <= end:
-        high, low, vr, length = _element(data, at)
-        if high == _DELIMITERS:
-            raise Odd
-        at = _visited(data, at, end, high << 16 | low, vr, length, visit, depth)
-    if at != end:
-        raise Odd
-    return at
-
-
-def _open_item(data: bytes, at: int, visit: Visit | None, depth: int) -> int:
-    """Go through an item up to its delimiter; give where that ends."""
-    end = len(data)
-    while at + 8 <= end:
-        high, low, vr, length = _element(data, at)
-        if high == _DELIMITERS:
-            if _item(data, at) != _ITEM_DELIMITER:
-                raise Odd
-            return at + 8
-        at = _visited(data, at, end, high << 16 | low, vr, length, visit, depth)
-    raise Short

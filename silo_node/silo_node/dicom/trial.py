@@ -17,12 +17,13 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from silo_node.dicom.burned_in import looks_like_text
 from silo_node.dicom.instance import Instance
 from silo_node.dicom.pixels import UndecodableError, decode
 from wardround.supervision.no_dump import no_core_dumps
 
-READY, DECODED, UNDECODABLE = b"r", b"d", b"u"
-"""What is answered: once at the start, and one for each file."""
+READY, DECODED, UNDECODABLE, TEXT = b"r", b"d", b"u", b"t"
+"""What is answered: once at the start, and one for each file; the last: decoded, and as if text were in it."""
 
 ABANDONED_SECONDS: Final = 120
 """After which the process ends itself over one file: whoever asked would have ended it long before, and is gone."""
@@ -43,12 +44,14 @@ def main(memory_bytes: int) -> None:
     for line in sys.stdin.buffer:
         name, _, body = line.partition(b" ")
         signal.alarm(ABANDONED_SECONDS)
+        instance = _INSTANCE.validate_json(body)
         try:
-            decode(Path(os.fsdecode(bytes.fromhex(name.decode()))), _INSTANCE.validate_json(body))
+            pixels = decode(Path(os.fsdecode(bytes.fromhex(name.decode()))), instance)
         except (UndecodableError, OSError):
             os.write(answers, UNDECODABLE)
         else:
-            os.write(answers, DECODED)
+            frame = pixels if instance.pixels.frames == 1 else pixels[len(pixels) // 2]
+            os.write(answers, TEXT if looks_like_text(frame) else DECODED)
         signal.alarm(0)
 
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 from silo_node.configuration import Site
+from silo_node.dicom.basic_profile import profile
 from silo_node.dicom.decoding import faults
 from silo_node.dicom.index import Changes, Index
 from silo_node.dicom.instance import Instance
+from silo_node.dicom.judge import Rules
 from silo_node.imaging.asked import Asked
 from silo_node.imaging.judge import Judgement, judge
 from silo_node.imaging.report import Report, Tried, make_report
@@ -40,7 +43,7 @@ def check(site: Site, contract: ImagingContract, asked: Asked, progress: Progres
         if asked.anew:
             database.unlink(missing_ok=True)
         try:
-            index = Index(database, folder)
+            index = Index(database, folder, _rules(site, contract))
             changes = index.update(len(os.sched_getaffinity(0)), lambda done, of: progress("headers", done, of))
         except OSError as error:
             raise _unreadable(site, source, error) from None
@@ -67,6 +70,13 @@ def _report(
 def one_of_each(images: list[Instance]) -> list[Instance]:
     """Give one image of each series and transfer syntax."""
     return list({(image.study, image.series, image.syntax): image for image in reversed(images)}.values())[::-1]
+
+
+def _rules(site: Site, contract: ImagingContract) -> Rules:
+    """Give what may identify people under the contract's profile, and what the hospital's pseudonyms look like."""
+    source = site.file.sources[site.file.schemas[contract.id].source]
+    pattern = source.pseudonym if isinstance(source, DicomSource) else None
+    return Rules(profile(contract.privacy.profile), pseudonym=None if pattern is None else re.compile(pattern))
 
 
 def _folder(site: Site, contract: ImagingContract) -> tuple[str, Path]:

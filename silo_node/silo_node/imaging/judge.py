@@ -21,6 +21,7 @@ from silo_node.dicom.index import Entry
 from silo_node.dicom.instance import Instance, is_image
 from silo_node.dicom.pixels import trouble
 from silo_node.dicom.series import Stack, is_localiser, series_of
+from silo_node.dicom.traces import Traces
 from wardround.contract.imaging import ImagingContract, Protocol, Range
 
 FIRST: Final = 3
@@ -58,6 +59,7 @@ class Judgement:
         objects: DICOM files that are no images: directories, reports, plans.
         other: images of another kind than the contract's, by what is other: D-MODALITY, D-SOPCLASS, D-KIND.
         examples: all others.
+        traces: of each image of the contract's kind, what in it may identify people; no image where that was not looked for.
         first: of each code of ``unreadable`` and ``other``, and of objects (D-OBJECT), the first files.
     """
 
@@ -67,6 +69,7 @@ class Judgement:
     other: Mapping[str, int]
     examples: tuple[Example, ...]
     first: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    traces: Mapping[str, Traces] = field(default_factory=dict)
 
     @property
     def fit(self) -> tuple[Example, ...]:
@@ -79,7 +82,9 @@ class Judgement:
         return sum(len(example.stack.slices) for example in self.examples)
 
     def without(self, faults: Mapping[str, str]) -> Judgement:
-        """Give the judgement with what is only known once pixels were decoded: a code by file, which sets its example aside."""
+        """Give the judgement with what is only known once pixels were decoded, a code by file: it sets the file's example aside,
+        but for D-BURNED, which is a reason to look and no more.
+        """
         return replace(self, examples=tuple(_with(example, faults) for example in self.examples))
 
     @property
@@ -101,6 +106,7 @@ def judge(entries: Iterable[Entry], contract: ImagingContract) -> Judgement:
     files, objects, unreadable, other = 0, 0, Counter[str](), Counter[str]()
     first: dict[str, tuple[str, ...]] = {}
     images: list[Instance] = []
+    traces: dict[str, Traces] = {}
     for entry in entries:
         files += 1
         if entry.instance is None:
@@ -117,14 +123,16 @@ def judge(entries: Iterable[Entry], contract: ImagingContract) -> Judgement:
             other[why] += 1
         else:
             images.append(entry.instance)
+            if entry.traces is not None:
+                traces[entry.file] = entry.traces
             continue
         first[why] = (*first.get(why, ()), entry.file)[:FIRST]
     strangers = _strangers(images)
     stacks = [stack for each in series_of(images, contract.geometry.step_tolerance) for stack in each.stacks]
     if contract.example == "image":
         stacks = [single for stack in stacks for single in _singles(stack)]
-    examples = tuple(_example(stack, contract, protocol, strangers) for stack in stacks)
-    return Judgement(files, unreadable, objects, other, examples, first)
+    examples = tuple(_example(stack, contract, protocol, strangers, traces) for stack in stacks)
+    return Judgement(files, unreadable, objects, other, examples, first, traces)
 
 
 def _other(image: Instance, protocol: Protocol) -> str | None:
@@ -169,7 +177,9 @@ def _is_uid(text: str) -> bool:
 # ------------------------------------------------------------------------------------------------------------ examples
 
 
-def _example(stack: Stack, contract: ImagingContract, protocol: Protocol, strangers: frozenset[str]) -> Example:
+def _example(
+    stack: Stack, contract: ImagingContract, protocol: Protocol, strangers: frozenset[str], traces: Mapping[str, Traces]
+) -> Example:
     codes: dict[str, str] = {}
     warnings: dict[str, str] = {}
     for image in stack.slices:
@@ -181,6 +191,11 @@ def _example(stack: Stack, contract: ImagingContract, protocol: Protocol, strang
             codes.setdefault("D-PATIENT", image.file)
         if protocol.body_parts and image.body_part not in protocol.body_parts:
             warnings.setdefault("D-BODYPART", image.file)
+        for code in {trace.code for trace in traces.get(image.file, ())}:
+            if code == "D-BURNED" and contract.privacy.burned_in == "warn":
+                warnings.setdefault(code, image.file)
+            elif code != "D-METHOD" or contract.privacy.declared:
+                codes.setdefault(code, image.file)
     if contract.geometry.dimensions == 3:  # noqa: PLR2004  (stacks of slices)
         for code in _stack_codes(stack, contract):
             codes.setdefault(code, stack.slices[0].file)
@@ -189,9 +204,9 @@ def _example(stack: Stack, contract: ImagingContract, protocol: Protocol, strang
 
 def _with(example: Example, faults: Mapping[str, str]) -> Example:
     found = {faults[image.file]: image.file for image in reversed(example.stack.slices) if image.file in faults}
-    if not found:
-        return example
-    return replace(example, codes=tuple(sorted({*example.codes, *found})), at={**found, **example.at})
+    codes = tuple(sorted({*example.codes, *found.keys() - {"D-BURNED"}}))
+    warnings = tuple(sorted({*example.warnings, *found.keys() & {"D-BURNED"} - set(codes)}))
+    return replace(example, codes=codes, warnings=warnings, at={**found, **example.at})
 
 
 def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol) -> Iterator[str]:

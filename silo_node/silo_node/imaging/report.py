@@ -10,8 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
+from silo_node.dicom.basic_profile import profile
+from silo_node.dicom.traces import Summary, summed
 from silo_node.imaging import rules
 from silo_node.imaging.judge import FIRST, Judgement
+from wardround.canonical import model_json
 from wardround.contract.imaging import ImagingContract
 
 if TYPE_CHECKING:
@@ -73,6 +76,7 @@ class Report:
         max_fraction: the most that may be set aside.
         passed: whether the folder is in order.
         not_looked_at: what the contract asks for and this check does not look at.
+        privacy: what a de-identifier must still remove from the images of the contract's kind, by tag.
     """
 
     contract: ImagingContract
@@ -84,6 +88,7 @@ class Report:
     max_fraction: float
     passed: bool
     not_looked_at: tuple[str, ...]
+    privacy: Summary
 
     @property
     def damaged(self) -> int:
@@ -129,6 +134,7 @@ def make_report(
         max_fraction,
         not consequence,
         rules.not_looked_at(contract),
+        summed(judgement.traces.values(), profile(contract.privacy.profile)),
     )
 
 
@@ -199,5 +205,6 @@ def as_json(report: Report) -> dict[str, Json]:
             }
             for each in report.findings
         ],
+        "privacy": model_json(report.privacy),
         "not_looked_at": list(report.not_looked_at),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from silo_node.dicom.traces import REMEDY
 from wardround.contract.imaging import ImagingContract, Protocol, Range
 
 EXPORT_AGAIN: Final = "export the file again; if it comes out the same, ask the archive"
@@ -44,6 +45,7 @@ NEXT: Final[Mapping[str, str]] = {
     "D-SLICES": "choose series of the protocol; if slices are missing, export the series again",
     "D-STEP": "choose a reconstruction with slices of this distance",
     "D-PLANE": "choose the series of this plane; reformatted ones are series of their own",
+    **dict[str, str](REMEDY.items()),
     "D-BODYPART": "look at a few of them; the value is often wrong, and then nothing is to be done",
 }
 """By code."""
@@ -68,6 +70,13 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-DUPSLICE": "No two slices of a stack lie at one place",
     "D-GAP": "No slice is missing between the first and the last",
     "D-TILT": "Slices lie along their normal",
+    "D-PRIVATE": "No private attribute holds a value",
+    "D-OVERLAY": "There are no overlays and no curves",
+    "D-METHOD": "A file says that and how it was de-identified",
+    "D-BURNED": "No text is burned into an image: it is of a kind that seldom has any, or says that it has none",
+    "D-PATH": "Names of files and folders identify nobody",
+    "D-PREAMBLE": "The 128 bytes at the beginning of a file are zero",
+    "D-TRAILING": "Nothing follows the last element of a file",
     "D-MULTIFRAME": "Each slice is a file; multi-frame and enhanced objects are not read yet",
 }
 
@@ -83,6 +92,7 @@ def _of_contract(contract: ImagingContract) -> dict[str, str]:
     step = f"{100 * geometry.step_tolerance:g} %"
     kinds = [*(f"with {kind}" for kind in protocol.image_types), *(f"without {kind}" for kind in protocol.no_image_types)]
     return {
+        "D-PHI": f"No attribute that {contract.privacy.profile} (PS3.15 Annex E) lists holds a value, at any depth",
         "D-MODALITY": f"The contract is about images of modality {_any_of(protocol.modalities)}",
         "D-SOPCLASS": f"The contract is about objects of SOP class {_any_of(protocol.sop_classes)}",
         "D-KIND": f"The contract is about images whose Image Type is {' and '.join(kinds) or 'anything'}",
@@ -117,6 +127,5 @@ def not_looked_at(contract: ImagingContract) -> tuple[str, ...]:
         (contract.intensity.possible is not None, "values that pixels may have (intensity.possible)"),
         (contract.table is not None, f"the table and its keys ({contract.table.id if contract.table else ''})"),
         (contract.label.kind == "mask", "masks"),
-        (True, "what identifies people in headers, names and pixels (privacy)"),
     )
     return tuple(words for there, words in asked if there)

@@ -90,6 +90,19 @@ def printable(name: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode() for each in name)
 
 
+def to_remove(report: Report, most: int) -> Iterator[str]:
+    """Say what a de-identifier must still remove, the most frequent first."""
+    privacy = report.privacy
+    if not privacy.counts:
+        return
+    yield f"What a de-identifier must still remove ({privacy.clean} of {privacy.files} images have nothing of it):"
+    ranked = sorted(privacy.counts, key=lambda each: -each.files)
+    for each in ranked[:most]:
+        yield f"  {each.code} {each.rule}: {each.files} {'file' if each.files == 1 else 'files'}"
+    if len(ranked) > most:
+        yield f"  and {len(ranked) - most} more, in the local report"
+
+
 def verdict(report: Report) -> str:
     """Say in one line how the folder stands."""
     judgement, contract = report.judgement, report.contract
@@ -104,5 +117,7 @@ def decoded(report: Report) -> str:
     """Say how many images were decoded."""
     tried = report.tried
     if tried.images == tried.of:
-        return f"All {tried.of} images against whose headers nothing speaks were decoded."
-    return f"{tried.images} of {tried.of} images against whose headers nothing speaks were decoded; --pixels decodes all."
+        return f"All {tried.of} images of examples against which nothing else speaks were decoded."
+    return (
+        f"{tried.images} of {tried.of} images of examples against which nothing else speaks were decoded; --pixels decodes all."
+    )
