@@ -19,6 +19,7 @@ from silo_node.dicom.decoding import faults
 from silo_node.dicom.index import Changes, Index
 from silo_node.dicom.instance import Instance
 from silo_node.dicom.judge import Rules
+from silo_node.dicom.pixels import trouble
 from silo_node.imaging.asked import Asked
 from silo_node.imaging.judge import Judgement, judge
 from silo_node.imaging.report import Report, Tried, make_report
@@ -60,7 +61,7 @@ def _report(
     asked: Asked,
     progress: Progress,
 ) -> Report:
-    images = [image for example in judgement.fit for image in example.stack.slices]
+    images = [image for example in judgement.examples for image in example.stack.slices if trouble(image) is None]
     sample = images if asked.pixels else one_of_each(images)
     found = faults(folder, sample, lambda done: progress("pixels", done, len(sample)))
     tried = Tried(len(sample), len(images))

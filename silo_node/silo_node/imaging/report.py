@@ -140,15 +140,16 @@ def make_report(
 
 def _of_examples(judgement: Judgement, contract: ImagingContract) -> list[Finding]:
     counts = Counter[tuple[str, Standing]]()
-    where: dict[str, tuple[str, ...]] = {}
+    where: dict[tuple[str, Standing], tuple[str, ...]] = {}
     for example in judgement.examples:
-        counts.update((code, "sets examples aside") for code in example.codes)
-        counts.update((code, "warning") for code in example.warnings)
-        for code in (*example.codes, *example.warnings):
-            where[code] = (*where.get(code, ()), example.at[code])[:FIRST]
+        told: list[tuple[str, Standing]] = [(code, "sets examples aside") for code in example.codes]
+        told += [(code, "warning") for code in example.warnings]
+        counts.update(told)
+        for each in told:
+            where[each] = (*where.get(each, ()), example.at[each[0]])[:FIRST]
     found = len(judgement.examples)
     return [
-        Finding(code, standing, count, found, "examples", where[code], rules.rule(code, contract), rules.NEXT[code])
+        Finding(code, standing, count, found, "examples", where[code, standing], rules.rule(code, contract), rules.NEXT[code])
         for (code, standing), count in counts.items()
     ]
 

@@ -117,7 +117,5 @@ def decoded(report: Report) -> str:
     """Say how many images were decoded."""
     tried = report.tried
     if tried.images == tried.of:
-        return f"All {tried.of} images of examples against which nothing else speaks were decoded."
-    return (
-        f"{tried.images} of {tried.of} images of examples against which nothing else speaks were decoded; --pixels decodes all."
-    )
+        return f"Pixels: all {tried.of} images that should decode, by their headers, were tried."
+    return f"Pixels: {tried.images} of {tried.of} images that should decode, by their headers, were tried; --pixels tries all."
