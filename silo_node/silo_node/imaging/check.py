@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,7 @@ def check(site: Site, contract: ImagingContract, asked: Asked, progress: Progres
             database.unlink(missing_ok=True)
         try:
             index = Index(database, folder, _rules(site, contract))
-            changes = index.update(len(os.sched_getaffinity(0)), lambda done, of: progress("headers", done, of))
+            changes = index.update(_cores(), lambda done, of: progress("headers", done, of))
         except OSError as error:
             raise _unreadable(site, source, error) from None
         judgement = judge(index.entries(), contract)
@@ -71,6 +72,11 @@ def _report(
 def one_of_each(images: list[Instance]) -> list[Instance]:
     """Give one image of each series and transfer syntax."""
     return list({(image.study, image.series, image.syntax): image for image in reversed(images)}.values())[::-1]
+
+
+def _cores() -> int:
+    """Give how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _rules(site: Site, contract: ImagingContract) -> Rules:
