@@ -48,10 +48,8 @@ def export_command(
     form: str,
 ) -> None:
     """Write a schema in another form: for programs, for people. NAME is an id, id@version or a file."""
-    if kind == "dictionary":
-        text = _page(library.find_any(name, schema_path))
-    else:
-        text = _records(library.find(name, schema_path), kind)
+    page = kind == "dictionary"
+    text = _page(library.find_any(name, schema_path)) if page else _records(library.find(name, schema_path), kind)
     _deliver(text, output, kind, form, force=force)
 
 

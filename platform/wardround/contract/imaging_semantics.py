@@ -1,4 +1,7 @@
-"""What an imaging contract's shape cannot say: words of DICOM that exist, ranges that can be, a table that fits. All problems, with lines."""
+"""What the shape of a contract of images cannot say: words that DICOM has, ranges that can be, a table that fits.
+
+All problems, with lines.
+"""
 
 from __future__ import annotations
 
@@ -145,7 +148,7 @@ class _Check:
     def _patients(self, link: TableLink, table: Contract) -> Iterator[Problem]:
         """Both contracts tell patients apart by the same pseudonym."""
         own, location = self.contract.patient_key, ("patientKey",)
-        if own != "PatientID" and own != table.patient_key:
+        if own not in ("PatientID", table.patient_key):
             rule = "Patients are told apart as in the table"
             finding = f"patientKey is {own!r}, and that of {table.id} is {table.patient_key!r}"
             yield self._problem("S-FIELD", location, rule, finding, f"write patientKey: {table.patient_key}")

@@ -59,7 +59,9 @@ def demands(contract: ImagingContract) -> list[Demand]:
     found: list[Demand] = []
     if contract.protocol is not None:
         damaged = "D-NOTDICOM", "D-TRUNC", "D-HEADER", "D-BOMB"
-        found.append(Demand("file", "DICOM, whole, and within limits of size and depth", "counted, and not read further", damaged))
+        found.append(
+            Demand("file", "DICOM, whole, and within limits of size and depth", "counted, and not read further", damaged)
+        )
         found += _protocol(contract.protocol)
     found += _geometry(contract.geometry, dicom=contract.format == "dicom")
     found += _contents(contract)
@@ -88,10 +90,9 @@ def _protocol(protocol: Protocol) -> Iterator[Demand]:
 
 
 def _geometry(geometry: Geometry, *, dicom: bool) -> Iterator[Demand]:
-    flat = geometry.dimensions == 2  # noqa: PLR2004  (plane images)
-    if flat or not dicom:
-        yield Demand("dimensions", str(geometry.dimensions), _ASIDE if dicom else _LATER, ())
-    else:
+    if not dicom:
+        yield Demand("dimensions", str(geometry.dimensions), _LATER, ())
+    elif geometry.dimensions == 3:  # noqa: PLR2004  (stacks of slices)
         together = "D-NOPLANE", "D-ORIENT", "D-MULTIFRAME", "D-TILT", "D-DUPSLICE"
         yield Demand("stack", "slices of one plane, each at a place of its own, one above the other", _ASIDE, together)
         share = f"{geometry.step_tolerance * 100:.10g} %"

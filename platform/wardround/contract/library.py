@@ -131,9 +131,7 @@ def of_two_kinds(listings: Sequence[Listing]) -> list[Problem]:
     for listing in listings:
         kinds.setdefault(listing.id, set()).add(listing.kind)
     rule, finding = "An id is of one kind", "there are contracts of a table and of images under it"
-    return [
-        Problem("S-KIND", schema, rule, finding, "rename one of them") for schema, found in kinds.items() if len(found) > 1
-    ]
+    return [Problem("S-KIND", schema, rule, finding, "rename one of them") for schema, found in kinds.items() if len(found) > 1]
 
 
 def find(name: str, schema_path: Sequence[Path] = ()) -> Contract:

@@ -64,13 +64,17 @@ class RuleLine:
 def dictionary(contract: Contract) -> str:
     """Render the page; the same contract gives the same text."""
     titles = {field.name: field.title or field.name for field in contract.fields}
-    return _environment().get_template(TEMPLATE).render(
-        contract=contract,
-        fields=[_field(contract, field) for field in contract.fields],
-        rules=[_rule(rule, titles) for rule in contract.rules],
-        between=_between(contract),
-        checks=[_check(check) for check in contract.checks],
-        version=__version__,
+    return (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            contract=contract,
+            fields=[_field(contract, field) for field in contract.fields],
+            rules=[_rule(rule, titles) for rule in contract.rules],
+            between=_between(contract),
+            checks=[_check(check) for check in contract.checks],
+            version=__version__,
+        )
     )
 
 

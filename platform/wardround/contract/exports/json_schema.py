@@ -48,7 +48,7 @@ _ATTRIBUTE: Final = re.compile(r"(?m)^    (\w+): (.+(?:\n {8,}.+)*)")
 
 
 def editor_schema(kind: Kind = "table") -> dict[str, Json]:
-    """Give the JSON Schema of schema files of a kind: keys, types and allowed words, with what each key means, for completion in editors.
+    """Give the JSON Schema of schema files of a kind, for completion in editors: keys, types, allowed words, what each key means.
 
     It knows the shape only; whether keys, limits and rules fit each other is what ``wardround schema check`` looks at.
     """
