@@ -53,6 +53,8 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "S-COMPAT": CatalogueEntry("a version's number is too small for what changed"),
     "S-EXAMPLE": CatalogueEntry("the examples of a schema are not whole"),
     "S-CHECK": CatalogueEntry("a check is weighed that cannot be, or twice"),
+    "S-KIND": CatalogueEntry("a schema of another kind is wanted"),
+    "S-DICOM": CatalogueEntry("a word or an identifier that DICOM does not have"),
     "S-SYNTH": CatalogueEntry("no synthetic records can be made for a schema"),
     # Site file and mapping
     "M-SOURCE": CatalogueEntry("the site file names a source that it does not have"),
