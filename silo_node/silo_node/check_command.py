@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from silo_node.local_report.history import Line
     from silo_node.local_report.question import Question
     from silo_node.validation.reports import LocalReport
+    from wardround.contract.model import Contract
 
 EXISTING = click.Path(path_type=Path)
 
@@ -59,23 +60,25 @@ def check(  # noqa: PLR0913, PLR0917  (options of the command line)
 
     Exit status 0: in order. 1: not in order. 2: the site file, the study or the schema is not.
     """
-    from silo_node.check_images_command import check_images, find_images
+    from silo_node.check_images_command import check_images
     from silo_node.configuration import load_site
     from silo_node.imaging.asked import Asked
+    from wardround.contract.imaging import ImagingContract
+    from wardround.contract.library import find_any
     from wardround.directory import check_format
 
     _refuse_usage(study_path, schema_name, fix_plan=fix_plan, history=history)
     site = load_site(site_path)
     check_format(site.folder)
-    images = None if schema_name is None else find_images(schema_name)
-    if images is not None:
+    contract = None if schema_name is None else find_any(schema_name, schema_path)
+    if isinstance(contract, ImagingContract):
         if fix_plan or history:
             raise _usage("Plans and histories are of tables", "the schema is one of images", "leave --fix-plan and --history out")
-        return check_images(site, images, Asked(max_fraction or 0.0, pixels, anew=no_cache), form)
+        return check_images(site, contract, Asked(max_fraction or 0.0, pixels, anew=no_cache), form)
     if pixels or max_fraction is not None:
         step = "leave --pixels and --max-fraction out; a study says under 'quarantine' how many records may be set aside"
         raise _usage("Both are of schemas of images", "--pixels or --max-fraction was given", step)
-    question = _question(study_path, schema_name, schema_path)
+    question = _question(study_path, contract, schema_path)
     if history:
         return _tell_history(site, question, form)
     assert question is not None  # noqa: S101  (one of the two was given)
@@ -98,23 +101,22 @@ def _usage(rule: str, finding: str, next_step: str) -> Refused:
     return refuse("X-USAGE", "wardround silo check", rule, finding, next_step)
 
 
-def _question(study_path: Path | None, schema_name: str | None, schema_path: tuple[Path, ...]) -> Question | None:
+def _question(study_path: Path | None, contract: Contract | None, schema_path: tuple[Path, ...]) -> Question | None:
     """Read what is asked: a schema, a study file, or a bundle, whose own copy of the schema always wins.
 
     A study file has no hash yet: its patients are divided as in some bundle, not exactly as in the one to come.
     """
     from silo_node.local_report.question import Question
-    from wardround.contract.library import find
     from wardround.study.bundle import SUFFIX, read_bundle
     from wardround.study.check import load_study
 
     if study_path is None:
-        return None if schema_name is None else Question(find(schema_name, schema_path))
+        return None if contract is None else Question(contract)
     if study_path.suffix == SUFFIX:
         bundle = read_bundle(study_path)
         return Question(bundle.contract, bundle.study, bundle.study_hash)
-    study, contract = load_study(study_path, schema_path)
-    return Question(contract, study)
+    study, declared = load_study(study_path, schema_path)
+    return Question(declared, study)
 
 
 # --------------------------------------------------------------------------------------------------------------- check

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wardround.console import print_json, say, say_rows, terminal
@@ -21,24 +20,6 @@ if TYPE_CHECKING:
 
 MOST_TAGS = 12
 """What a de-identifier must still remove: lines on the terminal."""
-
-
-def find_images(name: str) -> ImagingContract | None:
-    """Give the schema of images whose file a name is; ``None`` for all else.
-
-    Raises:
-        Refused: Y- codes, S- codes.
-    """
-    from wardround.contract.imaging import ImagingContract
-    from wardround.strict_yaml import parse, parse_text, read_text
-
-    path = Path(name)
-    if path.suffix != ".yaml":
-        return None
-    document = parse_text(read_text(path), path.name)
-    if not isinstance(document.data, dict) or document.data.get("kind") != "imaging":
-        return None
-    return parse(ImagingContract, document)
 
 
 def check_images(site: Site, contract: ImagingContract, asked: Asked, form: str) -> int:

@@ -51,8 +51,8 @@ def test_a_new_directory_is_in_order_and_says_what_comes_next(doctor, hospital):
 
 def test_a_folder_of_images(doctor, hospital):
     """It is there and can be read, or is not; what lies in it is the check's business."""
-    text = hospital.site.read_text()
-    hospital.site.write_text(text.replace("sources:\n", "sources:\n  ct_export: {format: dicom, path: export}\n", 1))
+    site = hospital.folder / "site.yaml"
+    site.write_text(site.read_text().replace("sources:\n", "sources:\n  ct_export: {format: dicom, path: export}\n", 1))
     assert states(doctor(1)["sources"]) == {("ok", None), ("fail", "D-FOLDER")}
     folder = hospital.folder / "export"
     folder.mkdir()

@@ -280,6 +280,16 @@ def test_one_check_at_a_time(check, series, monkeypatch):
     assert (inner[0].status, "another check" in inner[0].err) == (2, True)
 
 
+def test_a_schema_that_wardround_brings(check, series, tmp_path, capfd):
+    """By its id, as tables are; and its own numbers are what speaks."""
+    series()
+    check()
+    assert run(["silo", "check", "--site", str(tmp_path / "site.yaml"), "--schema", "ct.lesion"]) == 1
+    assert "D-SLICES" in (told := capfd.readouterr().out)
+    assert "A stack has 16 to 2000 slices" in told
+    assert "Not looked at yet: required and forbidden elements (tags)" in told
+
+
 def test_names_cannot_speak_to_the_terminal(check, series, write_slice):
     """Control characters of a file's name are shown, not obeyed."""
     series()
