@@ -1,4 +1,4 @@
-"""Contracts of images are found and loaded like those of tables: every fault with its line, and what is published never changes."""
+"""Contracts of images are found and loaded like those of tables: each fault with its line; what is published never changes."""
 
 from __future__ import annotations
 
