@@ -1,4 +1,4 @@
-"""Contracts of images are found and loaded like those of tables: every fault with its line, and what is published never changes."""
+"""Contracts of images are found and loaded like those of tables: each fault with its line; what is published never changes."""
 
 from __future__ import annotations
 
@@ -149,6 +149,69 @@ def test_each_fault_of_a_file_has_its_code_line_and_reason(
     (problem,) = [each for each in refused.value.problems if here.fullmatch(each.place)]
     assert problem.code == code
     assert words in str(problem)
+
+
+PHOTOGRAPHS = """\
+kind: imaging
+id: t.images
+version: 1.0.0
+status: draft
+title: Photographs
+format: png
+example: image
+geometry: {dimensions: 2}
+label: {kind: class, fields: [grade]}
+table: {id: t.rows, version: 1.0.0, grain: series, path: series}
+patientKey: patient
+"""
+TAGS = "tags: {required: [KVP]}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("", "", None),
+        ("format: png", "format: nifti", None),
+        ("png\nexample: image\ngeometry: {dimensions: 2}", "nifti\nexample: image\ngeometry: {dimensions: 3}", None),
+        ("format: png", "format: dicom", "images in DICOM have a protocol"),
+        ("geometry:", "protocol: {modalities: [XC]}\ngeometry:", "no others have"),
+        ("example: image", "example: series", "only DICOM has series"),
+        ("dimensions: 2", "dimensions: 3", "PNG and JPEG have 2 dimensions"),
+        ("patientKey: patient", f"patientKey: patient\n{TAGS}", "only DICOM has tags"),
+        ("patientKey: patient\n", "", "only DICOM has a PatientID"),
+        ("grain: series, path: series", "grain: series, keys: {series: series}", "named by a table"),
+        ("grain: series, path: series", "grain: series, path: series, keys: {series: series}", "one of the two"),
+        ("grain: series, path: series", "grain: series", "one of the two"),
+        ("{kind: class, fields: [grade]}", "{kind: mask, format: dicom-seg, classes: {'1': x}}", "refer to DICOM images"),
+        ("{kind: class, fields: [grade]}", "{kind: mask, format: png, classes: {'1': x}}", "the field that names the file"),
+        ("{kind: class, fields: [grade]}", "{kind: mask, format: png, path: mask}", "have a format and classes"),
+        ("{kind: class, fields: [grade]}", "{kind: mask, format: png, path: mask, classes: {'0': x}}", "classes"),
+        ("{kind: class, fields: [grade]}", "{kind: mask, format: png, path: mask, classes: {'1': x, '2': x}}", "one name"),
+        ("fields: [grade]", "fields: [grade], classes: {'1': x}", "nothing else has"),
+        ("class, fields: [grade]", "multi_label, fields: [event, event]", "stands twice"),
+        ("class, fields: [grade]", "survival, fields: [days]", "survival two"),
+        ("class, fields: [grade]", "multi_label, fields: []", "multi_label some"),
+    ],
+)
+def test_parts_that_exclude_each_other(old: str, new: str, words: str | None, folder: Path) -> None:
+    """Formats, examples, labels and tables fit, or the reason is given; nothing of DICOM is asked of what is none."""
+    assert old in PHOTOGRAPHS
+    file = _written(folder, PHOTOGRAPHS.replace(old, new, 1))
+    if words is None:
+        assert library.load_imaging(file).protocol is None
+        return
+    with pytest.raises(Refused) as refused:
+        library.load_imaging(file)
+    assert set(refused.value.codes) == {"Y-VALUE"}
+    assert words in str(refused.value)
+
+
+def test_labels_and_keys_of_a_table_need_the_table(folder: Path) -> None:
+    """Both are fields of it."""
+    without = IMAGES[: IMAGES.index("table:")]
+    for text, words in ((without, "need the table"), (f"{without}patientKey: patient\n", "is a field of the table")):
+        with pytest.raises(Refused, match=words):
+            library.load_imaging(_written(folder, text))
 
 
 @pytest.mark.parametrize(

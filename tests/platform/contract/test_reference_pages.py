@@ -41,7 +41,7 @@ def test_the_example_of_images_has_every_key_and_needs_its_table_alone(tmp_path)
     kinds = [kind for kind in vars(imaging).values() if isinstance(kind, type) and kind.__module__ == imaging.__name__]
     keys = {field.alias or name for kind in kinds for name, field in kind.model_fields.items()}
     assert len(kinds) == 9
-    assert {key for key in keys if not re.search(rf"\b{key}: ", block)} == set()
+    assert {key for key in keys if not re.search(rf"\b{key}:", block)} == set()
 
 
 def test_the_page_names_the_shipped_schemas_of_images_and_the_edition():
