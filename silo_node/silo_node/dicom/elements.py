@@ -35,7 +35,7 @@ ITEM: Final = 0xFFFEE000
 
 _CHARACTER_SET = 0x00080005
 _READ_AT_ONCE: Final = {0x00020002: b"UI", 0x00020010: b"UI", 0x00020016: b"AE", _CHARACTER_SET: b"CS"}
-"""Elements that pydicom converts while it reads, by the VR that they must have for that."""
+"""Elements that pydicom converts while it reads, or may, by the VR that they must have for that."""
 
 _SEQUENCE_END = 0xFFFEE0DD
 _ITEM_DELIMITER = (0xFFFE, 0xE00D, 0)

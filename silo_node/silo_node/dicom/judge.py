@@ -35,6 +35,9 @@ REPEATED_GROUPS: Final = frozenset({0x50, 0x60})
 PRIVATE: Final = 0x00010000
 """The bit of a tag that makes its group odd."""
 
+DATA: Final = 0x00030000
+"""Tags below are of commands and of what is before a data set; in one they are out of place, and nothing lists them."""
+
 _FACTS: Final = frozenset(
     {SOP_CLASS, MODALITY, IMAGE_TYPE, BURNED_IN, IDENTITY_REMOVED, METHOD, METHOD_CODES}
     | {PATIENT_NAME, PATIENT_ID, BIRTH_DATE, ACCESSION_NUMBER}
@@ -192,6 +195,8 @@ class Judge:
         if tag >> 24 == _OVERLAYS and tag & 0xFFFF == _OVERLAY_BITS and value.strip(b"\0") not in (b"", b"\1"):
             self._found("D-OVERLAY", tag, depth)
         action = self.rules.action(tag)
+        if action is None and tag < DATA and tag not in NEEDED_META | self.rules.kept:
+            action = "X"
         if action is not None and self._identifies(tag, vr, value, action):
             self._found(_code(tag), tag, depth)
 

@@ -40,7 +40,7 @@ from silo_node.dicom.header import (
     plain_pixels,
     plain_start,
 )
-from silo_node.dicom.judge import PRIVATE, REPEATED_GROUPS, Judge, Rules
+from silo_node.dicom.judge import DATA, PRIVATE, REPEATED_GROUPS, Judge, Rules
 from silo_node.dicom.traces import Traces
 
 MOST_FRAGMENTS: Final = 200_000
@@ -114,7 +114,7 @@ def _visit(judge: Judge, data: bytes) -> Visit:
             raise TooMuch
         if vr == b"UN" and begin != end and (not tag & PRIVATE or data[begin : begin + 4] in _ITEM_HEADS):
             raise Odd  # a sequence may hide in it
-        if tag in watched or tag & PRIVATE or unfinished or tag >> 24 in REPEATED_GROUPS:
+        if tag in watched or tag & PRIVATE or unfinished or tag < DATA or tag >> 24 in REPEATED_GROUPS:
             element(tag, vr, data[begin:end], depth)
 
     return visit

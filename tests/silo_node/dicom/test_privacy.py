@@ -213,6 +213,13 @@ def test_group_2_holds_what_reading_needs_and_no_more(found, tag):
     assert found(content) == {Trace("D-PHI", "meta", tag)}
 
 
+@pytest.mark.parametrize("tag", [0x00020016, 0x00020102, 0x00021234, 0x00000600])
+@pytest.mark.parametrize("form", [PLAIN, Form(IMPLICIT)], ids=["plain", "implicit"])
+def test_elements_of_group_2_are_no_hiding_place_within_a_data_set(found, form, tag):
+    nested = form.sequence(UNLISTED_SEQUENCE, form.element(tag, "LO", CANARY))
+    assert found(form.file(ordered(*clean(form), nested))) == {Trace("D-PHI", "nested", tag)}
+
+
 def test_private_attributes(found):
     """Creators and elements, at the top and nested, even where the block has no creator."""
     private = [
