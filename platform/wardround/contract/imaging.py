@@ -75,6 +75,13 @@ class Protocol(Value):
     no_image_types: tuple[CodeString, ...] = ("LOCALIZER",)
     contrast: Literal["any", "with", "without"] = "any"
 
+    @model_validator(mode="after")
+    def _possible(self) -> Protocol:
+        if both := sorted(set(self.image_types) & set(self.no_image_types)):
+            msg = f"a value of ImageType is wanted or unwanted, not both: {', '.join(both)}"
+            raise ValueError(msg)
+        return self
+
 
 class Geometry(Value):
     """Where the images lie in space.
@@ -125,6 +132,13 @@ class Tags(Value):
     required: tuple[Keyword, ...] = ()
     forbidden: tuple[Keyword, ...] = ()
 
+    @model_validator(mode="after")
+    def _possible(self) -> Tags:
+        if both := sorted(set(self.required) & set(self.forbidden)):
+            msg = f"a tag is required or forbidden, not both: {', '.join(both)}"
+            raise ValueError(msg)
+        return self
+
 
 class Privacy(Value):
     """What may not be left of people in the files. A hospital's policy may ask for more, never for less.
@@ -146,7 +160,8 @@ class Label(Value):
     Attributes:
         kind: ``class`` (one of several), ``multi_label`` (each yes or no), ``regression``, ``survival`` (a time and whether the
             event came), or ``mask`` (a class for each voxel).
-        fields: of the table contract, for all kinds but masks: the class; the labels; the number; time and event.
+        fields: of the table contract, for all kinds but masks: the class; the labels; the number; time and event. Labels and
+            events have two categories each, of which the second is the one that is looked for.
         format: of masks.
         classes: of masks, by the number that stands in them; 0 is background.
         path: the field of the table that names an example's mask file; DICOM segmentations are found by what they refer to.
@@ -174,6 +189,10 @@ class Label(Value):
             found.append("class and regression name one field, survival two (time, event), multi_label some, mask none")
         if (self.path is not None) != (self.format in ("nifti", "png")):
             found.append("masks in NIfTI or PNG files have the field that names the file")
+        if len(set(self.fields)) < len(self.fields):
+            found.append("a field stands twice")
+        if len(set(self.classes.values())) < len(self.classes):
+            found.append("two classes have one name")
         return found
 
 
@@ -244,12 +263,24 @@ class ImagingContract(Value):
             found.append("images in DICOM have a protocol, and no others have")
         if not dicom and (self.table is None or self.table.path is None):
             found.append("images that are no DICOM are named by a table: give it, with the field that holds the path")
-        if dicom and self.example == "image" and self.geometry.dimensions != 2:  # noqa: PLR2004  (plane images)
-            found.append("an example that is one image has 2 dimensions")
+        if dicom and (self.example == "series") != (self.geometry.dimensions == 3):  # noqa: PLR2004  (stacks of slices)
+            found.append("in DICOM, an example that is an image has 2 dimensions, and a series' stack of slices has 3")
+        if not dicom and self.example == "series":
+            found.append("only DICOM has series; an example of other formats is an image, which is a file")
+        if self.format in ("png", "jpeg") and self.geometry.dimensions != 2:  # noqa: PLR2004  (plane images)
+            found.append("images in PNG and JPEG have 2 dimensions")
+        if dicom and self.table is not None and self.table.path is not None:
+            found.append("images in DICOM are found by their UIDs: give the table's keys, and no path")
+        if not dicom and (self.tags.required or self.tags.forbidden):
+            found.append("only DICOM has tags")
+        if self.label.format == "dicom-seg" and not dicom:
+            found.append("DICOM segmentations refer to DICOM images; masks of other images are NIfTI or PNG files")
         if (self.label.fields or self.label.path) and self.table is None:
             found.append("labels and masks that a table names need the table")
         if self.patient_key == "PatientID" and not dicom:
             found.append("only DICOM has a PatientID; name the table's field by which patients are told apart")
+        if self.patient_key != "PatientID" and self.table is None:
+            found.append("a patientKey other than PatientID is a field of the table")
         return found
 
     def contract_hash(self) -> str:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+from pydicom.uid import UID
 
 from silo_node.dicom import tags, values
 from silo_node.dicom.header import Header, PixelPlace
 from silo_node.dicom.values import Vector
+
+_IMAGES: Final = "Image Storage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class Instance:
 
     Attributes:
         file: where it lies, from the export folder.
+        sop_class: of the data set; where that has none, as in a directory, the file's (0002,0002).
         plane: ``None`` where position, orientation or spacing are absent or malformed.
         view: of a projection.
         contrast: whether a contrast agent is named.
@@ -97,12 +103,17 @@ class Instance:
     size: int
 
 
+def is_image(each: Instance) -> bool:
+    """Say whether a file is of a class of images, by its name in the standard (PS3.6 table A-1): it should have pixels."""
+    return _IMAGES in UID(each.sop_class).name
+
+
 def instance(header: Header, file: str) -> Instance:
     """Give what a header says."""
     return Instance(
         file=file,
         syntax=header.syntax,
-        sop_class=values.text(header, tags.SOP_CLASS),
+        sop_class=values.text(header, tags.SOP_CLASS) or values.text(header, tags.MEDIA_CLASS),
         sop_instance=values.text(header, tags.SOP_INSTANCE),
         study=values.text(header, tags.STUDY),
         series=values.text(header, tags.SERIES),

@@ -12,19 +12,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
 from silo_node.dicom.index import Entry
-from silo_node.dicom.instance import Instance
+from silo_node.dicom.instance import Instance, is_image
 from silo_node.dicom.pixels import trouble
 from silo_node.dicom.series import Stack, is_localiser, series_of
+from silo_node.dicom.traces import Traces
 from wardround.contract.imaging import ImagingContract, Protocol, Range
 
-DIRECTORY: Final = "1.2.840.10008.1.3.10"
-"""Media Storage Directory: a DICOMDIR, which lists files and is none."""
+FIRST: Final = 3
+"""Files that are named of each code."""
 
 _UID: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _PLANES: Final = ("sagittal", "coronal", "axial")
@@ -39,11 +40,13 @@ class Example:
         stack: its images; one, where an example is an image.
         codes: what speaks against it, in the order of the alphabet; none for one that is fit.
         warnings: what is odd and speaks not against it.
+        at: of each code and warning, the first file that has it; the first of all where it is the stack's.
     """
 
     stack: Stack
     codes: tuple[str, ...]
     warnings: tuple[str, ...]
+    at: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,12 @@ class Judgement:
 
     Attributes:
         files: in the folder.
-        unreadable: of them, by D- code.
-        objects: DICOM files without pixels: directories, reports, plans.
+        unreadable: of them, by D- code; images that have no pixels too: a file may be cut off between two elements.
+        objects: DICOM files that are no images: directories, reports, plans.
         other: images of another kind than the contract's, by what is other: D-MODALITY, D-SOPCLASS, D-KIND.
         examples: all others.
+        traces: of each image of the contract's kind, what in it may identify people; no image where that was not looked for.
+        first: of each code of ``unreadable`` and ``other``, and of objects (D-OBJECT), the first files.
     """
 
     files: int
@@ -63,11 +68,24 @@ class Judgement:
     objects: int
     other: Mapping[str, int]
     examples: tuple[Example, ...]
+    first: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    traces: Mapping[str, Traces] = field(default_factory=dict)
 
     @property
     def fit(self) -> tuple[Example, ...]:
         """Those against which nothing speaks."""
         return tuple(example for example in self.examples if not example.codes)
+
+    @property
+    def images(self) -> int:
+        """Images of the contract's kind: those of all examples."""
+        return sum(len(example.stack.slices) for example in self.examples)
+
+    def without(self, faults: Mapping[str, str]) -> Judgement:
+        """Give the judgement with what is only known once pixels were decoded, a code by file: it sets the file's example aside,
+        but for D-BURNED, which is a reason to look and no more.
+        """
+        return replace(self, examples=tuple(_with(example, faults) for example in self.examples))
 
     @property
     def aside(self) -> tuple[Example, ...]:
@@ -86,23 +104,35 @@ def judge(entries: Iterable[Entry], contract: ImagingContract) -> Judgement:
         msg = "only contracts of DICOM images are judged here"
         raise ValueError(msg)
     files, objects, unreadable, other = 0, 0, Counter[str](), Counter[str]()
+    first: dict[str, tuple[str, ...]] = {}
     images: list[Instance] = []
+    traces: dict[str, Traces] = {}
     for entry in entries:
         files += 1
         if entry.instance is None:
-            unreadable[entry.trouble or "D-HEADER"] += 1
+            why = entry.trouble or "D-HEADER"
+            unreadable[why] += 1
+        elif entry.instance.pixels.place is None and is_image(entry.instance):
+            why = "D-NOPIXELS"
+            unreadable[why] += 1
         elif entry.instance.pixels.place is None:
+            why = "D-OBJECT"
             objects += 1
-        elif (why := _other(entry.instance, protocol)) is not None:
+        elif (kind := _other(entry.instance, protocol)) is not None:
+            why = kind
             other[why] += 1
         else:
             images.append(entry.instance)
+            if entry.traces is not None:
+                traces[entry.file] = entry.traces
+            continue
+        first[why] = (*first.get(why, ()), entry.file)[:FIRST]
     strangers = _strangers(images)
     stacks = [stack for each in series_of(images, contract.geometry.step_tolerance) for stack in each.stacks]
     if contract.example == "image":
         stacks = [single for stack in stacks for single in _singles(stack)]
-    examples = tuple(_example(stack, contract, protocol, strangers) for stack in stacks)
-    return Judgement(files, unreadable, objects, other, examples)
+    examples = tuple(_example(stack, contract, protocol, strangers, traces) for stack in stacks)
+    return Judgement(files, unreadable, objects, other, examples, first, traces)
 
 
 def _other(image: Instance, protocol: Protocol) -> str | None:
@@ -147,20 +177,36 @@ def _is_uid(text: str) -> bool:
 # ------------------------------------------------------------------------------------------------------------ examples
 
 
-def _example(stack: Stack, contract: ImagingContract, protocol: Protocol, strangers: frozenset[str]) -> Example:
-    codes: set[str] = set()
-    warnings: set[str] = set()
+def _example(
+    stack: Stack, contract: ImagingContract, protocol: Protocol, strangers: frozenset[str], traces: Mapping[str, Traces]
+) -> Example:
+    codes: dict[str, str] = {}
+    warnings: dict[str, str] = {}
     for image in stack.slices:
-        codes.update(_image_codes(image, contract, protocol))
+        for code in _image_codes(image, contract, protocol):
+            codes.setdefault(code, image.file)
         if image.file in strangers:
-            codes.add("D-UID")
+            codes.setdefault("D-UID", image.file)
         if not image.patient and contract.patient_key == "PatientID":
-            codes.add("D-PATIENT")
+            codes.setdefault("D-PATIENT", image.file)
         if protocol.body_parts and image.body_part not in protocol.body_parts:
-            warnings.add("D-BODYPART")
+            warnings.setdefault("D-BODYPART", image.file)
+        for code in {trace.code for trace in traces.get(image.file, ())}:
+            if code == "D-BURNED" and contract.privacy.burned_in == "warn":
+                warnings.setdefault(code, image.file)
+            elif code != "D-METHOD" or contract.privacy.declared:
+                codes.setdefault(code, image.file)
     if contract.geometry.dimensions == 3:  # noqa: PLR2004  (stacks of slices)
-        codes.update(_stack_codes(stack, contract))
-    return Example(stack, tuple(sorted(codes)), tuple(sorted(warnings)))
+        for code in _stack_codes(stack, contract):
+            codes.setdefault(code, stack.slices[0].file)
+    return Example(stack, tuple(sorted(codes)), tuple(sorted(warnings)), warnings | codes)
+
+
+def _with(example: Example, faults: Mapping[str, str]) -> Example:
+    found = {faults[image.file]: image.file for image in reversed(example.stack.slices) if image.file in faults}
+    codes = tuple(sorted({*example.codes, *found.keys() - {"D-BURNED"}}))
+    warnings = tuple(sorted({*example.warnings, *found.keys() & {"D-BURNED"} - set(codes)}))
+    return replace(example, codes=codes, warnings=warnings, at={**found, **example.at})
 
 
 def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol) -> Iterator[str]:

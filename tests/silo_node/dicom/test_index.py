@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +31,7 @@ def test_every_file_has_an_entry(index, export, write_slice):
     (export / "empty").write_bytes(b"")
     (export / os.fsdecode(b"\xff\xfe.dcm")).write_bytes(b"\0" * 128 + b"DICM")
     (export / "link").symlink_to(export / "README")
-    assert index.update() == Changes(files=7, read=7, gone=0)
+    assert index.update() == Changes(files=7, read=7, gone=0, skipped=1)
     assert sum(index.counts().values()) == 7
     told = {each.file: (each.trouble, each.instance is not None) for each in index.entries()}
     assert told["README"] == told["empty"] == ("D-NOTDICOM", False)
@@ -98,3 +102,40 @@ def test_only_the_node_reads_it(index, export, write_slice, tmp_path):
     write_slice(1)
     index.update()
     assert stat.S_IMODE((tmp_path / "index.sqlite").stat().st_mode) == 0o600
+
+
+OWNER = """
+import multiprocessing, time
+from silo_node.dicom.index import end_with_parent
+
+def work(told):
+    end_with_parent()
+    told.send(multiprocessing.current_process().pid)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    here, there = multiprocessing.Pipe()
+    multiprocessing.get_context("spawn").Process(target=work, args=(there,)).start()
+    print(here.recv(), flush=True)
+    time.sleep(60)
+"""
+
+
+def test_who_reads_ends_with_the_check(tmp_path):
+    """A check that is killed can tell nobody: its processes see that it is gone."""
+    (tmp_path / "owner.py").write_text(OWNER)
+    with subprocess.Popen([sys.executable, tmp_path / "owner.py"], stdout=subprocess.PIPE, text=True) as owner:
+        reader = int(owner.stdout.readline())
+        os.kill(reader, 0)
+        owner.kill()
+    deadline = time.monotonic() + 10
+    while _runs(reader):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _runs(process):
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False

@@ -6,30 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from lesion_contract import LESION
 
 from silo_node.dicom.index import Index
 from silo_node.imaging.judge import judge
 from wardround.contract.imaging import ImagingContract
-
-LESION = {
-    "kind": "imaging",
-    "id": "ct.lesion",
-    "version": "1.0.0",
-    "status": "draft",
-    "title": "Lesions in CT",
-    "example": "series",
-    "protocol": {"modalities": ("CT",), "body_parts": ("CHEST",), "bits_stored": {"low": 12, "high": 16}},
-    "geometry": {
-        "dimensions": 3,
-        "plane": "axial",
-        "rows": {"low": 6, "high": 6},
-        "pixel_spacing": {"low": 0.4, "high": 1.0},
-        "slice_step": {"low": 1.0, "high": 5.0},
-        "slices": {"low": 4, "high": 10},
-    },
-    "intensity": {"unit": "HU"},
-    "label": {"kind": "mask", "format": "dicom-seg", "classes": {"1": "lesion"}},
-}
 
 
 def judged(export, tmp_path, **changed):
@@ -100,18 +81,26 @@ def test_a_body_part_is_a_warning(write_slice, export, tmp_path):
 
 
 def test_other_kinds_are_no_fault(write_slice, export, tmp_path):
-    """Localisers, other modalities and reports lie in every export: counted, and nobody's fault."""
+    """Localisers, other modalities and reports lie in every export: counted, and nobody's fault; one without pixels is."""
     whole_series(write_slice)
     write_slice(20, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     write_slice(21, Modality="MR")
-    write_slice(22, PixelData=None)
+    write_slice(22, PixelData=None, SOPClassUID="1.2.840.10008.5.1.4.1.1.88.67")
+    write_slice(23, PixelData=None)
     (export / "README").write_text("no image")
     found = judged(export, tmp_path)
     assert (dict(found.other), found.objects, dict(found.unreadable)) == (
         {"D-KIND": 1, "D-MODALITY": 1},
         1,
-        {"D-NOTDICOM": 1},
+        {"D-NOTDICOM": 1, "D-NOPIXELS": 1},
     )
+    assert found.first == {
+        "D-KIND": ("020.dcm",),
+        "D-MODALITY": ("021.dcm",),
+        "D-OBJECT": ("022.dcm",),
+        "D-NOPIXELS": ("023.dcm",),
+        "D-NOTDICOM": ("README",),
+    }
     assert len(found.fit) == len(found.examples) == 1
 
 
@@ -142,3 +131,25 @@ def test_examples_may_be_images(write_slice, export, tmp_path):
     write_slice(9, name="other", pixels=np.zeros((9, 4), np.int16), BodyPartExamined="CHEST")
     found = judged(export, tmp_path, example="image", geometry=flat, label=label, table=table)
     assert Counter(example.codes for example in found.examples) == {(): 4, ("D-SIZE",): 1}
+
+
+def test_a_code_names_the_first_file_that_has_it(write_slice, export, tmp_path):
+    """Not only the series: whoever mends it wants the file."""
+    whole_series(write_slice)
+    (export / "1.2.3.1/3").unlink()
+    write_slice(3, name="late", SeriesInstanceUID="1.2.3.1", BodyPartExamined="HEAD", RescaleSlope=0)
+    (example,) = judged(export, tmp_path).examples
+    assert (example.codes, example.at) == (("D-RESCALE",), {"D-RESCALE": "late", "D-BODYPART": "late"})
+
+
+def test_what_decoding_shows_sets_an_example_aside(write_slice, export, tmp_path):
+    """Beside what spoke against it before; the others stay as they were."""
+    whole_series(write_slice)
+    whole_series(write_slice, series="1.2.3.2", StudyInstanceUID="1.2.9", RescaleSlope=0)
+    whole_series(write_slice, series="1.2.3.3", StudyInstanceUID="1.2.10")
+    found = judged(export, tmp_path).without({"1.2.3.1/2": "D-DECODE", "1.2.3.2/1": "D-CRASH"})
+    assert [(each.codes, each.at) for each in found.aside] == [
+        (("D-DECODE",), {"D-DECODE": "1.2.3.1/2"}),
+        (("D-CRASH", "D-RESCALE"), {"D-CRASH": "1.2.3.2/1", "D-RESCALE": "1.2.3.2/0"}),
+    ]
+    assert len(found.fit) == 1
