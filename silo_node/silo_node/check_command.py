@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wardround.console import format_option, print_json, say, say_rows, terminal
-from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, refuse
+from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, Refused, refuse
 from wardround.values import instant
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from silo_node.local_report.history import Line
     from silo_node.local_report.question import Question
     from silo_node.validation.reports import LocalReport
+    from wardround.contract.model import Contract
 
 EXISTING = click.Path(path_type=Path)
 
@@ -34,8 +35,14 @@ EXISTING = click.Path(path_type=Path)
 )
 @click.option("--history", is_flag=True, help="Print the checks that were made here before, and check nothing.")
 @click.option("--no-cache", is_flag=True, help="Check the records anew, even if nothing has changed since the last check.")
+@click.option(
+    "--max-fraction",
+    type=click.FloatRange(0.0, 1.0),
+    help="For a schema of images: the share of examples that may be set aside, and of files that may be damaged; 0 if not given.",
+)
+@click.option("--pixels", is_flag=True, help="For a schema of images: decode every image, not one of each series.")
 @format_option
-def check(
+def check(  # noqa: PLR0913, PLR0917  (options of the command line)
     site_path: Path,
     study_path: Path | None,
     schema_name: str | None,
@@ -43,19 +50,35 @@ def check(
     fix_plan: bool,  # noqa: FBT001  (a flag of the command line)
     history: bool,  # noqa: FBT001
     no_cache: bool,  # noqa: FBT001
+    max_fraction: float | None,
+    pixels: bool,  # noqa: FBT001
     form: str,
 ) -> int:
     """Check the records: every finding in one run, by line number and never by value.
 
+    For a schema of images, the folder that the site file names for it is indexed, and every file accounted for.
+
     Exit status 0: in order. 1: not in order. 2: the site file, the study or the schema is not.
     """
+    from silo_node.check_images_command import check_images
     from silo_node.configuration import load_site
+    from silo_node.imaging.asked import Asked
+    from wardround.contract.imaging import ImagingContract
+    from wardround.contract.library import find_any
     from wardround.directory import check_format
 
     _refuse_usage(study_path, schema_name, fix_plan=fix_plan, history=history)
     site = load_site(site_path)
     check_format(site.folder)
-    question = _question(study_path, schema_name, schema_path)
+    contract = None if schema_name is None else find_any(schema_name, schema_path)
+    if isinstance(contract, ImagingContract):
+        if fix_plan or history:
+            raise _usage("Plans and histories are of tables", "the schema is one of images", "leave --fix-plan and --history out")
+        return check_images(site, contract, Asked(max_fraction or 0.0, pixels, anew=no_cache), form)
+    if pixels or max_fraction is not None:
+        step = "leave --pixels and --max-fraction out; a study says under 'quarantine' how many records may be set aside"
+        raise _usage("Both are of schemas of images", "--pixels or --max-fraction was given", step)
+    question = _question(study_path, contract, schema_path)
     if history:
         return _tell_history(site, question, form)
     assert question is not None  # noqa: S101  (one of the two was given)
@@ -66,37 +89,34 @@ def check(
 
 def _refuse_usage(study: Path | None, schema: str | None, *, fix_plan: bool, history: bool) -> None:
     """Refuse a command line that asks for nothing, or for two things."""
-
-    def refused(rule: str, finding: str, next_step: str) -> Exception:
-        return refuse("X-USAGE", "wardround silo check", rule, finding, next_step)
-
     if fix_plan and history:
-        raise refused(
-            "A plan and the history are two commands", "both --fix-plan and --history were given", "give one of the two"
-        )
+        raise _usage("A plan and the history are two commands", "both --fix-plan and --history were given", "give one of the two")
     if study is not None and schema is not None:
-        raise refused("A check is for a study or for a schema", "both --study and --schema were given", "give one of the two")
+        raise _usage("A check is for a study or for a schema", "both --study and --schema were given", "give one of the two")
     if study is None and schema is None and not history:
-        raise refused("A check is for a study or for a schema", "neither --study nor --schema was given", "give one of the two")
+        raise _usage("A check is for a study or for a schema", "neither --study nor --schema was given", "give one of the two")
 
 
-def _question(study_path: Path | None, schema_name: str | None, schema_path: tuple[Path, ...]) -> Question | None:
+def _usage(rule: str, finding: str, next_step: str) -> Refused:
+    return refuse("X-USAGE", "wardround silo check", rule, finding, next_step)
+
+
+def _question(study_path: Path | None, contract: Contract | None, schema_path: tuple[Path, ...]) -> Question | None:
     """Read what is asked: a schema, a study file, or a bundle, whose own copy of the schema always wins.
 
     A study file has no hash yet: its patients are divided as in some bundle, not exactly as in the one to come.
     """
     from silo_node.local_report.question import Question
-    from wardround.contract.library import find
     from wardround.study.bundle import SUFFIX, read_bundle
     from wardround.study.check import load_study
 
     if study_path is None:
-        return None if schema_name is None else Question(find(schema_name, schema_path))
+        return None if contract is None else Question(contract)
     if study_path.suffix == SUFFIX:
         bundle = read_bundle(study_path)
         return Question(bundle.contract, bundle.study, bundle.study_hash)
-    study, contract = load_study(study_path, schema_path)
-    return Question(contract, study)
+    study, declared = load_study(study_path, schema_path)
+    return Question(declared, study)
 
 
 # --------------------------------------------------------------------------------------------------------------- check

@@ -2,7 +2,7 @@
 
     site.yaml
     policy.yaml         beside it: what the hospital never does or lets out (``silo_node.policy``)
-    keys/ approvals/ journal/ ledger/ reports/ inbox/ logs/ extracts/      beside it; see ``Site.directory``
+    keys/ approvals/ journal/ ledger/ reports/ inbox/ logs/ extracts/ indexes/   beside it; see ``Site.directory``
 
 The file is strict: unknown keys are refused with the line and the nearest known key. What can be judged without a
 schema is judged here; what needs one, in ``silo_node.mapping.resolve``.
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from glob import escape, glob, has_magic
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Field as Setting
 from pydantic import StringConstraints, field_validator, model_validator
@@ -24,6 +24,7 @@ from pydantic import StringConstraints, field_validator, model_validator
 from silo_node.draft_marks import refuse_draft
 from silo_node.policy import POLICY_FILE, Policy, PolicyFile, stricter
 from silo_node.source_settings import (
+    DicomSource,
     ExcelSource,
     ExtractedSource,
     Files,
@@ -42,8 +43,8 @@ from wardround.errors import Problem, raise_all, refuse
 from wardround.strict_yaml import Document, load, nearest, parse
 from wardround.values import FieldName, SchemaId, Slug, Value
 
-DirectoryName = Literal["keys", "approvals", "journal", "ledger", "reports", "inbox", "logs", "extracts"]
-DIRECTORIES: tuple[DirectoryName, ...] = ("keys", "approvals", "journal", "ledger", "reports", "inbox", "logs", "extracts")
+DirectoryName = Literal["keys", "approvals", "journal", "ledger", "reports", "inbox", "logs", "extracts", "indexes"]
+DIRECTORIES: tuple[DirectoryName, ...] = get_args(DirectoryName)
 """What lies beside ``site.yaml``."""
 
 PRIVATE_DIRECTORY_MODE = 0o700
@@ -118,7 +119,8 @@ class ParquetSource(Files):
     format: Literal["parquet"]
 
 
-Source: TypeAlias = CsvSource | ParquetSource | ExcelSource | SasSource | StataSource | SpssSource | SqlSource | JoinedSource
+TableSource: TypeAlias = CsvSource | ParquetSource | ExcelSource | SasSource | StataSource | SpssSource | SqlSource | JoinedSource
+Source: TypeAlias = TableSource | DicomSource
 
 
 class Column(Value):
@@ -192,14 +194,14 @@ class SchemaMapping(Value):
 
     Attributes:
         source: a key of ``sources``.
-        columns: shared field → local column.
+        columns: shared field → local column; a schema of images has none.
         missing: texts that mean missing in every column, beside the schema's own.
         ignore: local columns that are knowingly not used.
         exceptions: findings that the hospital explains.
     """
 
     source: Words
-    columns: dict[Words, LocalColumn | Column]
+    columns: dict[Words, LocalColumn | Column] = Setting(default_factory=dict)
     missing: tuple[LocalText, ...] = ()
     ignore: tuple[LocalText, ...] = ()
     exceptions: tuple[ExplainedException, ...] = ()
@@ -281,9 +283,9 @@ class Site:
         return self.directory("extracts") / f"{name}.parquet"
 
     def original_paths(self, name: str) -> tuple[Path, ...]:
-        """Give the files that a source names, in order; none for a database server, and for a pattern that no file fits."""
+        """Give the files of records that a source names, in order; none of a server, of images, or where none fits."""
         source = self.file.sources[name]
-        if isinstance(source, JoinedSource):
+        if isinstance(source, JoinedSource | DicomSource):
             return ()
         if isinstance(source, SqlSource):
             return () if source.file is None else (self.folder / source.file,)
@@ -337,7 +339,7 @@ def _refuse_policy(document: Document) -> None:
 
 
 def _problems(file: SiteFile, document: Document) -> list[Problem]:
-    problems = _joins(file, document)
+    problems = [*_joins(file, document), *_images(file, document)]
     for schema, mapping in file.schemas.items():
         if mapping.source not in file.sources:
             guess = nearest(mapping.source, file.sources)
@@ -382,6 +384,9 @@ def _joins(file: SiteFile, document: Document) -> list[Problem]:
                 step = f"did you mean {guess!r}?" if guess else f"add it under 'sources', or use one of: {_listed(file)}"
                 rule, finding = "Joined tables are keys under 'sources'", f"{name!r} names a source that is not there"
                 problems.append(Problem("M-SOURCE", document.place(where), rule, finding, step))
+            elif isinstance(file.sources[each], DicomSource):
+                rule, finding = "A joined source is made of tables", f"{name!r} names {each!r}, a folder of images"
+                problems.append(Problem("M-IMAGES", document.place(where), rule, finding, "name a table"))
             elif isinstance(file.sources[each], JoinedSource) or (each == source.base and where[-1] != "base"):
                 rule = "A joined source is made of a base and other tables, none of them joined"
                 finding, step = f"{name!r} names {each!r}", "name the tables themselves, each once"
@@ -394,6 +399,27 @@ def _joins(file: SiteFile, document: Document) -> list[Problem]:
                     place = document.place((*at, "tables", each, "columns", column))
                     problems.append(Problem("M-JOIN", place, rule, finding, "give it another name"))
                 owners[column] = each
+    return problems
+
+
+def _images(file: SiteFile, document: Document) -> list[Problem]:
+    """Say which mappings are for tables and name a folder of images, or name a table and map nothing."""
+    problems: list[Problem] = []
+    for schema, mapping in file.schemas.items():
+        source = file.sources.get(mapping.source)
+        at = ("schemas", schema)
+        if isinstance(source, DicomSource):
+            for key in ("columns", "missing", "ignore", "exceptions"):
+                if getattr(mapping, key):
+                    rule = "A schema of images names a source of format dicom, and nothing else"
+                    finding = f"the mapping of {schema} has {key!r}, and its source {mapping.source!r} is a folder of images"
+                    step = f"remove {key!r}, or name the table as the source"
+                    problems.append(Problem("M-IMAGES", document.place((*at, key)), rule, finding, step))
+        elif source is not None and "columns" not in mapping.model_fields_set:
+            name = f"schemas.{schema}.columns"
+            problems.append(
+                Problem("Y-MISSING", document.place(at), "The key is required", f"the key {name!r} is absent", f"add {name!r}")
+            )
     return problems
 
 

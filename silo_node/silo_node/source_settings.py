@@ -1,8 +1,9 @@
-"""What a source in ``site.yaml`` may be beside CSV and Parquet: files of other programs, a database, tables joined into one.
+"""What a source in ``site.yaml`` may be beside CSV and Parquet: files of other programs, a database, joined tables, images.
 
 read where they are      csv, parquet                        (``silo_node.configuration``)
 extracted first          excel, sas, stata, spss, sql        (``wardround silo extract`` writes a Parquet snapshot)
 made of the others       joined
+images, no table         dicom                               (``silo_node.imaging``)
 """
 
 from __future__ import annotations
@@ -292,3 +293,28 @@ class JoinedSource(Value):
     tables: Annotated[dict[Slug, FurtherTable], Setting(min_length=1)]
     date_format: MomentFormat | None = None
     missing: tuple[LocalText, ...] = ()
+
+
+# -------------------------------------------------------------------------------------------------------------- images
+
+
+def _checked_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error:
+        raise ValueError("what pseudonyms look like is a regular expression of Python") from None
+    return text
+
+
+class DicomSource(Value):
+    """A folder that images were exported into, with all that lies below it; no table, and no column is read from it.
+
+    Attributes:
+        path: the folder.
+        pseudonym: what the hospital's pseudonyms look like, in Patient ID and Patient's Name: a regular expression that fits the
+            whole of one. Without it every patient's number that is no dummy may identify somebody.
+    """
+
+    format: Literal["dicom"]
+    path: FilePath
+    pseudonym: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_checked_pattern)] | None = None

@@ -16,6 +16,9 @@ from wardround.contract import library
 from wardround.contract.diff_command import diff_command, in_words
 from wardround.contract.export_command import editor_schema_command, export_command
 from wardround.contract.folder_check import before, check_folder
+from wardround.contract.imaging import ImagingContract
+from wardround.contract.imaging_words import demands, summary
+from wardround.contract.library import AnyContract
 from wardround.contract.model import Contract, ContractField
 from wardround.contract.new_command import new_command
 from wardround.contract.options import schema_path_option
@@ -41,29 +44,30 @@ for command in (new_command, diff_command, export_command, editor_schema_command
 @format_option
 def list_command(schema_path: tuple[Path, ...], form: str) -> None:
     """List every version of every schema that is installed or on the schema path."""
-    rows = [(listing, library.open_listing(listing)) for listing in library.available(schema_path)]
+    rows = [(listing, library.open_any(listing, schema_path)) for listing in library.available_any(schema_path)]
     if form == "json":
         print_json({"schemas": [_summary(contract, shipped=listing.shipped) for listing, contract in rows]})
         return
-    table = _table("schema", "version", "status", "fields", "title")
+    table = _table("schema", "version", "kind", "status", "fields", "title")
     for _, contract in rows:
-        counted = str(len(contract.fields))
-        words = (contract.id, contract.version, contract.status, counted, contract.title)
+        counted = str(len(contract.fields)) if isinstance(contract, Contract) else ""
+        words = (contract.id, contract.version, contract.kind, contract.status, counted, contract.title)
         table.add_row(*(escape(word) for word in words))
     terminal().print(table)
 
 
-def _summary(contract: Contract, **more: Json) -> dict[str, Json]:
-    return {
+def _summary(contract: AnyContract, **more: Json) -> dict[str, Json]:
+    found: dict[str, Json] = {
         "id": contract.id,
         "version": contract.version,
+        "kind": contract.kind,
         "status": contract.status,
         "title": contract.title,
-        "fields": len(contract.fields),
         "contract_hash": contract.contract_hash(),
-        "encoding_hash": contract.encoding_hash(),
-        **more,
     }
+    if isinstance(contract, Contract):
+        found |= {"fields": len(contract.fields), "encoding_hash": contract.encoding_hash()}
+    return found | more
 
 
 @schema.command("show")
@@ -71,11 +75,35 @@ def _summary(contract: Contract, **more: Json) -> dict[str, Json]:
 @schema_path_option
 @format_option
 def show_command(name: str, schema_path: tuple[Path, ...], form: str) -> None:
-    """Show one schema: its fields, limits, rules and hashes. NAME is an id, id@version or a file."""
-    contract = library.find(name, schema_path)
+    """Show one schema: fields, limits, rules, or what an image must be; and its hashes. NAME is an id, id@version or a file."""
+    contract = library.find_any(name, schema_path)
     if form == "json":
         print_json({**_summary(contract), "contract": model_json(contract)})
-        return
+    elif isinstance(contract, Contract):
+        _show_table(contract)
+    else:
+        _show_images(contract)
+    if form != "json":
+        for source in contract.sources:
+            say(f"source          {source.title}{f' ({source.licence})' if source.licence else ''}")
+
+
+def _show_images(contract: ImagingContract) -> None:
+    say(f"{contract.title}\n{contract.id} {contract.version} ({contract.status}): {summary(contract)}")
+    if contract.description:
+        say(f"\n{contract.description}")
+    table = _table("what", "must be", "if it is not", title="Images")
+    for demand in demands(contract):
+        table.add_row(*(escape(word) for word in (demand.what, demand.wanted, demand.found)))
+    terminal().print(table)
+    say(f"patient key     {contract.patient_key}")
+    if contract.table is not None:
+        say(f"table           {contract.table.id} {contract.table.version}")
+    say(f"at least        {contract.minimum_examples} examples")
+    say(f"contract hash   {contract.contract_hash()}")
+
+
+def _show_table(contract: Contract) -> None:
     say(f"{contract.title}\n{contract.id} {contract.version} ({contract.status}): {contract.row_grain}")
     if contract.description:
         say(f"\n{contract.description}")
@@ -87,8 +115,6 @@ def show_command(name: str, schema_path: tuple[Path, ...], form: str) -> None:
     say(f"at least        {contract.limits.min_records} records of {contract.limits.min_patients} patients")
     say(f"contract hash   {contract.contract_hash()}")
     say(f"encoding hash   {contract.encoding_hash()}")
-    for source in contract.sources:
-        say(f"source          {source.title}{f' ({source.licence})' if source.licence else ''}")
 
 
 def _table(*columns: str, title: str | None = None) -> Table:
@@ -149,12 +175,13 @@ def check_command(path: Path, schema_path: tuple[Path, ...], form: str) -> None:
     """Check a schema file or a whole schema folder: every problem at once, each with its line.
 
     Of a file in order the hashes are printed, and what changed since the version before, where that is installed, on the schema
-    path or in the same folder. Of a folder (tables, examples, registry.yaml) all files, names, hashes and examples are checked.
+    path or in the same folder. Of a folder (tables, imaging, examples, registry.yaml) all files, names, hashes and examples are
+    checked.
     """
     if path.is_dir():
         _check_folder(path, schema_path, form)
         return
-    contract = library.load(path)
+    contract = library.load_any(path, schema_path)
     comparison = before(contract, path, schema_path)
     raise_all([] if comparison is None else comparison.problems())
     if form == "json":
@@ -162,9 +189,13 @@ def check_command(path: Path, schema_path: tuple[Path, ...], form: str) -> None:
         grade = None if comparison is None or comparison.grade is None else str(comparison.grade)
         print_json({**_summary(contract), "in_order": True, "since": since, "class": grade})
         return
-    say(f"{contract.id} {contract.version} is in order: {len(contract.fields)} fields, {len(contract.rules)} rules.")
+    if isinstance(contract, Contract):
+        say(f"{contract.id} {contract.version} is in order: {len(contract.fields)} fields, {len(contract.rules)} rules.")
+    else:
+        say(f"{contract.id} {contract.version} is in order: {summary(contract)}.")
     say(f"contract hash   {contract.contract_hash()}")
-    say(f"encoding hash   {contract.encoding_hash()}")
+    if isinstance(contract, Contract):
+        say(f"encoding hash   {contract.encoding_hash()}")
     if comparison is not None:
         say(f"since {comparison.old.version}     {in_words(comparison)}")
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
 
+from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import CheckSetting, Contract, ContractField, Longitudinal, MissingMark, Reference, Rule
 from wardround.contract.rules import parse, unparse
 from wardround.errors import Problem
@@ -47,8 +48,8 @@ class Change:
 class Comparison:
     """Two versions of one schema and all that differs, the largest first."""
 
-    old: Contract
-    new: Contract
+    old: Contract | ImagingContract
+    new: Contract | ImagingContract
     changes: tuple[Change, ...]
 
     @property
@@ -62,9 +63,11 @@ class Comparison:
         return required_version(self.old.version, self.grade)
 
     @property
-    def same_encoding(self) -> bool:
-        """Whether a model sees the same in both."""
-        return self.old.encoding_hash() == self.new.encoding_hash()
+    def same_encoding(self) -> bool | None:
+        """Whether a model sees the same in both tables; None of images, whose encoding has no hash."""
+        if isinstance(self.old, Contract) and isinstance(self.new, Contract):
+            return self.old.encoding_hash() == self.new.encoding_hash()
+        return None
 
     def problems(self) -> list[Problem]:
         """Give S-COMPAT when the new version's number is too small for what changed."""
@@ -120,7 +123,7 @@ def _schema(old: Contract, new: Contract) -> Iterator[Change]:
     where = "schema"
     if old.status != new.status:
         yield Change(Grade.PATCH, where, f"status from {old.status} to {new.status}")
-    yield from _texts(where, old, new, ("title", "description"))
+    yield from texts(where, old, new, ("title", "description"))
     if old.sources != new.sources:
         yield Change(Grade.PATCH, where, "other sources")
     if old.row_grain != new.row_grain:
@@ -135,7 +138,7 @@ def _schema(old: Contract, new: Contract) -> Iterator[Change]:
     everywhere = [field for field in new.fields if field.name in old.names]
     yield from _marks(where, "missingValues", old.missing_values, new.missing_values, everywhere)
     for key in ("min_records", "min_patients"):
-        yield from _bound(where, f"limits.{key}", getattr(old.limits, key), getattr(new.limits, key), lower=True)
+        yield from bound(where, f"limits.{key}", getattr(old.limits, key), getattr(new.limits, key), lower=True)
 
 
 def _fields(old: Contract, new: Contract) -> Iterator[Change]:
@@ -167,19 +170,19 @@ def _added(field: ContractField) -> Change:
 
 def _field(old: ContractField, new: ContractField) -> Iterator[Change]:
     where = f"field {old.name}"
-    yield from _texts(where, old, new, ("title", "description"))
+    yield from texts(where, old, new, ("title", "description"))
     for key in ("type", "unit", "privacy"):
         before, after = getattr(old, key), getattr(new, key)
         if before != after:
-            yield Change(Grade.MAJOR, where, f"{key} from {_word(before)} to {_word(after)}")
+            yield Change(Grade.MAJOR, where, f"{key} from {word(before)} to {word(after)}")
     yield from _meaning(where, "concept", old.concept, new.concept)
     if old.code_system != new.code_system:
         grade = Grade.MINOR if new.code_system is None else Grade.MAJOR
-        yield Change(grade, where, f"code_system from {_word(old.code_system)} to {_word(new.code_system)}")
+        yield Change(grade, where, f"code_system from {word(old.code_system)} to {word(new.code_system)}")
     for key in ("free_text", "investigative"):
         before, after = getattr(old, key), getattr(new, key)
         if before != after:
-            yield Change(Grade.MINOR if after else Grade.MAJOR, where, f"{key} from {_word(before)} to {_word(after)}")
+            yield Change(Grade.MINOR if after else Grade.MAJOR, where, f"{key} from {word(before)} to {word(after)}")
     yield from _categories(where, old, new)
     if old.type == new.type:  # the limits of another type are not comparable
         yield from _constraints(where, old, new)
@@ -197,19 +200,19 @@ def _constraints(where: str, old: ContractField, new: ContractField) -> Iterator
         yield Change(Grade.MAJOR if after.unique else Grade.MINOR, where, "unique" if after.unique else "no longer unique")
     if before.pattern != after.pattern:
         grade = Grade.MINOR if after.pattern is None else Grade.MAJOR
-        yield Change(grade, where, f"pattern from {_word(before.pattern)} to {_word(after.pattern)}")
-    yield from _bound(where, "minLength", before.min_length, after.min_length, lower=True)
-    yield from _bound(where, "maxLength", before.max_length, after.max_length, lower=False)
-    yield from _bound(where, "minimum", before.minimum, after.minimum, lower=True)
-    yield from _bound(where, "maximum", before.maximum, after.maximum, lower=False)
+        yield Change(grade, where, f"pattern from {word(before.pattern)} to {word(after.pattern)}")
+    yield from bound(where, "minLength", before.min_length, after.min_length, lower=True)
+    yield from bound(where, "maxLength", before.max_length, after.max_length, lower=False)
+    yield from bound(where, "minimum", before.minimum, after.minimum, lower=True)
+    yield from bound(where, "maximum", before.maximum, after.maximum, lower=False)
 
 
-def _bound(where: str, key: str, old: float | str | None, new: float | str | None, *, lower: bool) -> Iterator[Change]:
+def bound(where: str, key: str, old: float | str | None, new: float | str | None, *, lower: bool) -> Iterator[Change]:
     """Compare a limit: a lower one that rises is stricter, an upper one that falls."""
     if old == new:
         return
     if old is None or new is None:
-        yield Change(Grade.MINOR if new is None else Grade.MAJOR, where, f"{key} from {_word(old)} to {_word(new)}")
+        yield Change(Grade.MINOR if new is None else Grade.MAJOR, where, f"{key} from {word(old)} to {word(new)}")
         return
     stricter = _above(new, old) if lower else _above(old, new)
     yield Change(Grade.MAJOR if stricter else Grade.MINOR, where, f"{key} from {old} to {new}")
@@ -231,9 +234,9 @@ def _plausible(where: str, old: ContractField, new: ContractField) -> Iterator[C
             Grade.MINOR if after is None else Grade.MAJOR, where, "plausible " + ("dropped" if after is None else "added")
         )
         return
-    yield from _bound(where, "plausible.low", before.low, after.low, lower=True)
-    yield from _bound(where, "plausible.high", before.high, after.high, lower=False)
-    yield from _bound(where, "plausible.max_outside", before.max_outside, after.max_outside, lower=False)
+    yield from bound(where, "plausible.low", before.low, after.low, lower=True)
+    yield from bound(where, "plausible.high", before.high, after.high, lower=False)
+    yield from bound(where, "plausible.max_outside", before.max_outside, after.max_outside, lower=False)
 
 
 def _categories(where: str, old: ContractField, new: ContractField) -> Iterator[Change]:
@@ -248,14 +251,14 @@ def _categories(where: str, old: ContractField, new: ContractField) -> Iterator[
     before = {category.value: category for category in old.categories}
     for category in new.categories:
         if category.value in before:
-            yield from _texts(f"{where}, {category.value}", before[category.value], category, ("label",))
+            yield from texts(f"{where}, {category.value}", before[category.value], category, ("label",))
             yield from _meaning(f"{where}, {category.value}", "concept", before[category.value].concept, category.concept)
 
 
 def _missing(where: str, old: ContractField, new: ContractField) -> Iterator[Change]:
     before, after = old.missing, new.missing
     if before.max_fraction != after.max_fraction and not (old.required and new.required):
-        yield from _bound(where, "missing.max_fraction", before.max_fraction, after.max_fraction, lower=False)
+        yield from bound(where, "missing.max_fraction", before.max_fraction, after.max_fraction, lower=False)
     yield from _marks(where, "missing.labels", before.labels, after.labels, [new])
 
 
@@ -323,7 +326,7 @@ def _grade_of_rule(rule: Rule) -> Grade:
 
 
 def _rule(where: str, old: Rule, new: Rule) -> Iterator[Change]:
-    yield from _texts(where, old, new, ("description",))
+    yield from texts(where, old, new, ("description",))
     if unparse(parse(old.check)) != unparse(parse(new.check)):
         yield Change(_grade_of_rule(new), where, f"check from {old.check} to {new.check}")
     if old.severity != new.severity:
@@ -337,7 +340,7 @@ def _longitudinal(old: Longitudinal, new: Longitudinal) -> Iterator[Change]:
         before, after = getattr(old, key), getattr(new, key)
         if before != after:
             grade = Grade.MINOR if after is None else Grade.MAJOR
-            yield Change(grade, "longitudinal", f"{key} from {_word(before)} to {_word(after)}")
+            yield Change(grade, "longitudinal", f"{key} from {word(before)} to {word(after)}")
     if added := [name for name in new.constant if name not in old.constant]:
         yield Change(Grade.MAJOR, "longitudinal", f"constant from now on: {_listed(added)}")
     if removed := [name for name in old.constant if name not in new.constant]:
@@ -365,12 +368,12 @@ def _checks(old: Sequence[CheckSetting], new: Sequence[CheckSetting]) -> Iterato
         (old_severity, old_share), (new_severity, new_share) = before.get(key, nothing), after.get(key, nothing)
         if old_severity != new_severity:
             stricter = _STRICTNESS[new_severity] > _STRICTNESS[old_severity]
-            what = f"severity from {_word(old_severity)} to {_word(new_severity)}"
+            what = f"severity from {word(old_severity)} to {word(new_severity)}"
             yield Change(Grade.MAJOR if stricter else Grade.MINOR, where, what)
         if old_share != new_share:
             known = old_share is not None and new_share is not None
             looser = known and (new_share or 0) > (old_share or 0)
-            what = f"max_fraction from {_word(old_share)} to {_word(new_share)}"
+            what = f"max_fraction from {word(old_share)} to {word(new_share)}"
             yield Change(Grade.MINOR if looser else Grade.MAJOR, where, what)
 
 
@@ -380,7 +383,8 @@ _STRICTNESS: Mapping[str | None, int] = {"warning": 0, None: 1, "error": 2}
 # ------------------------------------------------------------------------------------------------------------- words
 
 
-def _texts(where: str, old: object, new: object, keys: Sequence[str]) -> Iterator[Change]:
+def texts(where: str, old: object, new: object, keys: Sequence[str]) -> Iterator[Change]:
+    """Compare words for people."""
     for key in keys:
         if getattr(old, key) != getattr(new, key):
             yield Change(Grade.PATCH, where, f"another {key}")
@@ -398,7 +402,7 @@ def _listed(words: Sequence[str]) -> str:
     return ", ".join(words)
 
 
-def _word(value: object) -> str:
+def word(value: object) -> str:
     """Write a setting as in the file."""
     if value is None:
         return "none"

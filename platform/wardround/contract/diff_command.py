@@ -9,9 +9,10 @@ import click
 
 from wardround.console import format_option, print_json, say, say_rows
 from wardround.contract import library
-from wardround.contract.compatibility import Comparison, compare
+from wardround.contract.compatibility import Comparison
+from wardround.contract.imaging_compatibility import compare_any
 from wardround.contract.options import schema_path_option
-from wardround.errors import EXIT_USAGE, raise_all, refuse
+from wardround.errors import EXIT_USAGE, raise_all
 
 if TYPE_CHECKING:
     from wardround.canonical import Json
@@ -23,16 +24,13 @@ if TYPE_CHECKING:
 @schema_path_option
 @format_option
 def diff_command(old: str, new: str, schema_path: tuple[Path, ...], form: str) -> int:
-    """Say what changed from one version of a schema to another: each difference with its class, for models and for records.
+    """Say what changed from one version of a schema to another: each difference with its class, for models, records and images.
 
     OLD and NEW are an id, id@version or a file. major: what was in order may be so no longer, or means something else; minor:
     it still is and means the same; patch: words. Ends with S-COMPAT when NEW's version is too small for what changed.
     """
-    before, after = library.find(old, schema_path), library.find(new, schema_path)
-    if before.id != after.id:
-        rule = "Versions of one schema are compared"
-        raise refuse("X-USAGE", "wardround schema diff", rule, f"{before.id} and {after.id} are two", "name two versions of one")
-    comparison = compare(before, after)
+    before, after = library.find_any(old, schema_path), library.find_any(new, schema_path)
+    comparison = compare_any(before, after, "wardround schema diff")
     if form == "json":
         problems = comparison.problems()
         print_json(as_json(comparison))
@@ -52,7 +50,7 @@ def as_json(comparison: Comparison) -> dict[str, Json]:
         "changes": changes,
         "class": None if comparison.grade is None else str(comparison.grade),
         "required_version": comparison.required_version,
-        "encoding_hash_changed": not comparison.same_encoding,
+        "encoding_hash_changed": None if comparison.same_encoding is None else not comparison.same_encoding,
         "problems": [dict(problem.as_json()) for problem in comparison.problems()],
     }
 
@@ -62,9 +60,9 @@ def _tell(comparison: Comparison) -> None:
     if comparison.changes:
         say_rows([("class", "where", "what"), *((str(each.grade), each.where, each.what) for each in comparison.changes)])
     say(f"{new.id} {old.version} to {new.version}: {in_words(comparison)}.")
-    say(
-        f"encoding hash   {'the same' if comparison.same_encoding else 'another: a model of one does not fit the other as it is'}"
-    )
+    if comparison.same_encoding is not None:
+        another = "another: a model of one does not fit the other as it is"
+        say(f"encoding hash   {'the same' if comparison.same_encoding else another}")
 
 
 def in_words(comparison: Comparison) -> str:

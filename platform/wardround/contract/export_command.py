@@ -10,13 +10,15 @@ import click
 
 from wardround.console import format_option, print_json, say
 from wardround.contract import library
+from wardround.contract.library import FOLDERS
+from wardround.contract.model import Contract
 from wardround.contract.options import schema_path_option
 from wardround.errors import Refused, refuse
 from wardround.files import write_atomic, write_new
 
 if TYPE_CHECKING:
     from wardround.canonical import Json
-    from wardround.contract.model import Contract
+    from wardround.contract.library import AnyContract, Kind
 
 output_option = click.option(
     "--output", "output", type=click.Path(path_type=Path, dir_okay=False), help="The file to write  [default: standard output]"
@@ -31,7 +33,7 @@ force_option = click.option("--force", is_flag=True, help="Replace a file that i
     "kind",
     type=click.Choice(["json-schema", "table-schema", "dictionary"]),
     required=True,
-    help="The JSON Schema of a record, a Frictionless Table Schema (v2), or a page for people (HTML).",
+    help="Of tables: the JSON Schema of a record, a Frictionless Table Schema (v2). Of all: a page for people (HTML).",
 )
 @output_option
 @force_option
@@ -46,32 +48,44 @@ def export_command(
     form: str,
 ) -> None:
     """Write a schema in another form: for programs, for people. NAME is an id, id@version or a file."""
-    contract = library.find(name, schema_path)
-    _deliver(_exported(contract, kind), output, kind, form, force=force)
+    page = kind == "dictionary"
+    text = _page(library.find_any(name, schema_path)) if page else _records(library.find(name, schema_path), kind)
+    _deliver(text, output, kind, form, force=force)
 
 
-def _exported(contract: Contract, kind: str) -> str:
-    from wardround.contract.exports.dictionary import dictionary
+def _page(contract: AnyContract) -> str:
+    from wardround.contract.exports.dictionary import dictionary, image_dictionary
+
+    return dictionary(contract) if isinstance(contract, Contract) else image_dictionary(contract)
+
+
+def _records(contract: Contract, kind: str) -> str:
     from wardround.contract.exports.json_schema import record_schema
     from wardround.contract.exports.table_schema import table_schema
 
-    if kind == "dictionary":
-        return dictionary(contract)
     return _as_text(record_schema(contract) if kind == "json-schema" else table_schema(contract))
 
 
 @click.command("editor-schema")
+@click.option(
+    "--kind",
+    "kind",
+    type=click.Choice(list(FOLDERS)),
+    default="table",
+    show_default=True,
+    help="Of schema files of tables, or of images.",
+)
 @output_option
 @force_option
 @format_option
-def editor_schema_command(output: Path | None, force: bool, form: str) -> None:  # noqa: FBT001  (click's)
+def editor_schema_command(kind: Kind, output: Path | None, force: bool, form: str) -> None:  # noqa: FBT001  (click's)
     """Write the JSON Schema of schema files, by which an editor completes keys and marks mistakes.
 
     The line that schema new --editor-schema PATH writes tells the YAML extension of VS Code, and other editors, where it is.
     """
     from wardround.contract.exports.json_schema import editor_schema
 
-    _deliver(_as_text(editor_schema()), output, "editor-schema", form, force=force)
+    _deliver(_as_text(editor_schema(kind)), output, "editor-schema", form, force=force)
 
 
 def _as_text(value: Json) -> str:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from wardround.console import format_option, print_json, say
 from wardround.contract import library
 from wardround.contract.compatibility import version_key
-from wardround.contract.model import Contract
+from wardround.contract.library import AnyContract
 from wardround.contract.options import schema_path_option
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import write_new
@@ -106,7 +106,7 @@ EDITOR_LINE: Final = "# yaml-language-server: $schema="
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="Where the folder of the schema is made: the tables folder of a schema folder  [default: here]",
+    help="Where the folder of the schema is made: tables, or imaging, of a schema folder  [default: here]",
 )
 @click.option(
     "--editor-schema", "editor", metavar="PATH", help="Write the line by which editors find the file of schema editor-schema."
@@ -124,10 +124,11 @@ def new_command(
 ) -> None:
     """Write the draft of a schema to SCHEMA/VERSION.yaml, with comments. SCHEMA is its id, such as diabetes.visits.
 
-    The draft is in order as it is. With --from it is a copy of another one, with its comments. Nothing is ever replaced.
+    The draft is in order as it is. With --from it is a copy of another one, with its comments; a contract of images begins so.
+    Nothing is ever replaced.
     """
     _check_names(schema, version, editor, folder)
-    old = None if origin is None else library.find(origin, schema_path)
+    old = None if origin is None else library.find_any(origin, schema_path)
     if old is not None and old.id == schema:
         _check_later(old, version)
     number = version or FIRST
@@ -170,7 +171,7 @@ def _fits(kind: TypeAdapter[str], word: str) -> bool:
     return True
 
 
-def _check_later(old: Contract, version: str | None) -> None:
+def _check_later(old: AnyContract, version: str | None) -> None:
     if version is None or version_key(version) <= version_key(old.version):
         rule = "The next draft of a schema has a later version than the one it begins with"
         finding = "no --version was given" if version is None else f"{version} is not later than {old.version}"
@@ -182,13 +183,13 @@ def _next_minor(version: str) -> str:
     return f"{major}.{minor + 1}.0"
 
 
-def _copy(text: str, old: Contract, schema: str, version: str) -> str:
+def _copy(text: str, old: AnyContract, schema: str, version: str) -> str:
     """Give the text of a schema file with another id, version and status; all else, comments too, as it is."""
     for key, value in (("id", schema), ("version", version), ("status", "draft")):
         text = re.sub(rf"(?m)^{key}:[ \t]*[^\s#]+", f"{key}: {value}", text, count=1)
     text = re.sub(rf"\A({re.escape(EDITOR_LINE)}.*\n)+", "", text)
     wanted = old.model_copy(update={"id": schema, "version": version, "status": "draft"})
-    if parse(Contract, parse_text(text, f"{version}.yaml")) != wanted:
+    if parse(type(old), parse_text(text, f"{version}.yaml")) != wanted:
         rule = "id, version and status of a schema that is copied stand on lines of their own"
         raise Refused([_usage(rule, "in this file they do not", "copy the file by hand")])
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,7 @@ from silo_node.porter.approvals import Approvals, read_pause
 from silo_node.porter.inbox import Entry, Inbox
 from silo_node.rekeying import STATEMENT, waiting
 from silo_node.running_code import changed
-from silo_node.source_settings import ExtractedSource, Files
+from silo_node.source_settings import DicomSource, ExtractedSource, Files
 from silo_node.sources.snapshot import look
 from silo_node.training.memory import available_bytes
 from wardround import __version__
@@ -265,6 +266,8 @@ def _sources(site: Site) -> Iterator[Line]:
     question.
     """
     for name, source in site.file.sources.items():
+        if isinstance(source, DicomSource):
+            yield _folder(name, site.folder / source.path)
         paths = site.original_paths(name)
         if not paths and isinstance(source, Files):
             step = "check its paths in site.yaml"
@@ -277,6 +280,21 @@ def _sources(site: Site) -> Iterator[Line]:
                 yield Line(
                     name="sources", state=state, finding=f"{name}: {fault.finding}", next_step=fault.next_step, code=fault.code
                 )
+
+
+def _folder(name: str, folder: Path) -> Line:
+    """Look into a folder of images, not into what lies below it."""
+    try:
+        with os.scandir(folder) as found:
+            empty = next(found, None) is None
+    except OSError as error:
+        finding = f"{name}: the folder cannot be read ({type(error).__name__})"
+        step = "check its path in site.yaml, and that the user of the service may read it"
+        return Line(name="sources", state="fail", finding=finding, next_step=step, code="D-FOLDER")
+    if empty:
+        step = "see whether the export ran"
+        return Line(name="sources", state="fail", finding=f"{name}: the folder is empty", next_step=step, code="D-FOLDER")
+    return Line(name="sources", state="ok", finding=f"{name}: the folder can be read")
 
 
 def _first_byte(name: str, which: str, path: Path) -> Line:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from silo_node.configuration import Column, SchemaMapping, Site, Source, decimal_mark, joining_columns
+from silo_node.configuration import Column, SchemaMapping, Site, TableSource, decimal_mark, joining_columns
 from silo_node.mapping.exceptions import exception_problems
+from silo_node.source_settings import DicomSource
 from wardround.contract import analytes
 from wardround.contract.model import Contract, ContractField
 from wardround.errors import Problem, Refused, raise_all
@@ -57,7 +58,7 @@ class TableMapping:
 
     contract: Contract
     source_name: str
-    source: Source
+    source: TableSource
     fields: tuple[FieldMapping, ...]
     known: frozenset[str]
 
@@ -71,14 +72,16 @@ def resolve(site: Site, contract: Contract, fields: Sequence[str] | None = None)
         fields: the fields that are needed beside the keys; all of the contract when not given.
 
     Raises:
-        Refused: M-SCHEMA, M-FIELD, M-UNMAPPED, M-UNIT, M-CODE, M-EXCEPTION, Y-VALUE; all of them at once.
+        Refused: M-SCHEMA, M-IMAGES, M-FIELD, M-UNMAPPED, M-UNIT, M-CODE, M-EXCEPTION, Y-VALUE; all of them at once.
     """
     mapping = site.file.schemas.get(contract.id)
     if mapping is None:
         raise Refused([_no_mapping(site, contract)])
+    source = site.file.sources[mapping.source]
+    if isinstance(source, DicomSource):
+        raise Refused([_no_table(site, contract, mapping)])
     names = needed_fields(contract, fields)
     problems = [*_unknown_fields(site, contract, mapping), *exception_problems(site, contract, mapping)]
-    source = site.file.sources[mapping.source]
     found = [_Field(site, contract, mapping, contract.field(name)) for name in names]
     mapped = tuple(each.mapped() for each in found)
     raise_all([*problems, *(problem for each in found for problem in each.problems)])
@@ -113,6 +116,16 @@ def _no_mapping(site: Site, contract: Contract) -> Problem:
         f"did you mean {contract.id!r} where it says {guess!r}?"
         if guess
         else f"add {contract.id!r} under 'schemas'; wardround silo map drafts it from a file",
+    )
+
+
+def _no_table(site: Site, contract: Contract, mapping: SchemaMapping) -> Problem:
+    return Problem(
+        "M-IMAGES",
+        site.document.place(("schemas", contract.id, "source")),
+        "The records of a schema of tables are in a table",
+        f"{contract.id} is a schema of tables, and its source {mapping.source!r} is a folder of images",
+        "name a table as its source; a folder of images is checked with a schema of images",
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from wardround.contract import library, model, rules, units
+from wardround.contract import dicom_dictionary, imaging, library, model, rules, units
 from wardround.errors import Refused
 from wardround.strict_yaml import parse_text
 
@@ -31,9 +31,31 @@ def test_the_example_schema_is_in_order(tmp_path):
     assert library.load(tmp_path / "page.yaml").id == "diabetes.visits"
 
 
-def test_the_page_names_every_key():
+def test_the_example_of_images_has_every_key_and_needs_its_table_alone(tmp_path):
+    """All that is wrong with the one on the page is that its made-up table is not installed."""
+    (block,) = [block for block in _blocks("schema.md", "yaml") if block.startswith("kind: imaging")]
+    (tmp_path / "page.yaml").write_text(block, encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        library.load_imaging(tmp_path / "page.yaml")
+    assert refused.value.codes == ("S-UNKNOWN",)
+    kinds = [kind for kind in vars(imaging).values() if isinstance(kind, type) and kind.__module__ == imaging.__name__]
+    keys = {field.alias or name for kind in kinds for name, field in kind.model_fields.items()}
+    assert len(kinds) == 9
+    assert {key for key in keys if not re.search(rf"\b{key}:", block)} == set()
+
+
+def test_the_page_names_the_shipped_schemas_of_images_and_the_edition():
+    """One row for each, and the edition of the dictionary that the code holds."""
+    page = _page("schema.md").partition("## Images")[2]
+    for listing in library.available(kind="imaging"):
+        assert f"\n| `{listing.id}` |" in page
+    assert f"edition {dicom_dictionary.EDITION}" in page
+
+
+@pytest.mark.parametrize("module", [model, imaging])
+def test_the_page_names_every_key(module):
     """No key of a schema is undocumented."""
-    kinds = [kind for kind in vars(model).values() if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, BaseModel)]
     keys = {field.alias or name for kind in kinds for name, field in kind.model_fields.items()} - {"self"}
     assert len(kinds) > 8
     assert {key for key in keys if not re.search(rf"\b{key}\b", _page("schema.md"))} == set()

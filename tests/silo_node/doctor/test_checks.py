@@ -49,6 +49,18 @@ def test_a_new_directory_is_in_order_and_says_what_comes_next(doctor, hospital):
         assert states(found[name]) == {("ok", None)}, name
 
 
+def test_a_folder_of_images(doctor, hospital):
+    """It is there and can be read, or is not; what lies in it is the check's business."""
+    site = hospital.folder / "site.yaml"
+    site.write_text(site.read_text().replace("sources:\n", "sources:\n  ct_export: {format: dicom, path: export}\n", 1))
+    assert states(doctor(1)["sources"]) == {("ok", None), ("fail", "D-FOLDER")}
+    folder = hospital.folder / "export"
+    folder.mkdir()
+    assert states(doctor(1)["sources"]) == {("ok", None), ("fail", "D-FOLDER")}
+    (folder / "image").touch()
+    assert states(doctor(0)["sources"]) == {("ok", None)}
+
+
 def test_text_is_a_line_each(wardround, hospital):
     answer = wardround("silo", "doctor", "--site", hospital.site)
     assert answer.status == 0

@@ -10,10 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from wardround import __version__
 from wardround.contract import units
 from wardround.contract.exports.rule_words import in_words
+from wardround.contract.imaging import ImagingContract
+from wardround.contract.imaging_words import demands, summary
 from wardround.contract.model import CheckSetting, Contract, ContractField, Rule
 from wardround.contract.rules import parse, unparse
 
 TEMPLATE = "dictionary.html.j2"
+IMAGES_TEMPLATE = "images.html.j2"
 
 PRIVACY = {
     "none": "may be a feature of a model",
@@ -60,22 +63,35 @@ class RuleLine:
 
 def dictionary(contract: Contract) -> str:
     """Render the page; the same contract gives the same text."""
-    environment = Environment(
+    titles = {field.name: field.title or field.name for field in contract.fields}
+    return (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            contract=contract,
+            fields=[_field(contract, field) for field in contract.fields],
+            rules=[_rule(rule, titles) for rule in contract.rules],
+            between=_between(contract),
+            checks=[_check(check) for check in contract.checks],
+            version=__version__,
+        )
+    )
+
+
+def image_dictionary(contract: ImagingContract) -> str:
+    """Render the page of a contract of images; the same contract gives the same text."""
+    template = _environment().get_template(IMAGES_TEMPLATE)
+    return template.render(contract=contract, summary=summary(contract), demands=demands(contract), version=__version__)
+
+
+def _environment() -> Environment:
+    return Environment(
         loader=PackageLoader("wardround.contract.exports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-    )
-    titles = {field.name: field.title or field.name for field in contract.fields}
-    return environment.get_template(TEMPLATE).render(
-        contract=contract,
-        fields=[_field(contract, field) for field in contract.fields],
-        rules=[_rule(rule, titles) for rule in contract.rules],
-        between=_between(contract),
-        checks=[_check(check) for check in contract.checks],
-        version=__version__,
     )
 
 

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from wardround.canonical import model_json
-from wardround.contract import units
+from wardround.contract import imaging, units
 from wardround.contract.model import (
     Category,
     CheckSetting,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from wardround.canonical import Json
+    from wardround.contract.library import Kind
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 NAMESPACE: Final = "wardround:"
@@ -39,21 +40,28 @@ _PARTS: Final[tuple[type[BaseModel], ...]] = (
     *(Category, CheckSetting, Concept, Constraints, Contract, ContractField, Limits, Longitudinal, Missing, MissingMark),
     *(Plausible, Reference, Rule, Source, WrongUnit),
 )
+_PARTS_OF_IMAGES: Final[tuple[type[BaseModel], ...]] = (
+    *(imaging.Geometry, imaging.ImagingContract, imaging.Intensity, imaging.Label, imaging.Privacy, imaging.Protocol),
+    *(imaging.Range, imaging.TableLink, imaging.Tags, Source),
+)
 _ATTRIBUTE: Final = re.compile(r"(?m)^    (\w+): (.+(?:\n {8,}.+)*)")
 
 
-def editor_schema() -> dict[str, Json]:
-    """Give the JSON Schema of schema files: keys, types and allowed words, with what each key means, for completion in editors.
+def editor_schema(kind: Kind = "table") -> dict[str, Json]:
+    """Give the JSON Schema of schema files of a kind, for completion in editors: keys, types, allowed words, what each key means.
 
     It knows the shape only; whether keys, limits and rules fit each other is what ``wardround schema check`` looks at.
     """
-    found: dict[str, Any] = Contract.model_json_schema(by_alias=True)
-    definitions: dict[str, Any] = {**found["$defs"], Contract.__name__: found}
-    for part in _PARTS:
+    whole, parts = (Contract, _PARTS) if kind == "table" else (imaging.ImagingContract, _PARTS_OF_IMAGES)
+    found: dict[str, Any] = whole.model_json_schema(by_alias=True)
+    definitions: dict[str, Any] = {**found["$defs"], whole.__name__: found}
+    for part in parts:
         _describe(part, definitions[part.__name__])
-    definitions[ContractField.__name__]["properties"]["unit"] |= {"enum": [*units.table(), None]}
-    title = "Schema file of Wardround"
-    return {"$schema": DIALECT, "$id": "urn:wardround:schema-file", **found, "title": title}
+    if kind == "table":
+        definitions[ContractField.__name__]["properties"]["unit"] |= {"enum": [*units.table(), None]}
+        return {"$schema": DIALECT, "$id": "urn:wardround:schema-file", **found, "title": "Schema file of Wardround"}
+    name = "urn:wardround:schema-file-of-images"
+    return {"$schema": DIALECT, "$id": name, **found, "title": "Schema file of images of Wardround"}
 
 
 def _describe(part: type[BaseModel], definition: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""DICOM files read without trust: headers, what identifies people in them, and what their pixels need."""

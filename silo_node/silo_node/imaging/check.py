@@ -1,0 +1,137 @@
+"""A folder of images held against a contract: indexed, judged, and some of its pixels decoded.
+
+site.yaml ──> folder ──index──> indexes/NAME.sqlite ──judge──> examples ──trial of pixels──> report
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+from silo_node.configuration import Site
+from silo_node.dicom.basic_profile import profile
+from silo_node.dicom.decoding import faults
+from silo_node.dicom.index import Changes, Index
+from silo_node.dicom.instance import Instance
+from silo_node.dicom.judge import Rules
+from silo_node.dicom.pixels import trouble
+from silo_node.imaging.asked import Asked
+from silo_node.imaging.judge import Judgement, judge
+from silo_node.imaging.report import Report, Tried, make_report
+from silo_node.source_settings import DicomSource
+from wardround.contract.imaging import ImagingContract
+from wardround.errors import Refused, refuse
+from wardround.strict_yaml import nearest
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is done, how many are, and how many there are to do."""
+
+
+def check(site: Site, contract: ImagingContract, asked: Asked, progress: Progress = lambda _what, _done, _all: None) -> Report:
+    """Check the folder that the site file names for a contract.
+
+    Raises:
+        Refused: M-SCHEMA, M-IMAGES, D-FOLDER, X-USAGE.
+    """
+    source, folder = _folder(site, contract)
+    with _alone(site, source):
+        database = site.directory("indexes") / f"{source}.sqlite"
+        if asked.anew:
+            database.unlink(missing_ok=True)
+        try:
+            index = Index(database, folder, _rules(site, contract))
+            changes = index.update(_cores(), lambda done, of: progress("headers", done, of))
+        except OSError as error:
+            raise _unreadable(site, source, error) from None
+        judgement = judge(index.entries(), contract)
+    return _report(contract, source, folder, judgement, changes, asked, progress)
+
+
+def _report(
+    contract: ImagingContract,
+    source: str,
+    folder: Path,
+    judgement: Judgement,
+    changes: Changes,
+    asked: Asked,
+    progress: Progress,
+) -> Report:
+    images = [image for example in judgement.examples for image in example.stack.slices if trouble(image) is None]
+    sample = images if asked.pixels else one_of_each(images)
+    found = faults(folder, sample, lambda done: progress("pixels", done, len(sample)))
+    tried = Tried(len(sample), len(images))
+    return make_report(contract, source, judgement.without(found), changes.skipped, tried, asked.max_fraction)
+
+
+def one_of_each(images: list[Instance]) -> list[Instance]:
+    """Give one image of each series and transfer syntax."""
+    return list({(image.study, image.series, image.syntax): image for image in reversed(images)}.values())[::-1]
+
+
+def _cores() -> int:
+    """Give how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _rules(site: Site, contract: ImagingContract) -> Rules:
+    """Give what may identify people under the contract's profile, and what the hospital's pseudonyms look like."""
+    source = site.file.sources[site.file.schemas[contract.id].source]
+    pattern = source.pseudonym if isinstance(source, DicomSource) else None
+    return Rules(profile(contract.privacy.profile), pseudonym=None if pattern is None else re.compile(pattern))
+
+
+def _folder(site: Site, contract: ImagingContract) -> tuple[str, Path]:
+    mapping = site.file.schemas.get(contract.id)
+    if mapping is None:
+        guess = nearest(contract.id, site.file.schemas)
+        step = f"did you mean {contract.id!r} where it says {guess!r}?" if guess else "add it, with the source of its images"
+        finding = f"it has no mapping for {contract.id}"
+        rule = "The site file maps the schema that is asked for"
+        raise refuse("M-SCHEMA", site.document.place(("schemas",)), rule, finding, step)
+    source = site.file.sources[mapping.source]
+    if not isinstance(source, DicomSource) or contract.protocol is None:
+        finding = f"{contract.id} is a schema of images in DICOM, and its source {mapping.source!r} is a table"
+        step = "give it a source {format: dicom, path: FOLDER}, and no columns"
+        if contract.protocol is None:
+            finding, step = f"{contract.id} is about images in {contract.format}", "only images in DICOM can be checked yet"
+        place = site.document.place(("schemas", contract.id, "source"))
+        raise refuse("M-IMAGES", place, "The images of a schema are in a source of format dicom", finding, step)
+    return mapping.source, site.folder / source.path
+
+
+def _unreadable(site: Site, source: str, error: OSError) -> Refused:
+    words = {
+        FileNotFoundError: "there is no such folder, or something in it went away while it was read",
+        NotADirectoryError: "it is no folder",
+        PermissionError: "it, or a folder in it, may not be read",
+    }
+    return refuse(
+        "D-FOLDER",
+        site.document.place(("sources", source, "path")),
+        "A folder of images is there, and can be read with all folders in it",
+        words.get(type(error), f"it cannot be read ({type(error).__name__})"),
+        "check 'path' of the source, the rights of the folders, and that no export is being written into it",
+    )
+
+
+@contextmanager
+def _alone(site: Site, source: str) -> Iterator[None]:
+    """Hold the index of a source, so that two checks do not write it at once."""
+    folder = site.make_directory("indexes")
+    held = os.open(folder / f"{source}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            place = site.document.place(("sources", source))
+            rule, step = "One check at a time indexes a folder", "wait until the other check has ended"
+            raise refuse("X-USAGE", place, rule, "another check indexes it", step) from None
+        yield
+    finally:
+        os.close(held)

@@ -1,0 +1,54 @@
+"""``reports/check-….html``: a check of images as one page to read. No script, nothing from elsewhere; it opens offline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from silo_node.configuration import Site
+from silo_node.imaging.report import Report, as_json
+from silo_node.imaging.table import account, decoded, share, verdict, where
+from wardround import __version__
+from wardround.errors import sentence
+from wardround.files import write_atomic
+
+TEMPLATE: Final = "images.html.j2"
+OWNER_ONLY: Final = 0o600
+
+
+def write_report(site: Site, report: Report) -> tuple[Path, Path]:
+    """Write the report as JSON and as a page, and give both paths.
+
+    Raises:
+        Refused: O-WRITE.
+    """
+    name = f"check-{report.contract.id}-{report.contract.version}"
+    folder = site.make_directory("reports")
+    path, page = folder / f"{name}.json", folder / f"{name}.html"
+    write_atomic(path, (json.dumps(as_json(report), indent=2, sort_keys=True) + "\n").encode(), OWNER_ONLY)
+    write_atomic(page, render(report, site.file.name).encode(), OWNER_ONLY)
+    return path, page
+
+
+def render(report: Report, hospital: str) -> str:
+    """Render the page; the same report gives the same text."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader("silo_node.imaging"), PackageLoader("silo_node.ledger")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"sentence": sentence, "share": share, "where": where}
+    return environment.get_template(TEMPLATE).render(
+        report=report,
+        hospital=hospital,
+        verdict=verdict(report),
+        decoded=decoded(report),
+        account=[(words.strip(), number) for words, number in account(report)],
+        version=__version__,
+    )

@@ -1,0 +1,211 @@
+"""What a check of a folder of images found, worst first: the one source of the table, the page and the JSON report.
+
+It holds codes, counts and the contract's words. Names of files stand beside them for the hospital's own eyes, on the terminal and
+the page, and never in the JSON; values of elements stand nowhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+
+from silo_node.dicom.basic_profile import profile
+from silo_node.dicom.traces import Summary, summed
+from silo_node.imaging import rules
+from silo_node.imaging.judge import FIRST, Judgement
+from wardround.canonical import model_json
+from wardround.contract.imaging import ImagingContract
+
+if TYPE_CHECKING:
+    from wardround.canonical import Json
+
+FORMAT: Final = 1
+"""Of the JSON report."""
+
+Standing: TypeAlias = Literal["sets examples aside", "damaged", "fails the check in consequence", "warning", "no fault"]
+STANDINGS: Final[tuple[Standing, ...]] = get_args(Standing)
+"""What a finding does, worst first."""
+
+HARMLESS: Final = "D-NOTDICOM"
+"""Of what cannot be read, what no one expects to be an image."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One code.
+
+    Attributes:
+        count: of how many examples, or files, it is said.
+        of: how many there are.
+        unit: ``examples``, ``files``.
+        where: the first files.
+        rule: what should hold.
+        next_step: what to do.
+    """
+
+    code: str
+    standing: Standing
+    count: int
+    of: int
+    unit: Literal["examples", "files"]
+    where: tuple[str, ...]
+    rule: str
+    next_step: str
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How many images were decoded to see whether they do, of how many."""
+
+    images: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of every file and example.
+
+    Attributes:
+        contract: that the folder was held against.
+        source: the folder's key in the site file.
+        judgement: every file and example.
+        findings: worst first.
+        skipped: links and the like, which are no files and were not followed.
+        tried: of the images of the contract's kind.
+        max_fraction: the most that may be set aside.
+        passed: whether the folder is in order.
+        not_looked_at: what the contract asks for and this check does not look at.
+        privacy: what a de-identifier must still remove from the images of the contract's kind, by tag.
+    """
+
+    contract: ImagingContract
+    source: str
+    judgement: Judgement
+    findings: tuple[Finding, ...]
+    skipped: int
+    tried: Tried
+    max_fraction: float
+    passed: bool
+    not_looked_at: tuple[str, ...]
+    privacy: Summary
+
+    @property
+    def damaged(self) -> int:
+        """Files that are DICOM, or cannot be opened, and cannot be read."""
+        return sum(self.judgement.unreadable.values()) - self.judgement.unreadable.get(HARMLESS, 0)
+
+
+def make_report(
+    contract: ImagingContract, source: str, judgement: Judgement, skipped: int, tried: Tried, max_fraction: float
+) -> Report:
+    """Put a judgement in words, and say whether the folder is in order.
+
+    It is when no more examples are set aside, and no more files are damaged, than the share that is allowed, and enough are fit.
+    """
+    found, aside, fit = len(judgement.examples), len(judgement.aside), len(judgement.fit)
+    unreadable = judgement.unreadable
+    damaged = sum(unreadable.values()) - unreadable.get(HARMLESS, 0)
+    files = judgement.files - unreadable.get(HARMLESS, 0)
+    findings = [*_of_examples(judgement, contract), *_of_files(judgement, contract)]
+    consequence: list[Finding] = []
+    most = f"{100 * max_fraction:g} %"
+    if aside > max_fraction * found:
+        rule, step = f"At most {most} of the examples are set aside", "mend what sets them aside, the most frequent first"
+        consequence.append(Finding("D-QUARANTINE", "fails the check in consequence", aside, found, "examples", (), rule, step))
+    if damaged > max_fraction * files:
+        rule, step = (
+            f"At most {most} of the DICOM files are damaged",
+            "export the damaged files again, or take them out of the folder",
+        )
+        consequence.append(Finding("D-QUARANTINE", "fails the check in consequence", damaged, files, "files", (), rule, step))
+    if fit < max(contract.minimum_examples, 1):
+        rule = f"{max(contract.minimum_examples, 1)} or more examples are fit"
+        step = "see whether the export ran, and whether the folder is of this contract's images"
+        consequence.append(Finding("D-FEW", "fails the check in consequence", fit, found, "examples", (), rule, step))
+    findings = sorted([*findings, *consequence], key=lambda each: (STANDINGS.index(each.standing), -each.count, each.code))
+    return Report(
+        contract,
+        source,
+        judgement,
+        tuple(findings),
+        skipped,
+        tried,
+        max_fraction,
+        not consequence,
+        rules.not_looked_at(contract),
+        summed(judgement.traces.values(), profile(contract.privacy.profile)),
+    )
+
+
+def _of_examples(judgement: Judgement, contract: ImagingContract) -> list[Finding]:
+    counts = Counter[tuple[str, Standing]]()
+    where: dict[tuple[str, Standing], tuple[str, ...]] = {}
+    for example in judgement.examples:
+        told: list[tuple[str, Standing]] = [(code, "sets examples aside") for code in example.codes]
+        told += [(code, "warning") for code in example.warnings]
+        counts.update(told)
+        for each in told:
+            where[each] = (*where.get(each, ()), example.at[each[0]])[:FIRST]
+    found = len(judgement.examples)
+    return [
+        Finding(code, standing, count, found, "examples", where[code, standing], rules.rule(code, contract), rules.NEXT[code])
+        for (code, standing), count in counts.items()
+    ]
+
+
+def _of_files(judgement: Judgement, contract: ImagingContract) -> list[Finding]:
+    counts: list[tuple[str, int, Standing]] = [
+        (code, count, "no fault" if code == HARMLESS else "damaged") for code, count in judgement.unreadable.items()
+    ]
+    if judgement.objects:
+        counts.append(("D-OBJECT", judgement.objects, "no fault"))
+    counts += [(code, count, "no fault") for code, count in judgement.other.items()]
+    return [
+        Finding(
+            code, standing, count, judgement.files, "files", judgement.first[code], rules.rule(code, contract), rules.NEXT[code]
+        )
+        for code, count, standing in counts
+    ]
+
+
+def as_json(report: Report) -> dict[str, Json]:
+    """Give the report as plain JSON, without any name of a file."""
+    judgement, contract = report.judgement, report.contract
+    return {
+        "kind": "local-image-check-report",
+        "format": FORMAT,
+        "schema": {"id": contract.id, "version": contract.version, "hash": contract.contract_hash()},
+        "source": report.source,
+        "passed": report.passed,
+        "max_fraction": report.max_fraction,
+        "files": {
+            "found": judgement.files,
+            "unreadable": dict(sorted(judgement.unreadable.items())),
+            "no_images": judgement.objects,
+            "of_another_kind": dict(sorted(judgement.other.items())),
+            "images": judgement.images,
+            "skipped": report.skipped,
+        },
+        "examples": {
+            "are": contract.example,
+            "found": len(judgement.examples),
+            "fit": len(judgement.fit),
+            "set_aside": len(judgement.aside),
+        },
+        "decoded": {"images": report.tried.images, "of": report.tried.of},
+        "findings": [
+            {
+                "code": each.code,
+                "standing": each.standing,
+                "count": each.count,
+                "of": each.of,
+                "unit": each.unit,
+                "rule": each.rule,
+                "next_step": each.next_step,
+            }
+            for each in report.findings
+        ],
+        "privacy": model_json(report.privacy),
+        "not_looked_at": list(report.not_looked_at),
+    }

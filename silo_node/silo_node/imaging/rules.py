@@ -1,0 +1,131 @@
+"""What each D- code says of a folder of images: the rule, with the contract's own numbers, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from silo_node.dicom.traces import REMEDY
+from wardround.contract.imaging import ImagingContract, Protocol, Range
+
+EXPORT_AGAIN: Final = "export the file again; if it comes out the same, ask the archive"
+LEAVE_OUT: Final = "nothing, unless it should be an image of this contract"
+
+NEXT: Final[Mapping[str, str]] = {
+    "D-NOTDICOM": "nothing, unless it should be an image: then export it again, as DICOM",
+    "D-TRUNC": EXPORT_AGAIN,
+    "D-HEADER": EXPORT_AGAIN,
+    "D-BOMB": "look where the file comes from: no scanner writes such a one",
+    "D-FILE": "let the user of the service read the file",
+    "D-NOPIXELS": EXPORT_AGAIN,
+    "D-OBJECT": LEAVE_OUT,
+    "D-MODALITY": LEAVE_OUT,
+    "D-SOPCLASS": LEAVE_OUT,
+    "D-KIND": LEAVE_OUT,
+    "D-SYNTAX": "have the archive export in another transfer syntax, best Explicit VR Little Endian",
+    "D-PHOTO": "look whether the images are of the right kind; the contract would have to allow it",
+    "D-PIXLEN": EXPORT_AGAIN,
+    "D-DECODE": EXPORT_AGAIN,
+    "D-CRASH": "export the file uncompressed; if that is not enough, look where it comes from",
+    "D-UID": "look for exports that were merged, copied or de-identified by hand; export the study anew",
+    "D-PATIENT": "have the de-identification write a pseudonym as Patient ID",
+    "D-BITS": "look whether these are the scanner's own images, and not secondary captures",
+    "D-VIEW": "nothing, if it is another view; else have View Position corrected",
+    "D-CONTRAST": "nothing, if it is another phase; else have Contrast/Bolus Agent corrected",
+    "D-SIZE": "look whether these are the scanner's own images, and not resampled ones",
+    "D-SPACING": "choose series of the protocol, or ask for a wider contract; missing spacing cannot be mended",
+    "D-RESCALE": "export the scanner's own images with Rescale Slope and Rescale Intercept",
+    "D-NOPLANE": "export the scanner's own images with position, orientation and spacing",
+    "D-ORIENT": "export the scanner's own images; this orientation is impossible",
+    "D-DUPSLICE": "remove what was exported twice; tell acquisitions apart by Acquisition Number or Temporal Position",
+    "D-GAP": "export the series again; if the scanner made it so, it is not for this contract",
+    "D-UNEVEN": "export the series again; if the scanner made it so, it is not for this contract",
+    "D-TILT": "use series without gantry tilt",
+    "D-MULTIFRAME": "have the archive export one file for each slice (classic instead of enhanced objects)",
+    "D-SLICES": "choose series of the protocol; if slices are missing, export the series again",
+    "D-STEP": "choose a reconstruction with slices of this distance",
+    "D-PLANE": "choose the series of this plane; reformatted ones are series of their own",
+    **dict[str, str](REMEDY.items()),
+    "D-BODYPART": "look at a few of them; the value is often wrong, and then nothing is to be done",
+}
+"""By code."""
+
+_FIXED: Final[Mapping[str, str]] = {
+    "D-NOTDICOM": "A file that is no DICOM is not looked at",
+    "D-TRUNC": "A DICOM file is whole",
+    "D-HEADER": "A header is in the form that it declares, and describes its pixels",
+    "D-BOMB": "Headers and pixels stay within limits of size, depth and number",
+    "D-FILE": "A file can be read",
+    "D-NOPIXELS": "An image has pixels; one without was cut off, or stripped",
+    "D-OBJECT": "Directories, reports and plans hold no image and are not looked at",
+    "D-SYNTAX": "Pixels are in a transfer syntax that the contract allows and that can be decoded here",
+    "D-PIXLEN": "There are as many pixels as the header says",
+    "D-DECODE": "Pixels decode, in the size that the header says",
+    "D-CRASH": "Pixels decode without ending their decoder, within 2 s an image and the memory that it may hold",
+    "D-UID": "Study, series and image have valid UIDs, an image stands once, and a study is of one patient",
+    "D-PATIENT": "Patient ID tells patients apart, so that training and test never share one",
+    "D-RESCALE": "Hounsfield units need Rescale Slope and Rescale Intercept",
+    "D-NOPLANE": "Each slice says where it lies: position, orientation and spacing",
+    "D-ORIENT": "Rows and columns are square to each other and of length 1, and spacing is above 0",
+    "D-DUPSLICE": "No two slices of a stack lie at one place",
+    "D-GAP": "No slice is missing between the first and the last",
+    "D-TILT": "Slices lie along their normal",
+    "D-PRIVATE": "No private attribute holds a value",
+    "D-OVERLAY": "There are no overlays and no curves",
+    "D-METHOD": "A file says that and how it was de-identified",
+    "D-BURNED": "No text is burned into an image: it is of a kind that seldom has any, or says that it has none",
+    "D-PATH": "Names of files and folders identify nobody",
+    "D-PREAMBLE": "The 128 bytes at the beginning of a file are zero",
+    "D-TRAILING": "Nothing follows the last element of a file",
+    "D-MULTIFRAME": "Each slice is a file; multi-frame and enhanced objects are not read yet",
+}
+
+
+def rule(code: str, contract: ImagingContract) -> str:
+    """Say what should hold, in words that name the contract's numbers."""
+    fixed = _FIXED.get(code)
+    return fixed if fixed is not None else _of_contract(contract)[code]
+
+
+def _of_contract(contract: ImagingContract) -> dict[str, str]:
+    protocol, geometry = contract.protocol or Protocol(modalities=("OT",)), contract.geometry
+    step = f"{100 * geometry.step_tolerance:g} %"
+    kinds = [*(f"with {kind}" for kind in protocol.image_types), *(f"without {kind}" for kind in protocol.no_image_types)]
+    return {
+        "D-PHI": f"No attribute that {contract.privacy.profile} (PS3.15 Annex E) lists holds a value, at any depth",
+        "D-MODALITY": f"The contract is about images of modality {_any_of(protocol.modalities)}",
+        "D-SOPCLASS": f"The contract is about objects of SOP class {_any_of(protocol.sop_classes)}",
+        "D-KIND": f"The contract is about images whose Image Type is {' and '.join(kinds) or 'anything'}",
+        "D-PHOTO": f"Photometric Interpretation is {_any_of(protocol.photometric)}",
+        "D-BITS": f"Bits Stored is {_range(protocol.bits_stored)}",
+        "D-VIEW": f"View Position is {_any_of(protocol.views)}",
+        "D-CONTRAST": f"Images are {protocol.contrast} a contrast agent",
+        "D-SIZE": f"Rows are {_range(geometry.rows)}, columns {_range(geometry.columns)}",
+        "D-SPACING": f"Pixel spacing is {_range(geometry.pixel_spacing)} mm",
+        "D-UNEVEN": f"Steps between slices differ from their median by {step} at most",
+        "D-SLICES": f"A stack has {_range(geometry.slices)} slices, and two at least",
+        "D-STEP": f"The step between slices is {_range(geometry.slice_step)} mm",
+        "D-PLANE": f"Slices are {geometry.plane}",
+        "D-BODYPART": f"Body Part Examined is {_any_of(protocol.body_parts)}",
+    }
+
+
+def _any_of(words: tuple[str, ...]) -> str:
+    return " or ".join(words) or "anything"
+
+
+def _range(allowed: Range | None) -> str:
+    if allowed is None:
+        return "any number"
+    return f"{allowed.low:g}" if allowed.low == allowed.high else f"{allowed.low:g} to {allowed.high:g}"
+
+
+def not_looked_at(contract: ImagingContract) -> tuple[str, ...]:
+    """Say what the contract asks for and this check does not look at yet, so that no one takes silence for an answer."""
+    asked = (
+        (bool(contract.tags.required or contract.tags.forbidden), "required and forbidden elements (tags)"),
+        (contract.intensity.possible is not None, "values that pixels may have (intensity.possible)"),
+        (contract.table is not None, f"the table and its keys ({contract.table.id if contract.table else ''})"),
+        (contract.label.kind == "mask", "masks"),
+    )
+    return tuple(words for there, words in asked if there)

@@ -1,0 +1,120 @@
+"""Pixels are tried in a process of their own: whatever a decoder does there, the check goes on and says it in a code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import RLELossless
+
+from silo_node.dicom import decoding, trial
+from silo_node.dicom.decoding import Trial, faults
+from silo_node.dicom.header import read_header
+from silo_node.dicom.instance import instance
+
+HOSTILE = """
+import os, sys, time
+from pathlib import Path
+import numpy as np
+from silo_node.dicom import trial
+
+def decode(path, _instance):
+    name = Path(path).name
+    os.write(1, b"u"), os.write(2, b"a name")
+    if name == "crash":
+        os.abort()
+    if name == "hang":
+        time.sleep(60)
+    if name == "eat":
+        np.ones(1 << 33, np.uint8)
+    return np.zeros((6, 4))
+
+trial.decode = decode
+trial.main(int(sys.argv[1]))
+"""
+"""The process, with decoders that do what C libraries do to hostile files, and print while they do it."""
+
+
+@pytest.fixture
+def images(write_slice, export):
+    """Give images by the names of their files."""
+
+    def given(*names):
+        for at, name in enumerate(names):
+            write_slice(at, name=name)
+        return [instance(read_header(export / name), name) for name in names]
+
+    return given
+
+
+@pytest.fixture
+def hostile(monkeypatch):
+    """Have hostile decoders in the process."""
+    whole = subprocess.Popen
+
+    def start(command, **settings):
+        return whole([sys.executable, "-P", "-c", HOSTILE, command[-1]], **settings)
+
+    monkeypatch.setattr(decoding.subprocess, "Popen", start)
+
+
+def test_whole_and_broken_pixels(images, export):
+    """One process says it of each file; names of files may be any bytes."""
+    strange = os.fsdecode(b"\xff \n.dcm")
+    found = images("whole", "broken", "cut", strange)
+    dataset = pydicom.dcmread(export / "broken")
+    dataset.Rows, dataset.Columns, dataset.PixelData = 64, 64, np.zeros((64, 64), np.int16).tobytes()
+    dataset.compress(RLELossless)
+    dataset.PixelData = dataset.PixelData[:40] + b"\xff" * (len(dataset.PixelData) - 40)
+    dataset.save_as(export / "broken")
+    (export / "cut").write_bytes((export / "cut").read_bytes()[:-5])
+    found[1] = instance(read_header(export / "broken"), "broken")
+    done = []
+    assert faults(export, found, done.append) == {"broken": "D-DECODE", "cut": "D-DECODE"}
+    assert done == [1, 2, 3, 4]
+
+
+def test_what_ends_or_holds_up_the_decoder(hostile, images, export, capfd):
+    """A crash, a hang and a meal of memory each cost one file, and nothing that is printed there is seen here."""
+    found = images("crash", "fit", "hang", "eat", "fit too")
+    with Trial(export, memory_bytes=1 << 30, seconds=0.5) as one:
+        told = [one.fault(image) for image in found]
+    assert told[:3] == ["D-CRASH", None, "D-CRASH"]
+    assert told[3] == "D-CRASH"  # numpy's MemoryError is none of ours in this process; the next file has a new one
+    assert told[4] is None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_text_in_an_image_is_a_reason_to_look(write_slice, export):
+    """Strokes at the brightest value there is, on several rows, as devices write."""
+    pixels = np.zeros((128, 128), np.int16)
+    for column in range(20, 110, 6):
+        pixels[40:52, column : column + 2] = 1000
+    path = write_slice(1, pixels=pixels)
+    image = instance(read_header(path), path.name)
+    assert faults(export, [image]) == {path.name: "D-BURNED"}
+
+
+def test_no_process_is_left(images, export):
+    """Not after the last file, and none is started for no file."""
+    (image,) = images("whole")
+    with Trial(export) as one:
+        assert one._running is None
+        one.fault(image)
+        process = one._running.process
+    assert process.poll() == -signal.SIGKILL
+
+
+def test_whoever_asked_may_be_gone(images, export):
+    """Standard input ends, and the process with it."""
+    (image,) = images("whole")
+    asked = trial.question(export, image)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "silo_node.dicom.trial", str(1 << 30)], input=asked, capture_output=True, check=True
+    )
+    assert (done.stdout, done.stderr) == (trial.READY + trial.DECODED, b"")

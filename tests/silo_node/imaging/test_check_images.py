@@ -1,0 +1,297 @@
+"""``wardround silo check`` on a folder of images, as a radiology department has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass
+
+import numpy as np
+import pydicom
+import pytest
+from lesion_contract import LESION
+from pydicom.uid import RLELossless
+
+from silo_node.dicom import index as index_module
+from silo_node.imaging import check as check_module
+from wardround.console import run
+
+SITE = """
+site: north
+name: North
+sources:
+  ct_export: {format: dicom, path: export, pseudonym: "P[0-9]+"}
+  table: {format: csv, path: table.csv}
+schemas:
+  ct.lesion: {source: ct_export}
+"""
+CLEAN = {"PatientIdentityRemoved": "YES", "DeidentificationMethod": "test"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    @property
+    def codes(self):
+        return [(each["code"], each["count"]) for each in self.json["findings"]]
+
+
+@pytest.fixture
+def check(tmp_path, capfd):
+    """Check the export folder; ``changed`` are keys of the contract, ``site`` the site file."""
+
+    def checked(*words, site=SITE, **changed):
+        (tmp_path / "site.yaml").write_text(site)
+        (tmp_path / "lesion.yaml").write_text(json.dumps({**LESION, **changed}))
+        capfd.readouterr()
+        where = ("--site", tmp_path / "site.yaml", "--schema", tmp_path / "lesion.yaml")
+        status = run([str(word) for word in ("silo", "check", *where, *words)])
+        output = capfd.readouterr()
+        return Answer(status, output.out, output.err)
+
+    return checked
+
+
+@pytest.fixture
+def series(write_slice):
+    """Write a series against which nothing speaks, unless something is changed."""
+
+    def written(uid="1.2.3.1", without=(), slices=5, **changed):
+        study = {"StudyInstanceUID": f"{uid}.9", "SeriesInstanceUID": uid, "BodyPartExamined": "CHEST"}
+        for number in range(slices):
+            if number not in without:
+                write_slice(number, name=f"mixed/{uid}-{number}.dcm", **{**study, **CLEAN, **changed})
+
+    return written
+
+
+def test_in_order(check, series, tmp_path):
+    """Exit status 0, every file accounted for, and reports and index for their owner only."""
+    series()
+    answer = check()
+    assert (answer.status, answer.err) == (0, "")
+    assert "ct.lesion 1.0.0: in order. 1 stack of slices found, 0 set aside, 1 fit." in answer.out
+    assert "Pixels: 1 of 5 images" in answer.out
+    for name in ("indexes/ct_export.sqlite", "reports/check-ct.lesion-1.0.0.json", "reports/check-ct.lesion-1.0.0.html"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "indexes").stat().st_mode) == 0o700
+
+
+def test_an_export_as_it_comes(check, series, write_slice, export, tmp_path):
+    """Two series in one folder, a missing slice, MONOCHROME1, a localiser, a cut file, a broken RLE image: each has its code."""
+    series()
+    series("1.2.3.2")
+    series("1.2.3.3", without=[2])
+    series("1.2.3.4", PhotometricInterpretation="MONOCHROME1")
+    series("1.2.3.5", pixels=np.full((64, 64), 7, np.int16), PatientName="Doe^Jane")
+    write_slice(20, name="localiser.dcm", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    cut = write_slice(21, name="cut.dcm")
+    cut.write_bytes(cut.read_bytes()[:200])
+    (export / "README").write_text("no image")
+    for path in (export / "mixed").glob("1.2.3.5-*"):
+        dataset = pydicom.dcmread(path)
+        dataset.compress(RLELossless)
+        dataset.PixelData = dataset.PixelData[:40] + b"\xff" * (len(dataset.PixelData) - 40)
+        dataset.save_as(path)
+    answer = check("--format", "json", geometry={**LESION["geometry"], "rows": None})
+    assert answer.status == 1
+    assert set(answer.codes) == {
+        ("D-GAP", 1),
+        ("D-PHOTO", 1),
+        ("D-PHI", 1),
+        ("D-DECODE", 1),
+        ("D-TRUNC", 1),
+        ("D-QUARANTINE", 3),
+        ("D-QUARANTINE", 1),
+        ("D-KIND", 1),
+        ("D-NOTDICOM", 1),
+    }
+    files, examples = answer.json["files"], answer.json["examples"]
+    assert files["found"] == 27 == files["images"] + sum(files["unreadable"].values()) + sum(files["of_another_kind"].values())
+    assert examples == {"are": "series", "found": 5, "fit": 2, "set_aside": 3}
+    assert [(each["code"], each["keyword"], each["files"]) for each in answer.json["privacy"]["counts"]] == [
+        ("D-PHI", "PatientName", 5)
+    ]
+    report = (tmp_path / "reports/check-ct.lesion-1.0.0.json").read_text()
+    page = (tmp_path / "reports/check-ct.lesion-1.0.0.html").read_text()
+    for text in (answer.out, report):
+        assert ".dcm" not in text
+    assert "mixed/1.2.3.3-0.dcm" in page
+    told = check(geometry={**LESION["geometry"], "rows": None})
+    assert "First: mixed/1.2.3.3-0.dcm" in told.out
+    assert "No slice is missing between the first and the last." in told.out
+    stored = (tmp_path / "indexes/ct_export.sqlite").read_bytes()
+    for text in (answer.out, report, page, told.out, stored.decode("latin-1")):
+        assert "Doe" not in text
+
+
+def test_the_limit(check, series):
+    """One of two series set aside: more than none is too much unless a share is allowed; too few is too few in any case."""
+    series()
+    series("1.2.3.2", RescaleSlope=0)
+    assert check().status == 1
+    assert check("--max-fraction", "0.5").status == 0
+    few = check("--max-fraction", "1", "--format", "json", minimum_examples=2)
+    assert (few.status, ("D-FEW", 1) in few.codes) == (1, True)
+
+
+def test_damaged_files_have_the_same_limit(check, series, export):
+    """A last slice that was cut off leaves a whole stack, shorter than it was: that is not passed over."""
+    series(slices=6)
+    path = export / "mixed/1.2.3.1-5.dcm"
+    path.write_bytes(path.read_bytes()[:300])
+    answer = check("--format", "json")
+    assert (answer.status, answer.json["examples"]["fit"]) == (1, 1)
+    assert check("--max-fraction", "0.2").status == 0
+
+
+def test_only_what_changed_is_read_again(check, series, monkeypatch, export):
+    """The second check reads no header; another notion of pseudonyms, or --no-cache, reads all."""
+    read = []
+    whole = index_module.read_header
+    monkeypatch.setattr(index_module, "read_header", lambda path: read.append(path.name) or whole(path))
+
+    def reads(*words, **settings):
+        read.clear()
+        check(*words, **settings)
+        return len(read)
+
+    series()
+    assert [reads(), reads(), reads("--no-cache")] == [5, 0, 5]
+    assert [reads(site=SITE.replace("P[0-9]+", "Q[0-9]+")), reads(site=SITE.replace("P[0-9]+", "Q[0-9]+"))] == [5, 0]
+
+
+def test_who_may_be_known(check, series):
+    """Without the hospital's own word for its pseudonyms, a patient's number is a number; the contract may ask for less."""
+    series()
+    answer = check("--format", "json", site=SITE.replace(', pseudonym: "P[0-9]+"', ""))
+    assert ("D-PHI", 1) in answer.codes
+    series(PatientIdentityRemoved="NO")
+    assert ("D-METHOD", 1) in check("--format", "json").codes
+    assert check(privacy={"declared": False}).status == 0
+    series(BurnedInAnnotation="YES")
+    answer = check("--format", "json", privacy={"burned_in": "warn"})
+    assert (answer.status, [(each["code"], each["standing"]) for each in answer.json["findings"]]) == (
+        0,
+        [("D-BURNED", "warning")],
+    )
+    assert check(privacy={"burned_in": "refuse"}).status == 1
+
+
+def test_all_pixels_on_demand(check, series, export):
+    """One of each series by default; a broken one among the others is found with --pixels."""
+    series(pixels=np.full((64, 64), 7, np.int16))
+    for at, path in enumerate(sorted((export / "mixed").iterdir())):
+        dataset = pydicom.dcmread(path)
+        dataset.compress(RLELossless)
+        if at == 3:
+            dataset.PixelData = dataset.PixelData[:40] + b"\xff" * (len(dataset.PixelData) - 40)
+        dataset.save_as(path)
+    tall = {**LESION["geometry"], "rows": None}
+    assert check(geometry=tall).status == 0
+    answer = check("--pixels", "--format", "json", geometry=tall)
+    assert (answer.status, answer.codes[0]) == (1, ("D-DECODE", 1))
+    assert answer.json["decoded"] == {"images": 5, "of": 5}
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code", "words"),
+    [
+        (("path: export", "path: elsewhere"), 1, "D-FOLDER", "no such folder"),
+        (("path: export", "path: site.yaml"), 1, "D-FOLDER", "it is no folder"),
+        (("source: ct_export", "source: table, columns: {a: b}"), 2, "M-IMAGES", "is a table"),
+        (("source: ct_export", "source: ct_export, columns: {a: b}"), 2, "M-IMAGES", "has 'columns'"),
+        (("source: ct_export", "source: table"), 2, "Y-MISSING", "columns"),
+        (("ct.lesion:", "ct.lesions:"), 2, "M-SCHEMA", "did you mean"),
+        (('"P[0-9]+"', '"P[0-9"'), 2, "Y-VALUE", "regular expression"),
+    ],
+)
+def test_a_site_file_that_does_not_fit(check, series, change, status, code, words):
+    """One clear error with a next step, before anything is read."""
+    series()
+    answer = check(site=SITE.replace(*change))
+    assert (answer.status, answer.out) == (status, "")
+    assert code in answer.err
+    assert words in answer.err
+    assert "Next:" in answer.err
+
+
+def test_a_folder_that_may_not_be_read(check, series, monkeypatch):
+    """A part of an export is not taken for the whole."""
+    series()
+    whole = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("mixed"):
+            raise PermissionError
+        return whole(path)
+
+    monkeypatch.setattr(index_module.os, "scandir", scandir)
+    answer = check()
+    assert (answer.status, "D-FOLDER" in answer.err, "may not be read" in answer.err) == (1, True, True)
+
+
+@pytest.mark.parametrize("words", [("--fix-plan",), ("--history",)])
+def test_what_is_for_tables_only(check, series, words):
+    """Plans and histories."""
+    assert "X-USAGE" in check(*words).err
+
+
+def test_what_is_for_images_only(check, tmp_path, capfd):
+    """A limit and pixels, where a schema of tables is checked."""
+    check()
+    for words in (("--pixels",), ("--max-fraction", "0.1")):
+        assert run(["silo", "check", "--site", str(tmp_path / "site.yaml"), "--schema", "heart.disease", *words]) == 2
+        assert "X-USAGE" in capfd.readouterr().err
+
+
+def test_a_schema_of_tables_has_no_folder_of_images(check, tmp_path, capfd):
+    """The reverse is refused with a next step too, by the check and by the draft of a mapping."""
+    check(site=SITE.replace("ct.lesion", "heart.disease"))
+    capfd.readouterr()
+    site = str(tmp_path / "site.yaml")
+    assert run(["silo", "check", "--site", site, "--schema", "heart.disease"]) == 2
+    assert "M-IMAGES" in capfd.readouterr().err
+    assert run(["silo", "map", "--site", site, "--schema", "heart.disease", "--source", "ct_export"]) == 2
+    assert "M-IMAGES" in capfd.readouterr().err
+
+
+def test_one_check_at_a_time(check, series, monkeypatch):
+    """A second one would write the same index."""
+    series()
+    whole = check_module.Index
+    inner = []
+
+    def index(*arguments):
+        monkeypatch.setattr(check_module, "Index", whole)
+        inner.append(check())
+        return whole(*arguments)
+
+    monkeypatch.setattr(check_module, "Index", index)
+    assert check().status == 0
+    assert (inner[0].status, "another check" in inner[0].err) == (2, True)
+
+
+def test_a_schema_that_wardround_brings(check, series, tmp_path, capfd):
+    """By its id, as tables are; and its own numbers are what speaks."""
+    series()
+    check()
+    assert run(["silo", "check", "--site", str(tmp_path / "site.yaml"), "--schema", "ct.lesion"]) == 1
+    assert "D-SLICES" in (told := capfd.readouterr().out)
+    assert "A stack has 16 to 2000 slices" in told
+    assert "Not looked at yet: required and forbidden elements (tags)" in told
+
+
+def test_names_cannot_speak_to_the_terminal(check, series, write_slice):
+    """Control characters of a file's name are shown, not obeyed."""
+    series()
+    write_slice(9, name="\x1b[2Jx\n.txt", Modality="MR")
+    assert "\\x1b[2Jx\\n.txt" in check().out
