@@ -55,7 +55,7 @@ Traces: TypeAlias = frozenset[Trace]
 
 REMEDY: Final[dict[Code, str]] = {
     "D-PHI": "let the de-identifier empty or replace these attributes, in sequences too",
-    "D-PRIVATE": "let the de-identifier remove private attributes, or name the safe ones in the site's policy",
+    "D-PRIVATE": "let the de-identifier remove all private attributes",
     "D-OVERLAY": "let the de-identifier remove overlays and curves",
     "D-METHOD": "let the de-identifier say what it did: PatientIdentityRemoved YES, and DeidentificationMethod or its codes",
     "D-BURNED": "look at these images; where no text is in them, set BurnedInAnnotation to NO",
