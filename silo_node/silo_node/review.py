@@ -309,12 +309,12 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     if review.same_records is not None and review.approved is not None:
         words = "are those" if review.same_records else "are NOT those"
         yield "", f"they {words} of the approval of {review.approved.approved_at}"
+        if not review.same_records:
+            yield "", f"how they have changed: wardround silo changed {study.name}-{study.version} --site site.yaml"
     for each in review.ending:
         yield "ends before", f"the approval ({each.approval}): your exception of {each.code} of {each.about}, on {each.until}"
     if review.ending:
         yield "", "a node that starts after that day refuses this study: lengthen 'until' in site.yaml, or mend the records"
-        if not review.same_records:
-            yield "", f"how they have changed: wardround silo changed {study.name}-{study.version} --site site.yaml"
     yield "fields read", ", ".join((study.target.field, *study.features))
     yield "network", f"{study.network.name}, {bundle.manifest.size} weights"
     training = study.training
