@@ -36,15 +36,21 @@ BETWEEN_RECORDS = ("T-VARYING", "T-OVERLAP", "T-DUPROW", "T-DATESHIFT")
 UNTOUCHED = (*OF_FIELDS, *BETWEEN_RECORDS)
 IMPOSSIBLE = {
     "breast.cytology@1.0.0": (*UNTOUCHED, "T-INTFRAC", "T-BOOL", "T-DRIFT"),
+    "chest.findings@1.0.0": (*UNTOUCHED, "T-DRIFT"),
+    "dermoscopy.images@1.0.0": (*UNTOUCHED, "T-DRIFT"),
     "heart.disease@1.0.0": (*UNTOUCHED, "T-DRIFT"),
     "icu.mortality@1.0.0": (*UNTOUCHED, "T-DRIFT"),
+    "mr.sequences@1.0.0": (*UNTOUCHED, "T-INTFRAC", "T-BOOL", "T-DRIFT"),
     "kidney.chronic@1.0.0": UNTOUCHED,
     "oncology.survival@1.0.0": (*UNTOUCHED, "T-BOOL", "T-DRIFT"),
     "osteoporosis.fracture@1.0.0": UNTOUCHED,
     "pancreatitis.ercp@1.0.0": UNTOUCHED,
 }
 """Of each shipped schema, the faults that its records cannot have; the refusal says why."""
-WIDE = [name for name in SHIPPED if not name.startswith(("oncology.", "osteoporosis.", "pancreatitis."))]
+BESIDE = {("dermoscopy.images@1.0.0", "T-DUPKEY", "path")}
+"""Findings that come with a fault: a record that stands twice has all that stands once in a table twice."""
+NARROW = ("chest.", "dermoscopy.", "mr.", "oncology.", "osteoporosis.", "pancreatitis.")
+WIDE = [name for name in SHIPPED if not name.startswith(NARROW)]
 """Those with fields enough for every fault that needs a column of its own, and a reference if it can drift."""
 TOLERANCE = 0.04
 """Of shares, where rules narrow what is drawn for a field."""
@@ -133,7 +139,7 @@ def test_a_fault_is_found_alone_where_it_was_made(name: str, code: str, tmp_path
     made = spoiled(contract, 200, 5, {code: None})
     result = checked(contract, made.sheet.encoded(), tmp_path)
     (each,) = made.made
-    (finding,) = result.findings
+    (finding,) = [one for one in result.findings if (name, one.code, one.field) not in BESIDE]
     assert finding.code == each.code == code
     assert (finding.field, finding.rule) == (each.field, each.rule)
     if each.lines:
