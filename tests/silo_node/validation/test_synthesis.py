@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from silo_node.configuration import load_site
 from silo_node.mapping.cells import SCHEMA_TYPES
 from silo_node.validation.check import CheckResult, check
+from wardround.contract import rules
 from wardround.contract.library import available, find
 from wardround.contract.library import check as check_contract
 from wardround.contract.model import Contract
@@ -313,7 +314,9 @@ def test_any_contract_is_obeyed(contract: Contract, seed: int, more: int) -> Non
         assume(False)
     with TemporaryDirectory() as folder:
         result = checked(contract, data, Path(folder), 0.0)
-    assert found(result) == []
+    # What a rule leaves of a field may be far from its reference: the rule is kept, and nobody promised both.
+    narrowed = {name for rule in contract.rules for name in rules.fields(rules.parse(rule.check, rule.id))}
+    assert [each for each in found(result) if each[0] != "T-DRIFT" or each[1] not in narrowed] == []
 
 
 @ANY
