@@ -37,6 +37,6 @@ def predict(release: Path, site_path: Path, out: Path, form: str) -> None:
     if form == "json":
         print_json({"out": str(out), "predicted": found.table.height, "left_out": found.check.quarantined})
         return
-    say(f"Wrote {out}: {found.table.height} records, probability that {target.field} is {target.positive}.")
+    say(f"Wrote {out}: {found.table.height} records, probability that {target.words}.")
     if found.check.quarantined:
         say(f"{found.check.quarantined} records break the schema and were left out; see: wardround silo check")

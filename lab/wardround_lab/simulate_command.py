@@ -101,12 +101,12 @@ def simulate(
 
 def _bundle_of(study: Path, sites: list[Site], centre: Path, schema_path: tuple[Path, ...]) -> tuple[Bundle, Centre]:
     """Build the bundle of a study file for these hospitals; the one that was built before is the same, if nothing changed."""
-    found, contract = load_study(study, schema_path)
+    found, contract, imaging = load_study(study, schema_path)
     members = [load_identity(site.folder) for site in sites]
     if not (centre / PUBLIC).exists():
         create_centre(centre, "Simulation on one machine")
     keys = load_centre(centre)
-    return make_bundle(found, contract, make_roster(keys.coordinator, members)), keys
+    return make_bundle(found, contract, make_roster(keys.coordinator, members), imaging), keys
 
 
 def _require_no_author(author: Path | None) -> None:

@@ -52,7 +52,7 @@ def changed(study: str, site_path: Path, form: str) -> int:
         raise Refused([missing_approval(site.file.site, bundle.study_hash)])
     before = _before(site, bundle, approval.data.fingerprint)
     try:
-        cohort = assemble(site, bundle.contract, bundle.study, bundle.study_hash)
+        cohort = assemble(site, bundle.contract, bundle.study, bundle.study_hash, bundle.imaging)
     except CheckFailed as failure:
         return _tell_codes(bundle, sorted(set(failure.codes)), form)
     from silo_node.changed.compare import compare

@@ -114,9 +114,9 @@ def _question(study_path: Path | None, contract: Contract | None, schema_path: t
         return None if contract is None else Question(contract)
     if study_path.suffix == SUFFIX:
         bundle = read_bundle(study_path)
-        return Question(bundle.contract, bundle.study, bundle.study_hash)
-    study, declared = load_study(study_path, schema_path)
-    return Question(declared, study)
+        return Question(bundle.contract, bundle.study, bundle.study_hash, bundle.imaging)
+    study, declared, imaging = load_study(study_path, schema_path)
+    return Question(declared, study, imaging=imaging)
 
 
 # --------------------------------------------------------------------------------------------------------------- check

@@ -1,6 +1,7 @@
 """The records that a study may use: mapped, checked, selected, and split into training, validation and test.
 
     file ──> mapping ──> check ──> quarantine ──> cohort rule ──> target present ──> split by patient ──> canonical order
+    images ──> index ──> judgement ──┘   (``silo_node.imaging.records``: records whose image is not fit are set aside, too)
 
 The split is HMAC-SHA-256 of the patient key under the study's hash: it depends on neither the order of rows nor the
 other records, and all records of a patient are on one side. The order within a side is that of the primary key's HMAC,
@@ -13,7 +14,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
@@ -33,6 +34,10 @@ from wardround.errors import raise_all
 from wardround.messages.data_report import DataReport
 from wardround.study.check import problems
 from wardround.study.model import Split, Study
+
+if TYPE_CHECKING:
+    from silo_node.imaging.records import ImageSet
+    from wardround.contract.imaging import ImagingContract
 
 FRACTION_BITS = 64
 """A patient's place in the split is the first 64 bits of the HMAC, as a fraction of 2**64."""
@@ -77,7 +82,8 @@ class Cohort:
         test: as ``train``.
         counts: how many records came this far.
         report: the check's result.
-        fingerprint: SHA-256 over the content of the three parts; for comparison inside the hospital only.
+        fingerprint: SHA-256 over the content of the three parts, and of their images; for comparison inside the hospital only.
+        images: of the records, where the study reads some.
     """
 
     train: pl.DataFrame
@@ -86,6 +92,7 @@ class Cohort:
     counts: Counts
     report: CheckResult
     fingerprint: str
+    images: ImageSet | None = None
 
     @property
     def outgoing(self) -> DataReport:
@@ -95,54 +102,77 @@ class Cohort:
 
 def study_fields(contract: Contract, study: Study) -> tuple[str, ...]:
     """Give the fields that a study declares: keys, features, target and those of its cohort rule, in the contract's order."""
-    named = {*study.features, study.target.field, *contract.primary_key, contract.patient_key}
+    named = {*study.features, *study.target.fields, *contract.primary_key, contract.patient_key}
     if study.cohort.where is not None:
         named |= rules.fields(rules.parse(study.cohort.where, "cohort.where", "P-RULE"))
     return tuple(name for name in contract.names if name in named)
 
 
-def check_for_study(site: Site, contract: Contract, study: Study, *, profiled: bool = False) -> CheckResult:
+@dataclass(frozen=True)
+class Checked:
+    """The check of a study's records, and their images where it reads some."""
+
+    result: CheckResult
+    images: ImageSet | None = None
+
+
+def check_for_study(
+    site: Site, contract: Contract, study: Study, imaging: ImagingContract | None = None, *, profiled: bool = False
+) -> Checked:
     """Check the records that a study declares, by the study's own limit of quarantine; ``profiled`` for the local report.
 
     Raises:
-        Refused: P- codes when study and contract do not fit, M- codes when site file and contract do not.
+        Refused: P- codes when study and contract do not fit, M- codes when site file and contract do not, and of images
+            D-FOLDER when their folder cannot be read.
     """
-    raise_all(problems(study, contract))
+    raise_all(problems(study, contract, imaging))
     fields, limit = study_fields(contract, study), study.quarantine.max_fraction
-    result = check(site, contract, fields=fields, max_fraction=limit, profiled=profiled)
-    return said_to_be_synthetic(result, site.policy().small_cell)
+    if imaging is None:
+        result = check(site, contract, fields=fields, max_fraction=limit, profiled=profiled)
+        return Checked(said_to_be_synthetic(result, site.policy().small_cell))
+    from silo_node.imaging.records import check_with_images  # noqa: PLC0415  (pydicom, only where images are read)
+
+    result, images = check_with_images(site, contract, imaging, study, fields, limit, profiled=profiled)
+    return Checked(said_to_be_synthetic(result, site.policy().small_cell), images)
 
 
-def assemble(site: Site, contract: Contract, study: Study, study_hash: str) -> Cohort:
+def assemble(
+    site: Site, contract: Contract, study: Study, study_hash: str, imaging: ImagingContract | None = None
+) -> Cohort:
     """Read, check, select and split a hospital's records for a study.
 
     Args:
         site: the hospital.
-        contract: the schema that the study's bundle brings.
+        contract: the schema of records that the study's bundle brings.
         study: what is asked.
         study_hash: the bundle's hash, 64 hexadecimal digits; keys the split.
+        imaging: the schema of images that the bundle brings, if it does.
 
     Raises:
         CheckFailed: the records do not pass (T- codes); T-QUARANTINE, T-LABELMISS, T-LABEL, T-FEW and T-LEAK among them.
         Refused: P- and M- codes.
     """
-    return cohort_of(site, contract, study, study_hash, check_for_study(site, contract, study))
+    return cohort_of(site, contract, study, study_hash, check_for_study(site, contract, study, imaging))
 
 
-def cohort_of(site: Site, contract: Contract, study: Study, study_hash: str, result: CheckResult) -> Cohort:
+def cohort_of(site: Site, contract: Contract, study: Study, study_hash: str, checked: Checked) -> Cohort:
     """Select and split the records of a check that was just made for this study; see ``assemble``.
 
     Raises:
         CheckFailed: T- codes.
     """
+    result = checked.result
     if not result.passed:
         raise CheckFailed(result)
     selected = _select(result.valid, contract, study)
-    labelled = selected.filter(pl.col(study.target.field).is_not_null())
-    result = _with_late(site, result, contract, _missing_labels(result, contract, study, selected, labelled))
+    target = study.target.field
+    labelled = selected if target is None else selected.filter(pl.col(target).is_not_null())
+    if target is not None:
+        result = _with_late(site, result, contract, _missing_labels(result, contract, target, selected, labelled))
     parts = split(labelled, contract, study.split, study_hash)
     _enough(site, result, study, labelled, parts[0])
-    result = _with_late(site, result, contract, _leaks(result, contract, study, labelled))
+    if target is not None and study.features:
+        result = _with_late(site, result, contract, _leaks(result, contract, study, target, labelled))
     counts = Counts(
         found=result.found,
         quarantined=result.quarantined,
@@ -152,7 +182,9 @@ def cohort_of(site: Site, contract: Contract, study: Study, study_hash: str, res
         validation=parts[1].height,
         test=parts[2].height,
     )
-    return Cohort(*parts, counts, result, fingerprint(parts))
+    images = checked.images
+    found = fingerprint(parts) if images is None else images.fingerprint(fingerprint(parts), parts)
+    return Cohort(*parts, counts, result, found, images)
 
 
 def _select(valid: pl.DataFrame, contract: Contract, study: Study) -> pl.DataFrame:
@@ -184,8 +216,12 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
                 policy.small_cell,
             )
         )
-    positive = (labelled[study.target.field] == study.target.positive).sum()
-    if positive in (0, labelled.height):
+    target = study.target.field
+    if target is None:
+        return
+    positive = study.target.positive
+    sides = labelled[target] if positive is None else labelled[target] == positive
+    if sides.n_unique() < 2:  # noqa: PLR2004  (nothing to tell apart)
         raise CheckFailed(
             with_findings(
                 result,
@@ -193,9 +229,9 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
                     _late_finding(
                         "T-LABEL",
                         result,
-                        study.target.field,
+                        target,
                         labelled.height,
-                        "The target has both classes",
+                        "The target has both classes" if positive is not None else "The target has two classes or more",
                         "all selected records are of one class",
                         "check the mapping of the target and the cohort rule; a hospital with one class cannot take part",
                     )
@@ -221,10 +257,10 @@ def _with_late(site: Site, result: CheckResult, contract: Contract, late: Iterab
 
 
 def _missing_labels(
-    result: CheckResult, contract: Contract, study: Study, selected: pl.DataFrame, labelled: pl.DataFrame
+    result: CheckResult, contract: Contract, name: str, selected: pl.DataFrame, labelled: pl.DataFrame
 ) -> Iterator[Finding]:
     """A target that most records lack is a warning; one that all lack, an error: there is nothing to learn from."""
-    name, missing = study.target.field, selected.height - labelled.height
+    missing = selected.height - labelled.height
     setting = setting_for(contract, "T-LABELMISS", (name,))
     most = MOST_WITHOUT_TARGET if setting is None or setting.max_fraction is None else setting.max_fraction
     if missing <= most * selected.height:
@@ -242,8 +278,12 @@ def _missing_labels(
     )
 
 
-def _leaks(result: CheckResult, contract: Contract, study: Study, labelled: pl.DataFrame) -> Iterator[Finding]:
-    for leak in leaks(labelled, contract, study.features, study.target):
+def _leaks(
+    result: CheckResult, contract: Contract, study: Study, target: str, labelled: pl.DataFrame
+) -> Iterator[Finding]:
+    if study.target.positive is None:
+        return  # told of two sides only
+    for leak in leaks(labelled, contract, study.features, target, study.target.positive):
         setting = setting_for(contract, "T-LEAK", (leak.field,))
         usual: Literal["error", "warning"] = "error" if leak.same and not contract.field(leak.field).investigative else "warning"
         yield _late_finding(
@@ -251,7 +291,7 @@ def _leaks(result: CheckResult, contract: Contract, study: Study, labelled: pl.D
             result,
             leak.field,
             labelled.height,
-            f"{leak.field} does not give {study.target.field} away",
+            f"{leak.field} does not give {target} away",
             "it is the target under another name" if leak.same else "it tells the class of each of the selected records",
             "check the mapping of both; if it is right, the feature is known only once the target is: ask the study's author",
             severity=usual if setting is None or setting.severity is None else setting.severity,

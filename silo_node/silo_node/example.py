@@ -66,12 +66,14 @@ class Example(Value):
         records: how many synthetic ones there were.
         codes: why there are no further visits, if it did not come to its end.
         too_large: the network has too many weights to be tried here.
+        of_images: the study reads images, and none are made up.
     """
 
     records: Count = 0
     visits: tuple[ExampleVisit, ...] = ()
     codes: tuple[Code, ...] = ()
     too_large: bool = False
+    of_images: bool = False
 
 
 def make_example(site: Path, bundle_path: Path, bundle: Bundle, seconds: float = SECONDS) -> Example:
@@ -83,6 +85,8 @@ def make_example(site: Path, bundle_path: Path, bundle: Bundle, seconds: float =
         bundle: the same, read.
         seconds: how long the dry run may take.
     """
+    if bundle.imaging is not None:
+        return Example(of_images=True)
     if bundle.manifest.size > MOST_WEIGHTS:
         return Example(too_large=True)
     with TemporaryDirectory(prefix="wardround-") as folder:
@@ -115,6 +119,9 @@ def lines(example: Example) -> Iterator[tuple[str, str]]:
     """Say an example in a few lines of a screen."""
     if example.too_large:
         yield "example", f"none: more than {MOST_WEIGHTS} weights are not tried here; names, shapes and bytes are as above"
+        return
+    if example.of_images:
+        yield "example", "none: images are not made up here; what leaves is as above, figure by figure"
         return
     if example.visits:
         yield (

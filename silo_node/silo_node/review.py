@@ -147,7 +147,7 @@ class Review:
             "study_hash": bundle.study_hash,
             "study": model_json(bundle.study),
             "roster": model_json(bundle.roster),
-            "contract_hash": bundle.contract.contract_hash(),
+            "contract_hash": bundle.schema.contract_hash(),
             "installed_schema_differs": None if self.other_schema is None else [each.as_json() for each in self.other_schema],
             "signatures": {
                 "author": author_json(bundle),
@@ -199,7 +199,7 @@ def review_study(
         share_distributions=site.policy().share_distributions,
         records=_records(site, bundle, picture=picture) if count else None,
         changes=_changes(site.folder, bundle, identity),
-        other_schema=schema_differences(bundle.contract),
+        other_schema=schema_differences(bundle.schema),
         approved=approved,
         ending=tuple(_ending(site, bundle, approved, days)),
     )
@@ -238,7 +238,7 @@ def _records(site: Site, bundle: Bundle, *, picture: bool) -> Records:
     from silo_node.validation.result import CheckFailed  # noqa: PLC0415
 
     try:
-        cohort = assemble(site, bundle.contract, bundle.study, bundle.study_hash)
+        cohort = assemble(site, bundle.contract, bundle.study, bundle.study_hash, bundle.imaging)
         data = keyed_fingerprint(site.folder, cohort.fingerprint)
     except CheckFailed as failure:
         return Records(codes=tuple(sorted(set(failure.codes))))
@@ -303,6 +303,7 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
         yield "" if number else "hospitals", f"{member.site}: {member.name} (fingerprint {member.fingerprint})"
     which = f"where {study.cohort.where}" if study.cohort.where else "all that are valid"
     yield "records", f"{contract.title} ({contract.id} {contract.version}), {which}"
+    yield from _images(bundle)
     yield "schema", _schema_words(review)
     if review.records is not None:
         yield "of yours", review.records.words()
@@ -315,7 +316,7 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
         yield "ends before", f"the approval ({each.approval}): your exception of {each.code} of {each.about}, on {each.until}"
     if review.ending:
         yield "", "a node that starts after that day refuses this study: lengthen 'until' in site.yaml, or mend the records"
-    yield "fields read", ", ".join((study.target.field, *study.features))
+    yield "fields read", ", ".join((*study.target.fields, *study.features)) or "none but its keys"
     yield "network", f"{study.network.name}, {bundle.manifest.size} weights"
     training = study.training
     batches = "all records at once" if training.batch_size is None else f"batches of {training.batch_size}"
@@ -337,6 +338,17 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     yield from _changed(review.changes)
 
 
+def _images(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """Say which images are read, and what becomes of them before the network sees them."""
+    imaging, images = bundle.imaging, bundle.study.images
+    if imaging is None or images is None:
+        return
+    yield "images", f"{imaging.title} ({imaging.id} {imaging.version}), each with its record"
+    for number, words in enumerate(images.describe()):
+        yield "" if number else "prepared so", words
+    yield "predicts", bundle.study.target.words
+
+
 def _who_asks(review: Review) -> Iterator[tuple[str, str]]:
     """Say who asks, and which signatures were verified: a bundle with one that does not hold is not read at all."""
     bundle, author, coordinator = review.bundle, review.bundle.author, review.bundle.roster.coordinator
@@ -352,7 +364,7 @@ def _who_asks(review: Review) -> Iterator[tuple[str, str]]:
 
 
 def _schema_words(review: Review) -> str:
-    contract, found = review.bundle.contract, review.other_schema
+    contract, found = review.bundle.schema, review.other_schema
     if found is None:
         return "not installed here: there is nothing to compare it with"
     if not found:

@@ -101,7 +101,7 @@ def _field(
         field=name,
         title=field.title or name,
         unit=field.unit,
-        target=name == bundle.study.target.field,
+        target=name in bundle.study.target.fields,
         edges=scale.edges,
         values=scale.values,
         sites=tuple(
@@ -170,7 +170,8 @@ class _Site:
     @property
     def _positive(self) -> int | None:
         target = self._bundle.study.target
-        return self._scale.values.index(target.positive) if target.field == self._scale.field else None
+        looked_for = target.positive if target.field == self._scale.field else None
+        return None if looked_for is None else self._scale.values.index(looked_for)
 
     def _moments(self, told: Sequence[Told]) -> Moments | None:
         sums = [each.sums for each in told if each.sums is not None]

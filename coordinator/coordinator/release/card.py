@@ -93,10 +93,10 @@ def _use(bundle: Bundle, outcome: Outcome) -> Iterator[str]:
     if outcome.status == "failed":
         yield "There is no model to use."
         return
-    records = (
-        f"records that obey `{bundle.contract.id}` {bundle.contract.version} ({plain(study.cohort.where or 'all valid records')})"
-    )
-    yield f"The model gives the log-odds that `{study.target.field}` is `{plain(study.target.positive)}`, for {records}."
+    schema = bundle.schema
+    records = f"records that obey `{schema.id}` {schema.version} ({plain(study.cohort.where or 'all valid records')})"
+    gives = {"binary": "the log-odds that", "classes": "a score for each class, whose softmax is a probability, of", "mask": "of"}
+    yield f"The model gives {gives[study.target.kind]} {plain(study.target.words)}, for {records}."
     yield "Any other use is out of scope, the care of patients without an approval for it above all."
 
 

@@ -46,7 +46,7 @@ def settings_of(bundle: Bundle) -> Pairs:
         ("Schema", f"{contract.title} ({contract.id} {contract.version})"),
         ("One row is", contract.row_grain),
         ("Cohort", study.cohort.where or "all valid records"),
-        ("Target", f"{study.target.field} is {study.target.positive}"),
+        ("Target", study.target.words),
         ("Features", f"{len(study.features)}: {', '.join(study.features)}"),
         ("Network", f"{study.network.name}{f' ({arguments})' if arguments else ''}, {plural(bundle.manifest.size, 'parameter')}"),
         ("Training", f"{plural(training.local_epochs, 'local epoch')} a round, {batch}, {training.loss.replace('_', ' ')}"),

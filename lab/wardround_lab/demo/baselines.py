@@ -79,7 +79,7 @@ def gather(bundle: Bundle, sites: Sequence[Site]) -> tuple[Ward, ...]:
     Raises:
         CheckFailed: when a hospital's records do not pass the check.
     """
-    return tuple(Ward(site, assemble(site, bundle.contract, bundle.study, bundle.study_hash)) for site in sites)
+    return tuple(Ward(site, assemble(site, bundle.contract, bundle.study, bundle.study_hash, bundle.imaging)) for site in sites)
 
 
 def compare(bundle: Bundle, wards: Sequence[Ward], outcome: Outcome, note: str = "") -> Comparison:

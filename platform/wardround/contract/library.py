@@ -21,6 +21,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 
 from wardround.contract import imaging_semantics, semantics
 from wardround.contract.imaging import ImagingContract
+from wardround.contract.implied_table import implied_table
 from wardround.contract.model import Contract
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.strict_yaml import Document, nearest, parse, parse_text, read_text
@@ -371,12 +372,24 @@ def check_imaging(contract: ImagingContract, table: Contract | None, place: str)
         Refused: S-DICOM, S-FIELD, S-RANGE; S-VERSION when the table contract is not the one that it names.
     """
     link = contract.table
+    if link is None and table is not None and table == implied_table(contract):
+        table = None
     named = None if link is None else (link.id, link.version)
     if named != (None if table is None else (table.id, table.version)):
-        rule = "A contract of images comes with the table contract that it names"
+        rule = "A contract of images comes with the table contract that it names, or implies"
         finding = f"it names {'none' if link is None else f'{link.id} {link.version}'}"
         raise refuse("S-VERSION", place, rule, finding, "give the two together")
     raise_all(imaging_semantics.problems(contract, Document(place, {}, {}), table))
+
+
+def table_of(contract: ImagingContract, schema_path: Sequence[Path] = ()) -> Contract:
+    """Give the table contract that belongs to images: the one that their contract names, or the one that it implies.
+
+    Raises:
+        Refused: as ``find``.
+    """
+    link = contract.table
+    return implied_table(contract) if link is None else find(f"{link.id}@{link.version}", schema_path)
 
 
 def _contract(document: Document) -> Contract:

@@ -90,7 +90,7 @@ def scale_of(contract: Contract, name: str) -> Scale:
 
 def told_fields(study: Study) -> tuple[str, ...]:
     """Give the fields of which a study with distributions asks: its target and its features."""
-    return (study.target.field, *study.features)
+    return (*study.target.fields, *study.features)
 
 
 class CellGroup(Value):

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from wardround import PROTOCOL
 from wardround.canonical import Json, model_json
 from wardround.console import format_option, print_json, say
+from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
 from wardround.errors import Problem, raise_all, refuse
 from wardround.identity.passphrase import passphrase_option
@@ -20,20 +21,28 @@ from wardround.study.author_commands import author_json, author_option, open_aut
 from wardround.study.bundle import SUFFIX, Bundle, Versions
 from wardround.study.check import load_study
 from wardround.study.commands import schema_path_option
-from wardround.study.encoding import input_width
+from wardround.study.inputs import shape_of
 from wardround.study.model import Study
 
 
-def make_bundle(study: Study, contract: Contract, roster: Roster) -> Bundle:
+def make_bundle(study: Study, contract: Contract, roster: Roster, imaging: ImagingContract | None = None) -> Bundle:
     """Make a study's bundle for a roster.
 
     Raises:
         Refused: P-ROSTER when the roster cannot satisfy the study's own rules.
     """
     raise_all(_roster_problems(study, roster))
-    weights, manifest = initial_weights(study.network, input_width(contract, study.features), study.seed)
+    weights, manifest = initial_weights(study.network, shape_of(study, contract, imaging), study.seed)
     versions = Versions(protocol=PROTOCOL, packages=package_versions())
-    return Bundle(study=study, contract=contract, roster=roster, versions=versions, weights=weights, manifest=manifest)
+    return Bundle(
+        study=study,
+        contract=contract,
+        roster=roster,
+        versions=versions,
+        weights=weights,
+        manifest=manifest,
+        imaging=imaging,
+    )
 
 
 def _roster_problems(study: Study, roster: Roster) -> list[Problem]:
@@ -113,14 +122,14 @@ def build(
     It is what hospitals review and approve. The same inputs on the same machine give the same bytes. Without --author nobody
     has signed it yet: a hospital whose policy names authors refuses it, and the others read that nobody signed.
     """
-    study, contract = load_study(file, schema_path)
+    study, contract, imaging = load_study(file, schema_path)
     roster = make_roster(read_party(coordinator, Coordinator), [read_member(path) for path in silos])
     target = out or Path(f"{study.name}{SUFFIX}")
     if target.exists():
         raise refuse(
             "O-EXISTS", str(target), "Bundles are never overwritten", "there is a file already", "choose another name with --out"
         )
-    bundle = make_bundle(study, contract, roster)
+    bundle = make_bundle(study, contract, roster, imaging)
     if author is not None:
         bundle = bundle.signed(*open_author(author, passphrase_file))
     bundle.write(target)

@@ -1,6 +1,7 @@
 """The study bundle ``NAME.wardround``: one deterministic zip with everything that a hospital is asked to approve.
 
-Members, and nothing else: ``study.json``, ``contract.json``, ``roster.json``, ``versions.json`` (canonical JSON),
+Members, and nothing else: ``study.json``, ``contract.json``, ``roster.json``, ``versions.json`` (canonical JSON), for studies of
+images ``imaging.json``,
 ``weights.safetensors`` (initial weights, as bytes: a seed is no promise on another machine) and ``manifest.json`` (the
 SHA-256 of each, and the ``study_hash`` over what is approved); and, where they signed, ``author.json`` and
 ``coordinator.json`` (``wardround.identity.author``), whose signatures are over the study hash. Reading is strict, verifies
@@ -23,6 +24,7 @@ from pydantic import StringConstraints, ValidationError
 from wardround import PROTOCOL
 from wardround.canonical import Json, digest, is_canonical, model_bytes, model_json, sha256
 from wardround.contract import library
+from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import write_atomic
@@ -40,7 +42,9 @@ MAXIMUM_BYTES = 4 * 1024**3
 MAXIMUM_JSON_BYTES = 16 * 1024**2
 ALGORITHMS: dict[str, Json] = {"exact_sum": 1, "encoding": 1, "split": 1, "score_histogram": 1, "randomness": 1}
 """Versions of everything that decides shared numbers; another version is another study."""
-_MEMBERS = ("contract.json", "manifest.json", "roster.json", "study.json", "versions.json", "weights.safetensors")
+_MEMBERS = {"contract.json", "manifest.json", "roster.json", "study.json", "versions.json", "weights.safetensors"}
+IMAGING_MEMBER = "imaging.json"
+"""Member that is there where the study reads images."""
 AUTHOR_MEMBER, COORDINATOR_MEMBER = "author.json", "coordinator.json"
 _SIGNATURES = {AUTHOR_MEMBER, COORDINATOR_MEMBER}
 """Members that are there where somebody signed."""
@@ -72,8 +76,10 @@ class Bundle:
     """A study with all that it needs, checked.
 
     Attributes:
+        contract: of the records; of a study of images, of the table that belongs to them.
         authorship: the author's signature; None where nobody signed.
         submission: the signature of the roster's coordinator; None where it has not signed.
+        imaging: the contract of the images; None where the study reads none.
     """
 
     study: Study
@@ -84,6 +90,12 @@ class Bundle:
     manifest: Manifest
     authorship: SignedAuthorship | None = None
     submission: SignedSubmission | None = None
+    imaging: ImagingContract | None = None
+
+    @property
+    def schema(self) -> Contract | ImagingContract:
+        """The schema that the study names."""
+        return self.contract if self.imaging is None else self.imaging
 
     @cached_property
     def study_hash(self) -> str:
@@ -144,10 +156,12 @@ class Bundle:
 
 
 def _study_hash(bundle: Bundle) -> str:
+    imaging: dict[str, Json] = {} if bundle.imaging is None else {"imaging": model_json(bundle.imaging)}
     return digest(
         "study",
         1,
         {
+            **imaging,
             "protocol": PROTOCOL,
             "algorithms": ALGORITHMS,
             "study": model_json(bundle.study),
@@ -168,9 +182,8 @@ def bundle_bytes(bundle: Bundle) -> bytes:
         "versions.json": model_bytes(bundle.versions),
         "weights.safetensors": to_safetensors(bundle.weights, bundle.manifest),
     }
-    for name, signature in ((AUTHOR_MEMBER, bundle.authorship), (COORDINATOR_MEMBER, bundle.submission)):
-        if signature is not None:
-            members[name] = model_bytes(signature)
+    optional = {AUTHOR_MEMBER: bundle.authorship, COORDINATOR_MEMBER: bundle.submission, IMAGING_MEMBER: bundle.imaging}
+    members |= {name: model_bytes(value) for name, value in optional.items() if value is not None}
     table = BundleManifest(
         protocol=PROTOCOL,
         study_hash=bundle.study_hash,
@@ -256,12 +269,15 @@ def _parse(file: BinaryIO, size: int) -> Bundle:
         manifest=packed[1],
         authorship=_value(SignedAuthorship, members, AUTHOR_MEMBER) if AUTHOR_MEMBER in members else None,
         submission=_value(SignedSubmission, members, COORDINATOR_MEMBER) if COORDINATOR_MEMBER in members else None,
+        imaging=_value(ImagingContract, members, IMAGING_MEMBER) if IMAGING_MEMBER in members else None,
     )
     if bundle.study_hash != table.study_hash:
         raise _refused("the study hash does not fit the contents", "B-HASH")
     _require_signatures(bundle)
     library.check(bundle.contract, "contract.json")
-    raise_all(check.problems(bundle.study, bundle.contract))
+    if bundle.imaging is not None:
+        library.check_imaging(bundle.imaging, bundle.contract, IMAGING_MEMBER)
+    raise_all(check.problems(bundle.study, bundle.contract, bundle.imaging))
     return bundle
 
 
@@ -334,7 +350,7 @@ def _members(file: BinaryIO) -> dict[str, bytes]:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             names = [entry.filename for entry in entries]
-            if sorted(set(names) - _SIGNATURES) != sorted(_MEMBERS) or len(set(names)) != len(names):
+            if set(names) - _SIGNATURES - {IMAGING_MEMBER} != _MEMBERS or len(set(names)) != len(names):
                 raise _refused("its members are not those of a bundle")
             for entry in entries:
                 limit = MAXIMUM_BYTES if entry.filename == "weights.safetensors" else MAXIMUM_JSON_BYTES

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from wardround.contract import rules
-from wardround.contract.library import find
+from wardround.contract.imaging import ImagingContract
+from wardround.contract.library import find_any, table_of
 from wardround.contract.model import Contract
 from wardround.errors import Problem, Refused, raise_all
 from wardround.strict_yaml import Document, Location, load, nearest, parse
-from wardround.study import networks
-from wardround.study.encoding import input_width
+from wardround.study import images, networks
+from wardround.study.inputs import shape_of
 from wardround.study.model import Study
+
+LEAST_CLASSES: Final = 3
+"""Of a target that names no value to look for: of two, one is looked for."""
 
 
 class _Places:
@@ -28,7 +34,21 @@ class _Places:
         return self._document.place(found)
 
 
-def load_study(path: Path, schema_path: tuple[Path, ...] = ()) -> tuple[Study, Contract]:
+class Loaded(NamedTuple):
+    """A study file, and the schema that it names.
+
+    Attributes:
+        study: what is asked.
+        contract: of the records; where the study names a contract of images, the table contract that belongs to it.
+        imaging: of the images; None where the study reads none.
+    """
+
+    study: Study
+    contract: Contract
+    imaging: ImagingContract | None
+
+
+def load_study(path: Path, schema_path: tuple[Path, ...] = ()) -> Loaded:
     """Read a study file, find its schema and check that they fit.
 
     Raises:
@@ -36,33 +56,57 @@ def load_study(path: Path, schema_path: tuple[Path, ...] = ()) -> tuple[Study, C
     """
     document = load(path)
     study = parse(Study, document)
-    contract = find(f"{study.data_schema.id}@{study.data_schema.version}", schema_path)
-    raise_all(problems(study, contract, document))
-    return study, contract
+    named = find_any(f"{study.data_schema.id}@{study.data_schema.version}", schema_path)
+    contract, imaging = (table_of(named, schema_path), named) if isinstance(named, ImagingContract) else (named, None)
+    raise_all(problems(study, contract, imaging, document))
+    return Loaded(study, contract, imaging)
 
 
-def problems(study: Study, contract: Contract, document: Document | None = None) -> list[Problem]:
-    """Say everything that does not fit between a study and a contract."""
+def problems(
+    study: Study, contract: Contract, imaging: ImagingContract | None = None, document: Document | None = None
+) -> list[Problem]:
+    """Say everything that does not fit between a study and its contracts."""
     place = _Places(study, document)
     found: list[Problem] = []
-    chosen = study.data_schema
-    if (chosen.id, chosen.version) != (contract.id, contract.version):
+    chosen, named = study.data_schema, contract if imaging is None else imaging
+    if (chosen.id, chosen.version) != (named.id, named.version):
         found.append(
             Problem(
                 "P-SCHEMA",
                 place("schema"),
                 "A study is for exactly one version of a schema",
-                f"the study is for {chosen.id} {chosen.version}, the schema is {contract.id} {contract.version}",
+                f"the study is for {chosen.id} {chosen.version}, the schema is {named.id} {named.version}",
                 "name the version that the hospitals have, or ask for the study to be written anew for it",
             )
         )
-    found += _target(study, contract, place)
+    if (imaging is None) != (study.images is None):
+        found.append(_other_kind(study, imaging, place))
+        return found
+    found += _target(study, contract, imaging, place)
     for index, name in enumerate(study.features):
         found += _feature(name, contract, place("features", index))
-    known = tuple(name for name in study.features if name in contract.names)
-    found += networks.problems_of(study.network, place("network"), input_width(contract, known))
+    found += _images(study, imaging, place)
+    if imaging is None or study.images is None or len(study.images.window) == imaging.geometry.dimensions:
+        found += networks.problems_of(study.network, place("network"), shape_of(study, contract, imaging))
+    found += _loss(study, place)
     found += _cohort(study, contract, place)
     return found + _sense(study, place)
+
+
+def _images(study: Study, imaging: ImagingContract | None, place: _Places) -> list[Problem]:
+    if study.images is None or imaging is None:
+        return []
+    dense, spaced = study.target.kind == "mask", imaging.format in ("dicom", "nifti")
+    return images.problems_of(
+        study.images, imaging.geometry.dimensions, dense, lambda *at: place("images", *at), spaced=spaced
+    )
+
+
+def _other_kind(study: Study, imaging: ImagingContract | None, place: _Places) -> Problem:
+    finding, next_step = "it names a contract of images, and reads features of a table", "leave 'features' out, and give 'images'"
+    if imaging is None:
+        finding, next_step = "it says how images are prepared, and names a contract of tables", "name a contract of images"
+    return Problem("P-SCHEMA", place("schema"), "A study reads what its schema is about", finding, next_step)
 
 
 def _unknown_field(name: str, contract: Contract, place: str) -> Problem:
@@ -76,12 +120,19 @@ def _unknown_field(name: str, contract: Contract, place: str) -> Problem:
     )
 
 
-def _target(study: Study, contract: Contract, place: _Places) -> list[Problem]:
+def _target(study: Study, contract: Contract, imaging: ImagingContract | None, place: _Places) -> list[Problem]:
     name = study.target.field
+    if name is None:
+        return list(_masks(study, imaging, place))
     if name not in contract.names:
         return [_unknown_field(name, contract, place("target", "field"))]
     values = contract.field(name).values
-    if study.target.positive not in values:
+    if study.target.positive is None and len(values) < LEAST_CLASSES:
+        finding = f"{name!r} has {len(values)} categories"
+        next_step = "give 'positive', the value that is looked for" if values else "choose a coded field as target"
+        rule = f"A target without a positive value has {LEAST_CLASSES} classes or more"
+        return [Problem("P-FIELD", place("target", "field"), rule, finding, next_step)]
+    if study.target.positive is not None and study.target.positive not in values:
         return [
             Problem(
                 "P-FIELD",
@@ -92,6 +143,21 @@ def _target(study: Study, contract: Contract, place: _Places) -> list[Problem]:
             )
         ]
     return []
+
+
+def _masks(study: Study, imaging: ImagingContract | None, place: _Places) -> Iterator[Problem]:
+    known = [] if imaging is None else list(imaging.label.classes.values())
+    for index, name in enumerate(study.target.mask):
+        if name not in known:
+            guess = nearest(name, known)
+            next_step = f"choose of: {', '.join(known)}" if known else "name a contract whose label is a mask"
+            yield Problem(
+                "P-FIELD",
+                place("target", "mask", index),
+                "Classes are those of the contract's masks",
+                f"there is no class {name!r}",
+                f"did you mean {guess!r}?" if guess else next_step,
+            )
 
 
 def _identifies(contract: Contract, name: str) -> bool:
@@ -140,6 +206,16 @@ def _cohort(study: Study, contract: Contract, place: _Places) -> list[Problem]:
 def _sense(study: Study, place: _Places) -> list[Problem]:
     """Settings that each hold alone, but not together."""
     found: list[Problem] = []
+    if study.statistics.distributions and not (study.target.fields or study.features):
+        found.append(
+            Problem(
+                "P-RANGE",
+                place("statistics", "distributions"),
+                "Distributions are of fields of records",
+                "the study reads none: it predicts masks of images",
+                "set distributions to false",
+            )
+        )
     if len(study.silos.required) > study.silos.minimum:
         found.append(
             Problem(

@@ -123,12 +123,15 @@ def _positive(contract: Contract, target: ContractField, named: str | None) -> s
 @format_option
 def check(file: Path, schema_path: tuple[Path, ...], form: str) -> None:
     """Check a study FILE against its schema: every problem at once, with its line."""
-    found, contract = load_study(file, schema_path)
+    found, contract, imaging = load_study(file, schema_path)
     if form == "json":
-        print_json({"in_order": True, "study": model_json(found), "contract_hash": contract.contract_hash()})
+        print_json({"in_order": True, "study": model_json(found), "contract_hash": (imaging or contract).contract_hash()})
         return
+    reads = f"{len(found.features)} features of {contract.id} {contract.version} ({input_width(contract, found.features)} inputs)"
+    if imaging is not None and found.images is not None:
+        seen = " by ".join(str(size) for size in found.images.window)
+        reads = f"images of {imaging.id} {imaging.version} (the network sees {seen})"
     say(
-        f"{found.name} {found.version} is in order: {len(found.features)} features of {contract.id} {contract.version} "
-        f"({input_width(contract, found.features)} inputs), {found.network.name}, "
+        f"{found.name} {found.version} is in order: {reads}, {found.network.name}, "
         f"at most {found.rounds.maximum} rounds, {found.silos.minimum} hospitals at least."
     )

@@ -13,7 +13,7 @@ from typing import Literal
 
 from wardround import PROTOCOL
 from wardround.canonical import Json, canonical_bytes, model_json, sha256
-from wardround.contract.model import Contract
+from wardround.contract.library import AnyContract
 from wardround.study.bundle import ALGORITHMS, Bundle
 from wardround.weights.packing import as_wire
 
@@ -48,7 +48,7 @@ def differences(before: Bundle, after: Bundle) -> list[Difference]:
     return list(_compare("", _document(before), _document(after)))
 
 
-def contract_differences(before: Contract, after: Contract) -> list[Difference]:
+def contract_differences(before: AnyContract, after: AnyContract) -> list[Difference]:
     """Give all places at which two contracts differ, as ``differences`` does."""
     return list(_compare("contract", model_json(before), model_json(after)))
 
@@ -58,6 +58,7 @@ def _document(bundle: Bundle) -> dict[str, Json]:
         "algorithms": ALGORITHMS,
         "author": None if bundle.author is None else model_json(bundle.author),
         "contract": model_json(bundle.contract),
+        "imaging": None if bundle.imaging is None else model_json(bundle.imaging),
         "initial_weights": sha256(as_wire(bundle.weights)),
         "packages": dict(bundle.versions.packages),
         "protocol": PROTOCOL,

@@ -8,14 +8,14 @@ mean (zero after scaling). A field that may be missing has an indicator column, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from wardround.canonical import digest, model_json
 from wardround.contract.model import Contract
 from wardround.study.model import Study
-from wardround.values import FieldName, SchemaId, Sha256, Value, Version
+from wardround.values import FieldName, Growing, SchemaId, Sha256, Value, Version
 
 SMALLEST_DEVIATION = 2.0**-20
 """Standard deviations below this share of the field's range count as no variation: the column is only centred."""
@@ -53,14 +53,24 @@ class CodeColumn(Value):
 Column: TypeAlias = Annotated[NumberColumn | CodeColumn, Field(discriminator="kind")]
 
 
-class Encoding(Value):
-    """The complete recipe from a record in shared form to a network's input vector."""
+class Encoding(Growing):
+    """The complete recipe from a record in shared form to a network's input vector.
+
+    Attributes:
+        target: the field that is predicted; None where masks are.
+        positive: of a target with two sides, the value that is looked for.
+        classes: of a target with several, its values in the order of the scores.
+        columns: none where the network sees images.
+    """
+
+    young: ClassVar[frozenset[str]] = frozenset({"classes"})
 
     data_schema: SchemaId = Field(alias="schema")
     version: Version
     encoding_hash: Sha256
-    target: FieldName
-    positive: str
+    target: FieldName | None
+    positive: str | None
+    classes: tuple[str, ...] = ()
     columns: tuple[Column, ...]
 
     @property
@@ -89,6 +99,12 @@ def numeric_features(contract: Contract, study: Study) -> tuple[str, ...]:
     return tuple(name for name in study.features if not contract.field(name).values)
 
 
+def classes_of(study: Study, contract: Contract) -> tuple[str, ...]:
+    """Give the values of a target with several classes, in the contract's order; none of other targets."""
+    field = study.target.field
+    return contract.field(field).values if field is not None and study.target.kind == "classes" else ()
+
+
 def encoding_by(contract: Contract, study: Study, moments: Mapping[str, tuple[float, float]]) -> Encoding:
     """Make a study's encoding from mean and standard deviation of each of its numeric features; all else is the contract's."""
 
@@ -105,6 +121,7 @@ def encoding_by(contract: Contract, study: Study, moments: Mapping[str, tuple[fl
         encoding_hash=contract.encoding_hash(),
         target=study.target.field,
         positive=study.target.positive,
+        classes=classes_of(study, contract),
         columns=tuple(column(name) for name in study.features),
     )
 

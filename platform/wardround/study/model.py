@@ -6,12 +6,13 @@ setting is another study: its ``study_hash`` differs and every hospital is asked
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, StringConstraints, model_validator
 from pydantic import Field as Setting
 
-from wardround.values import FieldName, Fraction, SchemaId, Slug, Value, Version, printable
+from wardround.study.images import Images
+from wardround.values import FieldName, Fraction, Growing, SchemaId, Slug, Value, Version, printable
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(printable)]
 Strategy: TypeAlias = Literal["fedavg"]
@@ -35,11 +36,54 @@ class Cohort(Value):
     where: Text | None = None
 
 
-class Target(Value):
-    """What the model predicts: whether a coded field has the value ``positive``."""
+ClassName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(printable)]
+TargetKind: TypeAlias = Literal["binary", "classes", "mask"]
+"""One of two (one score), one of several (a score for each), or a class for each voxel."""
 
-    field: FieldName
-    positive: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+class Target(Growing):
+    """What the model predicts.
+
+    Attributes:
+        field: a coded field; with ``positive``, whether it has that value; without, which of its values it has.
+        positive: the value that is looked for.
+        mask: classes of the imaging contract's masks, in the order of the model's channels after the background.
+    """
+
+    young: ClassVar[frozenset[str]] = frozenset({"mask"})
+
+    field: FieldName | None = None
+    positive: ClassName | None = None
+    mask: Annotated[tuple[ClassName, ...], Setting(max_length=100)] = ()
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Target:
+        if (self.field is None) != bool(self.mask) or (self.mask and self.positive is not None):
+            msg = "a target is a field, with or without the value that is looked for, or classes of masks; one of the two"
+            raise ValueError(msg)
+        if len(set(self.mask)) != len(self.mask):
+            msg = "a class stands twice"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def kind(self) -> TargetKind:
+        """What a prediction is."""
+        if self.mask:
+            return "mask"
+        return "classes" if self.positive is None else "binary"
+
+    @property
+    def fields(self) -> tuple[FieldName, ...]:
+        """The fields of records that it is made of; none of masks."""
+        return () if self.field is None else (self.field,)
+
+    @property
+    def words(self) -> str:
+        """What is predicted, in words."""
+        if self.mask:
+            return f"which voxels are {', '.join(self.mask)}"
+        return f"which {self.field}" if self.positive is None else f"{self.field} is {self.positive}"
 
 
 class Network(Value):
@@ -166,8 +210,15 @@ class Statistics(Value):
     distributions: bool = False
 
 
-class Study(Value):
-    """What is asked of the hospitals. Identity: ``name``, ``version`` and the ``study_hash`` of the bundle made from it."""
+class Study(Growing):
+    """What is asked of the hospitals. Identity: ``name``, ``version`` and the ``study_hash`` of the bundle made from it.
+
+    Attributes:
+        features: fields of the table that the model reads; none where it reads images.
+        images: how images become what the network sees; None where the schema is of tables.
+    """
+
+    young: ClassVar[frozenset[str]] = frozenset({"images"})
 
     name: Slug
     version: Version
@@ -177,7 +228,8 @@ class Study(Value):
     data_schema: SchemaChoice = Setting(alias="schema")
     cohort: Cohort = Cohort()
     target: Target
-    features: tuple[FieldName, ...] = Setting(min_length=1)
+    features: tuple[FieldName, ...] = ()
+    images: Images | None = None
     network: Network
     training: Training
     seed: Annotated[int, Setting(ge=0, lt=2**53)]
@@ -196,5 +248,11 @@ class Study(Value):
             raise ValueError(msg)
         if self.target.field in self.features:
             msg = "the target may not be a feature"
+            raise ValueError(msg)
+        if bool(self.features) == (self.images is not None):
+            msg = "a study reads features of a table, or images, one of the two"
+            raise ValueError(msg)
+        if self.images is None and self.target.mask:
+            msg = "masks are masks of images: give 'images'"
             raise ValueError(msg)
         return self

@@ -205,7 +205,7 @@ def _records(site: Site, bundle: Bundle, asked: Asked) -> tuple[list[Line], int]
 
     study = f"{bundle.study.name} {bundle.study.version}"
     try:
-        cohort = assemble(site, bundle.contract, bundle.study, bundle.study_hash)
+        cohort = assemble(site, bundle.contract, bundle.study, bundle.study_hash, bundle.imaging)
     except CheckFailed as failure:
         result, codes = failure.result, list(dict.fromkeys(failure.codes))
         more = "" if len(codes) <= MOST_SHOWN else ", …"

@@ -9,6 +9,7 @@ from silo_node.cohort import check_for_study, cohort_of, study_fields
 from silo_node.configuration import Site
 from silo_node.validation.check import check
 from silo_node.validation.result import CheckFailed, CheckResult, said_to_be_synthetic
+from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
 from wardround.study.model import Study
 
@@ -19,11 +20,13 @@ class Question:
 
     Attributes:
         study_hash: divides the patients; 64 hexadecimal digits.
+        imaging: the contract of the images, where the study reads some.
     """
 
     contract: Contract
     study: Study | None = None
     study_hash: str = "0" * 64
+    imaging: ImagingContract | None = None
 
     @property
     def study_name(self) -> str | None:
@@ -43,10 +46,10 @@ class Question:
         """
         if self.study is None:
             return said_to_be_synthetic(check(site, self.contract, profiled=profiled), site.policy().small_cell)
-        result = check_for_study(site, self.contract, self.study, profiled=profiled)
-        if not result.passed:
-            return result
+        checked = check_for_study(site, self.contract, self.study, self.imaging, profiled=profiled)
+        if not checked.result.passed:
+            return checked.result
         try:
-            return cohort_of(site, self.contract, self.study, self.study_hash, result).report
+            return cohort_of(site, self.contract, self.study, self.study_hash, checked).report
         except CheckFailed as failure:
             return failure.result

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from silo_node.policy import POLICY_FILE, Policy
 from wardround.contract import library, rules
+from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
 from wardround.errors import Problem
 from wardround.strict_yaml import nearest
@@ -24,7 +25,7 @@ def policy_problems(bundle: Bundle, policy: Policy) -> list[Problem]:
     study = bundle.study
     return [
         *_who(bundle, policy),
-        *_schema(bundle.contract, policy),
+        *_schemas(bundle, policy),
         *_network(bundle, policy),
         *_strategy(study, policy),
         *_fields(study, bundle.contract, policy),
@@ -50,7 +51,13 @@ def _who(bundle: Bundle, policy: Policy) -> Iterator[Problem]:
         yield _problem("G-AUTHOR", "authors", "Only studies that a listed author has signed run here", finding)
 
 
-def _schema(contract: Contract, policy: Policy) -> Iterator[Problem]:
+def _schemas(bundle: Bundle, policy: Policy) -> Iterator[Problem]:
+    yield from _schema(bundle.contract, policy)
+    if bundle.imaging is not None:
+        yield from _schema(bundle.imaging, policy)
+
+
+def _schema(contract: Contract | ImagingContract, policy: Policy) -> Iterator[Problem]:
     """Find a schema that is not the one that this hospital knows: narrow ranges in it would make finer questions."""
     found = schema_differences(contract)
     if found and contract.contract_hash() not in policy.other_schemas:
@@ -65,7 +72,7 @@ def _schema(contract: Contract, policy: Policy) -> Iterator[Problem]:
         )
 
 
-def schema_differences(contract: Contract) -> list[Difference] | None:
+def schema_differences(contract: Contract | ImagingContract) -> list[Difference] | None:
     """Say where a contract differs from the installed one of its name and version; None when none is installed.
 
     Raises:
@@ -78,10 +85,10 @@ def schema_differences(contract: Contract) -> list[Difference] | None:
 
 
 @lru_cache(maxsize=64)
-def _installed(schema: str, version: str) -> Contract | None:
+def _installed(schema: str, version: str) -> Contract | ImagingContract | None:
     """Give the installed schema of a name and version. Read once: it is part of the code that an approval names."""
-    listings = (listing for listing in library.available() if (listing.id, listing.version) == (schema, version))
-    return next((library.open_listing(listing) for listing in listings), None)
+    listings = (listing for listing in library.available_any() if (listing.id, listing.version) == (schema, version))
+    return next((library.open_any(listing) for listing in listings), None)
 
 
 def _network(bundle: Bundle, policy: Policy) -> Iterator[Problem]:
@@ -105,7 +112,7 @@ def _strategy(study: Study, policy: Policy) -> Iterator[Problem]:
 def _fields(study: Study, contract: Contract, policy: Policy) -> Iterator[Problem]:
     """Find the fields that are never used, and those that stand in the policy and in no schema: they would protect nothing."""
     key, never = f"never_fields.{contract.id}", policy.never_fields.get(contract.id, ())
-    used = {study.target.field, *study.features}
+    used = {*study.target.fields, *study.features}
     if study.cohort.where is not None:
         used |= rules.fields(rules.parse(study.cohort.where, "cohort.where", "P-RULE"))
     for name in sorted(used & set(never)):

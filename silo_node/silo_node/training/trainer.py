@@ -218,7 +218,7 @@ class Trainer:
         known = self._desks.get(key)
         if known is None or known.policy != policy:
             self._desks.pop(key, None)
-            cohort = assemble(self._site.under(work.policy), bundle.contract, bundle.study, key)
+            cohort = assemble(self._site.under(work.policy), bundle.contract, bundle.study, key, bundle.imaging)
             data = keyed_fingerprint(self._site.folder, cohort.fingerprint)
             self._tell_change(bundle, cohort, data)
             self._desks[key] = _Desk(bundle, cohort, policy, data=data)

@@ -23,7 +23,6 @@ import numpy as np
 import polars as pl
 
 from wardround.contract.model import Contract
-from wardround.study.model import Target
 
 LEAST_OF_A_CLASS: Final = 10
 LEAST_CORRELATION: Final = 0.999
@@ -45,16 +44,18 @@ class Leak:
     same: bool
 
 
-def leaks(records: pl.DataFrame, contract: Contract, features: Sequence[str], target: Target) -> Iterator[Leak]:
+def leaks(
+    records: pl.DataFrame, contract: Contract, features: Sequence[str], target: str, looked_for: str
+) -> Iterator[Leak]:
     """Give the features that leak.
 
     Args:
         records: those with a target, in schema form.
         contract: says what a feature is.
         features: of the study.
-        target: of the study.
+        target: the field that is predicted; ``looked_for``: which value of it.
     """
-    positive = records[target.field] == target.positive
+    positive = records[target] == looked_for
     for name in features:
         field, column = contract.field(name), records[name]
         of_codes = bool(field.values) or (field.type == "integer" and column.n_unique() <= FEW_VALUES)

@@ -1,0 +1,219 @@
+"""Records and their images: which valid records have an image that is fit, and how it is read for training.
+
+    table ──check──> valid records ──┐
+    images ──index, judgement──> fit, or set aside by code ──┴──by key──> records with an image; the others are set aside, too
+
+Where the imaging contract names no table, the table that it implies is made of the images themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import polars as pl
+
+from silo_node.configuration import Site
+from silo_node.imaging import rules
+from silo_node.imaging.dataset import Picture
+from silo_node.imaging.keyed import Keyed, examples_of
+from silo_node.sources.rows import held
+from silo_node.sources.tables import Unit
+from silo_node.validation.check import check
+from silo_node.validation.findings import Finding
+from silo_node.validation.records import Records
+from silo_node.validation.result import CheckResult, Typed, Valid, outgoing_report
+from wardround.contract.imaging import ImagingContract
+from wardround.contract.model import Contract
+from wardround.study.model import Study
+
+NO_IMAGE: Final = "D-NOIMAGE"
+"""Of a record that has none."""
+
+_BLOCK: Final = 1 << 20
+"""Bytes of a file that are read at once for its digest."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """The images of a hospital's records; holds patient data.
+
+    Attributes:
+        contract: that they obey.
+        key: the field of a record that names its image.
+        keyed: every image by that key, fit or not.
+    """
+
+    contract: ImagingContract
+    key: str
+    keyed: Keyed
+
+    def pictures(self, records: pl.DataFrame) -> list[Callable[[], Picture]]:
+        """Give how the image of each record is read, in their order."""
+        return [self.keyed.fit[key].read for key in records[self.key]]
+
+    def fingerprint(self, records: str, parts: Iterable[pl.DataFrame]) -> str:
+        """Give the SHA-256 over the records' own fingerprint, and the bytes of each record's files."""
+        found = hashlib.sha256(f"wardround/images/1\0{records}".encode())
+        for part in parts:
+            for key in part[self.key]:
+                for path in self.keyed.fit[key].files:
+                    found.update(_digest(path))
+        return found.hexdigest()
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def check_with_images(
+    site: Site,
+    contract: Contract,
+    imaging: ImagingContract,
+    study: Study,
+    fields: Sequence[str],
+    limit: float,
+    *,
+    profiled: bool = False,
+) -> tuple[CheckResult, ImageSet]:
+    """Check a study's records and their images; records without an image that is fit are set aside.
+
+    Args:
+        site: the hospital.
+        contract: of the records: the one that ``imaging`` names, or implies.
+        imaging: of the images.
+        study: what is asked.
+        fields: of the records that are needed.
+        limit: the share of records that may be set aside.
+        profiled: whether to describe each field's values too.
+
+    Raises:
+        Refused: M- codes, D-FOLDER, X-USAGE.
+    """
+    if imaging.table is None:
+        keyed = examples_of(site, imaging, None, masks=bool(study.target.mask))
+        result = _implied(contract, keyed, site.policy().small_cell)
+    else:
+        result = check(site, contract, fields=fields, max_fraction=limit, profiled=profiled)
+        keyed = examples_of(site, imaging, result.valid, masks=bool(study.target.mask))
+    images = ImageSet(imaging, keyed.field, keyed)
+    return _with_images(result, images, limit, site.policy().small_cell), images
+
+
+def _implied(contract: Contract, keyed: Keyed, small_cell: int) -> CheckResult:
+    """Make the records of the images themselves: all of them, fit or not."""
+    keys = sorted({*keyed.fit, *keyed.aside})
+    frame = pl.DataFrame(
+        {contract.patient_key: [keyed.patients[key] for key in keys], keyed.field: keys},
+        schema={contract.patient_key: pl.String, keyed.field: pl.String},
+    ).select(contract.names)
+    records = Records(held(frame), {name: pl.col(name) for name in contract.names})
+    everything = pl.Series([True]).new_from_index(0, len(keys)) if keys else pl.Series([], dtype=pl.Boolean)
+    return CheckResult(
+        contract=contract,
+        findings=(),
+        found=len(keys),
+        quarantined=0,
+        quarantined_by_code={},
+        quarantined_places=(),
+        unit="row",
+        records=Valid(Typed(contract.names, records), everything),
+        passed=True,
+        outgoing=outgoing_report(contract, (), found=len(keys), quarantined=0, passed=True, small_cell=small_cell),
+    )
+
+
+def _with_images(result: CheckResult, images: ImageSet, limit: float, small_cell: int) -> CheckResult:
+    """Set aside the records without an image that is fit, each under every code that speaks against it."""
+    keys = list(result.valid[images.key])
+    fit = pl.Series([key in images.keyed.fit for key in keys], dtype=pl.Boolean)
+    counts = Counter(code for key in keys if key not in images.keyed.fit for code in images.keyed.aside.get(key, (NO_IMAGE,)))
+    aside = len(keys) - int(fit.sum())
+    if not aside and len(keys) >= images.contract.minimum_examples:
+        return result
+    quarantined = result.quarantined + aside
+    findings = [_finding(code, count, result, images.contract) for code, count in sorted(counts.items())]
+    if quarantined > limit * result.found and all(each.code != "T-QUARANTINE" for each in result.findings):
+        most = f"At most {limit:.2%} of the records are set aside" if limit else "No record is set aside"
+        step = "see which images are set aside, and why: wardround silo check --schema with the contract of the images"
+        findings.append(_limit("T-QUARANTINE", quarantined, result, most, f"{quarantined} of {result.found} are", step))
+    left = len(keys) - aside
+    if left < images.contract.minimum_examples:
+        least = f"At least {images.contract.minimum_examples} valid records with an image are needed"
+        step = "export more images, or do not take part"
+        findings.append(_limit("T-FEW", left, result, least, f"{left} are there", step))
+    return _counted(result, findings, _kept(result, fit), quarantined, counts, small_cell)
+
+
+def _kept(result: CheckResult, fit: pl.Series) -> Valid:
+    """Give the valid records for which ``fit`` holds."""
+    chosen = result.records.chosen
+    places = chosen.arg_true().filter(fit)
+    kept = pl.Series([False]).new_from_index(0, len(chosen)) if len(chosen) else chosen
+    return Valid(result.records.typed, kept.scatter(places, values=True) if len(places) else kept)
+
+
+def _counted(
+    result: CheckResult,
+    later: Sequence[Finding],
+    records: Valid,
+    quarantined: int,
+    counts: Mapping[str, int],
+    small_cell: int,
+) -> CheckResult:
+    findings = tuple(sorted((*result.findings, *later), key=lambda finding: finding.severity))  # errors before warnings
+    passed = result.passed and all(each.severity != "error" or each.level == "record" for each in later)
+    report = outgoing_report(
+        result.contract, findings, found=result.found, quarantined=quarantined, passed=passed, small_cell=small_cell
+    )
+    return replace(
+        result,
+        findings=findings,
+        quarantined=quarantined,
+        quarantined_by_code={**result.quarantined_by_code, **counts},
+        records=records,
+        passed=passed,
+        outgoing=report,
+    )
+
+
+def _finding(code: str, count: int, result: CheckResult, imaging: ImagingContract) -> Finding:
+    """Say of how many records the image has a fault; which files have it, the check of images says at the hospital."""
+    return Finding(
+        code=code,
+        severity="error",
+        level="record",
+        field=None,
+        rule=None,
+        count=count,
+        of=result.found,
+        lines=(),
+        unit=result.unit,
+        shapes=(),
+        expectation=rules.rule(code, imaging),
+        finding=f"the images of {count} of {result.found} records break this",
+        next_step=rules.NEXT[code],
+    )
+
+
+def _limit(code: str, count: int, result: CheckResult, expectation: str, finding: str, next_step: str) -> Finding:
+    return Finding(
+        code=code,
+        severity="error",
+        level="share" if code == "T-QUARANTINE" else "table",
+        field=None,
+        rule=None,
+        count=count,
+        of=result.found,
+        lines=(),
+        unit=result.unit,
+        shapes=(),
+        expectation=expectation,
+        finding=finding,
+        next_step=next_step,
+    )
