@@ -174,6 +174,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "P-SCHEMA": CatalogueEntry("the study and the schema do not fit"),
     "P-FIELD": CatalogueEntry("the study names a field that the schema does not have"),
     "P-NETWORK": CatalogueEntry("an unknown network, loss, optimiser or argument"),
+    "P-TRANSFORM": CatalogueEntry("transforms of images that cannot be done, or make no sense"),
     "P-RULE": CatalogueEntry("a cohort rule that cannot be read"),
     "P-RANGE": CatalogueEntry("study settings that contradict each other"),
     "P-ROSTER": CatalogueEntry("the roster of hospitals is not in order"),
