@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 
 _INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -19,6 +27,26 @@ class Value(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
     )
+
+
+class Growing(Value):
+    """A value whose language grew after the first ones were written, and whose old written forms and digests stay what they were.
+
+    A key of ``young`` that holds its default is left out wherever the value is written; its default means what was so before
+    the key existed, for ever.
+    """
+
+    young: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_young_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        form: dict[str, Any] = handler(self)
+        fields = type(self).model_fields
+        for name in self.young:
+            if getattr(self, name) == fields[name].get_default(call_default_factory=True):
+                form.pop(fields[name].alias or name, None)
+                form.pop(name, None)
+        return form
 
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]

@@ -9,7 +9,7 @@ from wardround.contract.library import find
 from wardround.contract.model import Contract
 from wardround.errors import Problem, Refused, raise_all
 from wardround.strict_yaml import Document, Location, load, nearest, parse
-from wardround.study import networks
+from wardround.study import losses, networks
 from wardround.study.encoding import input_width
 from wardround.study.model import Study
 
@@ -61,6 +61,7 @@ def problems(study: Study, contract: Contract, document: Document | None = None)
         found += _feature(name, contract, place("features", index))
     known = tuple(name for name in study.features if name in contract.names)
     found += networks.problems_of(study.network, place("network"), input_width(contract, known))
+    found += losses.problems_of(study.training.loss, "binary", place("training", "loss"))
     found += _cohort(study, contract, place)
     return found + _sense(study, place)
 
