@@ -66,6 +66,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "M-DRAFT": CatalogueEntry("a draft of the site file that no person has confirmed"),
     "M-JOIN": CatalogueEntry("a joined source that cannot be made of its tables"),
     "M-IMAGES": CatalogueEntry("a schema of tables with a source of images, or the reverse"),
+    "M-DEVICE": CatalogueEntry("the site file names a device that is not there"),
     "M-EXCEPTION": CatalogueEntry("an exception for what cannot be explained away, or that names nothing"),
     # Records
     "T-FILE": _checked("a source file is missing or cannot be read"),

@@ -60,14 +60,19 @@ Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,6} (MiB|GiB)$"
 """An amount of memory: a whole number, a space, MiB (2**20 bytes) or GiB (2**30 bytes)."""
 
 
+DeviceName: TypeAlias = Literal["auto", "cpu", "cuda"]
+
+
 class Resources(Value):
     """What the work on the records may take of the machine.
 
     Attributes:
         memory: the most that the trainer's process may hold, its libraries (about 0.5 GiB) counted; no limit when not given.
+        device: where networks are computed. ``auto``: those of images on a GPU if torch finds one, all else on the processor.
     """
 
     memory: Memory | None = None
+    device: DeviceName = "auto"
 
     @property
     def memory_bytes(self) -> int | None:

@@ -14,7 +14,7 @@ from silo_node.local_log import LOG_FILE
 from silo_node.node_process import READY
 from silo_node.proxy_trouble import PROXY_TROUBLE, read_proxy_trouble
 from silo_node.supernode_words import SuperNodeWords
-from silo_node.training.memory import NO_ROOM_STATUS
+from silo_node.training.memory import NO_DEVICE_STATUS, NO_ROOM_STATUS
 from silo_node.way_out import WayOut
 from wardround.errors import Refused, refuse
 from wardround.json_log import close_log
@@ -82,7 +82,7 @@ def children(
             ready=trainer_socket.exists,
             before=_remover(trainer_socket),
             patience_seconds=START_SECONDS,
-            explain=_no_room,
+            explain=_cannot_start,
             folder=run,
             pulse=Pulse(run / "trainer.pulse", silence_seconds),
         ),
@@ -143,7 +143,16 @@ def _note(site: Site, text: str) -> None:
     close_log(log)
 
 
-def _no_room(status: int) -> Refused | None:
+def _cannot_start(status: int) -> Refused | None:
+    """Say why a trainer ended at its start, where its exit status tells."""
+    if status == NO_DEVICE_STATUS:
+        return refuse(
+            "M-DEVICE",
+            "trainer",
+            "The device that the site file names is there",
+            "'device' under 'resources' in site.yaml names a GPU, and the trainer finds none that it can use",
+            "set auto or cpu, or install the driver and the build of torch for this GPU",
+        )
     if status != NO_ROOM_STATUS:
         return None
     return refuse(

@@ -13,7 +13,7 @@ import silo_node.training.trainer
 import wardround_lab.simulate
 from coordinator.identity import load_centre
 from coordinator.rounds.grid import Outgoing
-from silo_node.training.encode import Examples
+from silo_node.training.encode import TableExamples
 from wardround.messages.confidential import decrypted
 from wardround.messages.envelope import Envelope
 from wardround_lab.local_grid import LocalGrid
@@ -87,7 +87,7 @@ def test_no_planted_text_leaves(tmp_path: Path, wardround: Command, monkeypatch:
 
     honest = silo_node.training.trainer.train
 
-    def raising(network: object, examples: Examples, *rest: object) -> float:
+    def raising(network: object, examples: TableExamples, *rest: object) -> float:
         if raising.calls == 4:  # in the second round, training raises an error with patient data in its text
             raising.calls += 1
             message = "Qz9KanarieFehler in row 17"

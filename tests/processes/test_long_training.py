@@ -15,8 +15,9 @@ from ledgers import ledger_of
 from ward_on_processes import Ward, make_ward
 
 from coordinator.studies import StudyState
-from silo_node.training.encode import Examples
+from silo_node.training.encode import TableExamples
 from silo_node.training.loop import train
+from silo_node.training.losses import BinaryCrossEntropy
 from wardround.models.build import build_network
 from wardround.study.model import Network, Optimiser, Training
 
@@ -67,12 +68,14 @@ def percents(state: StudyState) -> list[int]:
 def steps_in(seconds: float) -> int:
     """Measure how many steps of the wide training take so much processor time here."""
     random = np.random.default_rng(0)
-    few = Examples(random.normal(size=(MEASURED_STEPS, len(FEATURES))).astype(np.float32), random.random(MEASURED_STEPS) < 0.5)
+    few = TableExamples(
+        random.normal(size=(MEASURED_STEPS, len(FEATURES))).astype(np.float32), random.random(MEASURED_STEPS) < 0.5
+    )
     network = build_network(Network(name="FullyConnectedNet", arguments={"hidden_channels": WIDE}), len(FEATURES))
     how = Training(optimiser=Optimiser(learning_rate=0.00001), batch_size=1)
-    train(network, few, how, seed=0)  # the first pays for imports
+    train(network, few, how, BinaryCrossEntropy(), seed=0)  # the first pays for imports
     begun = time.process_time()
-    train(network, few, how, seed=0)
+    train(network, few, how, BinaryCrossEntropy(), seed=0)
     return round(seconds * MEASURED_STEPS / (time.process_time() - begun))
 
 

@@ -28,9 +28,11 @@ from coordinator.rounds.outcome import Outcome
 from coordinator.rounds.policy import Progress
 from silo_node.cohort import Cohort, assemble
 from silo_node.configuration import Site
-from silo_node.training.encode import Examples, encode
+from silo_node.training.encode import TableExamples, encode
+from silo_node.training.evaluation import evaluate
 from silo_node.training.field_sums import field_sums
-from silo_node.training.loop import evaluate, train
+from silo_node.training.loop import train
+from silo_node.training.losses import Loss, make_loss
 from wardround.errors import Broken
 from wardround.messages.round import StatisticsResult
 from wardround.metrics.pooled import ScoreCounts, measure, pool
@@ -151,17 +153,18 @@ def learn(bundle: Bundle, training: pl.DataFrame, validation: pl.DataFrame, enco
     study = bundle.study
     network = build_network(study.network, encoding.width)
     examples, judges = encode(training, encoding), encode(validation, encoding)
+    loss = make_loss(study.training, "binary")
     progress: Progress[Vector] = Progress(study.convergence)
     weights = bundle.weights
     rounds = 0
     while rounds < study.rounds.maximum and not progress.converged:
         write_weights(network, weights, bundle.manifest)
-        progress.observe(rounds, weights, measure(_counts(network, judges)), (seed_name,))
+        progress.observe(rounds, weights, measure(_counts(network, judges, loss)), (seed_name,))
         rounds += 1
-        train(network, examples, study.training, derive_seed(study.seed, seed_name, rounds, "local training"))
+        train(network, examples, study.training, loss, derive_seed(study.seed, seed_name, rounds, "local training"))
         weights = read_weights(network)[0]
     write_weights(network, weights, bundle.manifest)
-    progress.observe(rounds, weights, measure(_counts(network, judges)), (seed_name,))
+    progress.observe(rounds, weights, measure(_counts(network, judges, loss)), (seed_name,))
     best = progress.best
     if best is None:
         return Learned(weights, encoding, rounds, rounds)
@@ -171,15 +174,15 @@ def learn(bundle: Bundle, training: pl.DataFrame, validation: pl.DataFrame, enco
 # ------------------------------------------------------------------------------------------------------------ measuring
 
 
-def _counts(network: torch.nn.Module, examples: Examples) -> ScoreCounts:
-    return evaluate(network, examples) if examples.size else pool([])
+def _counts(network: torch.nn.Module, examples: TableExamples, loss: Loss) -> ScoreCounts:
+    return evaluate(network, examples, loss) if examples.size else pool([])
 
 
 def score_counts(bundle: Bundle, weights: Vector, encoding: Encoding, records: pl.DataFrame) -> ScoreCounts:
     """Count a model's scores on some records in schema form; zeros where there are none."""
     network = build_network(bundle.study.network, encoding.width)
     write_weights(network, weights, bundle.manifest)
-    return _counts(network, encode(records, encoding))
+    return _counts(network, encode(records, encoding), make_loss(bundle.study.training, "binary"))
 
 
 def _on_tests(bundle: Bundle, wards: Sequence[Ward], weights: Vector, encoding: Encoding) -> dict[str, ScoreCounts]:

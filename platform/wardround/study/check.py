@@ -12,7 +12,7 @@ from wardround.contract.library import find_any, table_of
 from wardround.contract.model import Contract
 from wardround.errors import Problem, Refused, raise_all
 from wardround.strict_yaml import Document, Location, load, nearest, parse
-from wardround.study import images, networks
+from wardround.study import images, losses, networks
 from wardround.study.inputs import shape_of
 from wardround.study.model import Study
 
@@ -88,7 +88,7 @@ def problems(
     found += _images(study, imaging, place)
     if imaging is None or study.images is None or len(study.images.window) == imaging.geometry.dimensions:
         found += networks.problems_of(study.network, place("network"), shape_of(study, contract, imaging))
-    found += _loss(study, place)
+    found += losses.problems_of(study.training.loss, study.target.kind, place("training", "loss"))
     found += _cohort(study, contract, place)
     return found + _sense(study, place)
 

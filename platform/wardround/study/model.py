@@ -109,16 +109,38 @@ class Optimiser(Value):
         return self
 
 
-class Training(Value):
+Loss: TypeAlias = Literal["binary_cross_entropy", "cross_entropy", "focal", "dice", "dice_cross_entropy", "generalised_dice"]
+"""What training makes small; which one fits which target: ``wardround.study.losses``."""
+Precision: TypeAlias = Literal["float32", "mixed"]
+"""In which numbers a network is computed in training."""
+
+
+class Training(Growing):
     """What each hospital does in a round.
 
     ``batch_size: null`` means one batch of all records (full-batch steps).
+
+    Attributes:
+        focal_gamma: of the focal loss, how little examples count that are already right; None: 2.
+        precision: ``mixed`` computes layers in bfloat16 where torch holds it safe; weights, sums of gradients and all that
+            leaves stay float32. Evaluation is always in float32.
     """
 
-    loss: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+    young: ClassVar[frozenset[str]] = frozenset({"focal_gamma", "precision"})
+
+    loss: Loss = "binary_cross_entropy"
+    focal_gamma: Annotated[float, Setting(ge=1, le=10)] | None = None
     optimiser: Optimiser
     local_epochs: Annotated[int, Setting(ge=1, le=1000)] = 1
     batch_size: Annotated[int, Setting(ge=1, le=1_000_000)] | None = 32
+    precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Training:
+        if self.focal_gamma is not None and self.loss != "focal":
+            msg = "focal_gamma belongs to the focal loss"
+            raise ValueError(msg)
+        return self
 
 
 class Split(Value):

@@ -18,6 +18,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from silo_node.training.execution import Execution
 from silo_node.training.fingerprint import Fingerprint, take_fingerprint
 from silo_node.training.sealed_file import Damaged, Sealed, drop, read_sealed, write_sealed
 from wardround.errors import Refused
@@ -75,19 +76,23 @@ class Keeper:
         log: logging.Logger,
         seconds: float,
         told: Callable[[Start | int], None] = lambda _what: None,
+        execution: Execution | None = None,
     ) -> None:
-        """Take the study's own folder, and who is told of the start and of every epoch that was kept."""
+        """Take the study's own folder, who is told of the start and of every epoch that was kept, and how the training is
+        carried out.
+        """
         self._path = folder / FILE
         self._training = training
         self._log = log
         self._seconds = seconds
         self._told = told
+        self._execution = execution
         self._last = time.monotonic()
 
     @cached_property
     def _fingerprint(self) -> Fingerprint:
         """Taken when it is needed first: a short training needs none."""
-        return take_fingerprint()
+        return take_fingerprint(self._execution)
 
     def begin(self) -> Start:
         """Find out how to start."""

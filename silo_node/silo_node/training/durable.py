@@ -8,6 +8,7 @@ from pathlib import Path
 
 from silo_node.training.account import Account
 from silo_node.training.checkpoint import CHECKPOINT_SECONDS, Keeper, Training
+from silo_node.training.execution import Execution
 from silo_node.training.loop import Watch
 from silo_node.work import Work
 
@@ -30,14 +31,22 @@ class Durable:
 class Notes:
     """The keeper and the account of one training; where there is no place for them, there is neither."""
 
-    def __init__(self, durable: Durable | None, training: Training, work: Work, watch: Watch, log: logging.Logger) -> None:
+    def __init__(
+        self,
+        durable: Durable | None,
+        training: Training,
+        work: Work,
+        watch: Watch,
+        log: logging.Logger,
+        execution: Execution | None = None,
+    ) -> None:
         """Open both; the account is told of what the keeper does, and of every visit that looks after the training."""
         self.keeper: Keeper | None = None
         self._account: Account | None = None
         if durable is not None:
             account = Account(durable.run, work, watch, log)
             folder = durable.journal / training.study_hash
-            self.keeper = Keeper(folder, training, log, durable.checkpoint_seconds, account.kept)
+            self.keeper = Keeper(folder, training, log, durable.checkpoint_seconds, account.kept, execution)
             self._account = account
             watch.looked_after = account.visited
 

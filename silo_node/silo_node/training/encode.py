@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
+from silo_node.training.examples import Draw
 from wardround.errors import Broken
 from wardround.study.encoding import CodeColumn, Encoding, NumberColumn
 
 
 @dataclass(frozen=True)
-class Examples:
+class TableExamples:
     """Encoded records: ``inputs`` float32 of shape ``(n_records, width)``, ``labels`` bool of shape ``(n_records,)``."""
 
     inputs: NDArray[np.float32]
@@ -32,8 +35,18 @@ class Examples:
         whole.update(np.ascontiguousarray(self.labels).data)
         return whole.hexdigest()
 
+    def batch(self, indexes: NDArray[np.int64], draw: Draw | None) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ARG002
+        """Give some records as tensors of torch's own, the labels as zeros and ones; nothing is drawn for a table."""
+        inputs, labels = self._tensors
+        chosen = torch.from_numpy(indexes)
+        return inputs[chosen], labels[chosen]
 
-def encode(records: pl.DataFrame, encoding: Encoding) -> Examples:
+    @cached_property
+    def _tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(self.inputs), torch.from_numpy(self.labels.astype(np.float32))
+
+
+def encode(records: pl.DataFrame, encoding: Encoding) -> TableExamples:
     """Encode records; computed in float64, stored as float32.
 
     Raises:
@@ -51,7 +64,7 @@ def encode(records: pl.DataFrame, encoding: Encoding) -> Examples:
     if records[encoding.target].null_count():
         raise _unchecked(encoding.target)
     labels = (records[encoding.target] == encoding.positive).to_numpy().astype(np.bool_)
-    return Examples(inputs.astype(np.float32), labels)
+    return TableExamples(inputs.astype(np.float32), labels)
 
 
 def _encode_number(values: pl.Series, column: NumberColumn, part: NDArray[np.float64]) -> None:

@@ -11,10 +11,10 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import torch
 
+from silo_node.training.execution import Execution
 from wardround.values import Count, Sha256, Value
 
 SETTINGS = ("ATEN_", "DNNL_", "KMP_", "MKL_", "OMP_", "ONEDNN_", "OPENBLAS_")
@@ -31,6 +31,8 @@ class Fingerprint(Value):
         capability: the instruction set that torch chose.
         threads, interop_threads: torch's own.
         settings: environment settings as ``NAME=VALUE``, sorted.
+        device: where it is computed; of a GPU its name, capability, and the versions of CUDA and cuDNN.
+        micro_batch: how many examples at once, at most; None: batches are not cut.
     """
 
     python: str
@@ -44,15 +46,17 @@ class Fingerprint(Value):
     interop_threads: Count
     settings: tuple[str, ...]
     deterministic: bool
-    device: Literal["cpu"] = "cpu"
+    device: str = "cpu"
+    micro_batch: Count | None = None
 
     def differences(self, other: Fingerprint) -> tuple[str, ...]:
         """Name what is not the same."""
         return tuple(name for name in type(self).model_fields if getattr(self, name) != getattr(other, name))
 
 
-def take_fingerprint() -> Fingerprint:
-    """Describe this process as it is now."""
+def take_fingerprint(execution: Execution | None = None) -> Fingerprint:
+    """Describe this process as it is now, and how it carries out a training (on the processor in whole batches, if not said)."""
+    execution = execution or Execution()
     return Fingerprint(
         python=platform.python_version(),
         torch=torch.__version__,
@@ -65,7 +69,16 @@ def take_fingerprint() -> Fingerprint:
         interop_threads=torch.get_num_interop_threads(),
         settings=tuple(sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(SETTINGS))),
         deterministic=torch.are_deterministic_algorithms_enabled(),
+        device=_device(execution.device),
+        micro_batch=execution.micro_batch,
     )
+
+
+def _device(device: torch.device) -> str:
+    if device.type == "cpu":
+        return "cpu"
+    found, cudnn = torch.cuda.get_device_properties(device), torch.backends.cudnn.version()
+    return f"{found.name}, capability {found.major}.{found.minor}, CUDA {torch.version.cuda}, cuDNN {cudnn}"
 
 
 def _processor() -> str:

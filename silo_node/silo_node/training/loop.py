@@ -1,4 +1,9 @@
-"""Plain torch loops: evaluate and train one binary classifier on one hospital's records."""
+"""The plain torch loop: train a network on one hospital's examples, whatever they are made of.
+
+A batch of the study's may be more than the machine's memory holds: then it is cut into pieces, whose gradients are
+summed before the step is taken (gradient accumulation). Each piece weighs as many examples as it has, so the step is
+that of the whole batch, but for the last bits of float32.
+"""
 
 from __future__ import annotations
 
@@ -8,41 +13,22 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from silo_node.training.checkpoint import Keeper, Start
-from silo_node.training.encode import Examples
+from silo_node.training.examples import Draw, Examples
+from silo_node.training.execution import Execution
+from silo_node.training.losses import Loss
+from silo_node.training.memory import is_out_of_memory
 from silo_node.training.snapshot import put, take
-from wardround.metrics.pooled import ScoreCounts, count_scores
 from wardround.study.model import Optimiser, Training
-
-EVALUATION_BATCH = 65_536
-"""Records evaluated at once: bounds memory, changes no count."""
 
 
 class NotFinite(Exception):
     """Weights, scores or losses are not finite."""
 
 
-def evaluate(network: nn.Module, examples: Examples) -> ScoreCounts:
-    """Count the scores of a network on some records.
-
-    Raises:
-        NotFinite: when a score is.
-    """
-    network.eval()
-    logits, losses = [], []
-    with torch.no_grad():
-        for start in range(0, examples.size, EVALUATION_BATCH):
-            inputs = torch.from_numpy(examples.inputs[start : start + EVALUATION_BATCH])
-            labels = torch.from_numpy(examples.labels[start : start + EVALUATION_BATCH].astype(np.float32))
-            scores = network(inputs).reshape(-1)
-            logits.append(scores.numpy())
-            losses.append(binary_cross_entropy_with_logits(scores, labels, reduction="none").numpy())
-    all_logits, all_losses = np.concatenate(logits), np.concatenate(losses)
-    if not (np.isfinite(all_logits).all() and np.isfinite(all_losses).all()):
-        raise NotFinite
-    return count_scores(all_logits, examples.labels, all_losses)
+class TooManyAtOnce(Exception):
+    """There is no memory for so many examples at once; no step was taken yet, but a checkpoint may have been put back."""
 
 
 def make_optimiser(network: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
@@ -104,51 +90,111 @@ def train(
     network: nn.Module,
     examples: Examples,
     settings: Training,
+    loss: Loss,
     seed: int,
     watch: Watch | None = None,
     keeper: Keeper | None = None,
+    execution: Execution | None = None,
 ) -> float:
     """Train a network in place for the study's local epochs; gives the mean loss of the last one.
 
-    Every epoch visits every record once, in an order drawn from ``seed``; the last batch may be smaller. Dropout draws
-    from the same seed. Torch's global generator is left as it was. With a ``keeper``, a training that was cut off goes
-    on where it was kept, and ends with the bits with which it would have ended.
+    Every epoch visits every example once, in an order drawn from ``seed``; the last batch may be smaller. Dropout and
+    augmentation draw from the same seed. Torch's global generator is left as it was. With a ``keeper``, a training that
+    was cut off goes on where it was kept, and ends with the bits with which it would have ended.
+
+    Args:
+        network: on the execution's device.
+        examples: what it learns from.
+        settings: the study's.
+        loss: the study's loss for what it predicts.
+        seed: of this hospital's training in this round.
+        watch: says whether the task is still wanted, and hears how far it is.
+        keeper: keeps the state at the ends of epochs; its fingerprint is that of the execution.
+        execution: where it is computed, and how many examples at once; on the processor in whole batches when not given.
 
     Raises:
         NotFinite: when the loss is.
         Withdrawn: when ``watch`` says that the task is not wanted any more.
         Unfit: when the keeper's state is not one of this training.
+        TooManyAtOnce: when memory runs out before the first step, and a batch may be cut into smaller pieces.
     """
-    watch = watch or Watch()
-    inputs = torch.from_numpy(examples.inputs)
-    labels = torch.from_numpy(examples.labels.astype(np.float32))
+    watch, execution = watch or Watch(), execution or Execution()
     batch_size = settings.batch_size or examples.size
     order = torch.Generator().manual_seed(seed)
     network.train()
     optimiser = make_optimiser(network, settings.optimiser)
-    total = torch.zeros(())
-    with torch.random.fork_rng(devices=[]):
+    total = torch.zeros((), device=execution.device)
+    with torch.random.fork_rng(devices=execution.random_devices):
         torch.manual_seed(seed)
         start = Start() if keeper is None else keeper.begin()
         if start.epoch:
-            put(start.state, network, optimiser, order)
+            put(start.state, network, optimiser, order, execution.device)
         batches = -(-examples.size // batch_size)
         watch.expect(batches * settings.local_epochs, batches * start.epoch)
+        step = _Step(network, examples, settings, loss, optimiser, execution)
         for epoch in range(start.epoch, settings.local_epochs):
             watch.epoch = epoch + 1
-            total = torch.zeros(())
+            total = torch.zeros((), device=execution.device)
+            draw = Draw(seed, epoch + 1)
             permutation = torch.randperm(examples.size, generator=order)
             for batch in permutation.split(batch_size):
                 watch.look()
-                optimiser.zero_grad(set_to_none=True)
-                loss = binary_cross_entropy_with_logits(network(inputs[batch]).reshape(-1), labels[batch])
-                loss.backward()
-                optimiser.step()
-                total += loss.detach() * len(batch)
+                total += step.take(batch, draw)
                 watch.count()
             if keeper is not None and epoch + 1 < settings.local_epochs:  # after the last epoch comes the result itself
-                keeper.boundary(epoch + 1, lambda: take(network, optimiser, order))
+                keeper.boundary(epoch + 1, lambda: take(network, optimiser, order, execution.device))
     mean = float(total) / examples.size
     if not np.isfinite(mean):
         raise NotFinite
     return mean
+
+
+class _Step:
+    """The steps of one training."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        examples: Examples,
+        settings: Training,
+        loss: Loss,
+        optimiser: torch.optim.Optimizer,
+        execution: Execution,
+    ) -> None:
+        self._network = network
+        self._examples = examples
+        self._loss = loss
+        self._optimiser = optimiser
+        self._execution = execution
+        self._precision = settings.precision
+        self._first = True
+
+    def take(self, batch: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """Take one step for a batch; gives its summed loss."""
+        try:
+            summed = self._gradient(batch, draw)
+        except (MemoryError, RuntimeError) as error:
+            if not self._first or self._execution.halved(len(batch)) is None or not is_out_of_memory(error):
+                raise
+            self._optimiser.zero_grad(set_to_none=True)
+            raise TooManyAtOnce from error
+        self._optimiser.step()
+        self._first = False
+        return summed
+
+    def _gradient(self, batch: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """Leave the gradient of the batch's mean loss in the network, piece by piece; gives the summed loss."""
+        self._optimiser.zero_grad(set_to_none=True)
+        summed = torch.zeros((), device=self._execution.device)
+        for piece in batch.split(self._execution.at_once(len(batch))):
+            mean = self._mean(piece, draw)
+            # a factor of one would change no bit, and cost a launch
+            (mean if len(piece) == len(batch) else mean * (len(piece) / len(batch))).backward()
+            summed += mean.detach() * len(piece)
+        return summed
+
+    def _mean(self, piece: torch.Tensor, draw: Draw) -> torch.Tensor:
+        inputs, targets = self._examples.batch(piece.numpy(), draw)
+        with self._execution.computing(self._precision):
+            logits = self._network(inputs.to(self._execution.device))
+        return self._loss.mean(logits.float(), targets.to(self._execution.device))

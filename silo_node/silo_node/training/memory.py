@@ -20,6 +20,8 @@ from silo_node.work import NotDone
 
 NO_ROOM_STATUS = 70
 """Exit status of a trainer whose libraries do not fit under its limit."""
+NO_DEVICE_STATUS = 71
+"""Exit status of a trainer that lacks the device that the site file names."""
 ROOM_BYTES = 128 * 2**20
 """What a limit leaves for records and weights at least, or it is none that anybody can work under."""
 MIB = 2**20

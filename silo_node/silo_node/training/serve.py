@@ -9,13 +9,13 @@ from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import NoReturn
 
-from silo_node.configuration import load_site
+from silo_node.configuration import Site, load_site
 from silo_node.confinement import Confinement, write_confinement
 from silo_node.local_log import keep_everything, open_log
 from silo_node.training.bench import Bench
 from silo_node.training.confinement import tried
 from silo_node.training.durable import Durable
-from silo_node.training.memory import NO_ROOM_STATUS, NoRoom, counted_bytes, has_room, limit_memory
+from silo_node.training.memory import NO_DEVICE_STATUS, NO_ROOM_STATUS, NoRoom, counted_bytes, has_room, limit_memory
 from silo_node.training.probes import CutOff
 from silo_node.training.trainer import Trainer
 from silo_node.training.warm_up import warm_up
@@ -53,7 +53,7 @@ def serve(
     durable = Durable(site.make_directory("journal"), socket_path.parent, checkpoint_seconds)
     _limit(limit, log)
     found = tried(site, network)
-    bench = Bench(Trainer(site, log, durable, found), patience_seconds, log)
+    bench = Bench(_trainer(site, log, durable, found), patience_seconds, log)
     clerk = Clerk(site.directory("inbox"), bench, code, log, limit, found)
     _tell(found, socket_path.parent, log)
     socket_path.unlink(missing_ok=True)
@@ -79,6 +79,15 @@ def _limit(limit_bytes: int | None, log: logging.Logger) -> None:
     except NoRoom:
         log.error("the memory limit is too small: the libraries alone take %d MiB", counted_bytes() // 2**20)  # noqa: TRY400
         sys.exit(NO_ROOM_STATUS)
+
+
+def _trainer(site: Site, log: logging.Logger, durable: Durable, found: Confinement) -> Trainer:
+    """Make the trainer; one that lacks the device that the site file names ends here, and its log says so."""
+    try:
+        return Trainer(site, log, durable, found)
+    except Refused as refused:
+        log.error("%s", refused)  # noqa: TRY400
+        sys.exit(NO_DEVICE_STATUS)
 
 
 def _tell(found: Confinement, run: Path, log: logging.Logger) -> None:

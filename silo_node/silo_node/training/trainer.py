@@ -26,11 +26,15 @@ from silo_node.policy import Policy, largest_norm
 from silo_node.training.checkpoint import Training
 from silo_node.training.distributions import distributions
 from silo_node.training.durable import Durable, Notes
-from silo_node.training.encode import Examples, encode
+from silo_node.training.encode import TableExamples, encode
+from silo_node.training.evaluation import evaluate
+from silo_node.training.examples import Examples
+from silo_node.training.execution import CPU, Execution, choose_device
 from silo_node.training.field_sums import field_sums
 from silo_node.training.last_words import LastWords
-from silo_node.training.loop import NotFinite, Watch, Withdrawn, evaluate, train
-from silo_node.training.memory import is_out_of_memory, out_of_memory
+from silo_node.training.loop import NotFinite, TooManyAtOnce, Watch, Withdrawn, train
+from silo_node.training.losses import Loss, make_loss
+from silo_node.training.memory import give_back, is_out_of_memory, out_of_memory
 from silo_node.training.results import Shelf
 from silo_node.training.snapshot import Unfit
 from silo_node.training.trial import try_steps
@@ -57,11 +61,13 @@ class _Desk:
     bundle: Bundle
     cohort: Cohort
     policy: Policy
+    execution: Execution
+    loss: Loss
     network: nn.Module | None = None
     encoding: str | None = None
-    train: Examples | None = None
-    validation: Examples | None = None
-    test: Examples | None = None
+    train: TableExamples | None = None
+    validation: TableExamples | None = None
+    test: TableExamples | None = None
     records: str = ""
     data: str | None = None
 
@@ -80,12 +86,16 @@ class Trainer:
         this process found of its confinement.
 
         Torch works on one thread: sums in threads depend on their number.
+
+        Raises:
+            Refused: M-DEVICE when the site file names a GPU, and torch finds none.
         """
         self._log = log or logging.getLogger(__name__)
         torch.set_num_threads(1)
         self._site = site
         self._durable = durable
         self._confinement = confinement
+        self._device = choose_device(site.file.resources.device)
         self._shelf = Shelf(site.file.site, None if durable is None else durable.journal, self._log)
         self._desks: dict[str, _Desk] = {}
         self._words = None if durable is None else LastWords(durable.run)
@@ -207,7 +217,7 @@ class Trainer:
         """Do a few steps of a study's optimiser on made-up records: no record is opened, no desk is made or touched."""
         limit = self._site.file.resources.memory_bytes
         try:
-            return try_steps(bundle, rows, limit)
+            return try_steps(bundle, rows, limit, self._execution())
         except (Exception, PanicException) as error:
             if not is_out_of_memory(error, limit):
                 raise
@@ -221,8 +231,14 @@ class Trainer:
             cohort = assemble(self._site.under(work.policy), bundle.contract, bundle.study, key, bundle.imaging)
             data = keyed_fingerprint(self._site.folder, cohort.fingerprint)
             self._tell_change(bundle, cohort, data)
-            self._desks[key] = _Desk(bundle, cohort, policy, data=data)
+            self._desks[key] = _Desk(
+                bundle, cohort, policy, self._execution(), make_loss(bundle.study.training, "binary"), data=data
+            )
         return self._desks[key]
+
+    def _execution(self) -> Execution:
+        """Say how trainings on tables are carried out: on the processor, unless the site file names a GPU, and never cut."""
+        return Execution(self._device if self._site.file.resources.device == "cuda" else CPU)
 
     def _tell_change(self, bundle: Bundle, cohort: Cohort, data: str | None) -> None:
         """Say in the hospital's own log how the records are others than those that were approved, if they are."""
@@ -256,9 +272,9 @@ class Trainer:
         write_weights(network, weights, desk.bundle.manifest)
         records = desk.cohort.train.height
         if core.purpose == "test":
-            tested = EvaluationResult(purpose="test", evaluation=_evaluate(network, desk.test, desk.policy))
+            tested = EvaluationResult(purpose="test", evaluation=_evaluate(desk, network, desk.test))
             return Done(records, tested, data=desk.data)
-        evaluation = _evaluate(network, desk.validation, desk.policy)
+        evaluation = _evaluate(desk, network, desk.validation)
         if core.purpose == "closing":
             return Done(records, EvaluationResult(purpose="closing", evaluation=evaluation), data=desk.data)
         return self._train(work, desk, network, evaluation, watch)
@@ -268,7 +284,7 @@ class Trainer:
         digest = encoding.encoding_digest()
         if desk.network is None or desk.encoding != digest:
             with torch.random.fork_rng(devices=[]):  # the layers draw weights that nobody uses
-                desk.network = build_network(desk.bundle.study.network, encoding.width)
+                desk.network = build_network(desk.bundle.study.network, encoding.width).to(desk.execution.device)
             desk.train = encode(desk.cohort.train, encoding)
             desk.validation = encode(desk.cohort.validation, encoding)
             desk.test = encode(desk.cohort.test, encoding)
@@ -277,20 +293,11 @@ class Trainer:
         return desk.network
 
     def _train(self, work: Work, desk: _Desk, network: nn.Module, evaluation: Evaluation, watch: Watch) -> Done | NotDone:
-        study, core, before = desk.bundle.study, work.task.core, work.weights
+        core, before = work.task.core, work.weights
         if desk.train is None or core.plan is None or before is None:
             return NotDone("H-BODY")
-        seed = derive_seed(study.seed, self._site.file.site, core.round, "local training")
         training = Training(self._site.file.site, core.study_hash, core.work_id(), desk.records)
-        notes = Notes(self._durable, training, work, watch, self._log)
-        try:
-            loss = train(network, desk.train, study.training, seed, watch, notes.keeper)
-        except Unfit:
-            notes.unfit()
-            raise
-        except (Withdrawn, NotFinite):
-            notes.ended()
-            raise
+        notes, loss = self._train_as_fits(work, desk, network, desk.train, training, watch)
         with np.errstate(invalid="ignore", over="ignore"):
             change = read_weights(network)[0] - before
         if not np.isfinite(change).all():
@@ -301,6 +308,36 @@ class Trainer:
         notes.done()
         return done
 
+    def _train_as_fits(
+        self, work: Work, desk: _Desk, network: nn.Module, examples: Examples, training: Training, watch: Watch
+    ) -> tuple[Notes, float]:
+        """Train with as many examples at once as the desk says; with half of them from the start, where there is no memory."""
+        settings = desk.bundle.study.training
+        seed = derive_seed(desk.bundle.study.seed, self._site.file.site, work.task.core.round, "local training")
+        while True:
+            notes = Notes(self._durable, training, work, watch, self._log, desk.execution)
+            try:
+                return notes, train(network, examples, settings, desk.loss, seed, watch, notes.keeper, desk.execution)
+            except TooManyAtOnce:
+                self._cut_smaller(work, desk, network)
+            except Unfit:
+                notes.unfit()
+                raise
+            except (Withdrawn, NotFinite):
+                notes.ended()
+                raise
+
+    def _cut_smaller(self, work: Work, desk: _Desk, network: nn.Module) -> None:
+        """Halve how many examples are computed at once, for all that this process does for the study from here on."""
+        examples = desk.train
+        less = None if examples is None else desk.execution.halved(desk.bundle.study.training.batch_size or examples.size)
+        if less is None or work.weights is None:
+            raise MemoryError
+        give_back()
+        self._log.warning("no memory was left: from here on at most %s examples are computed at once", less.micro_batch)
+        desk.execution = less
+        write_weights(network, work.weights, desk.bundle.manifest)
+
 
 def _distributions(desk: _Desk) -> Distributions | None:
     """Tell how the training records are distributed, where the study asks and the policy lets it out."""
@@ -310,11 +347,11 @@ def _distributions(desk: _Desk) -> Distributions | None:
     return distributions(desk.cohort.train, desk.bundle.contract, study, policy.small_cell, policy.share_distributions)
 
 
-def _evaluate(network: nn.Module, examples: Examples | None, policy: Policy) -> Evaluation:
+def _evaluate(desk: _Desk, network: nn.Module, examples: Examples | None) -> Evaluation:
     """Evaluate, unless the hospital's policy withholds figures of so few records."""
-    if examples is None or examples.size < policy.smallest_metrics:
+    if examples is None or examples.size < desk.policy.smallest_metrics:
         return Evaluation(counts=None)
-    return Evaluation(counts=evaluate(network, examples))
+    return Evaluation(counts=evaluate(network, examples, desk.loss, desk.execution))
 
 
 def _withheld(done: Done, policy: Policy) -> Done:

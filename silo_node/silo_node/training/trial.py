@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from statistics import median
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
+from silo_node.training.execution import Execution
 from silo_node.training.loop import make_optimiser
+from silo_node.training.losses import make_loss
+from silo_node.training.made_up import SEED, made_up
 from silo_node.training.memory import available_bytes, begin_peak, give_back, peak_bytes
 from silo_node.work import Stepped
 from wardround.messages.canary import MIB, MOST_ROWS
@@ -18,7 +19,6 @@ from wardround.models.build import build_network, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import input_width
 
-SEED = 0
 MOST_STEPS = 5
 """So many are measured at most; the first, which pays for what is done once, is not among them."""
 LEAST_STEPS = 2
@@ -26,7 +26,7 @@ ENOUGH_NANOSECONDS = 10**9
 """When they take longer than this together, no further one is begun."""
 
 
-def try_steps(bundle: Bundle, rows: int, limit_bytes: int | None) -> Stepped:
+def try_steps(bundle: Bundle, rows: int, limit_bytes: int | None, execution: Execution | None = None) -> Stepped:
     """Build the study's network, and train it for a few batches of numbers that are drawn from a fixed seed.
 
     Everything is built here and dropped at the end; torch's global generator is left as it was.
@@ -35,6 +35,7 @@ def try_steps(bundle: Bundle, rows: int, limit_bytes: int | None) -> Stepped:
         bundle: the study.
         rows: records in a batch, where the study does not say.
         limit_bytes: the process's memory limit.
+        execution: where it is computed, and how many at once; on the processor in whole batches when not given.
 
     Raises:
         MemoryError, RuntimeError: when it does not fit into memory.
@@ -43,31 +44,36 @@ def try_steps(bundle: Bundle, rows: int, limit_bytes: int | None) -> Stepped:
     give_back()
     available = available_bytes(limit_bytes)
     before = begin_peak()
-    took, held = _steps(bundle, rows)
+    took, held = _steps(bundle, rows, execution or Execution())
     # allocators keep what was freed: the growth alone would be less in a process that did the same before
     needed = max(peak_bytes() - before, held)
     give_back()
     return Stepped(rows, round(median(took) / 1000), -(-needed // MIB), None if available is None else available // MIB)
 
 
-def _steps(bundle: Bundle, rows: int) -> tuple[list[int], int]:
+def _steps(bundle: Bundle, rows: int, execution: Execution) -> tuple[list[int], int]:
     """Train for a few batches; gives the nanoseconds of each step after the first, and the bytes of all tensors at the end."""
     study, width = bundle.study, input_width(bundle.contract, bundle.study.features)
-    inputs = torch.from_numpy(np.random.default_rng(SEED).standard_normal((rows, width), dtype=np.float32))
-    labels = torch.from_numpy((np.arange(rows) % 2).astype(np.float32))
+    at_once = execution.at_once(rows)
+    inputs, targets = (tensor.to(execution.device) for tensor in made_up(at_once, (width,), "binary", 1))
+    loss = make_loss(study.training, "binary")
     took: list[int] = []
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=execution.random_devices):
         torch.manual_seed(SEED)
-        network = build_network(study.network, width)
+        network = build_network(study.network, width).to(execution.device)
         write_weights(network, bundle.weights, bundle.manifest)
         network.train()
         optimiser = make_optimiser(network, study.training.optimiser)
         while len(took) <= MOST_STEPS and (len(took) < LEAST_STEPS or sum(took) < ENOUGH_NANOSECONDS):
             begun = time.perf_counter_ns()
             optimiser.zero_grad(set_to_none=True)
-            loss = binary_cross_entropy_with_logits(network(inputs).reshape(-1), labels)
-            loss.backward()
+            for _ in range(-(-rows // at_once)):
+                with execution.computing(study.training.precision):
+                    logits = network(inputs)
+                loss.mean(logits.float(), targets).backward()
             optimiser.step()
+            if execution.device.type == "cuda":
+                torch.cuda.synchronize(execution.device)
             took.append(time.perf_counter_ns() - begun)
     return took[1:], inputs.nbytes + _held(network, optimiser)
 

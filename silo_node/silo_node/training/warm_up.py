@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 import torch
 
-from silo_node.training.encode import Examples
-from silo_node.training.loop import evaluate, train
+from silo_node.training.encode import TableExamples
+from silo_node.training.evaluation import evaluate
+from silo_node.training.loop import train
+from silo_node.training.losses import BinaryCrossEntropy
 from wardround.models.build import build_network
 from wardround.study.model import Network, Optimiser, Training
 
@@ -19,8 +21,9 @@ def warm_up() -> None:
     """Build, train with every optimiser, evaluate and read, all of it tiny; torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         network = build_network(Network(name="FullyConnectedNet", arguments={"hidden_channels": (2,), "dropout": 0.5}), 1)
-    examples = Examples(np.zeros((2, 1), np.float32), np.array([True, False]))
+    examples = TableExamples(np.zeros((2, 1), np.float32), np.array([True, False]))
     for name in get_args(Optimiser.model_fields["name"].annotation):
-        train(network, examples, Training(optimiser=Optimiser(name=name, learning_rate=0.1)), seed=0)
-    evaluate(network, examples)
+        training = Training(optimiser=Optimiser(name=name, learning_rate=0.1))
+        train(network, examples, training, BinaryCrossEntropy(), seed=0)
+    evaluate(network, examples, BinaryCrossEntropy())
     pl.read_csv(io.BytesIO(b"a,b\n1,2\n"))

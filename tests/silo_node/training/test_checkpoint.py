@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from silo_node.training import checkpoint
 from silo_node.training.checkpoint import FILE, CheckpointHead, Keeper, Training
-from silo_node.training.encode import Examples
+from silo_node.training.encode import TableExamples
 from silo_node.training.fingerprint import Fingerprint, take_fingerprint
 from silo_node.training.loop import Watch, train
+from silo_node.training.losses import BinaryCrossEntropy
 from silo_node.training.sealed_file import read_sealed, write_sealed
 from silo_node.training.snapshot import Unfit
 from wardround.models.build import build_network, initial_weights, read_weights, write_weights
@@ -59,7 +60,7 @@ class Doomed(Keeper):
 def examples(count=40, seed=0):
     random = np.random.default_rng(seed)
     inputs = random.normal(size=(count, WIDTH)).astype(np.float32)
-    return Examples(inputs, inputs[:, 0] + random.normal(size=count) > 0)
+    return TableExamples(inputs, inputs[:, 0] + random.normal(size=count) > 0)
 
 
 RECORDS = examples()
@@ -71,7 +72,7 @@ def run(how: Settings, dropout=0.3, keeper=None, watch=None, seed=5):
     vector, manifest = initial_weights(net, WIDTH, seed=3)
     network = build_network(net, WIDTH)
     write_weights(network, vector, manifest)
-    loss = train(network, RECORDS, how, seed, watch, keeper)
+    loss = train(network, RECORDS, how, BinaryCrossEntropy(), seed, watch, keeper)
     return to_bytes(read_weights(network)[0]), loss
 
 

@@ -6,8 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from silo_node.training.encode import Examples
-from silo_node.training.loop import EVALUATION_BATCH, NotFinite, evaluate, train
+from silo_node.training.encode import TableExamples
+from silo_node.training.evaluation import EVALUATION_BATCH, evaluate
+from silo_node.training.loop import NotFinite, train
+from silo_node.training.losses import BinaryCrossEntropy
 from wardround.metrics.pooled import LOSS_UNIT, measure
 from wardround.models.build import build_network, initial_weights, read_weights, write_weights
 from wardround.study.model import Network, Optimiser, Training
@@ -15,6 +17,7 @@ from wardround.weights.fixed_point import ExactSum, plan_sum
 from wardround.weights.packing import Vector, to_bytes
 
 WIDTH = 5
+LOSS = BinaryCrossEntropy()
 
 
 def network(**arguments) -> Network:
@@ -26,23 +29,23 @@ def settings_of(**changes) -> Training:
     return Training(optimiser=optimiser, **{"batch_size": 8, **changes})
 
 
-def examples(count: int, seed: int = 0) -> Examples:
+def examples(count: int, seed: int = 0) -> TableExamples:
     random = np.random.default_rng(seed)
     inputs = random.normal(size=(count, WIDTH)).astype(np.float32)
-    return Examples(inputs, random.random(count) < 1 / (1 + np.exp(-inputs[:, 0].astype(np.float64))))
+    return TableExamples(inputs, random.random(count) < 1 / (1 + np.exp(-inputs[:, 0].astype(np.float64))))
 
 
-def part(whole: Examples, chosen) -> Examples:
-    return Examples(whole.inputs[chosen], whole.labels[chosen])
+def part(whole: TableExamples, chosen) -> TableExamples:
+    return TableExamples(whole.inputs[chosen], whole.labels[chosen])
 
 
-def trained(records: Examples, how: Training, net: Network | None = None, seed: int = 1, used=None) -> Vector:
+def trained(records: TableExamples, how: Training, net: Network | None = None, seed: int = 1, used=None) -> Vector:
     """Give the weights after a round from the same initial weights, in a fresh network or a used one."""
     net = net or network()
     vector, manifest = initial_weights(net, WIDTH, seed=3)
     built = used or build_network(net, WIDTH)
     write_weights(built, vector, manifest)
-    train(built, records, how, seed)
+    train(built, records, how, LOSS, seed)
     return read_weights(built)[0]
 
 
@@ -87,8 +90,8 @@ def test_nothing_leaks_from_round_to_round(optimiser):
     net = network(dropout=0.3)
     used = build_network(net, WIDTH)
     for seed in (5, 6):
-        train(used, examples(40, seed), how, seed)
-    evaluate(used, WHOLE)
+        train(used, examples(40, seed), how, LOSS, seed)
+    evaluate(used, WHOLE, LOSS)
     assert to_bytes(trained(WHOLE, how, net, used=used)) == to_bytes(trained(WHOLE, how, net))
 
 
@@ -98,8 +101,8 @@ def test_torchs_generator_is_left_as_it_was():
     state = torch.random.get_rng_state()
     built = build_network(network(dropout=0.5), WIDTH)
     torch.random.set_rng_state(state)
-    train(built, WHOLE, settings_of(), seed=1)
-    evaluate(built, WHOLE)
+    train(built, WHOLE, settings_of(), LOSS, seed=1)
+    evaluate(built, WHOLE, LOSS)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
@@ -116,8 +119,8 @@ def test_dropout_works_in_training_alone():
     """With dropout training differs from training without; evaluation is the same twice."""
     assert to_bytes(trained(WHOLE, settings_of(), network(dropout=0.5))) != to_bytes(trained(WHOLE, settings_of(), network()))
     built = build_network(network(dropout=0.5), WIDTH)
-    train(built, WHOLE, settings_of(), seed=1)
-    assert evaluate(built, WHOLE) == evaluate(built, WHOLE)
+    train(built, WHOLE, settings_of(), LOSS, seed=1)
+    assert evaluate(built, WHOLE, LOSS) == evaluate(built, WHOLE, LOSS)
 
 
 def test_every_record_counts_once_in_an_epoch():
@@ -135,7 +138,7 @@ def test_every_record_counts_once_in_an_epoch():
 
     inputs = np.zeros((10, WIDTH), np.float32)
     inputs[:, 0] = np.arange(10)
-    train(Watched(), Examples(inputs, np.zeros(10, np.bool_)), settings_of(batch_size=4, local_epochs=2), seed=1)
+    train(Watched(), TableExamples(inputs, np.zeros(10, np.bool_)), settings_of(batch_size=4, local_epochs=2), LOSS, seed=1)
     assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
     assert seen[:10] != seen[10:], "each epoch has its own order"
 
@@ -143,15 +146,15 @@ def test_every_record_counts_once_in_an_epoch():
 def test_the_loss_is_the_mean_over_the_records_of_the_last_epoch():
     """With a vanishing learning rate the training loss is the mean loss that evaluation finds, whatever the batches."""
     built = build_network(network(), WIDTH)
-    loss = train(built, WHOLE, settings_of(batch_size=7, optimiser={"learning_rate": 1e-12}), seed=1)
-    assert loss == pytest.approx(measure(evaluate(built, WHOLE)).loss, abs=1e-5)
+    loss = train(built, WHOLE, settings_of(batch_size=7, optimiser={"learning_rate": 1e-12}), LOSS, seed=1)
+    assert loss == pytest.approx(measure(evaluate(built, WHOLE, LOSS)).loss, abs=1e-5)
 
 
 def test_evaluation_counts_every_record():
     """Scores and labels are counted as numpy counts them, and the weights stay as they are."""
     built = build_network(network(), WIDTH)
     before = to_bytes(read_weights(built)[0])
-    counts = evaluate(built, WHOLE)
+    counts = evaluate(built, WHOLE, LOSS)
     assert to_bytes(read_weights(built)[0]) == before
     assert (counts.records, sum(counts.positives)) == (60, int(WHOLE.labels.sum()))
     with torch.no_grad():
@@ -163,10 +166,10 @@ def test_evaluation_counts_every_record():
 def test_evaluation_in_batches_changes_no_count(monkeypatch):
     """How many records are evaluated at once cannot be seen."""
     built = build_network(network(), WIDTH)
-    whole = evaluate(built, WHOLE)
+    whole = evaluate(built, WHOLE, LOSS)
     assert WHOLE.size < EVALUATION_BATCH
-    monkeypatch.setattr("silo_node.training.loop.EVALUATION_BATCH", 7)
-    found = evaluate(built, WHOLE)
+    monkeypatch.setattr("silo_node.training.evaluation.EVALUATION_BATCH", 7)
+    found = evaluate(built, WHOLE, LOSS)
     assert (found.positives, found.negatives) == (whole.positives, whole.negatives)
     assert abs(found.loss_units - whole.loss_units) <= WHOLE.size
 
@@ -179,17 +182,17 @@ def test_numbers_that_are_not_finite_stop_the_round(bad):
     vector[:] = bad
     write_weights(built, vector, manifest)
     with pytest.raises(NotFinite):
-        evaluate(built, WHOLE)
+        evaluate(built, WHOLE, LOSS)
     with pytest.raises(NotFinite):
-        train(built, WHOLE, settings_of(), seed=1)
+        train(built, WHOLE, settings_of(), LOSS, seed=1)
 
 
 def test_an_exploding_round_is_noticed():
     """A learning rate that makes the weights overflow ends in NotFinite, or in weights that are refused as not finite."""
-    huge = Examples(WHOLE.inputs * np.float32(1e30), WHOLE.labels)
+    huge = TableExamples(WHOLE.inputs * np.float32(1e30), WHOLE.labels)
     built = build_network(network(), WIDTH)
     try:
-        train(built, huge, settings_of(local_epochs=3, optimiser={"learning_rate": 100.0}), seed=1)
+        train(built, huge, settings_of(local_epochs=3, optimiser={"learning_rate": 100.0}), LOSS, seed=1)
     except NotFinite:
         return
     assert not np.isfinite(read_weights(built)[0]).all()

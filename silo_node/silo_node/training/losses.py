@@ -1,0 +1,118 @@
+"""The allow-listed losses, each a mean over examples.
+
+So the gradient of a batch is the weighted mean of the gradients of its pieces, however it is cut. Where a loss has many
+terms for an example (pixels, classes), the example's own is their mean. Dice losses are of one image each, never of a
+batch (``batch=False``). What is predicted are logits, ``(n, 1)`` or ``(n, classes)`` or ``(n, classes, *window)``; for
+targets see ``silo_node.training.examples``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeAlias, final
+
+import torch
+from monai.losses import DiceLoss, FocalLoss, GeneralizedDiceLoss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
+
+from wardround.study.model import TargetKind
+from wardround.study.model import Loss as Name
+from wardround.study.model import Training
+
+FOCAL_GAMMA = 2.0
+"""Lin et al., *Focal loss for dense object detection* (2017): what worked best."""
+
+Terms: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Loss(ABC):
+    """A loss: of each example, and the mean over some."""
+
+    @abstractmethod
+    def each(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Give each example's loss, ``(n,)``."""
+
+    @abstractmethod
+    def mean(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Give the mean over the examples, ``()``."""
+
+
+@final
+class BinaryCrossEntropy(Loss):
+    """Cross-entropy of one logit; its mean is torch's own, whose gradient has other last bits than that of a mean of terms."""
+
+    def each(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Give each example's loss, ``(n,)``."""
+        return binary_cross_entropy_with_logits(logits.reshape(-1), targets, reduction="none")
+
+    def mean(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Give the mean over the examples, ``()``."""
+        return binary_cross_entropy_with_logits(logits.reshape(-1), targets)
+
+
+@final
+class MeanOfTerms(Loss):
+    """A loss by its terms, ``(n, ...)``: an example's loss is the mean of its own."""
+
+    def __init__(self, terms: Terms) -> None:
+        """Take what gives the terms."""
+        self._terms = terms
+
+    def each(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Give each example's loss, ``(n,)``."""
+        return self._terms(logits, targets).flatten(1).mean(1)
+
+    def mean(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Give the mean over the examples, ``()``."""
+        return self.each(logits, targets).mean()
+
+
+def make_loss(training: Training, kind: TargetKind) -> Loss:
+    """Make the loss of a study for what it predicts (which fits which: ``wardround.study.losses``)."""
+    if training.loss == "binary_cross_entropy":
+        return BinaryCrossEntropy()
+    if training.loss == "focal":
+        return _focal(FOCAL_GAMMA if training.focal_gamma is None else training.focal_gamma, kind)
+    return MeanOfTerms(_TERMS[training.loss])
+
+
+def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return cross_entropy(logits, targets, reduction="none").unsqueeze(1)
+
+
+def _focal(gamma: float, kind: TargetKind) -> Loss:
+    if kind == "binary":
+        of_one = FocalLoss(gamma=gamma, reduction="none")
+        return MeanOfTerms(lambda logits, targets: of_one(logits.reshape(-1, 1), targets.reshape(-1, 1)))
+    of_classes = FocalLoss(gamma=gamma, reduction="none", use_softmax=True)
+    # the terms of the other classes are zero: the sum over classes is the term of the pixel
+    return MeanOfTerms(lambda logits, targets: of_classes(logits, _channels(targets, logits)).sum(1, keepdim=True))
+
+
+def _channels(targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Give a map of classes as one channel of zeros and ones for each class, ``(n, classes, *window)``."""
+    return one_hot(targets, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+
+
+def _of_channels(make: Callable[..., Terms]) -> Terms:
+    """Give a loss of MONAI's over all classes but the background, term by term."""
+    loss = make(include_background=False, softmax=True, reduction="none")
+    return lambda logits, targets: loss(logits, _channels(targets, logits))
+
+
+_DICE = _of_channels(DiceLoss)
+
+
+def _dice_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Give the sum of both of each example (Isensee et al., *nnU-Net*, 2021), ``(n, 1)``."""
+    dice, crossed = _DICE(logits, targets), _cross_entropy(logits, targets)
+    return dice.flatten(1).mean(1, keepdim=True) + crossed.flatten(1).mean(1, keepdim=True)
+
+
+_TERMS: dict[Name, Terms] = {
+    "cross_entropy": _cross_entropy,
+    "dice": _DICE,
+    "dice_cross_entropy": _dice_cross_entropy,
+    "generalised_dice": _of_channels(GeneralizedDiceLoss),
+}
