@@ -16,6 +16,7 @@ from silo_node.join_command import join
 from silo_node.ledger_command import ledger
 from silo_node.map_command import map_command
 from silo_node.policy_command import policy
+from silo_node.preview_command import preview
 from silo_node.rekey_command import rekey
 from silo_node.review_command import review
 from silo_node.service_commands import start, status, stop, studies
@@ -41,6 +42,7 @@ silo.add_command(explain)
 silo.add_command(review)
 silo.add_command(approve_command)
 silo.add_command(changed)
+silo.add_command(preview)
 silo.add_command(ledger)
 
 for _service in (start, stop, status, studies, reject, pause_command, resume_command, revoke):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -16,12 +17,17 @@ from wardround.errors import Broken
 from wardround.study.encoding import CodeColumn, Encoding, NumberColumn
 
 
+Labels: TypeAlias = NDArray[np.bool_] | NDArray[np.int64]
+
+
 @dataclass(frozen=True)
 class TableExamples:
-    """Encoded records: ``inputs`` float32 of shape ``(n_records, width)``, ``labels`` bool of shape ``(n_records,)``."""
+    """Encoded records: ``inputs`` float32 of shape ``(n_records, width)``, ``labels`` of shape ``(n_records,)``: bool where one
+    value is looked for, int64 (the number of the class) where there are several.
+    """
 
     inputs: NDArray[np.float32]
-    labels: NDArray[np.bool_]
+    labels: Labels
 
     @property
     def size(self) -> int:
@@ -36,14 +42,14 @@ class TableExamples:
         return whole.hexdigest()
 
     def batch(self, indexes: NDArray[np.int64], draw: Draw | None) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ARG002
-        """Give some records as tensors of torch's own, the labels as zeros and ones; nothing is drawn for a table."""
+        """Give some records as tensors of torch's own; nothing is drawn for a table."""
         inputs, labels = self._tensors
         chosen = torch.from_numpy(indexes)
         return inputs[chosen], labels[chosen]
 
     @cached_property
     def _tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.from_numpy(self.inputs), torch.from_numpy(self.labels.astype(np.float32))
+        return torch.from_numpy(self.inputs), as_targets(self.labels)
 
 
 def encode(records: pl.DataFrame, encoding: Encoding) -> TableExamples:
@@ -61,10 +67,32 @@ def encode(records: pl.DataFrame, encoding: Encoding) -> TableExamples:
         else:
             _encode_code(records[column.field], column, part)
         start += column.width
-    if records[encoding.target].null_count():
+    return TableExamples(inputs.astype(np.float32), labels_of(records, encoding))
+
+
+def labels_of(records: pl.DataFrame, encoding: Encoding) -> Labels:
+    """Give what is to be predicted of records: bool where one value is looked for, else the number of the class.
+
+    Raises:
+        Broken: for a value that checked records cannot have: none, or one that is no class.
+    """
+    if encoding.target is None:
+        msg = "masks are no field of a record"
+        raise Broken(msg)
+    values = records[encoding.target]
+    if values.null_count():
         raise _unchecked(encoding.target)
-    labels = (records[encoding.target] == encoding.positive).to_numpy().astype(np.bool_)
-    return TableExamples(inputs.astype(np.float32), labels)
+    if encoding.positive is not None:
+        return (values == encoding.positive).to_numpy().astype(np.bool_)
+    numbers = values.replace_strict(list(encoding.classes), range(len(encoding.classes)), default=None, return_dtype=pl.Int64)
+    if numbers.null_count():
+        raise _unchecked(encoding.target)
+    return numbers.to_numpy().astype(np.int64)
+
+
+def as_targets(labels: Labels) -> torch.Tensor:
+    """Give labels as what a loss takes: zeros and ones in float32, or numbers of classes in int64."""
+    return torch.from_numpy(labels if labels.dtype == np.int64 else labels.astype(np.float32))
 
 
 def _encode_number(values: pl.Series, column: NumberColumn, part: NDArray[np.float64]) -> None:

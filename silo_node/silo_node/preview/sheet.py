@@ -1,0 +1,137 @@
+"""What stands on the contact sheet: some prepared examples, what augmentation makes of them, and what is set aside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from silo_node.cohort import Cohort
+from silo_node.imaging import rules
+from silo_node.preview.drawing import colour_of, middle, picture
+from silo_node.training.examples import Draw, Examples
+from silo_node.training.image_examples import image_examples
+from wardround.study.bundle import Bundle
+
+VARIATIONS: Final = 3
+"""Pictures of what augmentation makes of an example."""
+
+SEED: Final = 0
+"""Of those: training draws from the study's seed, the hospital's name, the round and the epoch."""
+
+MOST_CACHED: Final = 0
+"""Bytes of prepared images that are kept: each is looked at once."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One example.
+
+    Attributes:
+        number: its place in the training records' canonical order, from 1.
+        label: what is to be predicted, in words; empty where it is a mask.
+        size: of the prepared image, in pixels or voxels.
+        spacing: between them, in mm; empty where that is not known.
+        at: number of the slice that is shown, from 1; None of a plane image.
+        prepared: a data URI.
+        varied: data URIs of what training may see of it.
+    """
+
+    number: int
+    label: str
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    at: int | None
+    prepared: str
+    varied: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Images that are set aside by one code: how many, and what should hold."""
+
+    code: str
+    images: int
+    rule: str
+    next_step: str
+
+
+@dataclass(frozen=True)
+class Legend:
+    """A class of masks, and its colour for CSS."""
+
+    name: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A contact sheet."""
+
+    train: int
+    validation: int
+    test: int
+    shown: tuple[Shown, ...]
+    aside: tuple[Aside, ...]
+    legend: tuple[Legend, ...]
+
+
+def make_sheet(bundle: Bundle, cohort: Cohort, most: int) -> Sheet:
+    """Prepare some training examples as training will, and look at them.
+
+    Args:
+        bundle: a study of images.
+        cohort: its records here, with their images.
+        most: how many are shown, evenly over the training records.
+
+    Raises:
+        ValueError: the study reads no images.
+    """
+    images, imaging = cohort.images, bundle.imaging
+    if images is None or imaging is None:
+        msg = "a contact sheet is of images"
+        raise ValueError(msg)
+    examples = image_examples(bundle, cohort.train, images, MOST_CACHED)
+    count = min(most, examples.size)
+    chosen = np.unique(np.linspace(0, examples.size - 1, count).round().astype(np.int64)) if count else np.empty(0, np.int64)
+    counts = Counter(code for codes in images.keyed.aside.values() for code in codes)
+    aside = [Aside(code, number, rules.rule(code, imaging), rules.NEXT[code]) for code, number in counts.most_common()]
+    return Sheet(
+        train=cohort.train.height,
+        validation=cohort.validation.height,
+        test=cohort.test.height,
+        shown=tuple(_shown(bundle, cohort, examples, int(index)) for index in chosen),
+        aside=tuple(aside),
+        legend=tuple(
+            Legend(name, "#{:02x}{:02x}{:02x}".format(*colour_of(number)))
+            for number, name in enumerate(bundle.study.target.mask, 1)
+        ),
+    )
+
+
+def _shown(bundle: Bundle, cohort: Cohort, examples: ImageExamples, index: int) -> Shown:
+    target = bundle.study.target
+    image, mask = examples.look(index)
+    plane, outline, at = middle(image, mask)
+    varied: Sequence[str] = ()
+    if bundle.study.images is not None and bundle.study.images.augmentation:
+        varied = [_varied(examples, index, epoch, dense=bool(target.mask)) for epoch in range(1, VARIATIONS + 1)]
+    label = "" if target.field is None else str(cohort.train[target.field][index])
+    return Shown(
+        number=index + 1,
+        label=label,
+        size=image.shape[1:],
+        spacing=examples.spacing(index),
+        at=None if at is None else at + 1,
+        prepared=picture(plane, outline),
+        varied=tuple(varied),
+    )
+
+
+def _varied(examples: Examples, index: int, epoch: int, *, dense: bool) -> str:
+    inputs, targets = examples.batch(np.array([index]), Draw(SEED, epoch))
+    plane, outline, _ = middle(inputs[0].numpy(), targets[0].numpy() if dense else None)
+    return picture(plane, outline)
