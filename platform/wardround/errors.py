@@ -174,6 +174,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "P-SCHEMA": CatalogueEntry("the study and the schema do not fit"),
     "P-FIELD": CatalogueEntry("the study names a field that the schema does not have"),
     "P-NETWORK": CatalogueEntry("an unknown network, loss, optimiser or argument"),
+    "P-WEIGHTS": CatalogueEntry("the file of initial weights does not fit the study's network"),
     "P-RULE": CatalogueEntry("a cohort rule that cannot be read"),
     "P-RANGE": CatalogueEntry("study settings that contradict each other"),
     "P-ROSTER": CatalogueEntry("the roster of hospitals is not in order"),

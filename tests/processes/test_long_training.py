@@ -19,6 +19,7 @@ from silo_node.training.encode import Examples
 from silo_node.training.loop import train
 from wardround.models.build import build_network
 from wardround.study.model import Network, Optimiser, Training
+from wardround.study.shape import Shape
 
 pytestmark = pytest.mark.faults
 
@@ -68,7 +69,7 @@ def steps_in(seconds: float) -> int:
     """Measure how many steps of the wide training take so much processor time here."""
     random = np.random.default_rng(0)
     few = Examples(random.normal(size=(MEASURED_STEPS, len(FEATURES))).astype(np.float32), random.random(MEASURED_STEPS) < 0.5)
-    network = build_network(Network(name="FullyConnectedNet", arguments={"hidden_channels": WIDE}), len(FEATURES))
+    network = build_network(Network(name="FullyConnectedNet", arguments={"hidden_channels": WIDE}), Shape.of_table(len(FEATURES)))
     how = Training(optimiser=Optimiser(learning_rate=0.00001), batch_size=1)
     train(network, few, how, seed=0)  # the first pays for imports
     begun = time.process_time()

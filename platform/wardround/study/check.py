@@ -12,6 +12,7 @@ from wardround.strict_yaml import Document, Location, load, nearest, parse
 from wardround.study import networks
 from wardround.study.encoding import input_width
 from wardround.study.model import Study
+from wardround.study.shape import Shape
 
 
 class _Places:
@@ -60,7 +61,8 @@ def problems(study: Study, contract: Contract, document: Document | None = None)
     for index, name in enumerate(study.features):
         found += _feature(name, contract, place("features", index))
     known = tuple(name for name in study.features if name in contract.names)
-    found += networks.problems_of(study.network, place("network"), input_width(contract, known))
+    shape = Shape.of_table(max(1, input_width(contract, known)))  # where no feature is known, that has been said
+    found += networks.problems_of(study.network, place("network"), shape)
     found += _cohort(study, contract, place)
     return found + _sense(study, place)
 

@@ -45,6 +45,7 @@ from wardround.models.build import build_network, read_weights, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.study.randomness import derive_seed
+from wardround.study.shape import Shape
 from wardround.weights.fixed_point import OutOfRange, check_range, needed_exponents
 from wardround.weights.norm import l2_norm
 from wardround.weights.packing import Vector
@@ -268,7 +269,7 @@ class Trainer:
         digest = encoding.encoding_digest()
         if desk.network is None or desk.encoding != digest:
             with torch.random.fork_rng(devices=[]):  # the layers draw weights that nobody uses
-                desk.network = build_network(desk.bundle.study.network, encoding.width)
+                desk.network = build_network(desk.bundle.study.network, Shape.of_table(encoding.width))
             desk.train = encode(desk.cohort.train, encoding)
             desk.validation = encode(desk.cohort.validation, encoding)
             desk.test = encode(desk.cohort.test, encoding)

@@ -17,6 +17,7 @@ from wardround.messages.canary import MIB, MOST_ROWS
 from wardround.models.build import build_network, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import input_width
+from wardround.study.shape import Shape
 
 SEED = 0
 MOST_STEPS = 5
@@ -58,7 +59,7 @@ def _steps(bundle: Bundle, rows: int) -> tuple[list[int], int]:
     took: list[int] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        network = build_network(study.network, width)
+        network = build_network(study.network, Shape.of_table(width))
         write_weights(network, bundle.weights, bundle.manifest)
         network.train()
         optimiser = make_optimiser(network, study.training.optimiser)
