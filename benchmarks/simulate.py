@@ -45,6 +45,7 @@ from wardround.study.bundle import read_bundle
 from wardround.study.encoding import Encoding
 from wardround.study.model import Study, Target
 from wardround.study.randomness import derive_seed
+from wardround.study.shape import Shape
 from wardround_lab.simulate import simulate
 from wardround_lab.synthetic import SyntheticHospital, make_synthetic
 
@@ -213,7 +214,7 @@ def floor(folder: Path) -> np.ndarray:
             (torch.from_numpy(each.inputs), torch.from_numpy(each.labels.astype(np.float32)))
             for each in (encode(cohort.train, encoding), encode(cohort.validation, encoding))
         ]
-    network = build_network(bundle.study.network, encoding.width)
+    network = build_network(bundle.study.network, Shape.of_table(encoding.width))
     write_weights(network, bundle.weights, bundle.manifest)
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with Clock("floor"):

@@ -29,6 +29,7 @@ from wardround.models.build import build_network, read_weights, write_weights
 from wardround.study.bundle import Bundle, read_bundle
 from wardround.study.encoding import Encoding
 from wardround.study.randomness import derive_seed
+from wardround.study.shape import Shape
 from wardround.weights.packing import Vector
 
 
@@ -46,7 +47,7 @@ class Site:
         """Read its records and build the network."""
         cohort = assemble(load_site(folder / name / "site.yaml"), bundle.contract, bundle.study, bundle.study_hash)
         self._name, self._bundle = name, bundle
-        self._network = build_network(bundle.study.network, encoding.width)
+        self._network = build_network(bundle.study.network, Shape.of_table(encoding.width))
         self._train, self._validation = (
             (torch.from_numpy(each.inputs), torch.from_numpy(each.labels.astype(np.float32)))
             for each in (encode(cohort.train, encoding), encode(cohort.validation, encoding))

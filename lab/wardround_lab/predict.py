@@ -24,11 +24,12 @@ from silo_node.validation.check import CheckFailed, CheckResult, check
 from wardround.canonical import sha256
 from wardround.contract.model import Contract, Limits
 from wardround.errors import Refused, refuse
-from wardround.models.build import build_network, write_weights
+from wardround.models.build import build_network, read_weights, write_weights
 from wardround.study.encoding import Encoding
 from wardround.study.model import Study
+from wardround.study.shape import Shape
 from wardround.values import Value
-from wardround.weights.packing import from_safetensors, manifest_of
+from wardround.weights.packing import from_safetensors
 
 WEIGHTS, ENCODING, STUDY, CONTRACT, SUMS = "model.safetensors", "encoding.json", "study.json", "contract.json", "SHA256SUMS"
 PROBABILITY = "probability"
@@ -74,9 +75,8 @@ def load_model(release: Path) -> Model:
     study, contract = _value(Study, STUDY, members), _value(Contract, CONTRACT, members)
     encoding = _value(Encoding, ENCODING, members)
     packed = from_safetensors(members[WEIGHTS])
-    network = build_network(study.network, encoding.width)
-    own = manifest_of({name: tensor.numpy() for name, tensor in network.state_dict().items()})
-    if packed is None or packed[1] != own or encoding.encoding_hash != contract.encoding_hash():
+    network = build_network(study.network, Shape.of_table(encoding.width))
+    if packed is None or packed[1] != read_weights(network)[1] or encoding.encoding_hash != contract.encoding_hash():
         raise _unreadable(WEIGHTS, "weights, encoding, study and schema do not belong together")
     write_weights(network, *packed)
     network.eval()

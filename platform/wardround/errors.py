@@ -176,6 +176,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "P-FIELD": CatalogueEntry("the study names a field that the schema does not have"),
     "P-NETWORK": CatalogueEntry("an unknown network, loss, optimiser or argument"),
     "P-TRANSFORM": CatalogueEntry("transforms of images that cannot be done, or make no sense"),
+    "P-WEIGHTS": CatalogueEntry("the file of initial weights does not fit the study's network"),
     "P-RULE": CatalogueEntry("a cohort rule that cannot be read"),
     "P-RANGE": CatalogueEntry("study settings that contradict each other"),
     "P-ROSTER": CatalogueEntry("the roster of hospitals is not in order"),

@@ -27,6 +27,7 @@ from wardround.messages.round import FiguresFor
 from wardround.study.author_commands import author_json
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.study.difference import Difference, differences
+from wardround.study.networks import words_of
 
 if TYPE_CHECKING:
     from silo_node.changed.picture import Taken
@@ -317,7 +318,7 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     if review.ending:
         yield "", "a node that starts after that day refuses this study: lengthen 'until' in site.yaml, or mend the records"
     yield "fields read", ", ".join((*study.target.fields, *study.features)) or "none but its keys"
-    yield "network", f"{study.network.name}, {bundle.manifest.size} weights"
+    yield "network", f"{words_of(study.network)}, {bundle.manifest.size} weights"
     training = study.training
     batches = "all records at once" if training.batch_size is None else f"batches of {training.batch_size}"
     steps = f"{training.local_epochs} epoch(s) by {training.optimiser.name}, learning rate {training.optimiser.learning_rate}"

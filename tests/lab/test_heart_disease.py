@@ -30,6 +30,7 @@ from wardround.models.build import build_network, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.study.model import Study
+from wardround.study.shape import Shape
 from wardround.weights.packing import Vector
 from wardround_lab.demo.baselines import gather, learn_pooled
 from wardround_lab.predict import Model, score
@@ -126,7 +127,7 @@ class Figures:
 
 
 def figures(bundle: Bundle, weights: Vector, encoding: Encoding, tests: dict[str, pl.DataFrame]) -> Figures:
-    network = build_network(bundle.study.network, encoding.width)
+    network = build_network(bundle.study.network, Shape.of_table(encoding.width))
     write_weights(network, weights, bundle.manifest)
     model = Model(bundle.study, bundle.contract, encoding, network.eval())
     chances: dict[str, NDArray[np.float64]] = {site: score(model, records) for site, records in tests.items()}

@@ -20,6 +20,7 @@ from silo_node.training.loop import train
 from silo_node.training.losses import BinaryCrossEntropy
 from wardround.models.build import build_network
 from wardround.study.model import Network, Optimiser, Training
+from wardround.study.shape import Shape
 
 pytestmark = pytest.mark.faults
 
@@ -71,7 +72,7 @@ def steps_in(seconds: float) -> int:
     few = TableExamples(
         random.normal(size=(MEASURED_STEPS, len(FEATURES))).astype(np.float32), random.random(MEASURED_STEPS) < 0.5
     )
-    network = build_network(Network(name="FullyConnectedNet", arguments={"hidden_channels": WIDE}), len(FEATURES))
+    network = build_network(Network(name="FullyConnectedNet", arguments={"hidden_channels": WIDE}), Shape.of_table(len(FEATURES)))
     how = Training(optimiser=Optimiser(learning_rate=0.00001), batch_size=1)
     train(network, few, how, BinaryCrossEntropy(), seed=0)  # the first pays for imports
     begun = time.process_time()

@@ -13,6 +13,7 @@ from coordinator.release.holdings import holdings_of, weights_of
 from coordinator.release.settings import author_of, course_of, digests_of, limits_of, settings_of
 from coordinator.rounds.outcome import Outcome
 from wardround.study.bundle import Bundle
+from wardround.study.networks import words_of
 
 _METRICS = {
     "auroc": "AUROC",
@@ -60,7 +61,7 @@ def _head(bundle: Bundle, outcome: Outcome, names: dict[str, str]) -> Iterator[s
         yield "- Model: none"
     else:
         size = plural(bundle.manifest.size, "parameter")
-        yield f"- Model: {plain(study.network.name)}, {size}, strategy {study.strategy}; binary classification"
+        yield f"- Model: {plain(words_of(study.network))}, {size}, strategy {study.strategy}; binary classification"
         yield f"- {course_of(study, outcome)}"
         yield "- Files: `model.safetensors` (weights), `encoding.json` (how a record becomes its input)"
 

@@ -8,6 +8,7 @@ from wardround.canonical import sha256
 from wardround.metrics.pooled import BINS, LOGIT_LIMIT
 from wardround.study.bundle import Bundle
 from wardround.study.model import Study
+from wardround.study.networks import words_of
 from wardround.weights.packing import to_bytes
 
 _NO_PRIVACY = (
@@ -48,7 +49,10 @@ def settings_of(bundle: Bundle) -> Pairs:
         ("Cohort", study.cohort.where or "all valid records"),
         ("Target", study.target.words),
         ("Features", f"{len(study.features)}: {', '.join(study.features)}"),
-        ("Network", f"{study.network.name}{f' ({arguments})' if arguments else ''}, {plural(bundle.manifest.size, 'parameter')}"),
+        (
+            "Network",
+            f"{words_of(study.network)}{f' ({arguments})' if arguments else ''}, {plural(bundle.manifest.size, 'parameter')}",
+        ),
         ("Training", f"{plural(training.local_epochs, 'local epoch')} a round, {batch}, {training.loss.replace('_', ' ')}"),
         ("Optimiser", ", ".join([optimiser.name, f"learning rate {optimiser.learning_rate:g}", *extras])),
         ("Strategy", f"{study.strategy}: changes of weights are averaged by training records, in exact integers"),

@@ -40,6 +40,7 @@ from wardround.models.build import build_network, read_weights, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.study.randomness import derive_seed
+from wardround.study.shape import Shape
 from wardround.weights.packing import Vector
 
 Kind: TypeAlias = Literal["federated", "pooled", "alone"]
@@ -151,7 +152,7 @@ def learn(bundle: Bundle, training: pl.DataFrame, validation: pl.DataFrame, enco
         seed_name: draws the order of records; a hospital's site name draws that hospital's own.
     """
     study = bundle.study
-    network = build_network(study.network, encoding.width)
+    network = build_network(study.network, Shape.of_table(encoding.width))
     examples, judges = encode(training, encoding), encode(validation, encoding)
     loss = make_loss(study.training, "binary")
     progress: Progress[Vector] = Progress(study.convergence)
@@ -180,7 +181,7 @@ def _counts(network: torch.nn.Module, examples: TableExamples, loss: Loss) -> Sc
 
 def score_counts(bundle: Bundle, weights: Vector, encoding: Encoding, records: pl.DataFrame) -> ScoreCounts:
     """Count a model's scores on some records in schema form; zeros where there are none."""
-    network = build_network(bundle.study.network, encoding.width)
+    network = build_network(bundle.study.network, Shape.of_table(encoding.width))
     write_weights(network, weights, bundle.manifest)
     return _counts(network, encode(records, encoding), make_loss(bundle.study.training, "binary"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from wardround.identity.passphrase import passphrase_option
 from wardround.identity.roster import Coordinator, Member, Roster, read_member, read_party
 from wardround.identity.software import package_versions
 from wardround.models.build import initial_weights
+from wardround.models.transfer import weights_from_file
 from wardround.study.author_commands import author_json, author_option, open_author, signed_by_words
 from wardround.study.bundle import SUFFIX, Bundle, Versions
 from wardround.study.check import load_study
@@ -24,15 +26,35 @@ from wardround.study.commands import schema_path_option
 from wardround.study.inputs import shape_of
 from wardround.study.model import Study
 
+NO_FILE = "--new-head goes with --initial-weights"
 
-def make_bundle(study: Study, contract: Contract, roster: Roster, imaging: ImagingContract | None = None) -> Bundle:
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where initial weights come from, if not all from the seed: a safetensors file, its last layer from the seed on demand."""
+
+    file: Path
+    new_head: bool = False
+
+
+def make_bundle(
+    study: Study,
+    contract: Contract,
+    roster: Roster,
+    imaging: ImagingContract | None = None,
+    beginning: Beginning | None = None,
+) -> Bundle:
     """Make a study's bundle for a roster.
 
     Raises:
-        Refused: P-ROSTER when the roster cannot satisfy the study's own rules.
+        Refused: P-ROSTER when the roster cannot satisfy the study's own rules, P-WEIGHTS when the file's weights do not fit.
     """
     raise_all(_roster_problems(study, roster))
-    weights, manifest = initial_weights(study.network, shape_of(study, contract, imaging), study.seed)
+    shape = shape_of(study, contract, imaging)
+    if beginning is None:
+        weights, manifest = initial_weights(study.network, shape, study.seed)
+    else:
+        weights, manifest = weights_from_file(beginning.file, study.network, shape, study.seed, new_head=beginning.new_head)
     versions = Versions(protocol=PROTOCOL, packages=package_versions())
     return Bundle(
         study=study,
@@ -103,15 +125,27 @@ def make_roster(coordinator: Coordinator, silos: list[Member]) -> Roster:
     help="A hospital's request.json; once for each.",
 )
 @click.option("--out", "out", type=click.Path(path_type=Path), help="Where to write the bundle [default: NAME.wardround].")
+@click.option(
+    "--initial-weights",
+    "initial",
+    type=click.Path(path_type=Path),
+    help="A safetensors file with the weights that training begins from, such as a release's model.safetensors "
+    "[default: drawn from the study's seed].",
+)
+@click.option(
+    "--new-head", is_flag=True, help="With --initial-weights: draw the last layer from the seed, whatever the file holds."
+)
 @author_option
 @passphrase_option
 @schema_path_option
 @format_option
-def build(
+def build(  # noqa: PLR0913, PLR0917  (click's)
     file: Path,
     coordinator: Path,
     silos: tuple[Path, ...],
     out: Path | None,
+    initial: Path | None,
+    new_head: bool,  # noqa: FBT001  (click's)
     author: Path | None,
     passphrase_file: Path | None,
     schema_path: tuple[Path, ...],
@@ -121,7 +155,12 @@ def build(
 
     It is what hospitals review and approve. The same inputs on the same machine give the same bytes. Without --author nobody
     has signed it yet: a hospital whose policy names authors refuses it, and the others read that nobody signed.
+
+    Initial weights are drawn from the study's seed. With --initial-weights they are those of a file, whose tensors are exactly
+    those of the network; --new-head draws the last layer all the same, for a target with another number of classes.
     """
+    if new_head and initial is None:
+        raise click.UsageError(NO_FILE)
     study, contract, imaging = load_study(file, schema_path)
     roster = make_roster(read_party(coordinator, Coordinator), [read_member(path) for path in silos])
     target = out or Path(f"{study.name}{SUFFIX}")
@@ -129,7 +168,7 @@ def build(
         raise refuse(
             "O-EXISTS", str(target), "Bundles are never overwritten", "there is a file already", "choose another name with --out"
         )
-    bundle = make_bundle(study, contract, roster, imaging)
+    bundle = make_bundle(study, contract, roster, imaging, None if initial is None else Beginning(initial, new_head))
     if author is not None:
         bundle = bundle.signed(*open_author(author, passphrase_file))
     bundle.write(target)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, StringConstraints, model_validator
+from pydantic import AfterValidator, SerializerFunctionWrapHandler, StringConstraints, model_serializer, model_validator
 from pydantic import Field as Setting
 
 from wardround.study.images import Images
@@ -17,6 +17,8 @@ from wardround.values import FieldName, Fraction, Growing, SchemaId, Slug, Value
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(printable)]
 Strategy: TypeAlias = Literal["fedavg"]
 """How the hospitals' changes become one."""
+Normalisation: TypeAlias = Literal["group", "batch", "instance"]
+"""What follows the convolutions of a network: over groups of channels, over the batch, or over each channel of one example."""
 PositiveCount = Annotated[int, Setting(ge=1, lt=2**53)]
 Argument = Annotated[
     bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...], Setting(union_mode="left_to_right")
@@ -87,10 +89,23 @@ class Target(Growing):
 
 
 class Network(Value):
-    """An allow-listed network and its arguments; sizes of input and output follow from the features and the target."""
+    """An allow-listed network and its arguments; sizes of input and output follow from the features and the target.
+
+    Attributes:
+        normalisation: of a network for images. The key is younger than the first studies, so that its default is no part of
+            the canonical form, and their hashes are what they were (decision 47).
+    """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
     arguments: dict[str, Argument] = Setting(default_factory=dict)
+    normalisation: Normalisation = "group"
+
+    @model_serializer(mode="wrap")
+    def _without_young_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        form: dict[str, object] = handler(self)
+        if self.normalisation == "group":
+            form.pop("normalisation", None)
+        return form
 
 
 class Optimiser(Value):

@@ -49,6 +49,7 @@ from wardround.models.build import build_network, read_weights, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
 from wardround.study.randomness import derive_seed
+from wardround.study.inputs import shape_of
 from wardround.weights.fixed_point import OutOfRange, check_range, needed_exponents
 from wardround.weights.norm import l2_norm
 from wardround.weights.packing import Vector
@@ -284,7 +285,8 @@ class Trainer:
         digest = encoding.encoding_digest()
         if desk.network is None or desk.encoding != digest:
             with torch.random.fork_rng(devices=[]):  # the layers draw weights that nobody uses
-                desk.network = build_network(desk.bundle.study.network, encoding.width).to(desk.execution.device)
+                shape = shape_of(desk.bundle.study, desk.bundle.contract, desk.bundle.imaging)
+                desk.network = build_network(desk.bundle.study.network, shape).to(desk.execution.device)
             desk.train = encode(desk.cohort.train, encoding)
             desk.validation = encode(desk.cohort.validation, encoding)
             desk.test = encode(desk.cohort.test, encoding)

@@ -17,7 +17,7 @@ from silo_node.work import Stepped
 from wardround.messages.canary import MIB, MOST_ROWS
 from wardround.models.build import build_network, write_weights
 from wardround.study.bundle import Bundle
-from wardround.study.encoding import input_width
+from wardround.study.inputs import shape_of
 
 MOST_STEPS = 5
 """So many are measured at most; the first, which pays for what is done once, is not among them."""
@@ -53,14 +53,14 @@ def try_steps(bundle: Bundle, rows: int, limit_bytes: int | None, execution: Exe
 
 def _steps(bundle: Bundle, rows: int, execution: Execution) -> tuple[list[int], int]:
     """Train for a few batches; gives the nanoseconds of each step after the first, and the bytes of all tensors at the end."""
-    study, width = bundle.study, input_width(bundle.contract, bundle.study.features)
+    study, shape = bundle.study, shape_of(bundle.study, bundle.contract, bundle.imaging)
     at_once = execution.at_once(rows)
-    inputs, targets = (tensor.to(execution.device) for tensor in made_up(at_once, (width,), "binary", 1))
-    loss = make_loss(study.training, "binary")
+    inputs, targets = (tensor.to(execution.device) for tensor in made_up(at_once, shape.taken(1)[1:], study.target.kind, shape.outputs))
+    loss = make_loss(study.training, study.target.kind)
     took: list[int] = []
     with torch.random.fork_rng(devices=execution.random_devices):
         torch.manual_seed(SEED)
-        network = build_network(study.network, width).to(execution.device)
+        network = build_network(study.network, shape).to(execution.device)
         write_weights(network, bundle.weights, bundle.manifest)
         network.train()
         optimiser = make_optimiser(network, study.training.optimiser)

@@ -15,12 +15,14 @@ from silo_node.training.loop import train
 from silo_node.training.losses import BinaryCrossEntropy
 from wardround.models.build import build_network
 from wardround.study.model import Network, Optimiser, Training
+from wardround.study.shape import Shape
 
 
 def warm_up() -> None:
     """Build, train with every optimiser, evaluate and read, all of it tiny; torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        network = build_network(Network(name="FullyConnectedNet", arguments={"hidden_channels": (2,), "dropout": 0.5}), 1)
+        tiny = Network(name="FullyConnectedNet", arguments={"hidden_channels": (2,), "dropout": 0.5})
+        network = build_network(tiny, Shape.of_table(1))
     examples = TableExamples(np.zeros((2, 1), np.float32), np.array([True, False]))
     for name in get_args(Optimiser.model_fields["name"].annotation):
         training = Training(optimiser=Optimiser(name=name, learning_rate=0.1))

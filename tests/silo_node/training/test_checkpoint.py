@@ -23,6 +23,7 @@ from silo_node.training.snapshot import Unfit
 from wardround.models.build import build_network, initial_weights, read_weights, write_weights
 from wardround.study.model import Network, Optimiser
 from wardround.study.model import Training as Settings
+from wardround.study.shape import Shape
 from wardround.weights.packing import to_bytes
 
 WIDTH = 5
@@ -69,8 +70,8 @@ RECORDS = examples()
 def run(how: Settings, dropout=0.3, keeper=None, watch=None, seed=5):
     """Train from the same initial weights in a fresh network; give the weights' bytes and the loss."""
     net = Network(name="FullyConnectedNet", arguments={"hidden_channels": (6, 3), "dropout": dropout})
-    vector, manifest = initial_weights(net, WIDTH, seed=3)
-    network = build_network(net, WIDTH)
+    vector, manifest = initial_weights(net, Shape.of_table(WIDTH), seed=3)
+    network = build_network(net, Shape.of_table(WIDTH))
     write_weights(network, vector, manifest)
     loss = train(network, RECORDS, how, BinaryCrossEntropy(), seed, watch, keeper)
     return to_bytes(read_weights(network)[0]), loss

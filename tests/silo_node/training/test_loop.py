@@ -13,6 +13,7 @@ from silo_node.training.losses import BinaryCrossEntropy
 from wardround.metrics.pooled import LOSS_UNIT, measure
 from wardround.models.build import build_network, initial_weights, read_weights, write_weights
 from wardround.study.model import Network, Optimiser, Training
+from wardround.study.shape import Shape
 from wardround.weights.fixed_point import ExactSum, plan_sum
 from wardround.weights.packing import Vector, to_bytes
 
@@ -42,8 +43,8 @@ def part(whole: TableExamples, chosen) -> TableExamples:
 def trained(records: TableExamples, how: Training, net: Network | None = None, seed: int = 1, used=None) -> Vector:
     """Give the weights after a round from the same initial weights, in a fresh network or a used one."""
     net = net or network()
-    vector, manifest = initial_weights(net, WIDTH, seed=3)
-    built = used or build_network(net, WIDTH)
+    vector, manifest = initial_weights(net, Shape.of_table(WIDTH), seed=3)
+    built = used or build_network(net, Shape.of_table(WIDTH))
     write_weights(built, vector, manifest)
     train(built, records, how, LOSS, seed)
     return read_weights(built)[0]
@@ -62,7 +63,7 @@ WHOLE = examples(60)
 def test_one_full_batch_step_for_any_split_is_the_centralised_step(owners, decay, momentum, rate):
     """One full-batch SGD step at each hospital, summed exactly by records, equals one step on all records to 1e-6."""
     how = settings_of(batch_size=None, optimiser={"learning_rate": rate, "weight_decay": decay, "momentum": momentum})
-    before, manifest = initial_weights(network(), WIDTH, seed=3)
+    before, manifest = initial_weights(network(), Shape.of_table(WIDTH), seed=3)
     total = ExactSum(manifest, plan_sum(before, manifest, len(owners)))
     for hospital in sorted(set(owners)):
         chosen = np.array(owners) == hospital
@@ -74,7 +75,7 @@ def test_one_full_batch_step_for_any_split_is_the_centralised_step(owners, decay
 def test_the_step_is_the_gradient_step():
     """One full-batch SGD step is w - rate × gradient of the mean loss, by the derivative of logistic regression itself."""
     net = network(hidden_channels=())
-    before, manifest = initial_weights(net, WIDTH, seed=3)
+    before, manifest = initial_weights(net, Shape.of_table(WIDTH), seed=3)
     after = trained(WHOLE, settings_of(batch_size=None), net)
     parts = {tensor.name.rsplit(".", 1)[-1]: place for tensor, place in manifest.slices()}
     weight, bias = before[parts["weight"]].astype(np.float64), before[parts["bias"]].astype(np.float64)
@@ -88,7 +89,7 @@ def test_nothing_leaks_from_round_to_round(optimiser):
     """A network that trained other rounds before gives the same bytes as a fresh one: no momentum, no random state is kept."""
     how = settings_of(optimiser=optimiser, local_epochs=2)
     net = network(dropout=0.3)
-    used = build_network(net, WIDTH)
+    used = build_network(net, Shape.of_table(WIDTH))
     for seed in (5, 6):
         train(used, examples(40, seed), how, LOSS, seed)
     evaluate(used, WHOLE, LOSS)
@@ -99,7 +100,7 @@ def test_torchs_generator_is_left_as_it_was():
     """Training and evaluating draw nothing from torch's global generator, and do not seed it."""
     torch.manual_seed(11)
     state = torch.random.get_rng_state()
-    built = build_network(network(dropout=0.5), WIDTH)
+    built = build_network(network(dropout=0.5), Shape.of_table(WIDTH))
     torch.random.set_rng_state(state)
     train(built, WHOLE, settings_of(), LOSS, seed=1)
     evaluate(built, WHOLE, LOSS)
@@ -118,7 +119,7 @@ def test_what_was_drawn_before_does_not_matter():
 def test_dropout_works_in_training_alone():
     """With dropout training differs from training without; evaluation is the same twice."""
     assert to_bytes(trained(WHOLE, settings_of(), network(dropout=0.5))) != to_bytes(trained(WHOLE, settings_of(), network()))
-    built = build_network(network(dropout=0.5), WIDTH)
+    built = build_network(network(dropout=0.5), Shape.of_table(WIDTH))
     train(built, WHOLE, settings_of(), LOSS, seed=1)
     assert evaluate(built, WHOLE, LOSS) == evaluate(built, WHOLE, LOSS)
 
@@ -145,14 +146,14 @@ def test_every_record_counts_once_in_an_epoch():
 
 def test_the_loss_is_the_mean_over_the_records_of_the_last_epoch():
     """With a vanishing learning rate the training loss is the mean loss that evaluation finds, whatever the batches."""
-    built = build_network(network(), WIDTH)
+    built = build_network(network(), Shape.of_table(WIDTH))
     loss = train(built, WHOLE, settings_of(batch_size=7, optimiser={"learning_rate": 1e-12}), LOSS, seed=1)
     assert loss == pytest.approx(measure(evaluate(built, WHOLE, LOSS)).loss, abs=1e-5)
 
 
 def test_evaluation_counts_every_record():
     """Scores and labels are counted as numpy counts them, and the weights stay as they are."""
-    built = build_network(network(), WIDTH)
+    built = build_network(network(), Shape.of_table(WIDTH))
     before = to_bytes(read_weights(built)[0])
     counts = evaluate(built, WHOLE, LOSS)
     assert to_bytes(read_weights(built)[0]) == before
@@ -165,7 +166,7 @@ def test_evaluation_counts_every_record():
 
 def test_evaluation_in_batches_changes_no_count(monkeypatch):
     """How many records are evaluated at once cannot be seen."""
-    built = build_network(network(), WIDTH)
+    built = build_network(network(), Shape.of_table(WIDTH))
     whole = evaluate(built, WHOLE, LOSS)
     assert WHOLE.size < EVALUATION_BATCH
     monkeypatch.setattr("silo_node.training.evaluation.EVALUATION_BATCH", 7)
@@ -177,7 +178,7 @@ def test_evaluation_in_batches_changes_no_count(monkeypatch):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_stop_the_round(bad):
     """Weights that explode, or were not numbers, raise NotFinite instead of giving figures."""
-    built = build_network(network(), WIDTH)
+    built = build_network(network(), Shape.of_table(WIDTH))
     vector, manifest = read_weights(built)
     vector[:] = bad
     write_weights(built, vector, manifest)
@@ -190,7 +191,7 @@ def test_numbers_that_are_not_finite_stop_the_round(bad):
 def test_an_exploding_round_is_noticed():
     """A learning rate that makes the weights overflow ends in NotFinite, or in weights that are refused as not finite."""
     huge = TableExamples(WHOLE.inputs * np.float32(1e30), WHOLE.labels)
-    built = build_network(network(), WIDTH)
+    built = build_network(network(), Shape.of_table(WIDTH))
     try:
         train(built, huge, settings_of(local_epochs=3, optimiser={"learning_rate": 100.0}), LOSS, seed=1)
     except NotFinite:
