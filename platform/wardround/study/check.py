@@ -11,6 +11,7 @@ from wardround.errors import Problem, Refused, raise_all
 from wardround.strict_yaml import Document, Location, load, nearest, parse
 from wardround.study import networks
 from wardround.study.encoding import input_width
+from wardround.study.kind import TargetKind, predicted
 from wardround.study.model import Study
 
 
@@ -62,6 +63,7 @@ def problems(study: Study, contract: Contract, document: Document | None = None)
     known = tuple(name for name in study.features if name in contract.names)
     found += networks.problems_of(study.network, place("network"), input_width(contract, known))
     found += _cohort(study, contract, place)
+    found += _metric(study, predicted(study, contract).kind, place)
     return found + _sense(study, place)
 
 
@@ -134,6 +136,22 @@ def _cohort(study: Study, contract: Contract, place: _Places) -> list[Problem]:
         )
         for name in sorted(rules.fields(expression))
         if name in contract.names and _identifies(contract, name)
+    ]
+
+
+def _metric(study: Study, kind: TargetKind, place: _Places) -> list[Problem]:
+    """Dice is of masks, and AUROC of records that are of one class or another."""
+    metric = study.convergence.metric
+    if metric == "loss" or (metric == "dice") == (kind == "mask"):
+        return []
+    return [
+        Problem(
+            "P-RANGE",
+            place("convergence", "metric"),
+            "The metric that chooses the weights is one that the study's target has",
+            "masks have no AUROC" if metric == "auroc" else "only masks have a Dice",
+            f"choose one of: {'dice' if metric == 'auroc' else 'auroc'}, loss",
+        )
     ]
 
 
