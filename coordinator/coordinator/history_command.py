@@ -14,7 +14,9 @@ from wardround.directory import check_format
 from wardround.reference import with_reference
 
 NOTHING = "–"
-HEAD = ("visit", "attempt", "seconds", "loss", "AUROC", "sent", "stepped", "resumed", "counted (records)", "not counted")
+HEAD = ("visit", "attempt", "seconds", "loss", "sent", "stepped", "resumed", "counted (records)", "not counted")
+METRIC_COLUMN = 4
+"""Where AUROC stands; of a study of masks, Dice."""
 
 
 @click.command()
@@ -47,10 +49,16 @@ def _page(state: StudyState, told: Chronicle) -> list[str]:
     head = f"{state.name} {state.version}  {state.study_hash[:HASH_SHOWN]}"
     if told.summary.begun_by is None:
         return [head, "  Its journal has no line yet."]
-    rows = [HEAD, *(_row(visit) for visit in told.visits)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    masks = any(visit.dice is not None for visit in told.visits)
+    rows = [_with_metric(HEAD, "Dice" if masks else "AUROC")]
+    rows += [_with_metric(_row(visit), _figure(visit.dice if masks else visit.auroc)) for visit in told.visits]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [head, *table, *_end(told.summary)]
+
+
+def _with_metric(row: tuple[str, ...], metric: str) -> tuple[str, ...]:
+    return (*row[:METRIC_COLUMN], metric, *row[METRIC_COLUMN:])
 
 
 def _row(visit: ToldVisit) -> tuple[str, ...]:
@@ -59,7 +67,6 @@ def _row(visit: ToldVisit) -> tuple[str, ...]:
         f"{visit.attempt + 1}" + (f" (raised {visit.raised})" if visit.raised else ""),
         "open" if visit.seconds is None else f"{visit.seconds:.1f}",
         _figure(visit.loss),
-        _figure(visit.auroc),
         _weights(visit.sent),
         _weights(visit.stepped),
         f"{visit.resumed} ×" if visit.resumed else NOTHING,

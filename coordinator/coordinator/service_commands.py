@@ -235,7 +235,8 @@ def _view(state: StudyState) -> Group:
 
 
 def _where(state: StudyState) -> str:
-    figure = "" if state.metrics is None or state.metrics.auroc is None else f", AUROC {state.metrics.auroc:.4f}"
+    metric, value = ("", None) if state.metrics is None else state.metrics.main
+    figure = "" if value is None else f", {metric} {value:.4f}"
     if state.phase == "submitted":
         return "waiting for the hospitals' decisions"
     if state.purpose == "round":

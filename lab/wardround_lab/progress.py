@@ -29,9 +29,10 @@ LINES_EVERY = 10
 
 def figures(metrics: Metrics | None) -> str:
     """Give a metric pair as text; a dash where there is none."""
-    if metrics is None or metrics.auroc is None or metrics.loss is None:
+    metric, value = ("", None) if metrics is None else metrics.main
+    if metrics is None or value is None or metrics.loss is None:
         return "–"
-    return f"AUROC {metrics.auroc:.4f}, loss {metrics.loss:.4f}"
+    return f"{metric} {value:.4f}, loss {metrics.loss:.4f}"
 
 
 class Display(AbstractContextManager["Display"]):

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 from silo_node.configuration import load_site
 from silo_node.credentials import environment_without
 from wardround.messages.round import Purpose, Result, RoundResult, StatisticsResult
-from wardround.metrics.pooled import LOSS_UNIT
+from wardround.metrics.pooled import LOSS_UNIT, ClassCounts, Counts, ScoreCounts, SegmentationCounts
 from wardround.values import Count, Value
 
 if TYPE_CHECKING:
@@ -151,11 +151,19 @@ def _words(visit: ExampleVisit) -> str:
     parts += [f"{len(visit.tensors) - len(shown)} more tensors"] if len(visit.tensors) > len(shown) else []
     if isinstance(result, RoundResult):
         parts.append(f"training loss {result.training_loss_units * LOSS_UNIT:.4f}")
-    counts = result.evaluation.counts
-    scores = (
-        "scores withheld" if counts is None else f"scores of {counts.records} records, {sum(counts.positives)} of them positive"
-    )
-    return "; ".join([*parts, scores])
+    return "; ".join([*parts, _evaluated(result.evaluation.counts)])
+
+
+def _evaluated(counts: Counts | None) -> str:
+    match counts:
+        case None:
+            return "scores withheld"
+        case ScoreCounts():
+            return f"scores of {counts.records} records, {sum(counts.positives)} of them positive"
+        case ClassCounts():
+            return f"scores of {counts.records} records, of {len(counts.confusion)} classes"
+        case SegmentationCounts():
+            return f"overlaps and surface distances of {counts.records} examples, of {len(counts.regions)} classes"
 
 
 def _count(number: int | None) -> str:

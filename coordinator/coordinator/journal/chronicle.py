@@ -55,7 +55,7 @@ class ToldVisit(Value):
         outcome: ``open`` while nothing says how it ended.
         late: hospitals whose reply to an earlier visit came in this one.
         seconds: of the last conductor that had it open.
-        loss, auroc: of the pooled counts of the weights that were sent; None where nobody showed any.
+        loss, auroc, dice: of the pooled counts of the weights that were sent; None where nobody showed any.
         resumed: how many conductors died in it.
         sent, stepped: the weights that were sent, and those after the step.
     """
@@ -72,6 +72,7 @@ class ToldVisit(Value):
     seconds: Seconds | None = None
     loss: float | None = None
     auroc: float | None = None
+    dice: float | None = None
     resumed: Count
     sent: Sha256 | None
     stepped: Sha256 | None = None
@@ -223,6 +224,7 @@ def _closed(visit: ToldVisit, closed: VisitClosed) -> ToldVisit:
             "seconds": record.seconds,
             "loss": None if record.pooled is None else record.pooled.loss,
             "auroc": None if record.pooled is None else record.pooled.auroc,
+            "dice": None if record.pooled is None else record.pooled.dice,
             "stepped": record.stepped,
         }
     )

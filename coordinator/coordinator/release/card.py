@@ -6,23 +6,18 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from coordinator.release.attendance import codes_of, explain
+from coordinator.release.by_class import table_by_class
 from coordinator.release.comparison import Comparison
 from coordinator.release.evaluation import SiteRow, alternatives_of, headline_of, site_rows
-from coordinator.release.figures import Figure, listing, plural
+from coordinator.release.figures import MAIN, Figure, columns_of, listing, plural
 from coordinator.release.holdings import holdings_of, weights_of
 from coordinator.release.settings import author_of, course_of, digests_of, limits_of, settings_of
 from coordinator.rounds.outcome import Outcome
 from wardround.study.bundle import Bundle
+from wardround.study.kind import Predicted, predicted
 from wardround.study.networks import words_of
 
-_METRICS = {
-    "auroc": "AUROC",
-    "accuracy": "accuracy",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "calibration": "calibration error",
-    "records": "records",
-}
+_TASKS = {"binary": "binary classification", "classes": "classification", "mask": "segmentation"}
 
 
 def plain(text: str) -> str:
@@ -33,12 +28,13 @@ def plain(text: str) -> str:
 def write_card(bundle: Bundle, outcome: Outcome, comparison: Comparison | None) -> str:
     """Write the model card; the same inputs give the same text."""
     names = {member.site: member.name for member in bundle.roster.silos}
+    what = predicted(bundle.study, bundle.contract)
     parts = [
         _head(bundle, outcome, names),
         _status(outcome, names),
         _use(bundle, outcome),
         _factors(outcome, names, comparison),
-        _evaluation(outcome, names, comparison),
+        _evaluation(outcome, names, comparison, what),
         _list("Training", settings_of(bundle)),
         _bullets("Caveats and limits", (plain(limit) for limit in limits_of(bundle, outcome))),
         _provenance(bundle, outcome),
@@ -60,8 +56,9 @@ def _head(bundle: Bundle, outcome: Outcome, names: dict[str, str]) -> Iterator[s
     if outcome.status == "failed":
         yield "- Model: none"
     else:
+        task = _TASKS[predicted(study, bundle.contract).kind]
         size = plural(bundle.manifest.size, "parameter")
-        yield f"- Model: {plain(words_of(study.network))}, {size}, strategy {study.strategy}; binary classification"
+        yield f"- Model: {plain(words_of(study.network))}, {size}, strategy {study.strategy}; {task}"
         yield f"- {course_of(study, outcome)}"
         yield "- Files: `model.safetensors` (weights), `encoding.json` (how a record becomes its input)"
 
@@ -124,23 +121,29 @@ def _factors(outcome: Outcome, names: dict[str, str], comparison: Comparison | N
         yield from (f"- {plain(row.name)}: {row.text} ({row.rounds} of {plural(row.of, 'round')})" for row in weights)
 
 
-def _evaluation(outcome: Outcome, names: dict[str, str], comparison: Comparison | None) -> Iterator[str]:
-    best = headline_of(outcome, names)
+def _evaluation(outcome: Outcome, names: dict[str, str], comparison: Comparison | None, what: Predicted) -> Iterator[str]:
+    best, columns = headline_of(outcome, names, what), columns_of(what)
     yield "## Evaluation"
     yield ""
     yield plain(best.basis)
     if outcome.status == "failed":
         return
     yield ""
-    rows = [SiteRow("pooled", best.figures), *site_rows(outcome, names)]
-    yield from _table(("", *_METRICS.values()), [_line(row.name, [row.figures[name] for name in _METRICS]) for row in rows])
+    rows = [SiteRow("pooled", best.figures), *site_rows(outcome, names, what)]
+    heads = ("", *(words for _, words in columns))
+    yield from _table(heads, [_line(row.name, [row.figures[name] for name, _ in columns]) for row in rows])
+    by_class = None if best.metrics is None else table_by_class(best.metrics)
+    if by_class is not None:
+        yield ""
+        yield from _table(by_class.heads, [_line(name, figures) for name, figures in by_class.rows])
     if comparison is not None:
-        found = alternatives_of(comparison, names)
+        found = alternatives_of(comparison, names, what.kind)
         yield ""
         yield plain(found.verdict)
         yield ""
-        lines = [_line(row.name, [*row.aurocs, row.overall["auroc"]]) for row in found.rows]
-        yield from _table(("AUROC", *found.sites, "all"), lines)
+        main, words = MAIN[what.kind]
+        lines = [_line(row.name, [*row.by_site, row.overall[main]]) for row in found.rows]
+        yield from _table((words, *found.sites, "all"), lines)
 
 
 def _list(title: str, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:

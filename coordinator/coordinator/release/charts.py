@@ -14,7 +14,7 @@ from coordinator.release.figures import plural, ratio, seconds
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-METRIC_NAMES = {"auroc": "AUROC", "loss": "cross-entropy"}
+METRIC_NAMES = {"auroc": "AUROC", "dice": "mean Dice", "loss": "loss"}
 _BROKEN = " The pooled line breaks where the hospitals change: figures are comparable only between the same patients."
 _HEIGHT = 2.6  # inches
 _LABEL_WIDTH = 22  # characters of a hospital's name before it wraps
@@ -92,7 +92,7 @@ def loss_chart(curves: Curves) -> Chart | None:
         for line in curves.loss:
             _plot(axes, line, Look(INK, ()), 2.0, last=last)
         _rounds_axis(axes, "round")
-        axes.set_ylabel("training loss (cross-entropy)")
+        axes.set_ylabel("training loss")
 
     caption = f"Training loss in the last local epoch of each round.{broken}"
     return Chart(draw("loss", description, _HEIGHT, paint), caption, description)
@@ -118,19 +118,19 @@ def _own(rows: Iterable[ModelRow], site: str) -> ModelRow | None:
     return next((row for row in rows if site in (row.site, row.name)), None)
 
 
-def comparison_chart(comparison: Comparison, names: dict[str, str]) -> Chart | None:
-    """Draw AUROC on the test records of each hospital and of all: federated, pooled, own model, other hospitals' models."""
+def comparison_chart(comparison: Comparison, names: dict[str, str], metric: str) -> Chart | None:
+    """Draw the main metric on the test records of each hospital and of all, for the federated model and those beside it."""
     sites = [site for site in names if any(site in row.per_site for row in comparison.models)]
     rows = [*sites, None]  # None: all test records
     alone = [row for row in comparison.models if row.kind == "alone"]
     pooled = next((row for row in comparison.models if row.kind == "pooled"), None)
-    if not any(_auroc(row, site) is not None for row in comparison.models for site in rows):
+    if not any(_main(row, site) is not None for row in comparison.models for site in rows):
         return None
     labels = [fill("all test records" if site is None else names[site], _LABEL_WIDTH) for site in rows]
-    description = "AUROC on the test records. " + " ".join(
-        f"{'All' if site is None else names[site]}: federated {ratio(_auroc(comparison.federated, site))}"
-        + (f", pooled {ratio(_auroc(pooled, site))}" if pooled else "")
-        + (f", its own model {ratio(_auroc(own, site))}" if site and (own := _own(alone, site)) else "")
+    description = f"{metric} on the test records. " + " ".join(
+        f"{'All' if site is None else names[site]}: federated {ratio(_main(comparison.federated, site))}"
+        + (f", pooled {ratio(_main(pooled, site))}" if pooled else "")
+        + (f", its own model {ratio(_main(own, site))}" if site and (own := _own(alone, site)) else "")
         + "."
         for site in rows
     )
@@ -138,7 +138,7 @@ def comparison_chart(comparison: Comparison, names: dict[str, str]) -> Chart | N
     def paint(axes: Axes) -> None:
         for height, site in enumerate(rows):
             own = None if site is None else _own(alone, site)
-            others = [value for row in alone if row is not own and (value := _auroc(row, site)) is not None]
+            others = [value for row in alone if row is not own and (value := _main(row, site)) is not None]
             below, above = height + _APART, height - _APART
             axes.plot(others, [below] * len(others), linestyle="", marker="|", markersize=7, color=MUTED)
             _dot(axes, own, site, below, marker="s", markersize=5, color=MUTED, markerfacecolor="none")
@@ -150,20 +150,20 @@ def comparison_chart(comparison: Comparison, names: dict[str, str]) -> Chart | N
         axes.tick_params(length=0)
         axes.tick_params(axis="y", labelcolor=INK)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel("AUROC on the test records")
+        axes.set_xlabel(f"{metric} on the test records")
 
     height = 0.7 + 0.42 * len(rows)
-    return Chart(draw("comparison", description, height, paint), "AUROC on the test records, by hospital.", description)
+    return Chart(draw("comparison", description, height, paint), f"{metric} on the test records, by hospital.", description)
 
 
-def _auroc(row: ModelRow | None, site: str | None) -> float | None:
+def _main(row: ModelRow | None, site: str | None) -> float | None:
     if row is None:
         return None
     metrics = row.overall if site is None else row.per_site.get(site)
-    return None if metrics is None else metrics.auroc
+    return None if metrics is None else metrics.main[1]
 
 
 def _dot(axes: Axes, row: ModelRow | None, site: str | None, height: float, **look: str | float) -> None:
-    value = _auroc(row, site)
+    value = _main(row, site)
     if value is not None:
         axes.plot([value], [height], linestyle="", **look)  # type: ignore[arg-type]

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coordinator.release.comparison import Comparison, ModelRow
-from coordinator.release.figures import UNKNOWN, Figure, instead, listing, of_metrics, of_silo, plural, ratio
+from coordinator.release.figures import (
+    MAIN,
+    UNKNOWN,
+    Columns,
+    Figure,
+    columns_of,
+    instead,
+    listing,
+    of_metrics,
+    of_silo,
+    plural,
+    ratio,
+)
 from coordinator.rounds.outcome import Outcome
 from wardround.metrics.pooled import Metrics
+from wardround.study.kind import Predicted
+from wardround.study.model import TargetKind
+
+COMPARED = ("auroc", "accuracy", "sensitivity", "specificity", "dice")
+"""The figures of a model on all test records that stand in a comparison."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +35,13 @@ class Headline:
         records: ``test``; ``validation`` where the study keeps no test records; ``none`` where there is no result.
         figures: by metric's name.
         basis: on what they rest, in a sentence.
+        metrics: the same as numbers; None where there are none to be shown.
     """
 
     records: str
     figures: dict[str, Figure]
     basis: str
+    metrics: Metrics | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +60,7 @@ class SiteRow:
 
 @dataclass(frozen=True)
 class AlternativeRow:
-    """One model of the comparison: its AUROC at each hospital, its figures overall.
+    """One model of the comparison: its main metric at each hospital, its figures overall.
 
     Attributes:
         own: index of the hospital whose records made it, if it is one hospital's model.
@@ -50,56 +69,64 @@ class AlternativeRow:
     name: str
     kind: str
     own: int | None
-    aurocs: tuple[Figure, ...]
+    by_site: tuple[Figure, ...]
     overall: dict[str, Figure]
 
 
 @dataclass(frozen=True)
 class Alternatives:
-    """The comparison as a table, and its sum in a sentence or two."""
+    """The comparison as a table, and its sum in a sentence or two.
 
+    Attributes:
+        columns: of the figures overall, the main metric first.
+    """
+
+    columns: Columns
     sites: tuple[str, ...]
     rows: tuple[AlternativeRow, ...]
     verdict: str
 
 
-def headline_of(outcome: Outcome, names: dict[str, str]) -> Headline:
+def headline_of(outcome: Outcome, names: dict[str, str], what: Predicted) -> Headline:
     """Give the figures that stand for the released model."""
+    columns = columns_of(what)
     if outcome.status == "failed":
-        return Headline("none", instead(UNKNOWN), "A failed study has no figures.")
+        return Headline("none", instead(UNKNOWN, columns), "A failed study has no figures.")
     if outcome.test is not None:
-        return _pooled("test", outcome.test.pooled, outcome.test.evaluated_by, names, hidden=outcome.test.withheld)
-    found = _pooled("validation", outcome.best_metrics, outcome.best_evaluated_by, names, hidden=outcome.best_withheld)
+        return _pooled("test", outcome.test.pooled, outcome.test.evaluated_by, names, columns, hidden=outcome.test.withheld)
+    found = _pooled("validation", outcome.best_metrics, outcome.best_evaluated_by, names, columns, hidden=outcome.best_withheld)
     chosen = " The study keeps no test records: these figures chose the model, so they flatter it."
-    return Headline(found.records, found.figures, found.basis + chosen)
+    return replace(found, basis=found.basis + chosen)
 
 
 def _pooled(
-    records: str, metrics: Metrics | None, evaluated_by: tuple[str, ...], names: dict[str, str], *, hidden: bool
+    records: str, metrics: Metrics | None, evaluated_by: tuple[str, ...], names: dict[str, str], columns: Columns, *, hidden: bool
 ) -> Headline:
     if metrics is None and hidden:
         why = "they would give away those of a hospital that does not share its own"
-        return Headline(records, instead("withheld"), f"The pooled figures on {records} records are withheld: {why}.")
+        return Headline(records, instead("withheld", columns), f"The pooled figures on {records} records are withheld: {why}.")
     if metrics is None:
-        return Headline(records, instead("withheld"), f"Every hospital withholds its figures on {records} records.")
+        return Headline(records, instead("withheld", columns), f"Every hospital withholds its figures on {records} records.")
+    positive = "" if metrics.positives is None else f" ({metrics.positives} positive)"
     basis = (
-        f"On {plural(metrics.records, f'{records} record')} ({metrics.positives} positive) of "
+        f"On {plural(metrics.records, f'{records} record')}{positive} of "
         f"{listing([names[site] for site in evaluated_by])}, pooled from counts."
     )
     absent = [name for site, name in names.items() if site not in evaluated_by]
     without = f" Without {listing(absent)}." if absent else ""
-    return Headline(records, of_metrics(metrics), basis + without)
+    return Headline(records, of_metrics(metrics), basis + without, metrics)
 
 
-def site_rows(outcome: Outcome, names: dict[str, str]) -> tuple[SiteRow, ...]:
+def site_rows(outcome: Outcome, names: dict[str, str], what: Predicted) -> tuple[SiteRow, ...]:
     """Give every hospital's test figures; empty where there was no test or no result."""
     if outcome.status == "failed" or outcome.test is None:
         return ()
     silos = {silo.site: silo for silo in outcome.test.silos}
-    return tuple(SiteRow(name, of_silo(silos.get(site))) for site, name in names.items())
+    columns = columns_of(what)
+    return tuple(SiteRow(name, of_silo(silos.get(site), columns)) for site, name in names.items())
 
 
-def alternatives_of(comparison: Comparison, names: dict[str, str]) -> Alternatives:
+def alternatives_of(comparison: Comparison, names: dict[str, str], kind: TargetKind) -> Alternatives:
     """Lay the comparison out: federated first, then pooled, then each hospital alone, in the roster's order."""
     order = {"federated": 0, "pooled": 1, "alone": 2}
     sites = [site for site in names if any(site in row.per_site for row in comparison.models)]
@@ -108,16 +135,17 @@ def alternatives_of(comparison: Comparison, names: dict[str, str]) -> Alternativ
             name=row.name,
             kind=row.kind,
             own=_own(row, sites),
-            aurocs=tuple(_auroc(row.per_site.get(site)) for site in sites),
+            by_site=tuple(_main(row.per_site.get(site), kind) for site in sites),
             overall=of_metrics(row.overall),
         )
         for row in comparison.models
     ]
     rows.sort(key=lambda row: (order[row.kind], len(sites) if row.own is None else row.own))
     return Alternatives(
+        columns=tuple(column for column in columns_of(Predicted(kind)) if column[0] in COMPARED),
         sites=tuple(names[site] for site in sites),
         rows=tuple(rows),
-        verdict=_verdict(comparison),
+        verdict=_verdict(comparison, kind),
     )
 
 
@@ -127,16 +155,17 @@ def _own(row: ModelRow, sites: list[str]) -> int | None:
     return next(found, None)
 
 
-def _auroc(metrics: Metrics | None) -> Figure:
-    return Figure(UNKNOWN, shown=False) if metrics is None else of_metrics(metrics)["auroc"]
+def _main(metrics: Metrics | None, kind: TargetKind) -> Figure:
+    return Figure(UNKNOWN, shown=False) if metrics is None else of_metrics(metrics)[MAIN[kind][0]]
 
 
-def _verdict(comparison: Comparison) -> str:
-    federated = comparison.federated.overall.auroc
+def _verdict(comparison: Comparison, kind: TargetKind) -> str:
+    federated = _overall(comparison.federated)
     if federated is None:
         return ""
-    parts = [f"Over all test records the federated model reaches an AUROC of {ratio(federated)}"]
-    pooled = next((row.overall.auroc for row in comparison.models if row.kind == "pooled"), None)
+    name = MAIN[kind][1]
+    parts = [f"Over all test records the federated model reaches {'an' if name[0] == 'A' else 'a'} {name} of {ratio(federated)}"]
+    pooled = next((_overall(row) for row in comparison.models if row.kind == "pooled"), None)
     if pooled is not None:
         parts.append(f"a model trained on all records in one place {ratio(pooled)} ({pooled - federated:+.3f})".replace("-", "−"))
     alone = [value for row in comparison.models if row.kind == "alone" and (value := _overall(row)) is not None]
@@ -147,4 +176,4 @@ def _verdict(comparison: Comparison) -> str:
 
 
 def _overall(row: ModelRow) -> float | None:
-    return row.overall.auroc
+    return row.overall.main[1]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import TypeAlias
 
 from wardround.messages.data_report import Cell, ShownCell
 from wardround.messages.record import SiloRecord
+from wardround.metrics.figures import RegionMetrics
 from wardround.metrics.pooled import Metrics
+from wardround.study.kind import Predicted
+from wardround.study.model import TargetKind
 
 WITHHELD = "withheld"
 UNDEFINED = "not defined"
@@ -80,6 +84,11 @@ def byte_count(value: float) -> str:
     return f"{value:.2f} GiB"
 
 
+def capitalised(text: str) -> str:
+    """Begin with a capital, and leave the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def listing(names: list[str] | tuple[str, ...]) -> str:
     """Write names as a sentence has them."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "none"
@@ -98,48 +107,101 @@ def wilson(share: float, records: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def _share(value: float | None, records: int) -> Figure:
+def share(value: float | None, records: int) -> Figure:
+    """Write a share of independent records, with its 95 % interval."""
     if value is None or not records:
         return Figure(UNDEFINED, shown=False)
     low, high = wilson(value, records)
     return Figure(ratio(value), note=f"{low:.3f} to {high:.3f}")
 
 
+def known(value: float | None, note: str = "") -> Figure:
+    """Write a metric, or that the records cannot say it."""
+    return Figure(ratio(value), shown=value is not None, note="" if value is None else note)
+
+
+def millimetres(value: float | None) -> Figure:
+    """Write a distance."""
+    return Figure(UNDEFINED, shown=False) if value is None else Figure(f"{value:.2f}\u202fmm")
+
+
+def ranked(value: float | None, error: float | None) -> Figure:
+    """Write a metric of the ranking, with the resolution of the histogram."""
+    return known(value, resolution(error))
+
+
 def of_metrics(metrics: Metrics) -> dict[str, Figure]:
     """Write every metric of some records, each with its uncertainty where there is a simple one."""
-    negatives = metrics.records - metrics.positives
-    auroc = Figure(UNDEFINED, shown=False)
-    if metrics.auroc is not None:
-        auroc = Figure(ratio(metrics.auroc), note=resolution(metrics.auroc_error))
-    plain = {"calibration": metrics.calibration_error, "loss": metrics.loss}
+    positives = metrics.positives or 0
     return {
-        "auroc": auroc,
-        "accuracy": _share(metrics.accuracy, metrics.records),
-        "sensitivity": _share(metrics.sensitivity, metrics.positives),
-        "specificity": _share(metrics.specificity, negatives),
-        **{name: Figure(ratio(value), shown=value is not None) for name, value in plain.items()},
+        "auroc": ranked(metrics.auroc, metrics.auroc_error),
+        "accuracy": share(metrics.accuracy, metrics.records),
+        "sensitivity": share(metrics.sensitivity, positives),
+        "specificity": share(metrics.specificity, metrics.records - positives),
+        "precision": ranked(metrics.average_precision, metrics.average_precision_error),
+        "calibration": known(metrics.calibration_error),
+        "loss": known(metrics.loss),
+        "dice": known(metrics.dice),
+        **{_dice_of(region.name): _dice(region) for region in metrics.regions},
         "records": Figure(count(metrics.records)),
     }
 
 
-METRICS = ("auroc", "accuracy", "sensitivity", "specificity", "calibration", "loss", "records")
+def _dice_of(name: str) -> str:
+    return f"dice of {name}"
 
 
-def instead(word: str) -> dict[str, Figure]:
+def _dice(region: RegionMetrics) -> Figure:
+    return known(region.dice, plural(region.examples, "example"))
+
+
+Columns: TypeAlias = tuple[tuple[str, str], ...]
+"""Metrics that are shown side by side: names in ``of_metrics``, and what people read."""
+
+_COLUMNS: dict[TargetKind, Columns] = {
+    "binary": (
+        ("auroc", "AUROC"),
+        ("accuracy", "accuracy"),
+        ("sensitivity", "sensitivity"),
+        ("specificity", "specificity"),
+        ("precision", "average precision"),
+        ("calibration", "calibration error"),
+    ),
+    "classes": (
+        ("auroc", "mean AUROC"),
+        ("accuracy", "accuracy"),
+        ("precision", "mean average precision"),
+        ("loss", "loss"),
+    ),
+    "mask": (("dice", "mean Dice"),),
+}
+MAIN: dict[TargetKind, tuple[str, str]] = {kind: columns[0] for kind, columns in _COLUMNS.items()}
+"""The metric by which models are compared."""
+
+
+def columns_of(what: Predicted) -> Columns:
+    """Give the metrics that a study's target has, the main one first; of masks with the Dice of each class."""
+    dice = tuple((_dice_of(name), f"Dice: {name}") for name in what.classes) if what.kind == "mask" else ()
+    losses = (("loss", "loss"), ("records", "examples")) if what.kind == "mask" else (("records", "records"),)
+    return (*_COLUMNS[what.kind], *dice, *losses)
+
+
+def instead(word: str, columns: Columns) -> dict[str, Figure]:
     """Give the same word in the place of every metric."""
-    return {name: Figure(word, shown=False) for name in METRICS}
+    return {name: Figure(word, shown=False) for name, _ in columns}
 
 
-def of_silo(silo: SiloRecord | None) -> dict[str, Figure]:
+def of_silo(silo: SiloRecord | None, columns: Columns) -> dict[str, Figure]:
     """Write a hospital's metrics in one visit, or the word for why there are none."""
     if silo is None:
-        return instead("not asked")
+        return instead("not asked", columns)
     if silo.status != "counted":
-        return instead(f"did not count ({silo.code})")
+        return instead(f"did not count ({silo.code})", columns)
     if silo.withheld:
-        return instead(WITHHELD)
+        return instead(WITHHELD, columns)
     if silo.evaluation == "not used":
-        return instead("too few records")
+        return instead("too few records", columns)
     if silo.evaluation == "withheld" or silo.metrics is None:
-        return instead(WITHHELD)
-    return of_metrics(silo.metrics)
+        return instead(WITHHELD, columns)
+    found = of_metrics(silo.metrics)
+    return {name: found[name] for name, _ in columns}

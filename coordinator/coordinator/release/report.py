@@ -8,16 +8,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from coordinator.release import charts, figures
 from coordinator.release.attendance import CodeUse, Run, codes_of, explain, runs_of
+from coordinator.release.by_class import Table, confusion_of, table_by_class
 from coordinator.release.comparison import Comparison
 from coordinator.release.curves import curves_of
 from coordinator.release.drawing import Chart, Look, looks
 from coordinator.release.evaluation import Alternatives, Headline, SiteRow, alternatives_of, headline_of, site_rows
 from coordinator.release.holdings import FindingRow, Holding, Weight, findings_of, holdings_of, weights_of
+from coordinator.release.performance_charts import performance_charts
 from coordinator.release.settings import author_of, course_of, digests_of, limits_of, settings_of
 from coordinator.release.traffic import Traffic, VisitLine, lines_of, totals_of, traffic_of
 from coordinator.rounds.outcome import Outcome
 from wardround.errors import Problem
 from wardround.study.bundle import Bundle
+from wardround.study.kind import predicted
 from wardround.study.model import Study
 
 TEMPLATE = "report.html.j2"
@@ -37,6 +40,12 @@ class Page:
     problems: tuple[Problem, ...]
     headline: Headline
     rows: tuple[SiteRow, ...]
+    columns: figures.Columns
+    main: str
+    kind: str
+    by_class: Table | None
+    confusion: Table | None
+    performance: tuple[Chart, ...]
     alternatives: Alternatives | None
     note: str
     chart: Chart | None
@@ -62,6 +71,8 @@ class Page:
 def page_of(bundle: Bundle, outcome: Outcome, comparison: Comparison | None, contents: tuple[tuple[str, str], ...]) -> Page:
     """Gather what the page shows; ``contents`` are the release's files, and what each is."""
     names = {member.site: member.name for member in bundle.roster.silos}
+    what = predicted(bundle.study, bundle.contract)
+    headline, main = headline_of(outcome, names, what), figures.capitalised(figures.MAIN[what.kind][1])
     curves = curves_of(bundle.study, outcome, names)
     drawn = (charts.validation_chart(curves), charts.loss_chart(curves))
     return Page(
@@ -73,11 +84,17 @@ def page_of(bundle: Bundle, outcome: Outcome, comparison: Comparison | None, con
         counted=len(outcome.counted),
         explanation=explain(outcome, names),
         problems=outcome.problems,
-        headline=headline_of(outcome, names),
-        rows=site_rows(outcome, names),
-        alternatives=None if comparison is None else alternatives_of(comparison, names),
+        headline=headline,
+        rows=site_rows(outcome, names, what),
+        columns=figures.columns_of(what),
+        main=main,
+        kind=what.kind,
+        by_class=None if headline.metrics is None else table_by_class(headline.metrics),
+        confusion=None if headline.metrics is None else confusion_of(headline.metrics),
+        performance=performance_charts(headline.metrics, outcome, names),
+        alternatives=None if comparison is None else alternatives_of(comparison, names, what.kind),
         note="" if comparison is None else comparison.note,
-        chart=None if comparison is None else charts.comparison_chart(comparison, names),
+        chart=None if comparison is None else charts.comparison_chart(comparison, names, main),
         course=course_of(bundle.study, outcome),
         curves=tuple(chart for chart in drawn if chart is not None),
         legend=tuple(zip(names.values(), looks(len(names)), strict=True)),
@@ -98,11 +115,6 @@ def page_of(bundle: Bundle, outcome: Outcome, comparison: Comparison | None, con
     )
 
 
-def _capitalise(text: str) -> str:
-    """Begin with a capital, and leave the rest as it is."""
-    return text[:1].upper() + text[1:]
-
-
 def render_report(bundle: Bundle, outcome: Outcome, comparison: Comparison | None, contents: tuple[tuple[str, str], ...]) -> str:
     """Render the page as HTML; the same inputs give the same text."""
     environment = Environment(
@@ -113,5 +125,5 @@ def render_report(bundle: Bundle, outcome: Outcome, comparison: Comparison | Non
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"capitalize_first": _capitalise, "thousands": figures.count}
+    environment.filters |= {"capitalize_first": figures.capitalised, "thousands": figures.count}
     return environment.get_template(TEMPLATE).render(page=page_of(bundle, outcome, comparison, contents))

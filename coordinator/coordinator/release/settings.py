@@ -7,6 +7,7 @@ from coordinator.rounds.outcome import Outcome
 from wardround.canonical import sha256
 from wardround.metrics.pooled import BINS, LOGIT_LIMIT
 from wardround.study.bundle import Bundle
+from wardround.study.kind import predicted
 from wardround.study.model import Study
 from wardround.study.networks import words_of
 from wardround.weights.packing import to_bytes
@@ -16,8 +17,12 @@ _NO_PRIVACY = (
     "hold traces of the records it learned from, and the coordinator saw each hospital’s change of weights."
 )
 _RESOLUTION = (
-    f"AUROC and calibration are computed from score histograms of {BINS} bins over log-odds of ±{LOGIT_LIMIT:g}. "
-    "The ± beside an AUROC is that resolution, not a confidence interval."
+    f"AUROC, average precision and calibration are computed from score histograms of {BINS} bins over log-odds of "
+    f"±{LOGIT_LIMIT:g}. The ± beside an AUROC or average precision is that resolution, not a confidence interval."
+)
+_MASKS = (
+    "Dice is the mean over the examples in which truth or prediction has the class; where one of them has none it is 0. Surface "
+    "distances are of the other examples alone: how many have none stands beside them."
 )
 
 _WITHHELD = (
@@ -100,7 +105,7 @@ def course_of(study: Study, outcome: Outcome) -> str:
         return f"{plural(outcome.rounds, 'round')} of training closed before the study failed."
     if outcome.best_metrics is None:
         return f"{trained} The last weights are released, since no validation figures could be used to choose."
-    metric = "AUROC" if study.convergence.metric == "auroc" else "loss"
+    metric = {"auroc": "AUROC", "dice": "Dice", "loss": "loss"}[study.convergence.metric]
     return (
         f"{trained} The weights after round {outcome.best_round} are released: they have the best pooled validation {metric} "
         "of all rounds that the same hospitals evaluated."
@@ -151,7 +156,8 @@ def synthetic_of(bundle: Bundle, outcome: Outcome) -> tuple[str, ...]:
 
 def limits_of(bundle: Bundle, outcome: Outcome) -> tuple[str, ...]:
     """Say what the result does not say."""
-    found = [*synthetic_of(bundle, outcome), _NO_PRIVACY, _RESOLUTION, _WITHHELD, *withheld_of(bundle, outcome)]
+    how = _MASKS if predicted(bundle.study, bundle.contract).kind == "mask" else _RESOLUTION
+    found = [*synthetic_of(bundle, outcome), _NO_PRIVACY, how, _WITHHELD, *withheld_of(bundle, outcome)]
     if bundle.study.silos.minimum_validation > 1:
         least = plural(bundle.study.silos.minimum_validation, "validation record")
         found.append(f"Validation figures of hospitals with fewer than {least} are not used.")

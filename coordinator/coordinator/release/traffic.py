@@ -39,7 +39,7 @@ class VisitLine:
     closed: bool
     counted: str
     records: str
-    auroc: str
+    metric: str
     loss: str
     seconds: str
     down: str
@@ -115,7 +115,7 @@ def _line(record: RoundRecord) -> VisitLine:
         closed=record.outcome == "closed",
         counted=f"{len(record.counted)} of {len(record.silos)}",
         records=WITHHELD if record.records is None else count(record.records),
-        auroc=ratio(record.pooled.auroc) if record.pooled else missing,
+        metric=ratio(record.pooled.main[1]) if record.pooled else missing,
         loss=ratio(record.pooled.loss) if record.pooled else missing,
         seconds=seconds(record.seconds),
         down=_bytes(_down(record)),

@@ -24,9 +24,10 @@ from wardround.messages.round import (
     TaskCore,
     Working,
 )
-from wardround.metrics.pooled import ScoreCounts
+from wardround.metrics.pooled import Counts, largest_number
 from wardround.reference import Reference
 from wardround.study.bundle import Bundle
+from wardround.study.kind import fits, predicted
 from wardround.weights.fixed_point import RECORD_LIMIT, OutOfRange, check_range
 from wardround.weights.norm import SLACK, l2_norm
 from wardround.weights.packing import Vector, from_bytes
@@ -172,14 +173,16 @@ def _objection_to_counts(reply: Reply, expected: Expectation, bundle: Bundle) ->
     counts = evaluation_of(reply)
     if counts is None:
         return None
-    if counts.records >= RECORD_LIMIT or counts.loss_units * len(bundle.roster.silos) >= EXACT_INTEGER_LIMIT:
+    if not fits(counts, predicted(bundle.study, bundle.contract)):
+        return "R-METRICS"
+    if counts.records >= RECORD_LIMIT or largest_number(counts) * len(bundle.roster.silos) >= EXACT_INTEGER_LIMIT:
         return "R-METRICS"  # so that the pooled counts of the whole roster are exact too
     changed = expected.evaluated is not None and counts.records != expected.evaluated
     return "R-METRICS" if changed or counts.records == 0 else None
 
 
-def evaluation_of(reply: Reply) -> ScoreCounts | None:
-    """Give the score counts of a reply, if it has and shows any."""
+def evaluation_of(reply: Reply) -> Counts | None:
+    """Give the counts of a reply's evaluation, if it has and shows any."""
     if isinstance(reply.result, RoundResult | EvaluationResult):
         return reply.result.evaluation.counts
     return None

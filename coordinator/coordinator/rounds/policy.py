@@ -38,7 +38,7 @@ class Candidate(Generic[Weights]):
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Order candidates by the study's metric; equal ones (AUROC has steps) by the smaller loss."""
+        """Order candidates by the study's metric; equal ones (AUROC and Dice have steps) by the smaller loss."""
         loss = self.metrics.loss
         return self.value, float("-inf") if loss is None else -loss
 
@@ -60,9 +60,13 @@ class Progress(Generic[Weights]):
 
     def value(self, metrics: Metrics) -> float | None:
         """Give the convergence metric as larger-is-better; None where the records cannot say."""
-        if self._rules.metric == "auroc":
-            return metrics.auroc
-        return None if metrics.loss is None else -metrics.loss
+        match self._rules.metric:
+            case "auroc":
+                return metrics.auroc
+            case "dice":
+                return metrics.dice
+            case "loss":
+                return None if metrics.loss is None else -metrics.loss
 
     def observe(self, round_number: int, weights: Weights, metrics: Metrics | None, evaluated_by: tuple[str, ...]) -> None:
         """Take note of the evaluation of the weights that ``round_number`` rounds made (0: the initial ones)."""

@@ -8,11 +8,13 @@ from coordinator.rounds.admission import Admitted, NotAdmitted, evaluation_of
 from coordinator.rounds.visit import Answered, Visit
 from wardround.messages.record import EvaluationStatus, RoundRecord, ShortfallCode, SiloRecord
 from wardround.messages.round import CentreCode, RoundResult, SiloCode, TaskCore
-from wardround.metrics.pooled import LOSS_UNIT, ScoreCounts, measure, pool
+from wardround.metrics.pooled import LOSS_UNIT, Counts, Metrics, measure, pool
+from wardround.study.bundle import Bundle
+from wardround.study.kind import predicted
 from wardround.study.model import Silos
 
 
-def used_evaluations(core: TaskCore, visit: Visit, rules: Silos) -> dict[str, ScoreCounts]:
+def used_evaluations(core: TaskCore, visit: Visit, rules: Silos) -> dict[str, Counts]:
     """Give the evaluations that are pooled: shown by the hospital, and of enough validation records for the study."""
     found = {site: evaluation_of(admitted.reply) for site, admitted in visit.admitted.items()}
     least = 1 if core.purpose == "test" else rules.minimum_validation
@@ -23,16 +25,20 @@ def describe(
     core: TaskCore,
     attempt: int,
     visit: Visit,
-    rules: Silos,
+    bundle: Bundle,
     missing: tuple[ShortfallCode, ...],
     stepped: str | None,
     not_asked: Mapping[str, SiloCode | CentreCode],
 ) -> RoundRecord:
     """Describe a visit: who counted, who did not and why, and the pooled figures of those who were evaluated."""
-    used = used_evaluations(core, visit, rules)
+    used = used_evaluations(core, visit, bundle.study.silos)
+    classes = predicted(bundle.study, bundle.contract).classes
+    metrics = {site: measure(counts, classes) for site, counts in used.items()}
     total = sum(admitted.reply.records for admitted in visit.admitted.values())
     answers = [
-        _out(site, answered) if answered.decision is None and site in visit.removed else _silo(site, answered, core, used, total)
+        _out(site, answered)
+        if answered.decision is None and site in visit.removed
+        else _silo(site, answered, core, metrics, total)
         for site, answered in visit.answers.items()
     ]
     absent = [SiloRecord(site=site, status="not asked", code=code) for site, code in not_asked.items()]
@@ -47,7 +53,7 @@ def describe(
         stepped=stepped,
         records=total,
         silos=tuple(sorted((*answers, *absent), key=lambda silo: silo.site)),
-        pooled=measure(pool(used.values())) if used else None,
+        pooled=measure(pool(used.values()), classes, curves=core.purpose != "round") if used else None,
         evaluated_by=tuple(used),
         late=tuple(sorted(visit.late)),
         seconds=visit.seconds,
@@ -59,7 +65,7 @@ def _out(site: str, answered: Answered) -> SiloRecord:
     return SiloRecord(site=site, status="refused", code="R-REMOVED", bytes_down=answered.bytes_down, bytes_up=answered.bytes_up)
 
 
-def _silo(site: str, answered: Answered, core: TaskCore, used: Mapping[str, ScoreCounts], total: int) -> SiloRecord:
+def _silo(site: str, answered: Answered, core: TaskCore, used: Mapping[str, Metrics], total: int) -> SiloRecord:
     decision = answered.decision
     if decision is None:
         return SiloRecord(site=site, status="silent", code="R-SILENT", seconds=answered.seconds, bytes_down=answered.bytes_down)
@@ -74,14 +80,13 @@ def _silo(site: str, answered: Answered, core: TaskCore, used: Mapping[str, Scor
             bytes_up=answered.bytes_up,
         )
     result = decision.reply.result
-    counts = evaluation_of(decision.reply)
     return SiloRecord(
         site=site,
         status="counted",
         records=decision.reply.records,
         share=decision.reply.records / total if core.purpose == "round" else None,
-        evaluation=_evaluation_status(site, decision, counts, used),
-        metrics=measure(counts) if counts is not None and site in used else None,
+        evaluation=_evaluation_status(site, decision, used),
+        metrics=used.get(site),
         training_loss=result.training_loss_units * LOSS_UNIT if isinstance(result, RoundResult) else None,
         seconds=answered.seconds,
         bytes_down=answered.bytes_down,
@@ -89,11 +94,9 @@ def _silo(site: str, answered: Answered, core: TaskCore, used: Mapping[str, Scor
     )
 
 
-def _evaluation_status(
-    site: str, decision: Admitted, counts: ScoreCounts | None, used: Mapping[str, ScoreCounts]
-) -> EvaluationStatus:
+def _evaluation_status(site: str, decision: Admitted, used: Mapping[str, Metrics]) -> EvaluationStatus:
     if decision.reply.result.purpose == "statistics":
         return "none"
-    if counts is None:
+    if evaluation_of(decision.reply) is None:
         return "withheld"
     return "shown" if site in used else "not used"

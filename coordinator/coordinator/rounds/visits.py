@@ -189,7 +189,7 @@ class Visits:
         if recorder.total is not None and core.weights is not None and not missing:
             stepped = self._step(core, attempt, recorder.total)
             missing = () if stepped is not None else ("C-FAILED",)
-        record = describe(core, attempt, visit, rules.silos, missing, stepped, self._not_asked(core))
+        record = describe(core, attempt, visit, self._bundle, missing, stepped, self._not_asked(core))
         self._journal.write(VisitClosed(task_id=task_id, attempt=attempt, record=record))
         self._journal.clear_spool()
         return Closed(visit, record, live=True)

@@ -35,7 +35,7 @@ from silo_node.training.loop import train
 from silo_node.training.losses import Loss, make_loss
 from wardround.errors import Broken
 from wardround.messages.round import StatisticsResult
-from wardround.metrics.pooled import ScoreCounts, measure, pool
+from wardround.metrics.pooled import NO_RECORDS, ScoreCounts, measure, pool
 from wardround.models.build import build_network, read_weights, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
@@ -176,7 +176,7 @@ def learn(bundle: Bundle, training: pl.DataFrame, validation: pl.DataFrame, enco
 
 
 def _counts(network: torch.nn.Module, examples: TableExamples, loss: Loss) -> ScoreCounts:
-    return evaluate(network, examples, loss) if examples.size else pool([])
+    return evaluate(network, examples, loss) if examples.size else NO_RECORDS
 
 
 def score_counts(bundle: Bundle, weights: Vector, encoding: Encoding, records: pl.DataFrame) -> ScoreCounts:

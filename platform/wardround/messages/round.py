@@ -18,7 +18,7 @@ from wardround.canonical import digest, model_json
 from wardround.identity.keys import Signature
 from wardround.messages.data_report import DataReport
 from wardround.messages.distribution import Distributions
-from wardround.metrics.pooled import LOSS_LIMIT, LOSS_UNIT, ScoreCounts
+from wardround.metrics.pooled import LOSS_LIMIT, LOSS_UNIT, Counts
 from wardround.reference import Reference
 from wardround.study.encoding import Encoding
 from wardround.values import Count, FieldName, Sha256, Slug, Value
@@ -205,9 +205,9 @@ class StatisticsResult(Value):
 
 
 class Evaluation(Value):
-    """Scores of the received weights on a hospital's own validation or test records; None where its policy withholds them."""
+    """How the received weights do on a hospital's own validation or test records; None where its policy withholds it."""
 
-    counts: ScoreCounts | None
+    counts: Counts | None
 
 
 class RoundResult(Value):

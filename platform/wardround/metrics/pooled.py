@@ -1,158 +1,210 @@
-"""Binary classification from a histogram of scores.
+"""Metrics of pooled records, whatever a study predicts: one of two classes, one of several, or masks.
 
-Each hospital sends how many of its positive and negative records fall into each of 256 bins, uniform in the logit over
-±12 (outside: the outermost bins), and its summed loss as an integer. The sums over hospitals give the metrics of the
-pooled records: sensitivity, specificity and accuracy at probability 0.5 exactly (logit 0 is the edge between two bins),
-AUROC up to the published resolution error (half the share of pairs that fall into one bin). What cannot be said
-(no positives, say) is None, never NaN.
+Each hospital sends counts and sums of integers: sufficient statistics, of one of three kinds. They are added over hospitals,
+and the metrics of the sums are computed once. What cannot be said (no positives, say) is None, never NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
-
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import TypeAlias
 
 from wardround.errors import Broken
-from wardround.values import Count, Value
+from wardround.metrics import histograms
+from wardround.metrics.classes import ClassCounts, count_classes
+from wardround.metrics.figures import ClassMetrics, Metrics, RegionMetrics
+from wardround.metrics.histograms import BINS, LOGIT_LIMIT, ratio
+from wardround.metrics.losses import LOSS_LIMIT, LOSS_UNIT
+from wardround.metrics.scores import ScoreCounts, count_scores
+from wardround.metrics.segmentation import DICE_UNIT, DISTANCE_UNIT, RegionCounts, SegmentationCounts
 
-BINS = 256
-LOGIT_LIMIT = 12.0
-LOSS_UNIT = 2.0**-20
-"""The summed loss is counted in units of 2**-20 nats."""
-LOSS_LIMIT = 1000.0
-"""A record's loss is counted as at most this, so that the sum of 2**22 records fits 53 bits."""
+__all__ = [
+    "BINS",
+    "LOGIT_LIMIT",
+    "LOSS_LIMIT",
+    "LOSS_UNIT",
+    "NO_RECORDS",
+    "ClassCounts",
+    "Counts",
+    "Metrics",
+    "RegionCounts",
+    "ScoreCounts",
+    "SegmentationCounts",
+    "count_classes",
+    "count_scores",
+    "largest_number",
+    "measure",
+    "pool",
+]
 
-Histogram = Annotated[tuple[Count, ...], Field(min_length=BINS, max_length=BINS)]
-
-
-class ScoreCounts(Value):
-    """Sufficient statistics of a binary classifier on some records.
-
-    Attributes:
-        positives: records of the positive class by logit bin.
-        negatives: records of the other class by logit bin.
-        loss_units: summed binary cross-entropy in units of 2**-20 nats.
-    """
-
-    positives: Histogram
-    negatives: Histogram
-    loss_units: Count
-
-    @property
-    def records(self) -> int:
-        """The number of records behind the counts."""
-        return sum(self.positives) + sum(self.negatives)
-
-    @model_validator(mode="after")
-    def _loss_possible(self) -> ScoreCounts:
-        if self.loss_units > self.records * round(LOSS_LIMIT / LOSS_UNIT):
-            msg = "a summed loss above what the records can have"
-            raise ValueError(msg)
-        return self
+Counts: TypeAlias = ScoreCounts | ClassCounts | SegmentationCounts
+"""Sufficient statistics; which kind it is follows from the keys, which are closed."""
+Tree: TypeAlias = "int | tuple[Tree, ...] | dict[str, Tree]"
+"""Numbers as the counts hold them."""
+NO_RECORDS = ScoreCounts(positives=(0,) * BINS, negatives=(0,) * BINS, loss_units=0)
+"""The counts of a target with two classes on no records."""
 
 
-class Metrics(Value):
-    """Metrics of pooled records; None where the records cannot say."""
-
-    records: Count
-    positives: Count
-    loss: float | None
-    auroc: float | None
-    auroc_error: float | None
-    accuracy: float | None
-    sensitivity: float | None
-    specificity: float | None
-    calibration_error: float | None
-
-
-def count_scores(logits: NDArray[np.floating], labels: NDArray[np.bool_], losses: NDArray[np.floating]) -> ScoreCounts:
-    """Count some records' scores; all three arrays have the shape ``(n_records,)``.
+def pool(counts: Iterable[Counts]) -> Counts:
+    """Add the counts of several hospitals.
 
     Raises:
-        Broken: when a score or loss is not finite; the caller refuses such a model before.
+        Broken: when there are none, or they are of different kinds or numbers of classes: then they are of no one study.
     """
-    if not (np.isfinite(logits).all() and np.isfinite(losses).all()):
-        msg = "scores that are not finite cannot be counted"
+    parts = list(counts)
+    kinds = {type(each) for each in parts}
+    if len(kinds) != 1:
+        msg = "counts of one kind are added, and of at least one hospital"
         raise Broken(msg)
-    scaled = logits.astype(np.float64) * (BINS / (2 * LOGIT_LIMIT))  # scaled before it is moved: keeps the sign of tiny logits
-    bins = np.clip(np.floor(scaled) + BINS // 2, 0, BINS - 1).astype(np.int64)
-    units = np.rint(np.minimum(losses.astype(np.float64), LOSS_LIMIT) / LOSS_UNIT).astype(np.int64)
-    return ScoreCounts(
-        positives=tuple(np.bincount(bins[labels], minlength=BINS).tolist()),
-        negatives=tuple(np.bincount(bins[~labels], minlength=BINS).tolist()),
-        loss_units=int(units.sum()),
-    )
+    return kinds.pop().model_validate(_add([each.model_dump() for each in parts]))
 
 
-def pool(counts: Iterable[ScoreCounts]) -> ScoreCounts:
-    """Add the counts of several hospitals."""
-    positives, negatives, loss = [0] * BINS, [0] * BINS, 0
-    for each in counts:
-        positives = [a + b for a, b in zip(positives, each.positives, strict=True)]
-        negatives = [a + b for a, b in zip(negatives, each.negatives, strict=True)]
-        loss += each.loss_units
-    return ScoreCounts(positives=tuple(positives), negatives=tuple(negatives), loss_units=loss)
+def _add(parts: Sequence[Tree]) -> Tree:
+    """Add numbers place by place."""
+    first = parts[0]
+    if isinstance(first, dict):
+        return {key: _add([each[key] for each in parts if isinstance(each, dict)]) for key in first}
+    if isinstance(first, int):
+        return sum(each for each in parts if isinstance(each, int))
+    rows = [each for each in parts if isinstance(each, tuple)]
+    if len({len(row) for row in rows}) != 1:
+        msg = "counts of as many classes are added"
+        raise Broken(msg)
+    return tuple(_add(column) for column in zip(*rows, strict=True))
 
 
-def measure(counts: ScoreCounts) -> Metrics:
-    """Compute the metrics of the records behind some counts."""
-    total_positive, total_negative = sum(counts.positives), sum(counts.negatives)
-    total = total_positive + total_negative
-    true_positive, true_negative = sum(counts.positives[BINS // 2 :]), sum(counts.negatives[: BINS // 2])
-    auroc, error = _auroc(counts, total_positive, total_negative)
+def largest_number(counts: Counts) -> int:
+    """Give the largest number in some counts."""
+    return _largest(counts.model_dump())
+
+
+def _largest(tree: Tree) -> int:
+    if isinstance(tree, int):
+        return tree
+    return max((_largest(each) for each in (tree.values() if isinstance(tree, dict) else tree)), default=0)
+
+
+def measure(counts: Counts, classes: Sequence[str] = (), *, curves: bool = False) -> Metrics:
+    """Compute the metrics of the records behind some counts.
+
+    Args:
+        counts: of one hospital, or pooled.
+        classes: the study's names of the classes, in its order; none for a target with two.
+        curves: whether to give ROC and calibration curve, or the confusion matrix, too.
+
+    Raises:
+        Broken: when there are not as many names as classes.
+    """
+    match counts:
+        case ScoreCounts():
+            return _of_scores(counts, curves=curves)
+        case ClassCounts():
+            return _of_classes(counts, classes, curves=curves)
+    return _of_masks(counts, classes)
+
+
+def _of_scores(counts: ScoreCounts, *, curves: bool) -> Metrics:
+    sides = counts.positives, counts.negatives
+    positives, negatives = map(sum, sides)
+    right = sum(counts.positives[histograms.EVEN :]) + sum(counts.negatives[: histograms.EVEN])
+    at_even = histograms.operating_point(*sides)
+    auroc, auroc_error = histograms.auroc(*sides)
+    precision, precision_error = histograms.average_precision(*sides)
     return Metrics(
-        records=total,
-        positives=total_positive,
-        loss=_ratio(counts.loss_units * LOSS_UNIT, total),
+        records=positives + negatives,
+        positives=positives,
+        loss=ratio(counts.loss_units * LOSS_UNIT, positives + negatives),
         auroc=auroc,
-        auroc_error=error,
-        accuracy=_ratio(true_positive + true_negative, total),
-        sensitivity=_ratio(true_positive, total_positive),
-        specificity=_ratio(true_negative, total_negative),
-        calibration_error=_calibration_error(counts, total),
+        auroc_error=auroc_error,
+        accuracy=ratio(right, positives + negatives),
+        sensitivity=at_even.sensitivity,
+        specificity=at_even.specificity,
+        calibration_error=histograms.calibration_error(*sides),
+        average_precision=precision,
+        average_precision_error=precision_error,
+        roc=histograms.roc(*sides) if curves else (),
+        reliability=histograms.calibration(*sides) if curves else (),
     )
 
 
-def _ratio(part: float, whole: int) -> float | None:
-    return part / whole if whole else None
+def _of_classes(counts: ClassCounts, names: Sequence[str], *, curves: bool) -> Metrics:
+    _as_many(names, counts.confusion)
+    records = counts.records
+    found = tuple(_of_class(counts, number, name, records) for number, name in enumerate(names))
+    return Metrics(
+        records=records,
+        positives=None,
+        loss=ratio(counts.loss_units * LOSS_UNIT, records),
+        auroc=_mean(each.auroc for each in found),
+        auroc_error=_mean(each.auroc_error for each in found),
+        accuracy=ratio(sum(row[number] for number, row in enumerate(counts.confusion)), records),
+        sensitivity=None,
+        specificity=None,
+        calibration_error=None,
+        average_precision=_mean(each.average_precision for each in found),
+        average_precision_error=_mean(each.average_precision_error for each in found),
+        classes=found,
+        confusion=counts.confusion if curves else (),
+    )
 
 
-def _auroc(counts: ScoreCounts, positives: int, negatives: int) -> tuple[float | None, float | None]:
-    """Mann-Whitney in integers: pairs in one bin count half; they are also the resolution error."""
-    if not (positives and negatives):
-        return None, None
-    twice_won, tied, below = 0, 0, 0
-    for positive, negative in zip(counts.positives, counts.negatives, strict=True):
-        twice_won += positive * (2 * below + negative)
-        tied += positive * negative
-        below += negative
-    pairs = positives * negatives
-    return twice_won / (2 * pairs), tied / (2 * pairs)
+def _of_class(counts: ClassCounts, number: int, name: str, records: int) -> ClassMetrics:
+    sides = counts.positives[number], counts.negatives[number]
+    own, called = sum(counts.confusion[number]), sum(row[number] for row in counts.confusion)
+    right = counts.confusion[number][number]
+    auroc, auroc_error = histograms.auroc(*sides)
+    precision, precision_error = histograms.average_precision(*sides)
+    return ClassMetrics(
+        name=name,
+        records=own,
+        auroc=auroc,
+        auroc_error=auroc_error,
+        average_precision=precision,
+        average_precision_error=precision_error,
+        sensitivity=ratio(right, own),
+        specificity=ratio(records - own - (called - right), records - own),
+        calibration_error=histograms.calibration_error(*sides),
+    )
 
 
-def reliability(counts: ScoreCounts, groups: int = 10) -> list[tuple[float, float, int]]:
-    """Give (mean predicted probability, observed share of positives, records) in groups of equal probability width."""
-    centres = (np.arange(BINS) + 0.5) * (2 * LOGIT_LIMIT / BINS) - LOGIT_LIMIT
-    probability = 1.0 / (1.0 + np.exp(-centres))
-    positives = np.asarray(counts.positives, dtype=np.float64)
-    records = positives + np.asarray(counts.negatives, dtype=np.float64)
-    group = np.minimum((probability * groups).astype(np.int64), groups - 1)
-    points: list[tuple[float, float, int]] = []
-    for index in range(groups):
-        inside = group == index
-        size = float(records[inside].sum())
-        if size:
-            predicted = float((probability * records)[inside].sum() / size)
-            points.append((predicted, float(positives[inside].sum() / size), int(size)))
-    return points
+def _of_masks(counts: SegmentationCounts, names: Sequence[str]) -> Metrics:
+    _as_many(names, counts.regions)
+    found = tuple(_of_region(region, name) for region, name in zip(counts.regions, names, strict=True))
+    return Metrics(
+        records=counts.records,
+        positives=None,
+        loss=ratio(counts.loss_units * LOSS_UNIT, counts.records),
+        auroc=None,
+        auroc_error=None,
+        accuracy=None,
+        sensitivity=None,
+        specificity=None,
+        calibration_error=None,
+        dice=_mean(each.dice for each in found),
+        regions=found,
+    )
 
 
-def _calibration_error(counts: ScoreCounts, total: int) -> float | None:
-    """Expected calibration error over ten groups (Naeini et al. 2015), from bin centres."""
-    if not total:
-        return None
-    return sum(abs(predicted - observed) * size for predicted, observed, size in reliability(counts)) / total
+def _of_region(region: RegionCounts, name: str) -> RegionMetrics:
+    return RegionMetrics(
+        name=name,
+        examples=region.present,
+        dice=ratio(region.dice_units * DICE_UNIT, region.present),
+        pooled_dice=ratio(2 * region.intersection, region.predicted + region.true),
+        surface_distance=ratio(region.distance_units * DISTANCE_UNIT, region.matched),
+        hausdorff_95=ratio(region.hausdorff_units * DISTANCE_UNIT, region.matched),
+        one_sided=region.one_sided,
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Give the mean over the classes that have the metric; each class is of all records, so it is no mean over hospitals."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _as_many(names: Sequence[str], classes: Sequence[object]) -> None:
+    if len(names) != len(classes):
+        msg = "counts of other classes than the study has"
+        raise Broken(msg)

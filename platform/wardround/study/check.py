@@ -14,7 +14,8 @@ from wardround.errors import Problem, Refused, raise_all
 from wardround.strict_yaml import Document, Location, load, nearest, parse
 from wardround.study import images, losses, networks
 from wardround.study.inputs import shape_of
-from wardround.study.model import Study
+from wardround.study.kind import predicted
+from wardround.study.model import Study, TargetKind
 
 LEAST_CLASSES: Final = 3
 """Of a target that names no value to look for: of two, one is looked for."""
@@ -90,6 +91,7 @@ def problems(
         found += networks.problems_of(study.network, place("network"), shape_of(study, contract, imaging))
     found += losses.problems_of(study.training.loss, study.target.kind, place("training", "loss"))
     found += _cohort(study, contract, place)
+    found += _metric(study, predicted(study, contract).kind, place)
     return found + _sense(study, place)
 
 
@@ -200,6 +202,22 @@ def _cohort(study: Study, contract: Contract, place: _Places) -> list[Problem]:
         )
         for name in sorted(rules.fields(expression))
         if name in contract.names and _identifies(contract, name)
+    ]
+
+
+def _metric(study: Study, kind: TargetKind, place: _Places) -> list[Problem]:
+    """Dice is of masks, and AUROC of records that are of one class or another."""
+    metric = study.convergence.metric
+    if metric == "loss" or (metric == "dice") == (kind == "mask"):
+        return []
+    return [
+        Problem(
+            "P-RANGE",
+            place("convergence", "metric"),
+            "The metric that chooses the weights is one that the study's target has",
+            "masks have no AUROC" if metric == "auroc" else "only masks have a Dice",
+            f"choose one of: {'dice' if metric == 'auroc' else 'auroc'}, loss",
+        )
     ]
 
 

@@ -102,7 +102,7 @@ def numeric_features(contract: Contract, study: Study) -> tuple[str, ...]:
 def classes_of(study: Study, contract: Contract) -> tuple[str, ...]:
     """Give the values of a target with several classes, in the contract's order; none of other targets."""
     field = study.target.field
-    return contract.field(field).values if field is not None and study.target.kind == "classes" else ()
+    return contract.field(field).values if field in contract.names and study.target.kind == "classes" else ()
 
 
 def encoding_by(contract: Contract, study: Study, moments: Mapping[str, tuple[float, float]]) -> Encoding:

@@ -28,6 +28,4 @@ def _outputs(study: Study, contract: Contract) -> int:
     """Count the scores: one of two sides, one for each class, one for each class of masks and the background."""
     if study.target.kind == "mask":
         return 1 + len(study.target.mask)
-    if study.target.kind == "binary" or study.target.field not in contract.names:
-        return 1
     return max(1, len(classes_of(study, contract)))

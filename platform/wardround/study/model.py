@@ -197,10 +197,11 @@ class Convergence(Value):
     """Stop when the pooled validation metric has not improved by ``minimum_change`` for ``patience`` rounds.
 
     The same metric chooses the released weights. ``loss`` also minds calibration; ``auroc`` minds ranking alone, and
-    reaches its ceiling while probabilities are still far off.
+    reaches its ceiling while probabilities are still far off. ``dice`` is of masks: the mean over classes of the mean Dice of
+    the examples.
     """
 
-    metric: Literal["auroc", "loss"] = "loss"
+    metric: Literal["auroc", "dice", "loss"] = "loss"
     patience: Annotated[int, Setting(ge=1, le=100_000)] = 10
     minimum_change: Annotated[float, Setting(ge=0, le=1)] = 0.001
 

@@ -31,6 +31,7 @@ FIGURES = {
     "report": "outgoing report of the check",
     "distributions": "distributions of the fields",
     "scores": "score histograms",
+    "overlaps": "sums of overlaps and surface distances",
     "training_loss": "mean training loss",
     "change_of_weights": "change of the weights",
 }

@@ -17,7 +17,9 @@ from silo_node.work import Done, NotDone
 from wardround.canonical import Json
 from wardround.ledger.entries import BlockedPart
 from wardround.messages.data_report import DataReport
-from wardround.messages.round import Purpose, Result
+from wardround.messages.round import Purpose, Result, StatisticsResult
+from wardround.study.bundle import Bundle
+from wardround.study.kind import fits, predicted
 from wardround.weights.packing import Vector
 
 _RESULT: TypeAdapter[Result] = TypeAdapter(Result)
@@ -35,6 +37,14 @@ def beyond(done: Done, purpose: Purpose, manifest: EgressManifest) -> tuple[Bloc
     if not _are_tensors(done.change, visit.tensors):
         parts.append(BlockedPart(why="tensors"))
     return _once(parts)
+
+
+def of_another_kind(done: Done, bundle: Bundle) -> tuple[BlockedPart, ...]:
+    """Say that an evaluation is none that the study's target has: of another kind, or of another number of classes."""
+    if isinstance(done.result, StatisticsResult) or done.result.evaluation.counts is None:
+        return ()
+    right = fits(done.result.evaluation.counts, predicted(bundle.study, bundle.contract))
+    return () if right else (BlockedPart(why="kind"),)
 
 
 def beyond_a_code(refused: NotDone, purpose: Purpose, manifest: EgressManifest) -> tuple[BlockedPart, ...]:

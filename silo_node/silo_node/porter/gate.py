@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from silo_node.policy import Policy, PolicyFile, largest_norm, stricter
 from silo_node.porter.approvals import pause, read_pause
 from silo_node.porter.distribution_rules import beside_report, distribution_faults
-from silo_node.porter.egress import beyond, beyond_a_code
+from silo_node.porter.egress import beyond, beyond_a_code, of_another_kind
 from silo_node.porter.ledger import Ledger
 from silo_node.porter.policy_check import policy_problems
 from silo_node.porter.told_before import NOWHERE, Origins, ToldBefore
@@ -56,6 +56,7 @@ from wardround.messages.round import (
     TaskCore,
     Working,
 )
+from wardround.metrics.pooled import ClassCounts, ScoreCounts, SegmentationCounts
 from wardround.reference import current_reference
 from wardround.weights.fixed_point import OutOfRange, check_range
 from wardround.weights.norm import l2_norm
@@ -143,6 +144,7 @@ class Gate:
         outcome = _as_allowed(outcome, policy)
         parts = (
             beyond(outcome, task.core.purpose, approved.manifest)
+            or of_another_kind(outcome, approved.bundle)
             or _too_few(task, outcome, policy)
             or distribution_faults(outcome, approved.bundle, policy.small_cell)
         )
@@ -453,7 +455,8 @@ def figures_of(done: Done) -> tuple[Figure, ...]:
     else:
         held = {
             "records": True,
-            "scores": result.evaluation.counts is not None,
+            "scores": isinstance(result.evaluation.counts, ScoreCounts | ClassCounts),
+            "overlaps": isinstance(result.evaluation.counts, SegmentationCounts),
             "training_loss": isinstance(result, RoundResult),
             "change_of_weights": done.change is not None,
         }

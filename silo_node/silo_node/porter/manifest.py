@@ -18,9 +18,10 @@ from wardround.messages.confidential import encrypted_size
 from wardround.messages.data_report import FindingCode
 from wardround.messages.distribution import Withholding, scale_of, told_fields
 from wardround.messages.round import LARGEST_EXPONENT, FiguresFor, Purpose, SiloCode
-from wardround.metrics.pooled import BINS, LOSS_LIMIT, LOSS_UNIT
+from wardround.metrics.pooled import BINS, LOSS_LIMIT, LOSS_UNIT, RegionCounts
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import numeric_features
+from wardround.study.kind import Predicted, predicted
 from wardround.study.model import Study
 from wardround.values import Count, FieldName, Sha256, Value
 from wardround.weights.fixed_point import RECORD_LIMIT, STATISTICS_STEPS
@@ -34,6 +35,8 @@ FigureName: TypeAlias = Literal[
     "values of a feature: how many, their sum, the sum of their squares",
     "mean training loss",
     "histogram of scores by class, and summed loss",
+    "records by their class and the predicted one, histograms of scores for each class, and summed loss",
+    "voxels that overlap, Dice and surface distances of each class, summed over examples, and summed loss",
     "exponents that hold the change of each tensor",
     "distribution of a field: records in its bins or categories and missing, small cells together with others only",
 ]
@@ -184,6 +187,39 @@ _SCORES = Figure(
         Integers(place="result.evaluation.counts.loss_units", numbers=1, most=EXACT_INTEGER_LIMIT - 1),
     ),
 )
+_COUNTS = "result.evaluation.counts"
+
+
+def _scores_of(what: Predicted) -> Figure:
+    """What an evaluation tells, by what the study predicts."""
+    loss, size = _SCORES.values[-1], len(what.classes)
+    match what.kind:
+        case "binary":
+            return _SCORES
+        case "classes":
+            return Figure(
+                name="records by their class and the predicted one, histograms of scores for each class, and summed loss",
+                values=(
+                    Integers(place=f"{_COUNTS}.confusion.*.*", numbers=size * size, most=MOST_RECORDS),
+                    Integers(place=f"{_COUNTS}.positives.*.*", numbers=size * BINS, most=MOST_RECORDS),
+                    Integers(place=f"{_COUNTS}.negatives.*.*", numbers=size * BINS, most=MOST_RECORDS),
+                    loss,
+                ),
+            )
+        case "mask":
+            examples = ("present", "matched")
+            sums = tuple(name for name in RegionCounts.model_fields if name not in examples)
+            return Figure(
+                name="voxels that overlap, Dice and surface distances of each class, summed over examples, and summed loss",
+                values=(
+                    Integers(place=f"{_COUNTS}.records", numbers=1, most=MOST_RECORDS),
+                    *(Integers(place=f"{_COUNTS}.regions.*.{name}", numbers=size, most=MOST_RECORDS) for name in examples),
+                    *(Integers(place=f"{_COUNTS}.regions.*.{name}", numbers=size, most=EXACT_INTEGER_LIMIT - 1) for name in sums),
+                    loss,
+                ),
+            )
+
+
 _LOSS = Figure(
     name="mean training loss",
     values=(Integers(place="result.training_loss_units", numbers=1, most=round(LOSS_LIMIT / LOSS_UNIT)),),
@@ -272,17 +308,16 @@ def egress_manifest(bundle: Bundle) -> EgressManifest:
     tensors = tuple(
         Tensor(name=tensor.name, shape=tensor.shape, bytes=tensor.size * WIRE.itemsize) for tensor in bundle.manifest.tensors
     )
+    scores = _scores_of(predicted(study, contract))
     wire, rounds = encrypted_size(bundle.manifest.byte_count), study.rounds.maximum
-    training = Leaving(
-        purpose="round", times=rounds, figures=(_TRAINING, _LOSS, _SCORES), tensors=tensors, bytes_on_the_wire=wire
-    )
+    training = Leaving(purpose="round", times=rounds, figures=(_TRAINING, _LOSS, scores), tensors=tensors, bytes_on_the_wire=wire)
     return EgressManifest(
         study_hash=bundle.study_hash,
         visits=(
             Leaving(purpose="statistics", times=1, figures=statistics),
             training,
-            Leaving(purpose="closing", times=1, figures=(_TRAINING, _SCORES)),
-            Leaving(purpose="test", times=1, figures=(_TRAINING, _SCORES)),
+            Leaving(purpose="closing", times=1, figures=(_TRAINING, scores)),
+            Leaving(purpose="test", times=1, figures=(_TRAINING, scores)),
         ),
         refusals=tuple(_refusals(contract, len(tensors))),
         most_bytes=rounds * training.tensor_bytes,

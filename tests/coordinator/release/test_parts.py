@@ -8,12 +8,15 @@ from coordinator.release.attendance import codes_of, explain, runs_of
 from coordinator.release.comparison import Comparison, ModelRow
 from coordinator.release.curves import curves_of
 from coordinator.release.evaluation import alternatives_of, headline_of, site_rows
-from coordinator.release.figures import byte_count, cell, count, listing, of_silo, plural, resolution, seconds, wilson
+from coordinator.release.figures import byte_count, cell, columns_of, count, listing, of_silo, plural, resolution, seconds, wilson
 from coordinator.release.holdings import findings_of, holdings_of, weights_of
 from coordinator.release.settings import course_of, limits_of
 from coordinator.release.traffic import lines_of, totals_of, traffic_of
 from wardround.messages.data_report import FindingSummary, ShownCell, WithheldCell
 from wardround.messages.record import SiloRecord
+from wardround.study.kind import Predicted
+
+BINARY = Predicted("binary")
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def test_each_reason_for_no_figures_has_its_word():
         "too few records": SiloRecord(**counted, evaluation="not used"),
     }
     for word, silo in cases.items():
-        assert {figure.text for figure in of_silo(silo).values()} == {word}
+        assert {figure.text for figure in of_silo(silo, columns_of(BINARY)).values()} == {word}
 
 
 def test_visits_that_went_alike_stand_in_one_line(partial, failed, complete):
@@ -125,7 +128,7 @@ def test_withheld_evaluations_are_no_points(bundle, make_outcome, names):
 
 
 def test_the_headline_is_the_test(complete, names):
-    headline = headline_of(complete, names)
+    headline = headline_of(complete, names, BINARY)
     assert headline.records == "test"
     assert headline.figures["accuracy"].text == f"{complete.test.pooled.accuracy:.3f}"
     assert headline.basis.startswith("On 62 test records (21 positive) of North General, Riverside and St. South")
@@ -133,10 +136,10 @@ def test_the_headline_is_the_test(complete, names):
 
 def test_without_test_records_the_headline_says_that_it_flatters(complete, names):
     complete.test = None
-    headline = headline_of(complete, names)
+    headline = headline_of(complete, names, BINARY)
     assert headline.records == "validation"
     assert "flatter" in headline.basis
-    assert site_rows(complete, names) == ()
+    assert site_rows(complete, names, BINARY) == ()
 
 
 def test_holdings_are_what_the_reports_let_out(complete, comparison, names):
@@ -167,7 +170,7 @@ def test_traffic_is_what_the_records_say(failed):
     assert totals_of(failed)["down"] == byte_count(down)
     assert {row.label: row.visits for row in traffic_of(failed)} == {"statistics": "1", "rounds of training": "4"}
     assert [line.closed for line in lines_of(failed)] == [True, True, True, False, False]
-    assert lines_of(failed)[0].auroc == "–"
+    assert lines_of(failed)[0].metric == "–"
 
 
 def test_the_course_says_why_it_stopped_and_what_is_released(bundle, complete, failed, make_outcome):
@@ -194,7 +197,7 @@ def test_hospitals_with_made_up_records_are_named(bundle, complete, names):
 
 
 def test_the_comparison_sets_the_federated_model_first(comparison, names):
-    found = alternatives_of(comparison, names)
+    found = alternatives_of(comparison, names, "binary")
     assert [row.kind for row in found.rows] == ["federated", "pooled", "alone", "alone", "alone"]
     assert [row.own for row in found.rows] == [None, None, 0, 1, 2]
     assert f"{comparison.federated.overall.auroc:.3f}" in found.verdict

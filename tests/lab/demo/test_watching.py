@@ -7,7 +7,7 @@ from io import StringIO
 from rich.console import Console
 
 from coordinator.studies import SiloState, StudyState
-from wardround.metrics.pooled import measure, pool
+from wardround.metrics.pooled import NO_RECORDS, measure
 from wardround_lab.demo.watching import Watching, caption
 
 FIRST = StudyState(
@@ -59,5 +59,5 @@ def test_every_hospital_in_view() -> None:
 def test_no_figure_is_no_figure() -> None:
     """Where the records cannot say, the caption has a dash and not a number."""
     assert caption(FIRST) == "running"
-    nothing = FIRST.model_copy(update={"purpose": "round", "round": 3, "metrics": measure(pool([]))})
+    nothing = FIRST.model_copy(update={"purpose": "round", "round": 3, "metrics": measure(NO_RECORDS)})
     assert caption(nothing) == "training 3; –"

@@ -7,20 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from wardround.canonical import model_bytes
 from wardround.errors import Broken
+from wardround.messages.record import RoundRecord
+from wardround.metrics.histograms import BIN_WIDTH, LEAST_IN_BAND, calibration, operating_point, reliability, roc
 from wardround.metrics.pooled import (
     BINS,
     LOGIT_LIMIT,
     LOSS_LIMIT,
     LOSS_UNIT,
+    NO_RECORDS,
     ScoreCounts,
     count_scores,
     measure,
     pool,
-    reliability,
 )
 
 logit = st.floats(-30, 30, width=32) | st.sampled_from([0.0, -0.0, 1e-20, -1e-20, 12.0, -12.0, 3e38, -3e38])
@@ -159,20 +161,21 @@ def test_impossible_counts_are_refused():
 
 def test_no_hospitals_pool_to_nothing():
     """Pooling nobody gives no records and no metrics, not zeros."""
-    metrics = measure(pool([]))
+    metrics = measure(NO_RECORDS)
     assert metrics.records == 0
-    assert metrics.model_dump(exclude={"records", "positives"}) == dict.fromkeys(
-        ("loss", "auroc", "auroc_error", "accuracy", "sensitivity", "specificity", "calibration_error")
-    )
+    assert {value for value in metrics.model_dump(exclude={"records", "positives"}).values() if value != ()} == {None}
+    with pytest.raises(Broken):
+        pool([])
 
 
 @given(records)
 def test_the_reliability_groups_hold_every_record_once(sample):
     """The groups of the calibration figure are disjoint and complete, and their shares are shares."""
-    groups = reliability(counted(sample))
-    assert sum(size for _, _, size in groups) == len(sample)
-    assert all(0 < predicted < 1 and 0 <= observed <= 1 and size > 0 for predicted, observed, size in groups)
-    assert [predicted for predicted, _, _ in groups] == sorted(predicted for predicted, _, _ in groups)
+    counts = counted(sample)
+    for groups in (reliability(counts.positives, counts.negatives), calibration(counts.positives, counts.negatives)):
+        assert sum(group.records for group in groups) == len(sample)
+        assert all(0 < group.predicted < 1 and group.records > 0 for group in groups)
+        assert [group.predicted for group in groups] == sorted(group.predicted for group in groups)
 
 
 def test_a_calibrated_model_has_no_calibration_error():
@@ -184,3 +187,70 @@ def test_a_calibrated_model_has_no_calibration_error():
     assert error is not None
     assert error < 0.015
     assert not math.isnan(error)
+
+
+@given(records.filter(lambda sample: any(label for _, label in sample)))
+def test_average_precision_is_within_its_published_error(sample):
+    """Whatever the order of scores inside a bin is: the average precision of the exact scores is no further away than it says."""
+    metrics = measure(counted(sample))
+    exact = average_precision_score([label for _, label in sample], [score for score, _ in sample])
+    assert metrics.average_precision is not None
+    assert metrics.average_precision_error is not None
+    assert abs(metrics.average_precision - exact) <= metrics.average_precision_error + 1e-12
+
+
+def test_average_precision_of_scores_that_are_the_bins_is_exact():
+    """Scores that stand in the middle of bins lose nothing: scikit-learn gives the same."""
+    random = np.random.default_rng(3)
+    labels = random.random(500) < 0.2
+    bins = np.clip(np.rint(random.normal(size=500) * 20 + labels * 15 + 128), 0, BINS - 1)
+    logits = (bins + 0.5) * BIN_WIDTH - LOGIT_LIMIT
+    found = measure(count_scores(logits, labels, losses_of(logits, labels)))
+    assert found.average_precision == pytest.approx(average_precision_score(labels, logits), abs=1e-12)
+
+
+@given(records, st.integers(0, BINS))
+def test_every_edge_is_an_exact_threshold(sample, edge):
+    """Sensitivity and specificity at an edge between two bins are those of the scores themselves; the outermost bins are open."""
+    threshold = {0: -math.inf, BINS: math.inf}.get(edge, edge * BIN_WIDTH - LOGIT_LIMIT)
+    counts = counted(sample)
+    point = operating_point(counts.positives, counts.negatives, edge)
+    right = [(score >= threshold) == label for score, label in sample]
+    for label, found in ((True, point.sensitivity), (False, point.specificity)):
+        of_side = [good for good, (_, own) in zip(right, sample, strict=True) if own == label]
+        assert found == (sum(of_side) / len(of_side) if of_side else None)
+
+
+@given(st.lists(st.tuples(logit, st.booleans()), min_size=30, max_size=200))
+def test_a_published_curve_has_no_step_of_a_few_records(sample):
+    """ROC goes from nothing to everything, upwards and to the right, and each step is of at least as many records as it says."""
+    counts = counted(sample)
+    points = roc(counts.positives, counts.negatives)
+    positives = sum(label for _, label in sample)
+    if positives in (0, len(sample)):
+        assert points == ()
+        return
+    assert (points[0].sensitivity, points[0].specificity) == (0, 1)
+    assert (points[-1].sensitivity, points[-1].specificity) == (1, 0)
+    called = [round(point.sensitivity * positives + (1 - point.specificity) * (len(sample) - positives)) for point in points]
+    assert all(b - a >= LEAST_IN_BAND for a, b in zip(called, called[1:], strict=False))
+    assert min(group.records for group in calibration(counts.positives, counts.negatives)) >= LEAST_IN_BAND
+
+
+def test_curves_are_given_where_they_are_asked_for():
+    """What is recorded in every round has no curve: it would be the longest part of the journal."""
+    counts = counted([(score / 10, score > 3) for score in range(-50, 50)])
+    assert (measure(counts).roc, measure(counts).reliability) == ((), ())
+    assert measure(counts, curves=True).roc == roc(counts.positives, counts.negatives)
+
+
+def test_a_record_from_before_there_were_other_metrics_is_read():
+    """Journals and releases that were written with the first seven metrics keep their meaning; nothing is added to them."""
+    written = (
+        '{"purpose":"closing","round":2,"attempt":0,"outcome":"closed","records":60,"seconds":1.5,"evaluated_by":["alpha"],"silos":[],'
+        '"pooled":{"records":30,"positives":12,"loss":0.5,"auroc":0.75,"auroc_error":0.01,"accuracy":0.7,"sensitivity":0.6,'
+        '"specificity":0.8,"calibration_error":null}}'
+    )
+    pooled = RoundRecord.model_validate_json(written).pooled
+    assert (pooled.auroc, pooled.average_precision, pooled.dice, pooled.classes, pooled.roc) == (0.75, None, None, (), ())
+    assert RoundRecord.model_validate_json(RoundRecord.model_validate_json(written).model_dump_json()).pooled == pooled
