@@ -57,7 +57,7 @@ def _progress() -> Iterator[Progress]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Shown(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as shown:
-        tasks = {what: shown.add_task(what, total=None, visible=False) for what in ("headers", "pixels")}
+        tasks = {what: shown.add_task(what, total=None, visible=False) for what in ("headers", "masks", "pixels")}
 
         def told(what: str, done: int, of: int) -> None:
             shown.update(tasks[what], completed=done, total=of, visible=True)

@@ -3,7 +3,7 @@
 read where they are      csv, parquet                        (``silo_node.configuration``)
 extracted first          excel, sas, stata, spss, sql        (``wardround silo extract`` writes a Parquet snapshot)
 made of the others       joined
-images, no table         dicom                               (``silo_node.imaging``)
+images, no table         dicom, images                       (``silo_node.imaging``)
 """
 
 from __future__ import annotations
@@ -313,8 +313,22 @@ class DicomSource(Value):
         path: the folder.
         pseudonym: what the hospital's pseudonyms look like, in Patient ID and Patient's Name: a regular expression that fits the
             whole of one. Without it every patient's number that is no dummy may identify somebody.
+        segments: what segments of segmentations are: label → class of the contract, or ``background``. A segment whose label, or
+            the meaning of its type, is the class's name needs none.
     """
 
     format: Literal["dicom"]
     path: FilePath
     pseudonym: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_checked_pattern)] | None = None
+    segments: dict[LocalText, LocalText] = Setting(default_factory=dict)
+
+
+class ImagesSource(Value):
+    """A folder of images that are no DICOM, with all that lies below it; a table names its files.
+
+    Attributes:
+        path: the folder.
+    """
+
+    format: Literal["images"]
+    path: FilePath

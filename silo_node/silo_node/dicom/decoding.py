@@ -1,24 +1,21 @@
-"""Whether pixels decode, found out by doing so: in a process of its own that may crash, hang or run out of memory.
+"""Whether pixels decode, and masks fit, found out by doing so: in a process of its own that may crash, hang or run out of memory.
 
-check ──one line a file──> trial (``silo_node.dicom.trial``) ──one byte a file──> check
+check ──one line a file──> trial (``silo_node.dicom.trial``) ──its code──> check
                              └─ gone, or silent for too long: ended, D-CRASH, and a new one goes on with the next file
 """
 
 from __future__ import annotations
 
-import os
-import select
-import subprocess
-import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
+from silo_node.dicom import segmentation
+from silo_node.dicom.child import MEMORY_BYTES, Child
 from silo_node.dicom.instance import Instance
-from silo_node.dicom.trial import DECODED, READY, TEXT, UNDECODABLE, question
+from silo_node.dicom.segmentation import Target
+from silo_node.dicom.trial import ANSWERS, mask_question, question
 
 SECONDS_AN_IMAGE: Final = 2.0
 """That decoding may take; a file of many frames has as many images."""
@@ -26,31 +23,10 @@ SECONDS_AN_IMAGE: Final = 2.0
 SECONDS_A_FILE: Final = 60.0
 """At most, however many frames a file says that it has."""
 
-SECONDS_TO_START: Final = 60.0
-
-MEMORY_BYTES: Final = 2 * 1024**3
-"""That the trial may hold."""
-
 Fault: TypeAlias = Literal["D-DECODE", "D-CRASH", "D-BURNED"]
 """Pixels do not decode; they ended their decoder, or kept it too long; they look as if text were burned in."""
 
-_FAULTS: Final[dict[bytes, Fault | None]] = {DECODED: None, UNDECODABLE: "D-DECODE", TEXT: "D-BURNED"}
-_PASSED_ON: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "TMPDIR")
-_ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-
-@dataclass(frozen=True)
-class _Running:
-    """The process, and both ways of talking to it."""
-
-    process: subprocess.Popen[bytes]
-    asked: IO[bytes]
-    answers: IO[bytes]
-
-    def answer(self, seconds: float) -> bytes:
-        """Give the byte that comes back in time; empty where none does, or the process is gone."""
-        ready, _, _ = select.select([self.answers], [], [], seconds)
-        return self.answers.read(1) if ready else b""
+_FAULTS: Final[dict[bytes, Fault | None]] = {b"": None, b"D-DECODE": "D-DECODE", b"D-BURNED": "D-BURNED"}
 
 
 class Trial:
@@ -65,9 +41,8 @@ class Trial:
             seconds: that an image may take.
         """
         self._folder = folder.absolute()
-        self._memory_bytes = memory_bytes
         self._seconds = seconds
-        self._running: _Running | None = None
+        self._child = Child("silo_node.dicom.trial", memory_bytes)
 
     def __enter__(self) -> Self:
         """Give itself."""
@@ -75,7 +50,7 @@ class Trial:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """End the process."""
-        self._end()
+        self._child.__exit__(kind, error, trace)
 
     def fault(self, instance: Instance) -> Fault | None:
         """Decode one file, and say what is wrong with its pixels; ``None`` where nothing is.
@@ -83,42 +58,23 @@ class Trial:
         Raises:
             RuntimeError: the process does not start.
         """
-        running = self._started()
-        answer = b""
-        with suppress(BrokenPipeError):
-            running.asked.write(question(self._folder, instance))
-            answer = running.answer(min(self._seconds * max(instance.pixels.frames or 1, 1), SECONDS_A_FILE))
-        if not answer:
-            self._end()
-            return "D-CRASH"
-        return _FAULTS[answer]
+        answer = self._child.ask(question(self._folder, instance), self._seconds_for(instance.pixels.frames or 1))
+        return _FAULTS[answer.strip()] if answer else "D-CRASH"
 
-    def _started(self) -> _Running:
-        if self._running is None:
-            process = subprocess.Popen(  # noqa: S603  (ourselves)
-                [sys.executable, "-P", "-m", "silo_node.dicom.trial", str(self._memory_bytes)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                env={**{name: os.environ[name] for name in _PASSED_ON if name in os.environ}, **_ONE_THREAD},
-            )
-            assert process.stdin is not None  # noqa: S101  (both are pipes)
-            assert process.stdout is not None  # noqa: S101
-            self._running = _Running(process, process.stdin, process.stdout)
-            if self._running.answer(SECONDS_TO_START) != READY:
-                self._end()
-                msg = "the process that decodes does not start"
-                raise RuntimeError(msg)
-        return self._running
+    def mask_fault(
+        self, on: Target, file: str, classes: Mapping[str, str], names: Mapping[str, str]
+    ) -> segmentation.Fault | Literal["D-CRASH"] | None:
+        """Read a mask of a stack, and say why it is none; ``None`` where it is one.
 
-    def _end(self) -> None:
-        if self._running is not None:
-            self._running.process.kill()
-            self._running.process.wait()
-            self._running.asked.close()
-            self._running.answers.close()
-            self._running = None
+        Raises:
+            RuntimeError: the process does not start.
+        """
+        frames = len(on.instances) * (1 + len(classes))
+        answer = self._child.ask(mask_question(self._folder, on, file, classes, names), self._seconds_for(frames))
+        return ANSWERS[answer.strip()] if answer else "D-CRASH"
+
+    def _seconds_for(self, images: int) -> float:
+        return min(self._seconds * max(images, 1), SECONDS_A_FILE)
 
 
 def faults(

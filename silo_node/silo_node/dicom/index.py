@@ -29,9 +29,10 @@ from silo_node.dicom.header import UnreadableHeader, read_header
 from silo_node.dicom.instance import Instance, instance
 from silo_node.dicom.judge import Rules
 from silo_node.dicom.privacy import scan
+from silo_node.dicom.segmentation import CLASSES, References, references
 from silo_node.dicom.traces import Traces
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of the database; another one is thrown away and made anew."""
 
 BATCH: Final = 100
@@ -42,6 +43,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 _INSTANCE: Final = TypeAdapter(Instance)
 _TRACES: Final[TypeAdapter[Traces]] = TypeAdapter(Traces)
+_REFERENCES: Final = TypeAdapter(References)
 
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS files (
@@ -52,6 +54,7 @@ CREATE TABLE IF NOT EXISTS files (
     trouble TEXT,
     instance TEXT,
     traces TEXT,
+    refers TEXT,
     rules TEXT NOT NULL
 ) STRICT
 """
@@ -66,12 +69,14 @@ class Entry:
         trouble: why it has no header: a D- code; ``None`` where it has one.
         instance: what its header says; ``None`` where it has none.
         traces: what in it may identify people, by kind and tag; ``None`` where that was not looked for.
+        refers: what a segmentation refers to; ``None`` of all else.
     """
 
     file: str
     trouble: str | None
     instance: Instance | None
     traces: Traces | None = None
+    refers: References | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +176,17 @@ class Index:
     def entries(self) -> Iterator[Entry]:
         """Give every file, in the order of their names."""
         with closing(self._open()) as connection:
-            for file, trouble, body, told in connection.execute(_ALL):
-                name = os.fsdecode(file)
-                found = None if body is None else replace(_INSTANCE.validate_json(body), file=name)
-                yield Entry(name, trouble, found, None if told is None else _TRACES.validate_json(told))
+            yield from map(_entry, connection.execute(f"{_ALL} ORDER BY file"))
+
+    def segmentations(self) -> Iterator[Entry]:
+        """Give the segmentations, in the order of their names."""
+        with closing(self._open()) as connection:
+            yield from map(_entry, connection.execute(f"{_ALL} WHERE refers IS NOT NULL ORDER BY file"))
+
+    def instances(self) -> frozenset[str]:
+        """Give the SOP instance UIDs of all files."""
+        with closing(self._open()) as connection:
+            return frozenset(uid for (uid,) in connection.execute(_UIDS))
 
     def counts(self) -> Mapping[str, int]:
         """Give how many files have which trouble; those without are counted under the empty text."""
@@ -183,8 +195,9 @@ class Index:
 
 
 _KNOWN: Final = "SELECT file, size, changed, inode, rules FROM files"
-_ALL: Final = "SELECT file, trouble, instance, traces FROM files ORDER BY file"
-_KEEP: Final = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_ALL: Final = "SELECT file, trouble, instance, traces, refers FROM files"
+_UIDS: Final = "SELECT json_extract(instance, '$.sop_instance') FROM files WHERE instance IS NOT NULL"
+_KEEP: Final = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 _State: TypeAlias = tuple[int, int, int]
 
@@ -202,7 +215,20 @@ def _usable(connection: sqlite3.Connection) -> bool:
 def _row(entry: Entry, state: _State) -> tuple[bytes | str | int | None, ...]:
     body = None if entry.instance is None else _INSTANCE.dump_json(replace(entry.instance, file="")).decode()
     traces = None if entry.traces is None else _TRACES.dump_json(entry.traces).decode()
-    return (os.fsencode(entry.file), *state, entry.trouble, body, traces)
+    refers = None if entry.refers is None else _REFERENCES.dump_json(entry.refers).decode()
+    return (os.fsencode(entry.file), *state, entry.trouble, body, traces, refers)
+
+
+def _entry(row: tuple[bytes, str | None, str | None, str | None, str | None]) -> Entry:
+    file, trouble, body, traces, refers = row
+    name = os.fsdecode(file)
+    return Entry(
+        file=name,
+        trouble=trouble,
+        instance=None if body is None else replace(_INSTANCE.validate_json(body), file=name),
+        traces=None if traces is None else _TRACES.validate_json(traces),
+        refers=None if refers is None else _REFERENCES.validate_json(refers),
+    )
 
 
 def _digest(rules: Rules | None) -> str:
@@ -250,7 +276,8 @@ def examine(folder: Path, files: Sequence[str], rules: Rules | None = None) -> l
 def _examine(folder: Path, file: str, rules: Rules | None) -> Entry:
     try:
         found = instance(read_header(folder / file), file)
-        return Entry(file, None, found, None if rules is None else scan(folder / file, PurePath(file), rules))
+        refers = references(folder / file) if found.sop_class in CLASSES else None
+        return Entry(file, None, found, None if rules is None else scan(folder / file, PurePath(file), rules), refers)
     except UnreadableHeader as unreadable:
         return Entry(file, unreadable.code, None)
     except OSError:

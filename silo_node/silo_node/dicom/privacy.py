@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from itertools import repeat
 from pathlib import Path, PurePath
 from struct import Struct
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
@@ -170,7 +170,7 @@ def _behind(judge: Judge, file: BinaryIO | Bounded, at: int | None, size: int, *
             dataset = read_dataset(bounded, implicit, little, stop_when=_is_pixels)  # type: ignore[arg-type]
             read = Foreign({}, dataset, bounded, len(rest))
             if foreign_pixels(read) is None:
-                _dataset(judge, dataset, bounded, 0)
+                each_element(judge, dataset, bounded, 0)
                 return
     except UnreadableHeader as trouble:
         if trouble.code == "D-BOMB":
@@ -192,7 +192,7 @@ def _by_pydicom(rules: Rules, file: BinaryIO, data: bytes, size: int) -> Judge:
         meta = read.file_meta
         judge.meta(dict(read.meta) if meta is None else {int(one.tag): _bytes(one) for one in meta.elements()})
         pixels = foreign_pixels(read)
-        _dataset(judge, read.dataset, read.file, 0)
+        each_element(judge, read.dataset, read.file, 0)
         if not read.whole:
             raise UnreadableHeader("D-TRUNC" if read.end < LARGEST_HEADER else "D-BOMB")
         if pixels is not None:
@@ -203,8 +203,19 @@ def _by_pydicom(rules: Rules, file: BinaryIO, data: bytes, size: int) -> Judge:
     return judge
 
 
-def _dataset(judge: Judge, dataset: Dataset, file: Bounded, depth: int) -> None:
-    """Judge the elements of a data set and of the sequences in it."""
+class Listener(Protocol):
+    """Is told each element, in order; a sequence as one without a value, then each of its items as ``ITEM``, one deeper."""
+
+    def element(self, tag: int, vr: bytes, value: bytes, depth: int) -> None:
+        """Take one element."""
+
+
+def each_element(judge: Listener, dataset: Dataset, file: Bounded, depth: int) -> None:
+    """Tell the elements of a data set and of the sequences in it.
+
+    Raises:
+        UnreadableHeader: it is deeper than any real one.
+    """
     if depth > DEEPEST:
         raise UnreadableHeader("D-BOMB")
     for element in dataset.elements():
@@ -217,7 +228,7 @@ def _dataset(judge: Judge, dataset: Dataset, file: Bounded, depth: int) -> None:
         judge.element(tag, b"SQ", b"", depth)
         for item in items:
             judge.element(ITEM, b"", b"", depth + 1)
-            _dataset(judge, item, file, depth + 1)
+            each_element(judge, item, file, depth + 1)
 
 
 def _vr(element: DataElement | RawDataElement) -> str:

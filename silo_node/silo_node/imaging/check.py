@@ -23,10 +23,11 @@ from silo_node.dicom.judge import Rules
 from silo_node.dicom.pixels import trouble
 from silo_node.imaging.asked import Asked
 from silo_node.imaging.judge import Judgement, judge
+from silo_node.imaging.masks import name_problems, with_masks
 from silo_node.imaging.report import Report, Tried, make_report
 from silo_node.source_settings import DicomSource
 from wardround.contract.imaging import ImagingContract
-from wardround.errors import Refused, refuse
+from wardround.errors import Refused, raise_all, refuse
 from wardround.strict_yaml import nearest
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -50,6 +51,8 @@ def check(site: Site, contract: ImagingContract, asked: Asked, progress: Progres
         except OSError as error:
             raise _unreadable(site, source, error) from None
         judgement = judge(index.entries(), contract)
+        if contract.label.format == "dicom-seg":
+            judgement = _with_masks(site, source, folder, index, judgement, contract, progress)
     return _report(contract, source, folder, judgement, changes, asked, progress)
 
 
@@ -67,6 +70,22 @@ def _report(
     found = faults(folder, sample, lambda done: progress("pixels", done, len(sample)))
     tried = Tried(len(sample), len(images))
     return make_report(contract, source, judgement.without(found), changes.skipped, tried, asked.max_fraction)
+
+
+def _with_masks(
+    site: Site,
+    source: str,
+    folder: Path,
+    index: Index,
+    judgement: Judgement,
+    contract: ImagingContract,
+    progress: Progress,
+) -> Judgement:
+    settings = site.file.sources[source]
+    names = settings.segments if isinstance(settings, DicomSource) else {}
+    raise_all(name_problems(names, contract, site.document.place(("sources", source, "segments"))))
+    known = index.instances()
+    return with_masks(judgement, index.segmentations(), known, contract, names, folder, lambda done, of: progress("masks", done, of))
 
 
 def one_of_each(images: list[Instance]) -> list[Instance]:

@@ -41,12 +41,14 @@ class Example:
         codes: what speaks against it, in the order of the alphabet; none for one that is fit.
         warnings: what is odd and speaks not against it.
         at: of each code and warning, the first file that has it; the first of all where it is the stack's.
+        mask: the file of its segmentation; ``None`` where there is none, or none was looked for.
     """
 
     stack: Stack
     codes: tuple[str, ...]
     warnings: tuple[str, ...]
     at: Mapping[str, str] = field(default_factory=dict)
+    mask: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Judgement:
     examples: tuple[Example, ...]
     first: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     traces: Mapping[str, Traces] = field(default_factory=dict)
+    masks: int = 0
+    strays: int = 0
 
     @property
     def fit(self) -> tuple[Example, ...]:
@@ -103,7 +107,7 @@ def judge(entries: Iterable[Entry], contract: ImagingContract) -> Judgement:
     if protocol is None:
         msg = "only contracts of DICOM images are judged here"
         raise ValueError(msg)
-    files, objects, unreadable, other = 0, 0, Counter[str](), Counter[str]()
+    files, objects, masks, unreadable, other = 0, 0, 0, Counter[str](), Counter[str]()
     first: dict[str, tuple[str, ...]] = {}
     images: list[Instance] = []
     traces: dict[str, Traces] = {}
@@ -112,6 +116,9 @@ def judge(entries: Iterable[Entry], contract: ImagingContract) -> Judgement:
         if entry.instance is None:
             why = entry.trouble or "D-HEADER"
             unreadable[why] += 1
+        elif entry.refers is not None and contract.label.format == "dicom-seg":
+            masks += 1
+            continue
         elif entry.instance.pixels.place is None and is_image(entry.instance):
             why = "D-NOPIXELS"
             unreadable[why] += 1
@@ -132,7 +139,7 @@ def judge(entries: Iterable[Entry], contract: ImagingContract) -> Judgement:
     if contract.example == "image":
         stacks = [single for stack in stacks for single in _singles(stack)]
     examples = tuple(_example(stack, contract, protocol, strangers, traces) for stack in stacks)
-    return Judgement(files, unreadable, objects, other, examples, first, traces)
+    return Judgement(files, unreadable, objects, other, examples, first, traces, masks)
 
 
 def _other(image: Instance, protocol: Protocol) -> str | None:

@@ -160,6 +160,8 @@ def _of_files(judgement: Judgement, contract: ImagingContract) -> list[Finding]:
     ]
     if judgement.objects:
         counts.append(("D-OBJECT", judgement.objects, "no fault"))
+    if judgement.strays:
+        counts.append(("D-MASKSTRAY", judgement.strays, "warning"))
     counts += [(code, count, "no fault") for code, count in judgement.other.items()]
     return [
         Finding(
@@ -185,6 +187,7 @@ def as_json(report: Report) -> dict[str, Json]:
             "no_images": judgement.objects,
             "of_another_kind": dict(sorted(judgement.other.items())),
             "images": judgement.images,
+            "segmentations": judgement.masks,
             "skipped": report.skipped,
         },
         "examples": {

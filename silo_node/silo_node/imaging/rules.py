@@ -45,6 +45,16 @@ NEXT: Final[Mapping[str, str]] = {
     "D-SLICES": "choose series of the protocol; if slices are missing, export the series again",
     "D-STEP": "choose a reconstruction with slices of this distance",
     "D-PLANE": "choose the series of this plane; reformatted ones are series of their own",
+    "D-MASK": "export the segmentation with the series, or have one drawn; a finding of nothing is no segmentation",
+    "D-MASKS": "leave the one that counts in the folder",
+    "D-MASKFILE": "have it exported again as a binary segmentation or a label map; fractional ones are not read",
+    "D-MASKREF": "export the series that it was drawn on, whole; de-identify images and segmentations together",
+    "D-MASKFIT": "export the series that it was drawn on; a resampled one has to be drawn on the original again",
+    "D-MASKCLASS": "name its segments under 'segments' of the source in site.yaml",
+    "D-MASKOVER": "have the segments drawn so that a voxel is of one class",
+    "D-MASKEMPTY": "look whether the drawing was saved; a series without a finding is no example here",
+    "D-MASKSTRAY": "nothing, unless its series should be here",
+    "D-MASKPHI": "let the de-identifier go over segmentations, too",
     **dict[str, str](REMEDY.items()),
     "D-BODYPART": "look at a few of them; the value is often wrong, and then nothing is to be done",
 }
@@ -77,6 +87,16 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-PATH": "Names of files and folders identify nobody",
     "D-PREAMBLE": "The 128 bytes at the beginning of a file are zero",
     "D-TRAILING": "Nothing follows the last element of a file",
+    "D-MASK": "Each example has a segmentation that refers to it",
+    "D-MASKS": "Each example has one segmentation",
+    "D-MASKFILE": "A segmentation is binary, or a label map; it can be read, and its frames decode",
+    "D-MASKREF": "The images that a segmentation refers to are there, and of the same patient and study",
+    "D-MASKFIT": "Each frame of a segmentation lies on a slice, pixel on pixel",
+    "D-MASKCLASS": "Each segment is one of the contract's classes, by its label or the meaning of its type, never by its number",
+    "D-MASKOVER": "No voxel is of two classes",
+    "D-MASKEMPTY": "Something is drawn in a segmentation",
+    "D-MASKSTRAY": "A segmentation refers to images of the contract's kind in this folder",
+    "D-MASKPHI": "A segmentation identifies nobody",
     "D-MULTIFRAME": "Each slice is a file; multi-frame and enhanced objects are not read yet",
 }
 
@@ -126,6 +146,5 @@ def not_looked_at(contract: ImagingContract) -> tuple[str, ...]:
         (bool(contract.tags.required or contract.tags.forbidden), "required and forbidden elements (tags)"),
         (contract.intensity.possible is not None, "values that pixels may have (intensity.possible)"),
         (contract.table is not None, f"the table and its keys ({contract.table.id if contract.table else ''})"),
-        (contract.label.kind == "mask", "masks"),
     )
     return tuple(words for there, words in asked if there)

@@ -42,6 +42,8 @@ def account(report: Report) -> Iterator[tuple[str, str]]:
     yield "  DICOM that are no images", str(judgement.objects)
     yield "  images of another kind", _counts(judgement.other)
     yield "  images of the contract's kind", str(judgement.images)
+    if judgement.masks:
+        yield "  segmentations", str(judgement.masks)
     if report.skipped:
         yield "links, not followed", str(report.skipped)
 

@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from pydicom.uid import RLELossless
 
-from silo_node.dicom import decoding, trial
+from silo_node.dicom import child, trial
 from silo_node.dicom.decoding import Trial, faults
 from silo_node.dicom.header import read_header
 from silo_node.dicom.instance import instance
@@ -60,7 +60,7 @@ def hostile(monkeypatch):
     def start(command, **settings):
         return whole([sys.executable, "-P", "-c", HOSTILE, command[-1]], **settings)
 
-    monkeypatch.setattr(decoding.subprocess, "Popen", start)
+    monkeypatch.setattr(child.subprocess, "Popen", start)
 
 
 def test_whole_and_broken_pixels(images, export):
@@ -104,9 +104,9 @@ def test_no_process_is_left(images, export):
     """Not after the last file, and none is started for no file."""
     (image,) = images("whole")
     with Trial(export) as one:
-        assert one._running is None
+        assert one._child._running is None
         one.fault(image)
-        process = one._running.process
+        process = one._child._running.process
     assert process.poll() == -signal.SIGKILL
 
 
@@ -117,4 +117,4 @@ def test_whoever_asked_may_be_gone(images, export):
     done = subprocess.run(
         [sys.executable, "-P", "-m", "silo_node.dicom.trial", str(1 << 30)], input=asked, capture_output=True, check=True
     )
-    assert (done.stdout, done.stderr) == (trial.READY + trial.DECODED, b"")
+    assert (done.stdout, done.stderr) == (child.READY + b"\n", b"")

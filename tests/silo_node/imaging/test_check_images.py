@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from lesion_contract import LESION
 from pydicom.uid import RLELossless
+from segmentations_on_disk import write_segmentation_of
 
 from silo_node.dicom import index as index_module
 from silo_node.imaging import check as check_module
@@ -62,13 +63,16 @@ def check(tmp_path, capfd):
 
 @pytest.fixture
 def series(write_slice):
-    """Write a series against which nothing speaks, unless something is changed."""
+    """Write a series against which nothing speaks, unless something is changed, with its segmentation."""
 
     def written(uid="1.2.3.1", without=(), slices=5, **changed):
         study = {"StudyInstanceUID": f"{uid}.9", "SeriesInstanceUID": uid, "BodyPartExamined": "CHEST"}
-        for number in range(slices):
-            if number not in without:
-                write_slice(number, name=f"mixed/{uid}-{number}.dcm", **{**study, **CLEAN, **changed})
+        paths = [
+            write_slice(number, name=f"mixed/{uid}-{number}.dcm", **{**study, **CLEAN, **changed})
+            for number in range(slices)
+            if number not in without
+        ]
+        write_segmentation_of(paths, write_slice.folder / f"seg-{uid}", **CLEAN)
 
     return written
 
@@ -98,7 +102,7 @@ def test_an_export_as_it_comes(check, series, write_slice, export, tmp_path):
     (export / "README").write_text("no image")
     for path in (export / "mixed").glob("1.2.3.5-*"):
         dataset = pydicom.dcmread(path)
-        dataset.compress(RLELossless)
+        dataset.compress(RLELossless, generate_instance_uid=False)
         dataset.PixelData = dataset.PixelData[:40] + b"\xff" * (len(dataset.PixelData) - 40)
         dataset.save_as(path)
     answer = check("--format", "json", geometry={**LESION["geometry"], "rows": None})
@@ -115,7 +119,8 @@ def test_an_export_as_it_comes(check, series, write_slice, export, tmp_path):
         ("D-NOTDICOM", 1),
     }
     files, examples = answer.json["files"], answer.json["examples"]
-    assert files["found"] == 27 == files["images"] + sum(files["unreadable"].values()) + sum(files["of_another_kind"].values())
+    counted = files["images"] + sum(files["unreadable"].values()) + sum(files["of_another_kind"].values())
+    assert files["found"] == 32 == counted + files["segmentations"]
     assert examples == {"are": "series", "found": 5, "fit": 2, "set_aside": 3}
     assert [(each["code"], each["keyword"], each["files"]) for each in answer.json["privacy"]["counts"]] == [
         ("D-PHI", "PatientName", 5)
@@ -147,6 +152,7 @@ def test_damaged_files_have_the_same_limit(check, series, export):
     """A last slice that was cut off leaves a whole stack, shorter than it was: that is not passed over."""
     series(slices=6)
     path = export / "mixed/1.2.3.1-5.dcm"
+    write_segmentation_of(sorted((export / "mixed").iterdir())[:5], export / "seg-1.2.3.1", **CLEAN)
     path.write_bytes(path.read_bytes()[:300])
     answer = check("--format", "json")
     assert (answer.status, answer.json["examples"]["fit"]) == (1, 1)
@@ -165,8 +171,8 @@ def test_only_what_changed_is_read_again(check, series, monkeypatch, export):
         return len(read)
 
     series()
-    assert [reads(), reads(), reads("--no-cache")] == [5, 0, 5]
-    assert [reads(site=SITE.replace("P[0-9]+", "Q[0-9]+")), reads(site=SITE.replace("P[0-9]+", "Q[0-9]+"))] == [5, 0]
+    assert [reads(), reads(), reads("--no-cache")] == [6, 0, 6]
+    assert [reads(site=SITE.replace("P[0-9]+", "Q[0-9]+")), reads(site=SITE.replace("P[0-9]+", "Q[0-9]+"))] == [6, 0]
 
 
 def test_who_may_be_known(check, series):
@@ -191,7 +197,7 @@ def test_all_pixels_on_demand(check, series, export):
     series(pixels=np.full((64, 64), 7, np.int16))
     for at, path in enumerate(sorted((export / "mixed").iterdir())):
         dataset = pydicom.dcmread(path)
-        dataset.compress(RLELossless)
+        dataset.compress(RLELossless, generate_instance_uid=False)
         if at == 3:
             dataset.PixelData = dataset.PixelData[:40] + b"\xff" * (len(dataset.PixelData) - 40)
         dataset.save_as(path)
