@@ -11,13 +11,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from silo_node.configuration import Site
 from silo_node.dicom.basic_profile import profile
 from silo_node.dicom.decoding import faults
-from silo_node.dicom.index import Changes, Index
+from silo_node.dicom.index import Index
 from silo_node.dicom.instance import Instance
 from silo_node.dicom.judge import Rules
 from silo_node.dicom.pixels import trouble
@@ -34,11 +35,40 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is done, how many are, and how many there are to do."""
 
 
+@dataclass(frozen=True)
+class Looked:
+    """A folder that was held against a contract.
+
+    Attributes:
+        source: its key in the site file.
+        folder: where it is.
+        judgement: every file and example.
+        skipped: links and the like, which are no files and were not followed.
+        tried: of the images of the contract's kind.
+    """
+
+    source: str
+    folder: Path
+    judgement: Judgement
+    skipped: int
+    tried: Tried
+
+
 def check(site: Site, contract: ImagingContract, asked: Asked, progress: Progress = lambda _what, _done, _all: None) -> Report:
     """Check the folder that the site file names for a contract.
 
     Raises:
         Refused: M-SCHEMA, M-IMAGES, D-FOLDER, X-USAGE.
+    """
+    looked = look(site, contract, asked, progress)
+    return make_report(contract, looked.source, looked.judgement, looked.skipped, looked.tried, asked.max_fraction)
+
+
+def look(site: Site, contract: ImagingContract, asked: Asked, progress: Progress = lambda _what, _done, _all: None) -> Looked:
+    """Index the folder that the site file names for a contract, judge what is in it, and decode pixels, without a report.
+
+    Raises:
+        Refused: as ``check``.
     """
     source, folder = _folder(site, contract)
     with _alone(site, source):
@@ -53,23 +83,10 @@ def check(site: Site, contract: ImagingContract, asked: Asked, progress: Progres
         judgement = judge(index.entries(), contract)
         if contract.label.format == "dicom-seg":
             judgement = _with_masks(site, source, folder, index, judgement, contract, progress)
-    return _report(contract, source, folder, judgement, changes, asked, progress)
-
-
-def _report(
-    contract: ImagingContract,
-    source: str,
-    folder: Path,
-    judgement: Judgement,
-    changes: Changes,
-    asked: Asked,
-    progress: Progress,
-) -> Report:
     images = [image for example in judgement.examples for image in example.stack.slices if trouble(image) is None]
     sample = images if asked.pixels else one_of_each(images)
     found = faults(folder, sample, lambda done: progress("pixels", done, len(sample)))
-    tried = Tried(len(sample), len(images))
-    return make_report(contract, source, judgement.without(found), changes.skipped, tried, asked.max_fraction)
+    return Looked(source, folder, judgement.without(found), changes.skipped, Tried(len(sample), len(images)))
 
 
 def _with_masks(

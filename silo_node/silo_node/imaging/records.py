@@ -13,16 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import polars as pl
 
 from silo_node.configuration import Site
 from silo_node.imaging import rules
-from silo_node.imaging.dataset import Picture
-from silo_node.imaging.keyed import Keyed, examples_of
+from silo_node.imaging.dataset import Loaded
+from silo_node.imaging.keyed import Keyed, dicom_by_key
 from silo_node.sources.rows import held
-from silo_node.sources.tables import Unit
 from silo_node.validation.check import check
 from silo_node.validation.findings import Finding
 from silo_node.validation.records import Records
@@ -33,9 +32,6 @@ from wardround.study.model import Study
 
 NO_IMAGE: Final = "D-NOIMAGE"
 """Of a record that has none."""
-
-_BLOCK: Final = 1 << 20
-"""Bytes of a file that are read at once for its digest."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class ImageSet:
     key: str
     keyed: Keyed
 
-    def pictures(self, records: pl.DataFrame) -> list[Callable[[], Picture]]:
+    def loaders(self, records: pl.DataFrame) -> list[Callable[[], Loaded]]:
         """Give how the image of each record is read, in their order."""
         return [self.keyed.fit[key].read for key in records[self.key]]
 
@@ -95,12 +91,14 @@ def check_with_images(
     Raises:
         Refused: M- codes, D-FOLDER, X-USAGE.
     """
-    if imaging.table is None:
-        keyed = examples_of(site, imaging, None, masks=bool(study.target.mask))
+    link = imaging.table
+    if link is None:
+        (field,) = contract.primary_key
+        keyed = dicom_by_key(site, imaging, imaging.example, field, study.target.mask)
         result = _implied(contract, keyed, site.policy().small_cell)
     else:
         result = check(site, contract, fields=fields, max_fraction=limit, profiled=profiled)
-        keyed = examples_of(site, imaging, result.valid, masks=bool(study.target.mask))
+        keyed = dicom_by_key(site, imaging, link.grain, link.keys[link.grain], study.target.mask)
     images = ImageSet(imaging, keyed.field, keyed)
     return _with_images(result, images, limit, site.policy().small_cell), images
 

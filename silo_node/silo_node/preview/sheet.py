@@ -11,8 +11,9 @@ import numpy as np
 
 from silo_node.cohort import Cohort
 from silo_node.imaging import rules
+from silo_node.imaging.dataset import ImageExamples
 from silo_node.preview.drawing import colour_of, middle, picture
-from silo_node.training.examples import Draw, Examples
+from silo_node.training.examples import Draw
 from silo_node.training.image_examples import image_examples
 from wardround.study.bundle import Bundle
 
@@ -114,7 +115,11 @@ def make_sheet(bundle: Bundle, cohort: Cohort, most: int) -> Sheet:
 
 def _shown(bundle: Bundle, cohort: Cohort, examples: ImageExamples, index: int) -> Shown:
     target = bundle.study.target
-    image, mask = examples.look(index)
+    if target.mask:
+        whole, truth = examples.whole(index)
+        image, mask = whole.numpy(), truth.numpy()
+    else:
+        image, mask = examples.batch(np.array([index]), None)[0][0].numpy(), None
     plane, outline, at = middle(image, mask)
     varied: Sequence[str] = ()
     if bundle.study.images is not None and bundle.study.images.augmentation:
@@ -131,7 +136,7 @@ def _shown(bundle: Bundle, cohort: Cohort, examples: ImageExamples, index: int) 
     )
 
 
-def _varied(examples: Examples, index: int, epoch: int, *, dense: bool) -> str:
+def _varied(examples: ImageExamples, index: int, epoch: int, *, dense: bool) -> str:
     inputs, targets = examples.batch(np.array([index]), Draw(SEED, epoch))
     plane, outline, _ = middle(inputs[0].numpy(), targets[0].numpy() if dense else None)
     return picture(plane, outline)

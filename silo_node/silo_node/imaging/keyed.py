@@ -1,0 +1,144 @@
+"""A hospital's images by the key under which a record names them: fit to be read for training, or set aside by code.
+
+    folder ──look──> examples ──key of the record's grain──> one fit example: its files, and how it is read
+                                                           └─ several, or none: set aside
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from silo_node.configuration import Site
+from silo_node.dicom.pixels import UndecodableError
+from silo_node.dicom.segmentation import MaskError, load_mask
+from silo_node.dicom.series import Stack
+from silo_node.dicom.volume import Volume, assemble
+from silo_node.dicom.volume import image as plane_image
+from silo_node.imaging.asked import Asked
+from silo_node.imaging.check import look
+from silo_node.imaging.dataset import Loaded
+from silo_node.imaging.judge import Example
+from silo_node.source_settings import DicomSource
+from wardround.contract.imaging import Grain, ImagingContract
+
+SEVERAL: Final = "D-SEVERAL"
+"""Of a record that has several images, where one is meant."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """An image that may be used.
+
+    Attributes:
+        files: that it is made of, and its mask.
+        read: gives it; ``UndecodableError`` or ``OSError`` where it is not what it was when it was looked at.
+    """
+
+    files: tuple[Path, ...]
+    read: Callable[[], Loaded]
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A hospital's images; holds patient data.
+
+    Attributes:
+        field: of a record, that holds the key.
+        fit: by key.
+        aside: codes, by key.
+        patients: Patient ID, by key.
+    """
+
+    field: str
+    fit: Mapping[str, Fit]
+    aside: Mapping[str, tuple[str, ...]]
+    patients: Mapping[str, str]
+
+
+def dicom_by_key(site: Site, contract: ImagingContract, grain: Grain, field: str, masks: Sequence[str]) -> Keyed:
+    """Look at a folder of DICOM, decode every image in it, and give its examples by key.
+
+    Args:
+        site: the hospital.
+        contract: of the images.
+        grain: what a record is of.
+        field: of the record, that holds the key.
+        masks: classes that are wanted, in order; none where no mask is read.
+
+    Raises:
+        Refused: M-SCHEMA, M-IMAGES, D-FOLDER, X-USAGE.
+    """
+    looked = look(site, contract, Asked(pixels=True))
+    examples: dict[str, list[Example]] = defaultdict(list)
+    for example in looked.judgement.examples:
+        examples[_key(example, grain)].append(example)
+    settings = site.file.sources[looked.source]
+    names = settings.segments if isinstance(settings, DicomSource) else {}
+    reader = _Reader(contract, looked.folder, names, _numbers(contract, masks))
+    fit: dict[str, Fit] = {}
+    aside: dict[str, tuple[str, ...]] = {}
+    for key, found in examples.items():
+        usable = [example for example in found if not example.codes]
+        if len(usable) == 1:
+            fit[key] = reader.fit(usable[0])
+        else:
+            aside[key] = (SEVERAL,) if usable else tuple(sorted({code for example in found for code in example.codes}))
+    patients = {key: found[0].stack.slices[0].patient for key, found in examples.items()}
+    return Keyed(field, fit, aside, patients)
+
+
+def _key(example: Example, grain: Grain) -> str:
+    first = example.stack.slices[0]
+    return {"patient": first.patient, "study": first.study, "series": first.series, "image": first.sop_instance}[grain]
+
+
+def _numbers(contract: ImagingContract, masks: Sequence[str]) -> NDArray[np.int64] | None:
+    """Give the number of each class in the study by its number in the contract's masks: those that are not wanted are background."""
+    if not masks:
+        return None
+    numbers = {int(number): masks.index(name) + 1 for number, name in contract.label.classes.items() if name in masks}
+    found = np.zeros(1 + max((int(number) for number in contract.label.classes), default=0), np.int64)
+    for number, new in numbers.items():
+        found[number] = new
+    return found
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads examples of one folder."""
+
+    contract: ImagingContract
+    folder: Path
+    names: Mapping[str, str]
+    numbers: NDArray[np.int64] | None
+
+    def fit(self, example: Example) -> Fit:
+        files = [each.file for each in example.stack.slices]
+        if self.numbers is not None and example.mask is not None:
+            files.append(example.mask)
+        return Fit(tuple(self.folder / file for file in files), partial(self._read, example))
+
+    def _read(self, example: Example) -> Loaded:
+        made = assemble(example.stack, self.folder) if self.contract.example == "series" else _plane(example.stack, self.folder)
+        return made.array, made.affine, self._mask(example)
+
+    def _mask(self, example: Example) -> NDArray[np.int64] | None:
+        if self.numbers is None or example.mask is None:
+            return None
+        try:
+            mask = load_mask(example.stack, self.folder, example.mask, self.contract.label.classes, self.names)
+        except MaskError:
+            raise UndecodableError from None
+        return self.numbers[mask]
+
+
+def _plane(stack: Stack, folder: Path) -> Volume:
+    return plane_image(stack.slices[0], stack, folder)
