@@ -129,6 +129,7 @@ PATTERNS = {
 """What the patterns of short texts mean, in words."""
 
 UNITS = {
+    "training.focal_gamma": "exponent of the focal loss; `null`: 2",
     "training.optimiser.learning_rate": "step",
     "training.local_epochs": "passes over the records in a round",
     "training.batch_size": "records; `null`: all in one batch",

@@ -322,6 +322,7 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     training = study.training
     batches = "all records at once" if training.batch_size is None else f"batches of {training.batch_size}"
     steps = f"{training.local_epochs} epoch(s) by {training.optimiser.name}, learning rate {training.optimiser.learning_rate}"
+    steps += ", in mixed precision" * (training.precision == "mixed")
     yield "each round", f"evaluate, then train {steps}, {batches}"
     most = study.rounds.maximum_change_norm
     held = "no limit but the range of the exact sum" if most is None else f"an L2 norm of {most}, for every hospital"

@@ -46,6 +46,7 @@ def settings_of(bundle: Bundle) -> Pairs:
     batch = "one batch of all records" if training.batch_size is None else f"batches of {training.batch_size}"
     extras = [f"momentum {optimiser.momentum:g}"] * (optimiser.momentum > 0)
     extras += [f"weight decay {optimiser.weight_decay:g}"] * (optimiser.weight_decay > 0)
+    computed = ", in mixed precision" * (training.precision == "mixed")
     stop = study.convergence
     required = f", {listing(study.silos.required)} required" if silos.required else ""
     return (
@@ -58,7 +59,10 @@ def settings_of(bundle: Bundle) -> Pairs:
             "Network",
             f"{words_of(study.network)}{f' ({arguments})' if arguments else ''}, {plural(bundle.manifest.size, 'parameter')}",
         ),
-        ("Training", f"{plural(training.local_epochs, 'local epoch')} a round, {batch}, {training.loss.replace('_', ' ')}"),
+        (
+            "Training",
+            f"{plural(training.local_epochs, 'local epoch')} a round, {batch}, {training.loss.replace('_', ' ')}{computed}",
+        ),
         ("Optimiser", ", ".join([optimiser.name, f"learning rate {optimiser.learning_rate:g}", *extras])),
         ("Strategy", f"{study.strategy}: changes of weights are averaged by training records, in exact integers"),
         (

@@ -32,7 +32,7 @@ from silo_node.training.encode import TableExamples, encode
 from silo_node.training.evaluation import evaluate
 from silo_node.training.field_sums import field_sums
 from silo_node.training.loop import train
-from silo_node.training.losses import Loss, make_loss
+from silo_node.training.losses import make_loss
 from wardround.errors import Broken
 from wardround.messages.round import StatisticsResult
 from wardround.metrics.pooled import NO_RECORDS, ScoreCounts, measure, pool
@@ -160,12 +160,12 @@ def learn(bundle: Bundle, training: pl.DataFrame, validation: pl.DataFrame, enco
     rounds = 0
     while rounds < study.rounds.maximum and not progress.converged:
         write_weights(network, weights, bundle.manifest)
-        progress.observe(rounds, weights, measure(_counts(network, judges, loss)), (seed_name,))
+        progress.observe(rounds, weights, measure(_counts(network, judges)), (seed_name,))
         rounds += 1
         train(network, examples, study.training, loss, derive_seed(study.seed, seed_name, rounds, "local training"))
         weights = read_weights(network)[0]
     write_weights(network, weights, bundle.manifest)
-    progress.observe(rounds, weights, measure(_counts(network, judges, loss)), (seed_name,))
+    progress.observe(rounds, weights, measure(_counts(network, judges)), (seed_name,))
     best = progress.best
     if best is None:
         return Learned(weights, encoding, rounds, rounds)
@@ -175,15 +175,15 @@ def learn(bundle: Bundle, training: pl.DataFrame, validation: pl.DataFrame, enco
 # ------------------------------------------------------------------------------------------------------------ measuring
 
 
-def _counts(network: torch.nn.Module, examples: TableExamples, loss: Loss) -> ScoreCounts:
-    return evaluate(network, examples, loss) if examples.size else NO_RECORDS
+def _counts(network: torch.nn.Module, examples: TableExamples) -> ScoreCounts:
+    return evaluate(network, examples) if examples.size else NO_RECORDS
 
 
 def score_counts(bundle: Bundle, weights: Vector, encoding: Encoding, records: pl.DataFrame) -> ScoreCounts:
     """Count a model's scores on some records in schema form; zeros where there are none."""
     network = build_network(bundle.study.network, Shape.of_table(encoding.width))
     write_weights(network, weights, bundle.manifest)
-    return _counts(network, encode(records, encoding), make_loss(bundle.study.training, "binary"))
+    return _counts(network, encode(records, encoding))
 
 
 def _on_tests(bundle: Bundle, wards: Sequence[Ward], weights: Vector, encoding: Encoding) -> dict[str, ScoreCounts]:

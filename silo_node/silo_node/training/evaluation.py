@@ -1,7 +1,7 @@
 """What a network is worth on some examples, as counts that can be summed over hospitals.
 
-Evaluation draws nothing, and is in float32 whatever training was in: what is measured is what is released. How scores,
-classes and masks are counted is not decided here; the counting functions of ``wardround.metrics`` are handed in.
+Evaluation draws nothing, and is in float32 whatever training was in: what is measured is what is released. How classes and
+masks are counted is not decided here. Scores are counted with their cross-entropy, whatever loss the study trains with.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from silo_node.training.examples import DenseExamples, Examples
-from silo_node.training.execution import Execution
+from silo_node.training.execution import CPU, Execution
 from silo_node.training.loop import NotFinite
-from silo_node.training.losses import Loss
+from silo_node.training.losses import Loss, score_loss
 from wardround.metrics.pooled import ScoreCounts, count_scores
 
 EVALUATION_BATCH = 65_536
@@ -37,14 +37,6 @@ class CountClasses(Protocol[Counts_co]):
         ...
 
 
-class CountOverlaps(Protocol[Counts_co]):
-    """How a predicted mask is counted against the true one."""
-
-    def __call__(self, predicted: NDArray[np.int64], truth: NDArray[np.int64], spacing: tuple[float, ...], /) -> Counts_co:
-        """Count one image: two label maps ``(*spatial)``, and the mm between pixels or voxels."""
-        ...
-
-
 @dataclass(frozen=True)
 class Window:
     """How a whole image is gone over.
@@ -59,6 +51,22 @@ class Window:
 
 
 @dataclass(frozen=True)
+class DrawnMask:
+    """What a network drew on one whole image.
+
+    Attributes:
+        predicted, truth: label maps, ``(*spatial)``.
+        spacing: mm between pixels or voxels, one number for each axis.
+        loss: the study's, of the whole image.
+    """
+
+    predicted: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    spacing: tuple[float, ...]
+    loss: float
+
+
+@dataclass(frozen=True)
 class _Scored:
     """Logits ``(n, outputs)``, targets and losses ``(n,)`` of all examples."""
 
@@ -67,35 +75,35 @@ class _Scored:
     losses: NDArray[np.float32]
 
 
-def evaluate(network: nn.Module, examples: Examples, loss: Loss, execution: Execution | None = None) -> ScoreCounts:
+def evaluate(network: nn.Module, examples: Examples, execution: Execution | None = None) -> ScoreCounts:
     """Count the scores of a network that tells one positive class from all else.
 
     Raises:
         NotFinite: when a score is not.
     """
-    scored = _score(network, examples, loss, execution or Execution())
+    scored = _score(network, examples, score_loss("binary"), execution or Execution())
     return count_scores(scored.logits.reshape(-1), scored.targets.astype(np.bool_), scored.losses)
 
 
 def evaluate_classes(
-    network: nn.Module, examples: Examples, loss: Loss, count: CountClasses[Counts], execution: Execution | None = None
+    network: nn.Module, examples: Examples, count: CountClasses[Counts], execution: Execution | None = None
 ) -> Counts:
     """Count the scores of a network that tells several classes from each other.
 
     Raises:
         NotFinite: when a score is not.
     """
-    scored = _score(network, examples, loss, execution or Execution())
+    scored = _score(network, examples, score_loss("classes"), execution or Execution())
     return count(scored.logits, scored.targets.astype(np.int64), scored.losses)
 
 
-def evaluate_masks(
-    network: nn.Module, examples: DenseExamples, window: Window, count: CountOverlaps[Counts], execution: Execution | None = None
-) -> Iterator[Counts]:
-    """Count the masks that a network draws on whole images, one image at a time: the class with the largest logit wins.
+def draw_masks(
+    network: nn.Module, examples: DenseExamples, window: Window, loss: Loss, execution: Execution | None = None
+) -> Iterator[DrawnMask]:
+    """Draw masks on whole images, one image at a time, for the caller to count: the class with the largest logit wins.
 
     Raises:
-        NotFinite: when a logit is not.
+        NotFinite: when a logit or a loss is not.
     """
     execution = execution or Execution()
     over_all = SlidingWindowInferer(
@@ -104,16 +112,17 @@ def evaluate_masks(
         overlap=window.overlap,
         mode="gaussian",
         sw_device=execution.device,
-        device=torch.device("cpu"),  # a whole image's logits need not fit beside the network
+        device=CPU,  # a whole image's logits need not fit beside the network
     )
     network.eval()
     for index in range(examples.size):
         image, truth = examples.whole(index)
         with torch.no_grad():
-            logits = over_all(image.unsqueeze(0), network)[0]
-        if not torch.isfinite(logits).all():
+            logits = over_all(image.unsqueeze(0), network)
+            each = float(loss.each(logits, truth.unsqueeze(0)))
+        if not (np.isfinite(each) and torch.isfinite(logits).all()):
             raise NotFinite
-        yield count(logits.argmax(0).numpy(), truth.numpy(), examples.spacing(index))
+        yield DrawnMask(logits[0].argmax(0).numpy(), truth.numpy(), examples.spacing(index), each)
 
 
 def _score(network: nn.Module, examples: Examples, loss: Loss, execution: Execution) -> _Scored:

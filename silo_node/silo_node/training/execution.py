@@ -78,7 +78,7 @@ def choose_device(setting: DeviceName) -> torch.device:
     torch.backends.cudnn.allow_tf32 = False
     # a few layers (interpolation of volumes) have no such kernel on a GPU: they are computed all the same
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
-    return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cuda", 0)
 
 
 def can_be_cut(network: nn.Module) -> bool:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeAlias, final
+from typing import Literal, TypeAlias, final
 
 import torch
 from monai.losses import DiceLoss, FocalLoss, GeneralizedDiceLoss
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from wardround.study.model import TargetKind
 from wardround.study.model import Loss as Name
@@ -22,6 +22,9 @@ from wardround.study.model import Training
 
 FOCAL_GAMMA = 2.0
 """Lin et al., *Focal loss for dense object detection* (2017): what worked best."""
+
+GENERALISED_SMOOTHING = 1e-8
+"""What keeps generalised Dice from dividing by zero: small beside a class's weight in a volume, as MONAI's 1e-5 is not."""
 
 Terms: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -77,6 +80,11 @@ def make_loss(training: Training, kind: TargetKind) -> Loss:
     return MeanOfTerms(_TERMS[training.loss])
 
 
+def score_loss(kind: Literal["binary", "classes"]) -> Loss:
+    """Give the loss by which evaluation counts scores, whatever training made small: cross-entropy, which minds calibration."""
+    return BinaryCrossEntropy() if kind == "binary" else _CROSS_ENTROPY
+
+
 def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return cross_entropy(logits, targets, reduction="none").unsqueeze(1)
 
@@ -92,7 +100,7 @@ def _focal(gamma: float, kind: TargetKind) -> Loss:
 
 def _channels(targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     """Give a map of classes as one channel of zeros and ones for each class, ``(n, classes, *window)``."""
-    return one_hot(targets, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+    return torch.zeros_like(logits).scatter_(1, targets.unsqueeze(1), 1.0)
 
 
 def _of_channels(make: Callable[..., Terms]) -> Terms:
@@ -101,7 +109,7 @@ def _of_channels(make: Callable[..., Terms]) -> Terms:
     return lambda logits, targets: loss(logits, _channels(targets, logits))
 
 
-_DICE = _of_channels(DiceLoss)
+_CROSS_ENTROPY, _DICE = MeanOfTerms(_cross_entropy), _of_channels(DiceLoss)
 
 
 def _dice_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -110,9 +118,20 @@ def _dice_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Te
     return dice.flatten(1).mean(1, keepdim=True) + crossed.flatten(1).mean(1, keepdim=True)
 
 
+_GENERALISED = GeneralizedDiceLoss(
+    softmax=True, reduction="none", smooth_nr=GENERALISED_SMOOTHING, smooth_dr=GENERALISED_SMOOTHING
+)
+
+
+def _generalised_dice(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Weigh each class, the background too, by the inverse square of its size in the image (Sudre et al., 2017), ``(n, 1)``."""
+    whole: torch.Tensor = _GENERALISED(logits, _channels(targets, logits))
+    return whole.flatten(1)
+
+
 _TERMS: dict[Name, Terms] = {
     "cross_entropy": _cross_entropy,
     "dice": _DICE,
     "dice_cross_entropy": _dice_cross_entropy,
-    "generalised_dice": _of_channels(GeneralizedDiceLoss),
+    "generalised_dice": _generalised_dice,
 }

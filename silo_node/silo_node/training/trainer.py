@@ -353,7 +353,7 @@ def _evaluate(desk: _Desk, network: nn.Module, examples: Examples | None) -> Eva
     """Evaluate, unless the hospital's policy withholds figures of so few records."""
     if examples is None or examples.size < desk.policy.smallest_metrics:
         return Evaluation(counts=None)
-    return Evaluation(counts=evaluate(network, examples, desk.loss, desk.execution))
+    return Evaluation(counts=evaluate(network, examples, desk.execution))
 
 
 def _withheld(done: Done, policy: Policy) -> Done:

@@ -27,5 +27,5 @@ def warm_up() -> None:
     for name in get_args(Optimiser.model_fields["name"].annotation):
         training = Training(optimiser=Optimiser(name=name, learning_rate=0.1))
         train(network, examples, training, BinaryCrossEntropy(), seed=0)
-    evaluate(network, examples, BinaryCrossEntropy())
+    evaluate(network, examples)
     pl.read_csv(io.BytesIO(b"a,b\n1,2\n"))

@@ -92,7 +92,7 @@ def test_nothing_leaks_from_round_to_round(optimiser):
     used = build_network(net, Shape.of_table(WIDTH))
     for seed in (5, 6):
         train(used, examples(40, seed), how, LOSS, seed)
-    evaluate(used, WHOLE, LOSS)
+    evaluate(used, WHOLE)
     assert to_bytes(trained(WHOLE, how, net, used=used)) == to_bytes(trained(WHOLE, how, net))
 
 
@@ -103,7 +103,7 @@ def test_torchs_generator_is_left_as_it_was():
     built = build_network(network(dropout=0.5), Shape.of_table(WIDTH))
     torch.random.set_rng_state(state)
     train(built, WHOLE, settings_of(), LOSS, seed=1)
-    evaluate(built, WHOLE, LOSS)
+    evaluate(built, WHOLE)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
@@ -121,7 +121,7 @@ def test_dropout_works_in_training_alone():
     assert to_bytes(trained(WHOLE, settings_of(), network(dropout=0.5))) != to_bytes(trained(WHOLE, settings_of(), network()))
     built = build_network(network(dropout=0.5), Shape.of_table(WIDTH))
     train(built, WHOLE, settings_of(), LOSS, seed=1)
-    assert evaluate(built, WHOLE, LOSS) == evaluate(built, WHOLE, LOSS)
+    assert evaluate(built, WHOLE) == evaluate(built, WHOLE)
 
 
 def test_every_record_counts_once_in_an_epoch():
@@ -148,14 +148,14 @@ def test_the_loss_is_the_mean_over_the_records_of_the_last_epoch():
     """With a vanishing learning rate the training loss is the mean loss that evaluation finds, whatever the batches."""
     built = build_network(network(), Shape.of_table(WIDTH))
     loss = train(built, WHOLE, settings_of(batch_size=7, optimiser={"learning_rate": 1e-12}), LOSS, seed=1)
-    assert loss == pytest.approx(measure(evaluate(built, WHOLE, LOSS)).loss, abs=1e-5)
+    assert loss == pytest.approx(measure(evaluate(built, WHOLE)).loss, abs=1e-5)
 
 
 def test_evaluation_counts_every_record():
     """Scores and labels are counted as numpy counts them, and the weights stay as they are."""
     built = build_network(network(), Shape.of_table(WIDTH))
     before = to_bytes(read_weights(built)[0])
-    counts = evaluate(built, WHOLE, LOSS)
+    counts = evaluate(built, WHOLE)
     assert to_bytes(read_weights(built)[0]) == before
     assert (counts.records, sum(counts.positives)) == (60, int(WHOLE.labels.sum()))
     with torch.no_grad():
@@ -167,10 +167,10 @@ def test_evaluation_counts_every_record():
 def test_evaluation_in_batches_changes_no_count(monkeypatch):
     """How many records are evaluated at once cannot be seen."""
     built = build_network(network(), Shape.of_table(WIDTH))
-    whole = evaluate(built, WHOLE, LOSS)
+    whole = evaluate(built, WHOLE)
     assert WHOLE.size < EVALUATION_BATCH
     monkeypatch.setattr("silo_node.training.evaluation.EVALUATION_BATCH", 7)
-    found = evaluate(built, WHOLE, LOSS)
+    found = evaluate(built, WHOLE)
     assert (found.positives, found.negatives) == (whole.positives, whole.negatives)
     assert abs(found.loss_units - whole.loss_units) <= WHOLE.size
 
@@ -183,7 +183,7 @@ def test_numbers_that_are_not_finite_stop_the_round(bad):
     vector[:] = bad
     write_weights(built, vector, manifest)
     with pytest.raises(NotFinite):
-        evaluate(built, WHOLE, LOSS)
+        evaluate(built, WHOLE)
     with pytest.raises(NotFinite):
         train(built, WHOLE, settings_of(), LOSS, seed=1)
 
