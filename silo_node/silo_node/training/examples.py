@@ -29,6 +29,20 @@ class Draw:
     epoch: int
 
 
+class UnfitExampleError(Exception):
+    """An example that the check found fit cannot be loaded or prepared; nothing says which file it is, or what it shows.
+
+    Attributes:
+        index: its number among the examples.
+        finding: what is wrong with it, in our words.
+    """
+
+    def __init__(self, index: int, finding: str) -> None:
+        """Take its number and what is wrong."""
+        self.index, self.finding = index, finding
+        super().__init__(f"an example cannot be used: {finding}")
+
+
 class Examples(Protocol):
     """Some records or images, with what is to be predicted of them."""
 

@@ -8,7 +8,7 @@ a place for it (``Durable``), results and unfinished trainings outlive the proce
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,17 +25,16 @@ from silo_node.data_key import keyed_fingerprint
 from silo_node.policy import Policy, largest_norm
 from silo_node.training.checkpoint import Training
 from silo_node.training.distributions import distributions
+from silo_node.training.desk import Desk, execution_of, make_desk
 from silo_node.training.durable import Durable, Notes
-from silo_node.training.encode import TableExamples, encode
-from silo_node.training.evaluation import evaluate
-from silo_node.training.examples import Examples
-from silo_node.training.execution import CPU, Execution, choose_device
+from silo_node.training.examples import Examples, UnfitExampleError
+from silo_node.training.execution import choose_device
 from silo_node.training.field_sums import field_sums
 from silo_node.training.last_words import LastWords
 from silo_node.training.loop import NotFinite, TooManyAtOnce, Watch, Withdrawn, train
-from silo_node.training.losses import Loss, make_loss
 from silo_node.training.memory import give_back, is_out_of_memory, out_of_memory
 from silo_node.training.results import Shelf
+from silo_node.training.scoring import count
 from silo_node.training.snapshot import Unfit
 from silo_node.training.trial import try_steps
 from silo_node.validation.check import CheckFailed
@@ -45,32 +44,12 @@ from wardround.messages.data_report import DataReport, without_counts
 from wardround.messages.distribution import Distributions
 from wardround.messages.round import LARGEST_EXPONENT, Evaluation, EvaluationResult, RoundResult, StatisticsResult
 from wardround.metrics.pooled import LOSS_LIMIT, LOSS_UNIT
-from wardround.models.build import build_network, read_weights, write_weights
+from wardround.models.build import read_weights, write_weights
 from wardround.study.bundle import Bundle
-from wardround.study.encoding import Encoding
 from wardround.study.randomness import derive_seed
-from wardround.study.inputs import shape_of
 from wardround.weights.fixed_point import OutOfRange, check_range, needed_exponents
 from wardround.weights.norm import l2_norm
 from wardround.weights.packing import Vector
-
-
-@dataclass
-class _Desk:
-    """What a study's rounds share; under another policy the records are looked at anew."""
-
-    bundle: Bundle
-    cohort: Cohort
-    policy: Policy
-    execution: Execution
-    loss: Loss
-    network: nn.Module | None = None
-    encoding: str | None = None
-    train: TableExamples | None = None
-    validation: TableExamples | None = None
-    test: TableExamples | None = None
-    records: str = ""
-    data: str | None = None
 
 
 class Trainer:
@@ -98,7 +77,7 @@ class Trainer:
         self._confinement = confinement
         self._device = choose_device(site.file.resources.device)
         self._shelf = Shelf(site.file.site, None if durable is None else durable.journal, self._log)
-        self._desks: dict[str, _Desk] = {}
+        self._desks: dict[str, Desk] = {}
         self._words = None if durable is None else LastWords(durable.run)
 
     def perform(self, work: Work, watch: Watch | None = None) -> Done | NotDone:
@@ -206,6 +185,10 @@ class Trainer:
             return NotDone("H-WITHDRAWN")
         except NotFinite:
             return NotDone("H-NONFINITE")
+        except UnfitExampleError as unfit:
+            self._log.warning("an image is not what it was when it was checked: %s", unfit)
+            self._desks.pop(work.bundle.study_hash, None)
+            return NotDone("H-CHANGED")
 
     def withdraw(self, task_id: str) -> None:
         """Do nothing: called in one thread, a task is always done by the time that it could be withdrawn."""
@@ -218,13 +201,13 @@ class Trainer:
         """Do a few steps of a study's optimiser on made-up records: no record is opened, no desk is made or touched."""
         limit = self._site.file.resources.memory_bytes
         try:
-            return try_steps(bundle, rows, limit, self._execution())
+            return try_steps(bundle, rows, limit, execution_of(bundle, self._device, self._site.file.resources.device))
         except (Exception, PanicException) as error:
             if not is_out_of_memory(error, limit):
                 raise
         return out_of_memory(self._log, limit)
 
-    def _desk(self, work: Work, policy: Policy) -> _Desk:
+    def _desk(self, work: Work, policy: Policy) -> Desk:
         bundle, key = work.bundle, work.bundle.study_hash
         known = self._desks.get(key)
         if known is None or known.policy != policy:
@@ -232,14 +215,9 @@ class Trainer:
             cohort = assemble(self._site.under(work.policy), bundle.contract, bundle.study, key, bundle.imaging)
             data = keyed_fingerprint(self._site.folder, cohort.fingerprint)
             self._tell_change(bundle, cohort, data)
-            self._desks[key] = _Desk(
-                bundle, cohort, policy, self._execution(), make_loss(bundle.study.training, "binary"), data=data
-            )
+            setting = self._site.file.resources.device
+            self._desks[key] = make_desk(bundle, cohort, policy, self._device, setting, data)
         return self._desks[key]
-
-    def _execution(self) -> Execution:
-        """Say how trainings on tables are carried out: on the processor, unless the site file names a GPU, and never cut."""
-        return Execution(self._device if self._site.file.resources.device == "cuda" else CPU)
 
     def _tell_change(self, bundle: Bundle, cohort: Cohort, data: str | None) -> None:
         """Say in the hospital's own log how the records are others than those that were approved, if they are."""
@@ -254,7 +232,7 @@ class Trainer:
         for line in words.lines(compare(bundle, before, now)):
             self._log.warning("%s: %s", name, line)
 
-    def _statistics(self, desk: _Desk) -> Done:
+    def _statistics(self, desk: Desk) -> Done:
         bundle, cohort, policy = desk.bundle, desk.cohort, desk.policy
         result = StatisticsResult(
             validation=_shown(cohort.validation.height, policy.small_cell),
@@ -265,11 +243,11 @@ class Trainer:
         )
         return Done(records=cohort.train.height, result=result, data=desk.data)
 
-    def _visit(self, work: Work, desk: _Desk, watch: Watch) -> Done | NotDone:
+    def _visit(self, work: Work, desk: Desk, watch: Watch) -> Done | NotDone:
         core, encoding, weights = work.task.core, work.task.encoding, work.weights
         if encoding is None or weights is None:
             return NotDone("H-BODY")
-        network = self._prepare(desk, encoding)
+        network = desk.prepare(encoding, self._site.file.resources.memory_bytes)
         write_weights(network, weights, desk.bundle.manifest)
         records = desk.cohort.train.height
         if core.purpose == "test":
@@ -280,21 +258,7 @@ class Trainer:
             return Done(records, EvaluationResult(purpose="closing", evaluation=evaluation), data=desk.data)
         return self._train(work, desk, network, evaluation, watch)
 
-    def _prepare(self, desk: _Desk, encoding: Encoding) -> nn.Module:
-        """Build the network and encode the records, once."""
-        digest = encoding.encoding_digest()
-        if desk.network is None or desk.encoding != digest:
-            with torch.random.fork_rng(devices=[]):  # the layers draw weights that nobody uses
-                shape = shape_of(desk.bundle.study, desk.bundle.contract, desk.bundle.imaging)
-                desk.network = build_network(desk.bundle.study.network, shape).to(desk.execution.device)
-            desk.train = encode(desk.cohort.train, encoding)
-            desk.validation = encode(desk.cohort.validation, encoding)
-            desk.test = encode(desk.cohort.test, encoding)
-            desk.records = desk.train.digest()
-            desk.encoding = digest
-        return desk.network
-
-    def _train(self, work: Work, desk: _Desk, network: nn.Module, evaluation: Evaluation, watch: Watch) -> Done | NotDone:
+    def _train(self, work: Work, desk: Desk, network: nn.Module, evaluation: Evaluation, watch: Watch) -> Done | NotDone:
         core, before = work.task.core, work.weights
         if desk.train is None or core.plan is None or before is None:
             return NotDone("H-BODY")
@@ -311,7 +275,7 @@ class Trainer:
         return done
 
     def _train_as_fits(
-        self, work: Work, desk: _Desk, network: nn.Module, examples: Examples, training: Training, watch: Watch
+        self, work: Work, desk: Desk, network: nn.Module, examples: Examples, training: Training, watch: Watch
     ) -> tuple[Notes, float]:
         """Train with as many examples at once as the desk says; with half of them from the start, where there is no memory."""
         settings = desk.bundle.study.training
@@ -329,7 +293,7 @@ class Trainer:
                 notes.ended()
                 raise
 
-    def _cut_smaller(self, work: Work, desk: _Desk, network: nn.Module) -> None:
+    def _cut_smaller(self, work: Work, desk: Desk, network: nn.Module) -> None:
         """Halve how many examples are computed at once, for all that this process does for the study from here on."""
         examples = desk.train
         less = None if examples is None else desk.execution.halved(desk.bundle.study.training.batch_size or examples.size)
@@ -341,7 +305,7 @@ class Trainer:
         write_weights(network, work.weights, desk.bundle.manifest)
 
 
-def _distributions(desk: _Desk) -> Distributions | None:
+def _distributions(desk: Desk) -> Distributions | None:
     """Tell how the training records are distributed, where the study asks and the policy lets it out."""
     study, policy = desk.bundle.study, desk.policy
     if not study.statistics.distributions or policy.share_distributions == "nobody":
@@ -349,11 +313,11 @@ def _distributions(desk: _Desk) -> Distributions | None:
     return distributions(desk.cohort.train, desk.bundle.contract, study, policy.small_cell, policy.share_distributions)
 
 
-def _evaluate(desk: _Desk, network: nn.Module, examples: Examples | None) -> Evaluation:
+def _evaluate(desk: Desk, network: nn.Module, examples: Examples | None) -> Evaluation:
     """Evaluate, unless the hospital's policy withholds figures of so few records."""
     if examples is None or examples.size < desk.policy.smallest_metrics:
         return Evaluation(counts=None)
-    return Evaluation(counts=evaluate(network, examples, desk.execution))
+    return Evaluation(counts=count(desk.bundle.study, network, examples, desk.execution))
 
 
 def _withheld(done: Done, policy: Policy) -> Done:

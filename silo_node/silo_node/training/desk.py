@@ -1,0 +1,110 @@
+"""What a study's rounds share at a hospital: records, network, examples, and how trainings are carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import torch
+from torch import nn
+
+from silo_node.cohort import Cohort
+from silo_node.configuration import DeviceName
+from silo_node.policy import Policy
+from silo_node.training.examples import Examples
+from silo_node.training.execution import CPU, Execution
+from silo_node.training.fitting import fit
+from silo_node.training.losses import Loss, make_loss
+from silo_node.training.made_up import made_up
+from silo_node.training.study_examples import study_examples
+from wardround.models.build import build_network, write_weights
+from wardround.study.bundle import Bundle
+from wardround.study.encoding import Encoding
+from wardround.study.inputs import shape_of
+
+USUAL_CACHE: Final = 2**30
+"""Bytes of prepared images that are kept where nobody can tell how much memory there is."""
+
+
+@dataclass
+class Desk:
+    """A study's desk; under another policy the records are looked at anew.
+
+    Attributes:
+        data: keyed fingerprint of the records; None where there is no key.
+        network: on the execution's device, once a task needed it.
+        encoding: digest of the encoding by which the examples were made.
+        records: digest of the training examples; it stays in the hospital.
+    """
+
+    bundle: Bundle
+    cohort: Cohort
+    policy: Policy
+    execution: Execution
+    loss: Loss
+    data: str | None = None
+    network: nn.Module | None = None
+    encoding: str | None = None
+    train: Examples | None = None
+    validation: Examples | None = None
+    test: Examples | None = None
+    records: str = ""
+
+    def prepare(self, encoding: Encoding, limit_bytes: int | None) -> nn.Module:
+        """Build the network and make the examples, once.
+
+        Args:
+            encoding: how records become numbers.
+            limit_bytes: this process's memory limit.
+
+        Raises:
+            MemoryError, RuntimeError: the network does not fit into memory with a single image.
+            UnfitExampleError: an image is not what it was when it was checked.
+        """
+        digest = encoding.encoding_digest()
+        if self.network is not None and self.encoding == digest:
+            return self.network
+        bundle, cohort = self.bundle, self.cohort
+        shape = shape_of(bundle.study, bundle.contract, bundle.imaging)
+        with torch.random.fork_rng(devices=[]):  # the layers draw weights that nobody uses
+            network = build_network(bundle.study.network, shape).to(self.execution.device)
+        room = 0 if cohort.images is None else self._fit(network, limit_bytes)
+        parts = (cohort.train, cohort.validation, cohort.test)
+        records = sum(part.height for part in parts)
+        # each part keeps its share: training is gone over most often, and is the largest
+        shares = [room * part.height // max(records, 1) for part in parts]
+        self.train, self.validation, self.test = (
+            study_examples(bundle, part, encoding, cohort.images, share) for part, share in zip(parts, shares, strict=True)
+        )
+        self.records = self.train.digest()
+        self.network, self.encoding = network, digest
+        return network
+
+    def _fit(self, network: nn.Module, limit_bytes: int | None) -> int:
+        """Fit how many images are computed at once to the memory; gives how many bytes are left to keep prepared ones in."""
+        bundle = self.bundle
+        shape = shape_of(bundle.study, bundle.contract, bundle.imaging)
+        sample = partial(made_up, shape=shape.taken(1)[1:], kind=bundle.study.target.kind, outputs=shape.outputs)
+        write_weights(network, bundle.weights, bundle.manifest)
+        records = self.cohort.train.height
+        fitted = fit(network, sample, bundle.study.training, self.loss, records, self.execution, limit_bytes)
+        self.execution = fitted.execution
+        return USUAL_CACHE if fitted.cache_bytes is None else fitted.cache_bytes
+
+
+def execution_of(bundle: Bundle, device: torch.device, setting: DeviceName) -> Execution:
+    """Say where a study is computed.
+
+    Tables are computed on the processor, unless the site file names a GPU: for them it is no slower, and its bits are the same on
+    more machines. Images are computed where the machine is fastest.
+    """
+    return Execution(device if bundle.imaging is not None or setting == "cuda" else CPU)
+
+
+def make_desk(
+    bundle: Bundle, cohort: Cohort, policy: Policy, device: torch.device, setting: DeviceName, data: str | None
+) -> Desk:
+    """Make a study's desk."""
+    loss = make_loss(bundle.study.training, bundle.study.target.kind)
+    return Desk(bundle, cohort, policy, execution_of(bundle, device, setting), loss, data)
