@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from silo_node.configuration import Site
-from silo_node.training.encode import encode
+from silo_node.training.encode import inputs_of
 from silo_node.validation.check import CheckFailed, CheckResult, check
 from wardround.canonical import sha256
 from wardround.contract.model import Contract, Limits
@@ -120,8 +120,7 @@ def _unreadable(name: str, finding: str) -> Refused:
 
 def score(model: Model, records: pl.DataFrame) -> NDArray[np.float64]:
     """Give the probability of the positive class for records in schema form; ``(n_records,)``, from 0 to 1."""
-    # Encoding asks for the target too, which nobody knows yet; its column is not used.
-    inputs = encode(records.with_columns(pl.lit(model.encoding.positive).alias(model.encoding.target)), model.encoding).inputs
+    inputs = inputs_of(records, model.encoding)
     found = np.empty(len(inputs))
     with torch.no_grad():
         for start in range(0, len(inputs), BATCH):

@@ -19,6 +19,7 @@ from silo_node.mapping.cells import SCHEMA_TYPES
 from wardround.contract.model import Contract
 from wardround.contract.synthetic.records import synthesise
 from wardround.contract.synthetic.variation import Prevalence, Variation
+from wardround.errors import Broken
 from wardround.study.model import Target
 from wardround.values import Slug
 from wardround_lab.site_files import SHARES, LocalColumn, LocalForm, write_site
@@ -74,6 +75,9 @@ def draw(contract: Contract, target: Target, hospital: SyntheticHospital, seed: 
     Raises:
         Refused: S-SYNTH for a rule that made-up records all but never keep; X-USAGE for a number of records that cannot be.
     """
+    if target.field is None or target.positive is None:
+        msg = "made-up records have a target with two sides"
+        raise Broken(msg)
     variation = Variation(
         shift=hospital.shift,
         scale=hospital.scale,

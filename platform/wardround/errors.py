@@ -169,6 +169,8 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "D-PATH": _checked("a name of a file or folder that may identify a person"),
     "D-PREAMBLE": _checked("something before the first element"),
     "D-TRAILING": _checked("something behind the last element"),
+    "D-NOIMAGE": _checked("a record without an image"),
+    "D-SEVERAL": _checked("a record with several images where one is meant"),
     "D-FEW": _checked("fewer images than required"),
     "D-QUARANTINE": _checked("more images set aside than allowed"),
     # Studies and bundles

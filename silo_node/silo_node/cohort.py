@@ -136,9 +136,7 @@ def check_for_study(
     return Checked(said_to_be_synthetic(result, site.policy().small_cell), images)
 
 
-def assemble(
-    site: Site, contract: Contract, study: Study, study_hash: str, imaging: ImagingContract | None = None
-) -> Cohort:
+def assemble(site: Site, contract: Contract, study: Study, study_hash: str, imaging: ImagingContract | None = None) -> Cohort:
     """Read, check, select and split a hospital's records for a study.
 
     Args:
@@ -278,9 +276,7 @@ def _missing_labels(
     )
 
 
-def _leaks(
-    result: CheckResult, contract: Contract, study: Study, target: str, labelled: pl.DataFrame
-) -> Iterator[Finding]:
+def _leaks(result: CheckResult, contract: Contract, study: Study, target: str, labelled: pl.DataFrame) -> Iterator[Finding]:
     if study.target.positive is None:
         return  # told of two sides only
     for leak in leaks(labelled, contract, study.features, target, study.target.positive):

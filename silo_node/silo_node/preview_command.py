@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from silo_node.decision_commands import study_argument, which_study
+from wardround.canonical import Json
 from wardround.console import format_option, print_json, say
 from wardround.directory import check_format
 from wardround.errors import refuse
@@ -25,8 +26,8 @@ def preview(study: str, site_path: Path, images: int, form: str) -> None:
     """Show what the network of STUDY, a bundle or one of the inbox, will see of this hospital's images.
 
     The images are read, checked and prepared as for training. A page in reports/ shows some of them: a slice of each, outlines of
-    its mask, spacing, what augmentation makes of it, and which images are set aside, and why. It shows patients, it is readable by
-    you only, and nothing of it leaves the hospital.
+    its mask, spacing, what augmentation makes of it, and which images are set aside, and why. It shows patients: it is readable
+    by you only, and nothing of it leaves the hospital.
     """
     from silo_node.cohort import assemble
     from silo_node.configuration import load_site
@@ -44,9 +45,11 @@ def preview(study: str, site_path: Path, images: int, form: str) -> None:
     sheet = make_sheet(bundle, cohort, images)
     path = write_sheet(site, bundle, sheet)
     page = f"{path.parent.name}/{path.name}"
-    aside = {each.code: each.images for each in sheet.aside}
+    aside: dict[str, Json] = {each.code: each.images for each in sheet.aside}
     if form == "json":
-        print_json({"study_hash": bundle.study_hash, "train": sheet.train, "shown": len(sheet.shown), "page": page, "aside": aside})
+        print_json(
+            {"study_hash": bundle.study_hash, "train": sheet.train, "shown": len(sheet.shown), "page": page, "aside": aside}
+        )
         return
     say(f"{len(sheet.shown)} of {sheet.train} training images are shown.")
     if aside:

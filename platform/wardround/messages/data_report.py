@@ -77,6 +77,56 @@ FindingCode: TypeAlias = Literal[
 ]
 """What can be wrong with records; each has its entry in ``docs/reference/errors.md``."""
 
+ImageCode: TypeAlias = Literal[
+    "D-FILE",
+    "D-NOTDICOM",
+    "D-TRUNC",
+    "D-HEADER",
+    "D-BOMB",
+    "D-NOPIXELS",
+    "D-OBJECT",
+    "D-MODALITY",
+    "D-SOPCLASS",
+    "D-KIND",
+    "D-SYNTAX",
+    "D-PHOTO",
+    "D-PIXLEN",
+    "D-DECODE",
+    "D-CRASH",
+    "D-UID",
+    "D-PATIENT",
+    "D-BITS",
+    "D-VIEW",
+    "D-CONTRAST",
+    "D-SIZE",
+    "D-SPACING",
+    "D-RESCALE",
+    "D-NOPLANE",
+    "D-ORIENT",
+    "D-DUPSLICE",
+    "D-GAP",
+    "D-UNEVEN",
+    "D-TILT",
+    "D-MULTIFRAME",
+    "D-SLICES",
+    "D-STEP",
+    "D-PLANE",
+    "D-BODYPART",
+    "D-PHI",
+    "D-PRIVATE",
+    "D-OVERLAY",
+    "D-METHOD",
+    "D-BURNED",
+    "D-PATH",
+    "D-PREAMBLE",
+    "D-TRAILING",
+    "D-NOIMAGE",
+    "D-SEVERAL",
+]
+"""What can be wrong with the image of a record; each has its entry there, too."""
+
+AnyCode: TypeAlias = FindingCode | ImageCode
+
 
 class ShownCell(Value):
     """A count that may leave: zero, or at least the hospital's threshold."""
@@ -108,7 +158,7 @@ class FindingSummary(Value):
         explained: why it is so, by the hospital's word; what would be an error is then a warning.
     """
 
-    code: FindingCode
+    code: AnyCode
     severity: Literal["error", "warning"]
     field: FieldName | None = None
     rule: Slug | None = None
@@ -152,7 +202,7 @@ class DataReport(Value):
 class CountedFinding(Value):
     """A finding with its true count, before the counts are weighed against the threshold; it never leaves."""
 
-    code: FindingCode
+    code: AnyCode
     severity: Literal["error", "warning"]
     field: FieldName | None = None
     rule: Slug | None = None

@@ -81,7 +81,7 @@ def problems(
             )
         )
     if (imaging is None) != (study.images is None):
-        found.append(_other_kind(study, imaging, place))
+        found.append(_other_kind(imaging, place))
         return found
     found += _target(study, contract, imaging, place)
     for index, name in enumerate(study.features):
@@ -99,12 +99,10 @@ def _images(study: Study, imaging: ImagingContract | None, place: _Places) -> li
     if study.images is None or imaging is None:
         return []
     dense, spaced = study.target.kind == "mask", imaging.format in ("dicom", "nifti")
-    return images.problems_of(
-        study.images, imaging.geometry.dimensions, dense, lambda *at: place("images", *at), spaced=spaced
-    )
+    return images.problems_of(study.images, imaging.geometry.dimensions, dense, lambda *at: place("images", *at), spaced=spaced)
 
 
-def _other_kind(study: Study, imaging: ImagingContract | None, place: _Places) -> Problem:
+def _other_kind(imaging: ImagingContract | None, place: _Places) -> Problem:
     finding, next_step = "it names a contract of images, and reads features of a table", "leave 'features' out, and give 'images'"
     if imaging is None:
         finding, next_step = "it says how images are prepared, and names a contract of tables", "name a contract of images"

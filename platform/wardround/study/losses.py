@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+
 from wardround.errors import Problem
 from wardround.study.model import Loss, TargetKind
 

@@ -197,7 +197,9 @@ def _segment(tree: Tree) -> Segment:
     if number is None:
         raise MaskError("D-MASKFILE")
     coded = tree.only(_PROPERTY)
-    return Segment(number, values.identifier(tree.header, _LABEL), "" if coded is None else values.identifier(coded.header, _MEANING))
+    return Segment(
+        number, values.identifier(tree.header, _LABEL), "" if coded is None else values.identifier(coded.header, _MEANING)
+    )
 
 
 def _frame(own: Tree, shared: Tree, *, labels: bool) -> Frame:

@@ -102,7 +102,9 @@ def _with_masks(
     names = settings.segments if isinstance(settings, DicomSource) else {}
     raise_all(name_problems(names, contract, site.document.place(("sources", source, "segments"))))
     known = index.instances()
-    return with_masks(judgement, index.segmentations(), known, contract, names, folder, lambda done, of: progress("masks", done, of))
+    return with_masks(
+        judgement, index.segmentations(), known, contract, names, folder, lambda done, of: progress("masks", done, of)
+    )
 
 
 def one_of_each(images: list[Instance]) -> list[Instance]:

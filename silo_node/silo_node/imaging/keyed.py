@@ -1,7 +1,7 @@
 """A hospital's images by the key under which a record names them: fit to be read for training, or set aside by code.
 
-    folder ──look──> examples ──key of the record's grain──> one fit example: its files, and how it is read
-                                                           └─ several, or none: set aside
+folder ──look──> examples ──key of the record's grain──> one fit example: its files, and how it is read
+└─ several, or none: set aside
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _key(example: Example, grain: Grain) -> str:
 
 
 def _numbers(contract: ImagingContract, masks: Sequence[str]) -> NDArray[np.int64] | None:
-    """Give the number of each class in the study by its number in the contract's masks: those that are not wanted are background."""
+    """Give each class's number in the study by its number in the contract's masks; those that are not wanted are background."""
     if not masks:
         return None
     numbers = {int(number): masks.index(name) + 1 for number, name in contract.label.classes.items() if name in masks}

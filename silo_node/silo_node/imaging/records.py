@@ -24,8 +24,8 @@ from silo_node.imaging.keyed import Keyed, dicom_by_key
 from silo_node.sources.rows import held
 from silo_node.validation.check import check
 from silo_node.validation.findings import Finding
-from silo_node.validation.records import Records
-from silo_node.validation.result import CheckResult, Typed, Valid, outgoing_report
+from silo_node.validation.records import Records, Typed
+from silo_node.validation.result import CheckResult, Valid, outgoing_report
 from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
 from wardround.study.model import Study

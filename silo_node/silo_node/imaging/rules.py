@@ -56,6 +56,8 @@ NEXT: Final[Mapping[str, str]] = {
     "D-MASKSTRAY": "nothing, unless its series should be here",
     "D-MASKPHI": "let the de-identifier go over segmentations, too",
     **dict[str, str](REMEDY.items()),
+    "D-NOIMAGE": "export the images of these records, or take the records out of the table",
+    "D-SEVERAL": "leave the others out of the folder, or use a table with a row for each image or series",
     "D-BODYPART": "look at a few of them; the value is often wrong, and then nothing is to be done",
 }
 """By code."""
@@ -86,6 +88,8 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-BURNED": "No text is burned into an image: it is of a kind that seldom has any, or says that it has none",
     "D-PATH": "Names of files and folders identify nobody",
     "D-PREAMBLE": "The 128 bytes at the beginning of a file are zero",
+    "D-NOIMAGE": "Each record has an image",
+    "D-SEVERAL": "A record has one image",
     "D-TRAILING": "Nothing follows the last element of a file",
     "D-MASK": "Each example has a segmentation that refers to it",
     "D-MASKS": "Each example has one segmentation",

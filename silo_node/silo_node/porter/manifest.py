@@ -15,7 +15,7 @@ from wardround.canonical import EXACT_INTEGER_LIMIT, digest, model_json
 from wardround.contract.model import Contract
 from wardround.contract.severities import Reason
 from wardround.messages.confidential import encrypted_size
-from wardround.messages.data_report import FindingCode
+from wardround.messages.data_report import FindingCode, ImageCode
 from wardround.messages.distribution import Withholding, scale_of, told_fields
 from wardround.messages.round import LARGEST_EXPONENT, FiguresFor, Purpose, SiloCode
 from wardround.metrics.pooled import BINS, LOSS_LIMIT, LOSS_UNIT, RegionCounts
@@ -242,9 +242,11 @@ def _sums(numeric: tuple[FieldName, ...]) -> Figure:
     )
 
 
-def _report(contract: Contract, at: str) -> Figure:
+def _report(bundle: Bundle, at: str) -> Figure:
     """The report of the check: names and codes of the schema and the catalogue, and counts."""
-    codes, fields, rules = get_args(FindingCode), contract.names, tuple(rule.id for rule in contract.rules)
+    contract = bundle.contract
+    codes = get_args(FindingCode) + (() if bundle.imaging is None else get_args(ImageCode))
+    fields, rules = contract.names, tuple(rule.id for rule in contract.rules)
     most = len(SEVERITIES) * len(codes) * (len(fields) + len(rules) + 1)
     one: dict[str, tuple[str, ...]] = {
         "kind": ("data-report",),
@@ -285,9 +287,9 @@ def _distributions(contract: Contract, study: Study) -> Figure:
     )
 
 
-def _refusals(contract: Contract, tensors: int) -> Iterable[Refusing]:
+def _refusals(bundle: Bundle, tensors: int) -> Iterable[Refusing]:
     everywhere: tuple[Purpose, ...] = get_args(Purpose)
-    yield Refusing(codes=("H-DATA", "H-FEW"), purposes=everywhere, figures=(_report(contract, "report"),))
+    yield Refusing(codes=("H-DATA", "H-FEW"), purposes=everywhere, figures=(_report(bundle, "report"),))
     exponents = Integers(place="exponents.*", numbers=tensors, least=-LARGEST_EXPONENT, most=LARGEST_EXPONENT)
     needed = Figure(name="exponents that hold the change of each tensor", values=(exponents,), withheld_below=False)
     yield Refusing(codes=("H-RANGE",), purposes=("round",), figures=(needed,))
@@ -302,7 +304,7 @@ def egress_manifest(bundle: Bundle) -> EgressManifest:
         _count("validation records", "result.validation"),
         _count("test records", "result.test"),
         _sums(numeric),
-        _report(contract, "result.report"),
+        _report(bundle, "result.report"),
         *((_distributions(contract, study),) if study.statistics.distributions else ()),
     )
     tensors = tuple(
@@ -319,6 +321,6 @@ def egress_manifest(bundle: Bundle) -> EgressManifest:
             Leaving(purpose="closing", times=1, figures=(_TRAINING, scores)),
             Leaving(purpose="test", times=1, figures=(_TRAINING, scores)),
         ),
-        refusals=tuple(_refusals(contract, len(tensors))),
+        refusals=tuple(_refusals(bundle, len(tensors))),
         most_bytes=rounds * training.tensor_bytes,
     )

@@ -16,7 +16,6 @@ from silo_node.training.examples import Draw
 from wardround.errors import Broken
 from wardround.study.encoding import CodeColumn, Encoding, NumberColumn
 
-
 Labels: TypeAlias = NDArray[np.bool_] | NDArray[np.int64]
 
 
@@ -53,10 +52,19 @@ class TableExamples:
 
 
 def encode(records: pl.DataFrame, encoding: Encoding) -> TableExamples:
-    """Encode records; computed in float64, stored as float32.
+    """Encode records, and what is to be predicted of them.
 
     Raises:
         Broken: for a value that checked records cannot have: an unknown category, a required value that is missing.
+    """
+    return TableExamples(inputs_of(records, encoding), labels_of(records, encoding))
+
+
+def inputs_of(records: pl.DataFrame, encoding: Encoding) -> NDArray[np.float32]:
+    """Encode records: ``(n_records, width)``; computed in float64, stored as float32.
+
+    Raises:
+        Broken: as ``encode``.
     """
     inputs = np.zeros((records.height, encoding.width), dtype=np.float64)
     start = 0
@@ -67,7 +75,7 @@ def encode(records: pl.DataFrame, encoding: Encoding) -> TableExamples:
         else:
             _encode_code(records[column.field], column, part)
         start += column.width
-    return TableExamples(inputs.astype(np.float32), labels_of(records, encoding))
+    return inputs.astype(np.float32)
 
 
 def labels_of(records: pl.DataFrame, encoding: Encoding) -> Labels:

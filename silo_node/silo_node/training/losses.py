@@ -16,9 +16,8 @@ import torch
 from monai.losses import DiceLoss, FocalLoss, GeneralizedDiceLoss
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from wardround.study.model import TargetKind
 from wardround.study.model import Loss as Name
-from wardround.study.model import Training
+from wardround.study.model import TargetKind, Training
 
 FOCAL_GAMMA = 2.0
 """Lin et al., *Focal loss for dense object detection* (2017): what worked best."""

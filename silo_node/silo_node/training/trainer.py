@@ -24,8 +24,8 @@ from silo_node.confinement import Confinement
 from silo_node.data_key import keyed_fingerprint
 from silo_node.policy import Policy, largest_norm
 from silo_node.training.checkpoint import Training
-from silo_node.training.distributions import distributions
 from silo_node.training.desk import Desk, execution_of, make_desk
+from silo_node.training.distributions import distributions
 from silo_node.training.durable import Durable, Notes
 from silo_node.training.examples import Examples, UnfitExampleError
 from silo_node.training.execution import choose_device

@@ -55,7 +55,9 @@ def _steps(bundle: Bundle, rows: int, execution: Execution) -> tuple[list[int], 
     """Train for a few batches; gives the nanoseconds of each step after the first, and the bytes of all tensors at the end."""
     study, shape = bundle.study, shape_of(bundle.study, bundle.contract, bundle.imaging)
     at_once = execution.at_once(rows)
-    inputs, targets = (tensor.to(execution.device) for tensor in made_up(at_once, shape.taken(1)[1:], study.target.kind, shape.outputs))
+    inputs, targets = (
+        tensor.to(execution.device) for tensor in made_up(at_once, shape.taken(1)[1:], study.target.kind, shape.outputs)
+    )
     loss = make_loss(study.training, study.target.kind)
     took: list[int] = []
     with torch.random.fork_rng(devices=execution.random_devices):

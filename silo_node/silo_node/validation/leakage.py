@@ -44,16 +44,15 @@ class Leak:
     same: bool
 
 
-def leaks(
-    records: pl.DataFrame, contract: Contract, features: Sequence[str], target: str, looked_for: str
-) -> Iterator[Leak]:
+def leaks(records: pl.DataFrame, contract: Contract, features: Sequence[str], target: str, looked_for: str) -> Iterator[Leak]:
     """Give the features that leak.
 
     Args:
         records: those with a target, in schema form.
         contract: says what a feature is.
         features: of the study.
-        target: the field that is predicted; ``looked_for``: which value of it.
+        target: the field that is predicted.
+        looked_for: the value of it that counts as positive.
     """
     positive = records[target] == looked_for
     for name in features:

@@ -21,7 +21,7 @@ from silo_node.validation.records import Records, Typed
 from wardround.contract.model import Contract
 from wardround.contract.synthetic.texts import all_synthetic, bears_mark
 from wardround.errors import Problem, Refused
-from wardround.messages.data_report import CountedFinding, DataReport, FindingCode, make_report
+from wardround.messages.data_report import AnyCode, CountedFinding, DataReport, FindingCode, ImageCode, make_report
 
 LOOKED_AT_FIRST = 100
 """Records whose patient keys are looked at first: of real ones, ten in a row bear the mark once in 2^40 tables."""
@@ -208,4 +208,4 @@ def _counts_records(finding: Finding) -> bool:
     return finding.level != "table" or finding.code in RECORD_FAULTS
 
 
-_CODES: dict[str, FindingCode] = {code: code for code in get_args(FindingCode)}
+_CODES: dict[str, AnyCode] = {code: code for kind in (FindingCode, ImageCode) for code in get_args(kind)}
