@@ -310,6 +310,9 @@ def _at_most_one_edit(left: str, right: str) -> bool:
 _WORDS = ("literal_error", "string_type")
 """What pydantic finds where a mapping stands and a word is wanted."""
 
+_TAGS = {"union_tag_invalid": "literal_error", "union_tag_not_found": "missing"}
+"""What is wrong with the key that tells one kind of mapping from another, as the same of any other key."""
+
 
 def parse(model: type[Model], document: Document) -> Model:
     """Validate a document against a model; every problem at once, each with its line.
@@ -329,11 +332,15 @@ def _problems(model: type[BaseModel], document: Document, error: ValidationError
         keys = ", ".join(repr(str(item["loc"][-1])) for item in error.errors(include_input=False, include_url=False))
         return [Problem("Y-MISSING", document.place(()), "Some keys are required", "it holds nothing", f"add {keys}")]
     for item in error.errors(include_input=False, include_url=False):
+        kind, message = item["type"], str(item["msg"])
         location = _in_document(tuple(item["loc"]), document.data)
-        whole = item["type"] != "missing" and not _is_there(document.data, location)  # of a mapping, seen by a union's branch
-        if whole and item["type"] in _WORDS:
+        if kind in _TAGS:  # of mappings that a key tells apart: what is wrong is this key
+            location = (*location, str(item["ctx"]["discriminator"]).strip("'"))
+            kind, message = _TAGS[kind], str(item["ctx"].get("expected_tags"))
+        whole = kind != "missing" and not _is_there(document.data, location)  # of a mapping, seen by a union's branch
+        if whole and kind in _WORDS:
             continue  # the branch that wants a word: whoever wrote a mapping meant the other
-        problem = _problem(model, document, item["type"], location[:-1] if whole else location, str(item["msg"]))
+        problem = _problem(model, document, kind, location[:-1] if whole else location, message)
         if problem not in problems:
             problems.append(problem)
     return problems
@@ -370,8 +377,9 @@ def _problem(model: type[BaseModel], document: Document, kind: str, location: Lo
     if kind == "missing":
         return Problem("Y-MISSING", place, "The key is required", f"the key {dotted!r} is absent", f"add {dotted!r}")
     if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", message)
-        guess = nearest(str(_at(document.data, location)), choices)
+        words = re.findall(r"'([^']*)'", message)
+        choices = words or re.findall(r"-?[0-9]+", message)
+        guess = nearest(str(_at(document.data, location)), words)
         next_step = f"did you mean {guess!r}?" if guess else f"choose one of: {', '.join(choices)}"
         return Problem(
             "Y-VALUE", place, f"It is one of: {', '.join(choices)}", f"the value of {dotted!r} is not accepted", next_step

@@ -49,7 +49,7 @@ class Images(Value):
     """
 
     channels: Literal[1, 3] = 1
-    preparation: Annotated[tuple[Preparation, ...], Field(min_length=1, max_length=32)]
+    preparation: Annotated[tuple[Preparation, ...], Field(max_length=32)]
     augmentation: Annotated[tuple[Augmentation, ...], Field(max_length=32)] = ()
     window: Size
     overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25

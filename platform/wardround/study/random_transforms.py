@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from wardround.study.transforms import Intensity, Transform, by_channel, comma, rising
+from wardround.study.transforms import Intensity, Transform, by_channel, comma, rising, several
 from wardround.values import Fraction
 
 Axis: TypeAlias = Literal[0, 1, 2]
@@ -78,7 +78,7 @@ class RandRotate(RandomTransform):
 
     spatial = True
     name: Literal["RandRotate"] = "RandRotate"
-    degrees: Annotated[tuple[Angle, ...], Field(min_length=1, max_length=3)]
+    degrees: Annotated[tuple[Angle, ...], several(1, 3)]
     padding_mode: Border = "border"
 
     def change(self) -> str:
@@ -115,10 +115,10 @@ class RandAffine(RandomTransform):
 
     spatial = True
     name: Literal["RandAffine"] = "RandAffine"
-    degrees: Annotated[tuple[Angle, ...], Field(max_length=3)] = ()
-    shear: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(max_length=6)] = ()
-    translate: Annotated[tuple[Annotated[float, Field(ge=0, le=1000)], ...], Field(max_length=3)] = ()
-    scale: Annotated[tuple[Annotated[float, Field(ge=0, le=0.75)], ...], Field(max_length=3)] = ()
+    degrees: Annotated[tuple[Angle, ...], several(0, 3)] = ()
+    shear: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], several(0, 6)] = ()
+    translate: Annotated[tuple[Annotated[float, Field(ge=0, le=1000)], ...], several(0, 3)] = ()
+    scale: Annotated[tuple[Annotated[float, Field(ge=0, le=0.75)], ...], several(0, 3)] = ()
     padding_mode: Border = "border"
 
     @model_validator(mode="after")

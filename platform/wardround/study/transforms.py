@@ -20,6 +20,18 @@ MOST_PIXELS = 2**27
 _SIDES = ("LR", "PA", "IS")
 
 
+def several(least: int, most: int) -> AfterValidator:
+    """Ask for so many entries; looked at when each is in order, so that one that is not gives no second message."""
+
+    def validate(entries: tuple[float, ...]) -> tuple[float, ...]:
+        if not least <= len(entries) <= most:
+            msg = f"{least} to {most} numbers"
+            raise ValueError(msg)
+        return entries
+
+    return AfterValidator(validate)
+
+
 def _affordable(size: tuple[int, ...]) -> tuple[int, ...]:
     if math.prod(size) > MOST_PIXELS:
         msg = f"a size has at most {MOST_PIXELS} pixels or voxels"
@@ -41,7 +53,7 @@ def rising(low: float, high: float, names: str) -> None:
         raise ValueError(msg)
 
 
-Size = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=2, max_length=3), AfterValidator(_affordable)]
+Size = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], several(2, 3), AfterValidator(_affordable)]
 """Pixels or voxels along each axis."""
 Intensity = Annotated[float, Field(ge=-1e6, le=1e6)]
 
@@ -101,7 +113,7 @@ class Spacing(Transform):
 
     spatial = True
     name: Literal["Spacing"] = "Spacing"
-    pixdim: Annotated[tuple[Annotated[float, Field(ge=0.05, le=50)], ...], Field(min_length=2, max_length=3)]
+    pixdim: Annotated[tuple[Annotated[float, Field(ge=0.05, le=50)], ...], several(2, 3)]
     mode: Literal["bilinear", "nearest"] = "bilinear"
 
     def describe(self) -> str:
@@ -174,8 +186,8 @@ class NormalizeIntensity(Transform):
     """
 
     name: Literal["NormalizeIntensity"] = "NormalizeIntensity"
-    mean: Annotated[tuple[Intensity, ...], Field(min_length=1, max_length=3)] | None = None
-    deviation: Annotated[tuple[Annotated[float, Field(ge=1e-6, le=1e6)], ...], Field(min_length=1, max_length=3)] | None = None
+    mean: Annotated[tuple[Intensity, ...], several(1, 3)] | None = None
+    deviation: Annotated[tuple[Annotated[float, Field(ge=1e-6, le=1e6)], ...], several(1, 3)] | None = None
     nonzero: bool = False
     channel_wise: bool = False
 

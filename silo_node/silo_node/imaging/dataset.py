@@ -1,0 +1,212 @@
+"""Images as examples of training: loaded, prepared, kept in memory as far as that goes, and changed at random.
+
+Nothing of a patient's image is written anywhere: MONAI's ``PersistentDataset`` and ``CacheNTransDataset`` keep theirs on disk,
+so neither is used. What is kept is a *fixed set*: the first examples that were asked for and fit into the limit stay, the others
+are made again each time. An epoch asks for every example once, in an order of its own. With room for half of them, a fixed set is
+asked for every second one that it has; a cache that throws out what was longest unused finds every seventh (of a share ``f`` it
+finds ``f + (1 − f) ln(1 − f)``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from silo_node.dicom.pixels import UndecodableError
+from silo_node.imaging.transforms import Draw, Prepared, UnpreparableError, augment, prepare
+from wardround.errors import Broken
+from wardround.study.images import Images
+
+Loaded: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[Any] | None]
+"""An array ``(columns, rows[, slices])`` or ``(columns, rows, 3)``, its affine, and its mask where there are masks."""
+Load: TypeAlias = Callable[[int], Loaded]
+
+
+class UnfitExampleError(Exception):
+    """An example that the check found fit cannot be loaded or prepared; nothing says which file it is, or what it shows.
+
+    Attributes:
+        index: its number among the examples.
+        finding: what is wrong with it, in our words.
+    """
+
+    def __init__(self, index: int, finding: str) -> None:
+        """Take its number and what is wrong."""
+        self.index, self.finding = index, finding
+        super().__init__(f"an example cannot be used: {finding}")
+
+
+class ImageExamples:
+    """Images, with a label each, or with a mask each (see ``silo_node.training.examples`` for what the loop asks of them)."""
+
+    def __init__(
+        self,
+        load: Load,
+        size: int,
+        images: Images,
+        dimensions: int,
+        *,
+        labels: NDArray[np.bool_] | NDArray[np.int64] | None,
+        cache_bytes: int,
+    ) -> None:
+        """Load nothing yet.
+
+        Args:
+            load: gives an example by its number; what it raises for one that cannot be read is ``UndecodableError``,
+                ``OSError`` or ``ValueError``, and none of their words goes on.
+            size: how many examples there are.
+            images: what the study asks of images.
+            dimensions: of the images, 2 or 3.
+            labels: of each example, truth values where one class is positive, else numbers of classes; None for masks.
+            cache_bytes: how much memory prepared examples may take.
+        """
+        if labels is not None and labels.shape != (size,):
+            raise Broken("as many labels as examples")
+        self._load, self._size, self._images, self._dimensions = load, size, images, dimensions
+        self._targets = None if labels is None else _targets(labels)
+        self._cache = _Cache(cache_bytes)
+
+    @property
+    def size(self) -> int:
+        """The number of examples."""
+        return self._size
+
+    @property
+    def cached_bytes(self) -> int:
+        """How much memory the prepared examples take that are kept."""
+        return self._cache.bytes
+
+    @property
+    def cached(self) -> int:
+        """How many prepared examples are kept."""
+        return len(self._cache)
+
+    def digest(self) -> str:
+        """Give the SHA-256 of all prepared examples and their targets. It stays in the hospital: a digest can be guessed.
+
+        Raises:
+            UnfitExampleError: an example cannot be loaded or prepared.
+        """
+        whole = hashlib.sha256(repr(self._size).encode())
+        for index in range(self._size):
+            made = self._prepared(index)
+            whole.update(repr((tuple(made.image.shape), made.spacing)).encode())
+            whole.update(made.image.numpy().data)
+            if made.mask is not None:
+                whole.update(np.ascontiguousarray(made.mask.numpy(), dtype=np.int64).data)
+        if self._targets is not None:
+            whole.update(repr(self._targets.dtype).encode())
+            whole.update(self._targets.numpy().data)
+        return whole.hexdigest()
+
+    def batch(self, indexes: NDArray[np.int64], draw: Draw | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give some examples, in this order.
+
+        Args:
+            indexes: of shape ``(n,)``.
+            draw: for augmentation; None in evaluation, where nothing is random.
+
+        Returns:
+            Inputs, float32 ``(n, channels, *window)``, and targets: float32 ``(n,)`` of zeros and ones, int64 ``(n,)`` of
+            classes, or int64 ``(n, *window)`` of masks.
+
+        Raises:
+            UnfitExampleError: an example cannot be loaded or prepared.
+            Broken: without ``draw``, masked images that are not of the window's size: they are evaluated whole.
+        """
+        made = [self._made(int(index), draw) for index in indexes]
+        inputs = torch.stack([image for image, _ in made])
+        if self._targets is not None:
+            return inputs, self._targets[torch.from_numpy(np.asarray(indexes, dtype=np.int64))]
+        return inputs, torch.stack([_masked(mask).to(torch.int64) for _, mask in made])
+
+    def whole(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give a prepared image, float32 ``(channels, *spatial)``, and its mask, int64 ``(*spatial)``; nothing is random.
+
+        Raises:
+            UnfitExampleError: the example cannot be loaded or prepared.
+        """
+        made = self._prepared(index)
+        return made.image.clone(), _masked(made.mask).to(torch.int64)
+
+    def spacing(self, index: int) -> tuple[float, ...]:
+        """Give the millimetres between pixels of a prepared image along each axis; 1 where images do not say.
+
+        Raises:
+            UnfitExampleError: the example cannot be loaded or prepared.
+        """
+        return self._prepared(index).spacing
+
+    def _made(self, index: int, draw: Draw | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        made = self._prepared(index)
+        image, mask = (made.image, made.mask) if draw is None else augment(self._images, made, index, draw)
+        if tuple(image.shape[1:]) != self._images.window:
+            raise Broken("an example that is not of the window's size")
+        return image, mask
+
+    def _prepared(self, index: int) -> Prepared:
+        """Give a prepared example, from memory or made anew; the caller changes none of it."""
+        found = self._cache.get(index)
+        if found is None:
+            found = self._prepare(index)
+            self._cache.offer(index, found)
+        return found
+
+    def _prepare(self, index: int) -> Prepared:
+        finding = "it is not there any more, or does not decode"
+        try:
+            array, affine, mask = self._load(index)
+        except (UndecodableError, OSError, ValueError):
+            loaded = None
+        else:
+            loaded = array, affine, mask
+        if loaded is not None and self._targets is None and loaded[2] is None:
+            loaded, finding = None, "it has no mask"
+        if loaded is not None:
+            array, affine, mask = loaded
+            try:
+                return prepare(self._images, self._dimensions, array, affine, mask if self._targets is None else None)
+            except UnpreparableError as error:
+                finding = error.finding
+        # not within the except clause: what the loader raised may name a file, and would go along as the context
+        raise UnfitExampleError(index, finding)
+
+
+def _targets(labels: NDArray[np.bool_] | NDArray[np.int64]) -> torch.Tensor:
+    kind = np.float32 if labels.dtype == np.bool_ else np.int64
+    return torch.from_numpy(np.ascontiguousarray(labels, dtype=kind))
+
+
+def _masked(mask: torch.Tensor | None) -> torch.Tensor:
+    if mask is None:
+        raise Broken("a mask is asked for, and the target is a label")
+    return mask
+
+
+class _Cache:
+    """Prepared examples in memory, up to a limit: what is in stays in."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept: dict[int, Prepared] = {}
+        self._lock = threading.Lock()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, index: int) -> Prepared | None:
+        return self._kept.get(index)
+
+    def offer(self, index: int, made: Prepared) -> None:
+        size = made.image.nbytes + (0 if made.mask is None else made.mask.nbytes)
+        with self._lock:
+            if index not in self._kept and self.bytes + size <= self._limit:
+                self._kept[index] = made
+                self.bytes += size
