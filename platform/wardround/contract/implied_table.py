@@ -34,6 +34,4 @@ def implied_table(contract: ImagingContract) -> Contract:
 
 
 def _key(name: str, title: str) -> ContractField:
-    return ContractField(
-        name=name, title=title, type="string", constraints=Constraints(required=True), privacy="pseudonym"
-    )
+    return ContractField(name=name, title=title, type="string", constraints=Constraints(required=True), privacy="pseudonym")

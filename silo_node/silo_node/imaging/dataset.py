@@ -19,27 +19,14 @@ import torch
 from numpy.typing import NDArray
 
 from silo_node.dicom.pixels import UndecodableError
-from silo_node.imaging.transforms import Draw, Prepared, UnpreparableError, augment, prepare
+from silo_node.imaging.transforms import Prepared, UnpreparableError, augment, prepare
+from silo_node.training.examples import Draw, UnfitExampleError
 from wardround.errors import Broken
 from wardround.study.images import Images
 
 Loaded: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[Any] | None]
 """An array ``(columns, rows[, slices])`` or ``(columns, rows, 3)``, its affine, and its mask where there are masks."""
 Load: TypeAlias = Callable[[int], Loaded]
-
-
-class UnfitExampleError(Exception):
-    """An example that the check found fit cannot be loaded or prepared; nothing says which file it is, or what it shows.
-
-    Attributes:
-        index: its number among the examples.
-        finding: what is wrong with it, in our words.
-    """
-
-    def __init__(self, index: int, finding: str) -> None:
-        """Take its number and what is wrong."""
-        self.index, self.finding = index, finding
-        super().__init__(f"an example cannot be used: {finding}")
 
 
 class ImageExamples:

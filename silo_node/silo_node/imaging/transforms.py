@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import monai.transforms as monai
 import numpy as np
@@ -20,6 +20,7 @@ import torch
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
+from silo_node.training.examples import Draw
 from wardround.study import random_transforms as drawn
 from wardround.study import transforms as fixed
 from wardround.study.images import Images
@@ -49,20 +50,6 @@ class UnpreparableError(Exception):
         """Take why."""
         self.finding = finding
         super().__init__(finding)
-
-
-class Draw(Protocol):
-    """From where the randomness of augmentation comes: the seed of this training, and its epoch."""
-
-    @property
-    def seed(self) -> int:
-        """Of this study, site and round."""
-        ...
-
-    @property
-    def epoch(self) -> int:
-        """The local epoch."""
-        ...
 
 
 @dataclass(frozen=True)
