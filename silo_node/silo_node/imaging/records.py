@@ -21,6 +21,7 @@ from silo_node.configuration import Site
 from silo_node.imaging import rules
 from silo_node.imaging.dataset import Loaded
 from silo_node.imaging.keyed import Keyed, dicom_by_key
+from silo_node.mapping.cells import LOCAL
 from silo_node.sources.rows import held
 from silo_node.validation.check import check
 from silo_node.validation.findings import Finding
@@ -110,7 +111,7 @@ def _implied(contract: Contract, keyed: Keyed, small_cell: int) -> CheckResult:
         {contract.patient_key: [keyed.patients[key] for key in keys], keyed.field: keys},
         schema={contract.patient_key: pl.String, keyed.field: pl.String},
     ).select(contract.names)
-    records = Records(held(frame), {name: pl.col(name) for name in contract.names})
+    records = Records(held(frame), {name: pl.col(LOCAL + name) for name in contract.names})
     everything = pl.Series([True]).new_from_index(0, len(keys)) if keys else pl.Series([], dtype=pl.Boolean)
     return CheckResult(
         contract=contract,
