@@ -106,8 +106,10 @@ def write_segmentation(
         Refused: O-WRITE.
     """
     numbers = sorted(int(number) for number in classes)
+    known = {0, *numbers}
     sizes = {(each.pixels.columns, each.pixels.rows) for each in stack.slices}
-    if sizes != {label_map.shape[:2]} or label_map.shape[2] != len(stack.slices) or not {0, *numbers}.issuperset(np.unique(label_map)):
+    is_of_size = sizes == {label_map.shape[:2]} and label_map.shape[2] == len(stack.slices)
+    if not is_of_size or not known.issuperset(np.unique(label_map)):
         msg = "the label map is of the stack's size, and of the classes' numbers"
         raise ValueError(msg)
     described = [
@@ -160,7 +162,11 @@ def _bytes(made: Dataset) -> bytes:
 
 def _described(number: int, name: str, author: Author, concept: Concept | None) -> highdicom.seg.SegmentDescription:
     value = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")[:LONGEST_CODE] or f"CLASS_{number}"
-    kind = Code(value, PRIVATE_SCHEME, name[:LONGEST_MEANING]) if concept is None else Code(concept.value, concept.scheme, concept.meaning)
+    kind = (
+        Code(value, PRIVATE_SCHEME, name[:LONGEST_MEANING])
+        if concept is None
+        else Code(concept.value, concept.scheme, concept.meaning)
+    )
     return highdicom.seg.SegmentDescription(
         segment_number=number,
         segment_label=name[:LONGEST_MEANING],

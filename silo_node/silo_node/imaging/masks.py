@@ -1,6 +1,6 @@
 """The segmentation of each example: found by what it refers to, wherever it lies, and tried on the example's stack.
 
-    segmentations ──UIDs──> examples ──one each──> read, placed, drawn (in the child) ──> a fit mask, or a code
+segmentations ──UIDs──> examples ──one each──> read, placed, drawn (in the child) ──> a fit mask, or a code
 """
 
 from __future__ import annotations

@@ -154,7 +154,9 @@ def test_whose_class_a_segment_is():
     """By label or meaning, but for case and marks; the hospital's own word comes first; background is nobody's."""
     assert assign([Segment(7, "LESION ", "")], LESION, {}) == {7: 1}
     assert assign([Segment(7, "GTV-1", "Lesion")], LESION, {}) == {7: 1}
-    assert assign([Segment(7, "GTV-1", "Neoplasm"), Segment(8, "Liver", "Liver")], TWO, {"gtv 1": "Lesion", "Liver": "background"}) == {
+    assert assign(
+        [Segment(7, "GTV-1", "Neoplasm"), Segment(8, "Liver", "Liver")], TWO, {"gtv 1": "Lesion", "Liver": "background"}
+    ) == {
         7: 1,
         8: 0,
     }
@@ -230,7 +232,7 @@ def liver(folder, found):
 
 
 def corrupt(data, number):
-    chance = random.Random(number)
+    chance = random.Random(number)  # noqa: S311  (not for secrets)
     found = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 4))):
         at = chance.randrange(132, len(found))
