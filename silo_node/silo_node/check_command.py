@@ -56,7 +56,7 @@ def check(  # noqa: PLR0913, PLR0917  (options of the command line)
 ) -> int:
     """Check the records: every finding in one run, by line number and never by value.
 
-    For a schema of images, the folder that the site file names for it is indexed, and every file accounted for.
+    For a schema of images, the folder that the site file names for it is looked through, and every file accounted for.
 
     Exit status 0: in order. 1: not in order. 2: the site file, the study or the schema is not.
     """
@@ -64,7 +64,7 @@ def check(  # noqa: PLR0913, PLR0917  (options of the command line)
     from silo_node.configuration import load_site
     from silo_node.imaging.asked import Asked
     from wardround.contract.imaging import ImagingContract
-    from wardround.contract.library import find_any
+    from wardround.contract.library import find_any, table_of
     from wardround.directory import check_format
 
     _refuse_usage(study_path, schema_name, fix_plan=fix_plan, history=history)
@@ -74,7 +74,8 @@ def check(  # noqa: PLR0913, PLR0917  (options of the command line)
     if isinstance(contract, ImagingContract):
         if fix_plan or history:
             raise _usage("Plans and histories are of tables", "the schema is one of images", "leave --fix-plan and --history out")
-        return check_images(site, contract, Asked(max_fraction or 0.0, pixels, anew=no_cache), form)
+        table = None if schema_name is None else table_of(contract, schema_name, schema_path)
+        return check_images(site, contract, table, Asked(max_fraction or 0.0, pixels, anew=no_cache), form)
     if pixels or max_fraction is not None:
         step = "leave --pixels and --max-fraction out; a study says under 'quarantine' how many records may be set aside"
         raise _usage("Both are of schemas of images", "--pixels or --max-fraction was given", step)

@@ -1,4 +1,4 @@
-"""``wardround silo check`` for a schema of images: a folder of DICOM files in place of a table."""
+"""``wardround silo check`` for a schema of images: a folder of DICOM files, or of images that a table names."""
 
 from __future__ import annotations
 
@@ -16,20 +16,29 @@ if TYPE_CHECKING:
     from silo_node.imaging.check import Progress
     from silo_node.imaging.report import Report
     from wardround.contract.imaging import ImagingContract
+    from wardround.contract.model import Contract
 
 
 MOST_TAGS = 12
 """What a de-identifier must still remove: lines on the terminal."""
 
 
-def check_images(site: Site, contract: ImagingContract, asked: Asked, form: str) -> int:
+def check_images(site: Site, contract: ImagingContract, table: Contract | None, asked: Asked, form: str) -> int:
     """Check the folder, write the report, and tell it.
+
+    Args:
+        site: the hospital.
+        contract: of the images.
+        table: that it names.
+        asked: how they are checked.
+        form: ``text`` or ``json``.
 
     Raises:
         Refused: X-EXTRA, M-SCHEMA, M-IMAGES, D-FOLDER, X-USAGE, O-WRITE.
     """
     try:
         from silo_node.imaging.check import check
+        from silo_node.imaging.file_check import check_files
         from silo_node.imaging.page import write_report
     except ModuleNotFoundError as error:
         rule = "A folder of images needs packages that are not installed here"
@@ -37,7 +46,10 @@ def check_images(site: Site, contract: ImagingContract, asked: Asked, form: str)
         finding = f"the Python module {error.name} is absent"
         raise refuse("X-EXTRA", "wardround silo check", rule, finding, step) from None
     with _progress() as progress:
-        report = check(site, contract, asked, progress)
+        if contract.protocol is not None or table is None:
+            report = check(site, contract, asked, progress)
+        else:
+            report = check_files(site, contract, table, asked, progress)
     path, page = (f"{each.parent.name}/{each.name}" for each in write_report(site, report))
     if form == "json":
         from silo_node.imaging.report import as_json
@@ -78,7 +90,7 @@ def _tell(report: Report, page: str) -> None:
         say("")
     for line in to_remove(report, MOST_TAGS):
         say(line)
-    if report.privacy.counts:
+    if report.privacy is not None and report.privacy.counts:
         say("")
     say(decoded(report))
     if report.not_looked_at:

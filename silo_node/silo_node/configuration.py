@@ -28,6 +28,8 @@ from silo_node.source_settings import (
     ExcelSource,
     ExtractedSource,
     Files,
+    FolderSource,
+    ImagesSource,
     JoinedSource,
     LocalColumn,
     LocalText,
@@ -125,7 +127,7 @@ class ParquetSource(Files):
 
 
 TableSource: TypeAlias = CsvSource | ParquetSource | ExcelSource | SasSource | StataSource | SpssSource | SqlSource | JoinedSource
-Source: TypeAlias = TableSource | DicomSource
+Source: TypeAlias = TableSource | DicomSource | ImagesSource
 
 
 class Column(Value):
@@ -290,7 +292,7 @@ class Site:
     def original_paths(self, name: str) -> tuple[Path, ...]:
         """Give the files of records that a source names, in order; none of a server, of images, or where none fits."""
         source = self.file.sources[name]
-        if isinstance(source, JoinedSource | DicomSource):
+        if isinstance(source, JoinedSource | FolderSource):
             return ()
         if isinstance(source, SqlSource):
             return () if source.file is None else (self.folder / source.file,)
@@ -389,7 +391,7 @@ def _joins(file: SiteFile, document: Document) -> list[Problem]:
                 step = f"did you mean {guess!r}?" if guess else f"add it under 'sources', or use one of: {_listed(file)}"
                 rule, finding = "Joined tables are keys under 'sources'", f"{name!r} names a source that is not there"
                 problems.append(Problem("M-SOURCE", document.place(where), rule, finding, step))
-            elif isinstance(file.sources[each], DicomSource):
+            elif isinstance(file.sources[each], FolderSource):
                 rule, finding = "A joined source is made of tables", f"{name!r} names {each!r}, a folder of images"
                 problems.append(Problem("M-IMAGES", document.place(where), rule, finding, "name a table"))
             elif isinstance(file.sources[each], JoinedSource) or (each == source.base and where[-1] != "base"):
@@ -413,10 +415,10 @@ def _images(file: SiteFile, document: Document) -> list[Problem]:
     for schema, mapping in file.schemas.items():
         source = file.sources.get(mapping.source)
         at = ("schemas", schema)
-        if isinstance(source, DicomSource):
+        if isinstance(source, FolderSource):
             for key in ("columns", "missing", "ignore", "exceptions"):
                 if getattr(mapping, key):
-                    rule = "A schema of images names a source of format dicom, and nothing else"
+                    rule = "A schema of images names a source of format dicom or images, and nothing else"
                     finding = f"the mapping of {schema} has {key!r}, and its source {mapping.source!r} is a folder of images"
                     step = f"remove {key!r}, or name the table as the source"
                     problems.append(Problem("M-IMAGES", document.place((*at, key)), rule, finding, step))

@@ -332,3 +332,7 @@ class ImagesSource(Value):
 
     format: Literal["images"]
     path: FilePath
+
+
+FolderSource: TypeAlias = DicomSource | ImagesSource
+"""A folder of images, which is no table."""

@@ -168,6 +168,20 @@ def find_any(name: str, schema_path: Sequence[Path] = ()) -> AnyContract:
     return _only([open_any(listing, schema_path) for listing in _listings(name, schema_path, None)])
 
 
+def table_of(contract: ImagingContract, name: str, schema_path: Sequence[Path] = ()) -> Contract | None:
+    """Give the table contract that one of images names, which was found by ``name``; ``None`` where it names none.
+
+    Raises:
+        Refused: as ``find_imaging``.
+    """
+    if _is_path(name):
+        tables = _tables_for(Path(name), schema_path)
+    else:
+        beside = (_in_folder(each.folder, "table", shipped=each.shipped) for each in _listings(name, schema_path, "imaging"))
+        tables = [*available(schema_path), *(listing for listings in beside for listing in listings)]
+    return _linked(contract, Document(contract.id, {}, {}), tables)
+
+
 def text_of(name: str, schema_path: Sequence[Path] = ()) -> str:
     """Give the text of a contract's file as its author wrote it, by the same names as ``find_any``.
 

@@ -139,7 +139,7 @@ class Index:
             known = {os.fsdecode(file): (*state, rules) for file, *state, rules in connection.execute(_KNOWN)}
             there: dict[str, _State] = {}
             skipped = 0
-            for file, state in _files(self._folder):
+            for file, state in files_below(self._folder):
                 if state is None:
                     skipped += 1
                 else:
@@ -239,7 +239,7 @@ def _digest(rules: Rules | None) -> str:
     return hashlib.sha256(repr(words).encode()).hexdigest()
 
 
-def _files(folder: Path) -> Iterator[tuple[str, _State | None]]:
+def files_below(folder: Path) -> Iterator[tuple[str, _State | None]]:
     """Give every file below a folder and the state that it is in; links and sockets have none, and are not followed."""
     waiting = [""]
     while waiting:

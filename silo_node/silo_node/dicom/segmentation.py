@@ -3,8 +3,8 @@
     header ──> references (for the index) ──> frames: segment, source images, place
     frames ──placed by source image and plane, never by number──> slices of the stack ──> label map (column, row, slice)
 
-Nothing is resampled, turned or guessed: a frame lies on a slice, pixel on pixel, or the segmentation does not fit. What a segment is
-is said by its label or by the meaning of its coded type, which has to be the name of a class; its number says nothing, for every
+Nothing is resampled, turned or guessed: a frame lies on a slice, pixel on pixel, or the segmentation does not fit. What a segment
+is, its label says, or the meaning of its coded type: one has to be the name of a class. Its number says nothing, for every
 program numbers as it likes. Fractional segmentations are refused: what half an occupancy is worth is not for a reader to say.
 """
 
@@ -197,9 +197,8 @@ def _segment(tree: Tree) -> Segment:
     if number is None:
         raise MaskError("D-MASKFILE")
     coded = tree.only(_PROPERTY)
-    return Segment(
-        number, values.identifier(tree.header, _LABEL), "" if coded is None else values.identifier(coded.header, _MEANING)
-    )
+    meaning = "" if coded is None else values.identifier(coded.header, _MEANING)
+    return Segment(number, values.identifier(tree.header, _LABEL), meaning)
 
 
 def _frame(own: Tree, shared: Tree, *, labels: bool) -> Frame:
@@ -342,10 +341,10 @@ def _classes(frame: Frame, pixels: NDArray[Any], of_class: Mapping[int, int], lo
     if frame.segment is not None:
         if pixels.max() > 1:
             raise MaskError("D-MASKFILE")
-        return pixels * np.uint16(of_class[frame.segment])
+        return np.asarray(pixels * np.uint16(of_class[frame.segment]))
     if pixels.max() >= len(lookup):
         raise MaskError("D-MASKCLASS")
-    found = lookup[pixels]
+    found: NDArray[np.int64] = lookup[pixels]
     if found.min() < 0:
         raise MaskError("D-MASKCLASS")
     return found
@@ -369,13 +368,15 @@ def _frames(path: Path, image: Instance) -> Iterator[NDArray[Any]]:
             else:
                 found = iter_pixels(path)
             for frame in found:
-                if frame.shape != (image.pixels.rows, image.pixels.columns) or frame.dtype.kind not in "ui":
-                    raise UndecodableError
-                yield frame
-        except MaskError:
-            raise
+                yield _of_size(frame, image)
         except Exception:  # noqa: BLE001  (plug-ins raise almost anything, with values in it)
             raise MaskError("D-MASKFILE") from None
+
+
+def _of_size(frame: NDArray[Any], image: Instance) -> NDArray[Any]:
+    if frame.shape != (image.pixels.rows, image.pixels.columns) or frame.dtype.kind not in "ui":
+        raise UndecodableError
+    return frame
 
 
 class _Places:

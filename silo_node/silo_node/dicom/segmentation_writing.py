@@ -106,12 +106,10 @@ def write_segmentation(
         Refused: O-WRITE.
     """
     numbers = sorted(int(number) for number in classes)
+    known = {0, *numbers}
     sizes = {(each.pixels.columns, each.pixels.rows) for each in stack.slices}
-    if (
-        sizes != {label_map.shape[:2]}
-        or label_map.shape[2] != len(stack.slices)
-        or not {0, *numbers}.issuperset(np.unique(label_map))
-    ):
+    is_of_size = sizes == {label_map.shape[:2]} and label_map.shape[2] == len(stack.slices)
+    if not is_of_size or not known.issuperset(np.unique(label_map)):
         msg = "the label map is of the stack's size, and of the classes' numbers"
         raise ValueError(msg)
     described = [

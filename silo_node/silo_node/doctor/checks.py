@@ -23,7 +23,7 @@ from silo_node.porter.approvals import Approvals, read_pause
 from silo_node.porter.inbox import Entry, Inbox
 from silo_node.rekeying import STATEMENT, waiting
 from silo_node.running_code import changed
-from silo_node.source_settings import DicomSource, ExtractedSource, Files
+from silo_node.source_settings import ExtractedSource, Files, FolderSource
 from silo_node.sources.snapshot import look
 from silo_node.training.memory import available_bytes
 from wardround import __version__
@@ -266,7 +266,7 @@ def _sources(site: Site) -> Iterator[Line]:
     question.
     """
     for name, source in site.file.sources.items():
-        if isinstance(source, DicomSource):
+        if isinstance(source, FolderSource):
             yield _folder(name, site.folder / source.path)
         paths = site.original_paths(name)
         if not paths and isinstance(source, Files):

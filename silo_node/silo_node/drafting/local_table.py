@@ -14,7 +14,7 @@ import polars as pl
 
 from silo_node.configuration import CsvSource, ParquetSource, Site
 from silo_node.draft_marks import QUESTION
-from silo_node.source_settings import DicomSource, ExtractedSource
+from silo_node.source_settings import ExtractedSource, FolderSource
 from silo_node.sources.dialect import SNIFFED_RECORDS, Dialect, decode, read_head, records, sniff
 from silo_node.sources.faults import UnreadableError
 from silo_node.sources.shapes import Decimal, Shape, decimal_mark, shape
@@ -82,7 +82,7 @@ def look(site: Site, key: str | None, path: Path | None, header: str | None) -> 
     except UnreadableError as error:
         fault = error.fault
         raise refuse(fault.code, key or "--file", fault.rule, fault.finding, fault.next_step) from None
-    if isinstance(source, DicomSource):
+    if isinstance(source, FolderSource):
         raise refuse(
             "M-IMAGES",
             site.document.place(("sources", key)),

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,13 +24,13 @@ from silo_node.dicom.instance import Instance
 from silo_node.dicom.judge import Rules
 from silo_node.dicom.pixels import trouble
 from silo_node.imaging.asked import Asked
+from silo_node.imaging.folders import image_folder, unreadable
 from silo_node.imaging.judge import Judgement, judge
 from silo_node.imaging.masks import name_problems, with_masks
 from silo_node.imaging.report import Report, Tried, make_report
 from silo_node.source_settings import DicomSource
 from wardround.contract.imaging import ImagingContract
-from wardround.errors import Refused, raise_all, refuse
-from wardround.strict_yaml import nearest
+from wardround.errors import raise_all, refuse
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is done, how many are, and how many there are to do."""
@@ -70,7 +71,7 @@ def look(site: Site, contract: ImagingContract, asked: Asked, progress: Progress
     Raises:
         Refused: as ``check``.
     """
-    source, folder = _folder(site, contract)
+    source, folder = image_folder(site, contract)
     with _alone(site, source):
         database = site.directory("indexes") / f"{source}.sqlite"
         if asked.anew:
@@ -79,7 +80,7 @@ def look(site: Site, contract: ImagingContract, asked: Asked, progress: Progress
             index = Index(database, folder, _rules(site, contract))
             changes = index.update(_cores(), lambda done, of: progress("headers", done, of))
         except OSError as error:
-            raise _unreadable(site, source, error) from None
+            raise unreadable(site, source, error) from None
         judgement = judge(index.entries(), contract)
         if contract.label.format == "dicom-seg":
             judgement = _with_masks(site, source, folder, index, judgement, contract, progress)
@@ -102,9 +103,8 @@ def _with_masks(
     names = settings.segments if isinstance(settings, DicomSource) else {}
     raise_all(name_problems(names, contract, site.document.place(("sources", source, "segments"))))
     known = index.instances()
-    return with_masks(
-        judgement, index.segmentations(), known, contract, names, folder, lambda done, of: progress("masks", done, of)
-    )
+    told = partial(progress, "masks")
+    return with_masks(judgement, index.segmentations(), known, contract, names, folder, told)
 
 
 def one_of_each(images: list[Instance]) -> list[Instance]:
@@ -122,40 +122,6 @@ def _rules(site: Site, contract: ImagingContract) -> Rules:
     source = site.file.sources[site.file.schemas[contract.id].source]
     pattern = source.pseudonym if isinstance(source, DicomSource) else None
     return Rules(profile(contract.privacy.profile), pseudonym=None if pattern is None else re.compile(pattern))
-
-
-def _folder(site: Site, contract: ImagingContract) -> tuple[str, Path]:
-    mapping = site.file.schemas.get(contract.id)
-    if mapping is None:
-        guess = nearest(contract.id, site.file.schemas)
-        step = f"did you mean {contract.id!r} where it says {guess!r}?" if guess else "add it, with the source of its images"
-        finding = f"it has no mapping for {contract.id}"
-        rule = "The site file maps the schema that is asked for"
-        raise refuse("M-SCHEMA", site.document.place(("schemas",)), rule, finding, step)
-    source = site.file.sources[mapping.source]
-    if not isinstance(source, DicomSource) or contract.protocol is None:
-        finding = f"{contract.id} is a schema of images in DICOM, and its source {mapping.source!r} is a table"
-        step = "give it a source {format: dicom, path: FOLDER}, and no columns"
-        if contract.protocol is None:
-            finding, step = f"{contract.id} is about images in {contract.format}", "only images in DICOM can be checked yet"
-        place = site.document.place(("schemas", contract.id, "source"))
-        raise refuse("M-IMAGES", place, "The images of a schema are in a source of format dicom", finding, step)
-    return mapping.source, site.folder / source.path
-
-
-def _unreadable(site: Site, source: str, error: OSError) -> Refused:
-    words = {
-        FileNotFoundError: "there is no such folder, or something in it went away while it was read",
-        NotADirectoryError: "it is no folder",
-        PermissionError: "it, or a folder in it, may not be read",
-    }
-    return refuse(
-        "D-FOLDER",
-        site.document.place(("sources", source, "path")),
-        "A folder of images is there, and can be read with all folders in it",
-        words.get(type(error), f"it cannot be read ({type(error).__name__})"),
-        "check 'path' of the source, the rights of the folders, and that no export is being written into it",
-    )
 
 
 @contextmanager

@@ -7,13 +7,15 @@ the page, and never in the JSON; values of elements stand nowhere.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from silo_node.dicom.basic_profile import profile
 from silo_node.dicom.traces import Summary, summed
 from silo_node.imaging import rules
-from silo_node.imaging.judge import FIRST, Judgement
+from silo_node.imaging.file_judge import FileExample, FileJudgement
+from silo_node.imaging.judge import FIRST, Example, Judgement
 from wardround.canonical import model_json
 from wardround.contract.imaging import ImagingContract
 
@@ -76,23 +78,26 @@ class Report:
         max_fraction: the most that may be set aside.
         passed: whether the folder is in order.
         not_looked_at: what the contract asks for and this check does not look at.
-        privacy: what a de-identifier must still remove from the images of the contract's kind, by tag.
+        privacy: what a de-identifier must still remove from the images of the contract's kind, by tag; ``None`` of files that
+            are no DICOM, whose metadata is D-METADATA.
     """
 
     contract: ImagingContract
     source: str
-    judgement: Judgement
+    judgement: Judgement | FileJudgement
     findings: tuple[Finding, ...]
     skipped: int
     tried: Tried
     max_fraction: float
     passed: bool
     not_looked_at: tuple[str, ...]
-    privacy: Summary
+    privacy: Summary | None
 
     @property
     def damaged(self) -> int:
         """Files that are DICOM, or cannot be opened, and cannot be read."""
+        if isinstance(self.judgement, FileJudgement):
+            return 0
         return sum(self.judgement.unreadable.values()) - self.judgement.unreadable.get(HARMLESS, 0)
 
 
@@ -107,28 +112,20 @@ def make_report(
     unreadable = judgement.unreadable
     damaged = sum(unreadable.values()) - unreadable.get(HARMLESS, 0)
     files = judgement.files - unreadable.get(HARMLESS, 0)
-    findings = [*_of_examples(judgement, contract), *_of_files(judgement, contract)]
-    consequence: list[Finding] = []
+    findings = [*_of_examples(judgement.examples, contract), *_of_files(judgement, contract)]
+    consequence = _limits(found, aside, fit, contract, max_fraction)
     most = f"{100 * max_fraction:g} %"
-    if aside > max_fraction * found:
-        rule, step = f"At most {most} of the examples are set aside", "mend what sets them aside, the most frequent first"
-        consequence.append(Finding("D-QUARANTINE", "fails the check in consequence", aside, found, "examples", (), rule, step))
     if damaged > max_fraction * files:
         rule, step = (
             f"At most {most} of the DICOM files are damaged",
             "export the damaged files again, or take them out of the folder",
         )
         consequence.append(Finding("D-QUARANTINE", "fails the check in consequence", damaged, files, "files", (), rule, step))
-    if fit < max(contract.minimum_examples, 1):
-        rule = f"{max(contract.minimum_examples, 1)} or more examples are fit"
-        step = "see whether the export ran, and whether the folder is of this contract's images"
-        consequence.append(Finding("D-FEW", "fails the check in consequence", fit, found, "examples", (), rule, step))
-    findings = sorted([*findings, *consequence], key=lambda each: (STANDINGS.index(each.standing), -each.count, each.code))
     return Report(
         contract,
         source,
         judgement,
-        tuple(findings),
+        _worst_first([*findings, *consequence]),
         skipped,
         tried,
         max_fraction,
@@ -138,18 +135,76 @@ def make_report(
     )
 
 
-def _of_examples(judgement: Judgement, contract: ImagingContract) -> list[Finding]:
+def make_file_report(
+    contract: ImagingContract, source: str, judgement: FileJudgement, skipped: int, tried: Tried, max_fraction: float
+) -> Report:
+    """Put a judgement of files that a table names in words; in order as in ``make_report``, and only if the table is."""
+    found, aside, fit = len(judgement.examples), len(judgement.aside), len(judgement.fit)
+    findings = _of_examples(judgement.examples, contract)
+    consequence = _limits(found, aside, fit, contract, max_fraction)
+    if not judgement.in_order:
+        code, refused = "D-TABLE", sum("D-ROW" in example.codes for example in judgement.examples)
+        words = rules.rule(code, contract), rules.NEXT[code]
+        consequence.append(Finding(code, "fails the check in consequence", refused, found, "examples", (), *words))
+    if judgement.unnamed:
+        code = "D-UNNAMED"
+        words = rules.rule(code, contract), rules.NEXT[code]
+        first = judgement.first.get(code, ())
+        findings.append(Finding(code, "no fault", judgement.unnamed, judgement.files, "files", first, *words))
+    return Report(
+        contract,
+        source,
+        judgement,
+        _worst_first([*findings, *consequence]),
+        skipped,
+        tried,
+        max_fraction,
+        not consequence,
+        (),
+        None,
+    )
+
+
+def _limits(found: int, aside: int, fit: int, contract: ImagingContract, max_fraction: float) -> list[Finding]:
+    """Say which limits of examples are passed."""
+    consequence: list[Finding] = []
+    if aside > max_fraction * found:
+        rule = f"At most {100 * max_fraction:g} % of the examples are set aside"
+        step = "mend what sets them aside, the most frequent first"
+        consequence.append(Finding("D-QUARANTINE", "fails the check in consequence", aside, found, "examples", (), rule, step))
+    if fit < max(contract.minimum_examples, 1):
+        rule = f"{max(contract.minimum_examples, 1)} or more examples are fit"
+        step = "see whether the export ran, and whether the folder is of this contract's images"
+        consequence.append(Finding("D-FEW", "fails the check in consequence", fit, found, "examples", (), rule, step))
+    return consequence
+
+
+def _worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda each: (STANDINGS.index(each.standing), -each.count, each.code)))
+
+
+def _of_examples(examples: Sequence[Example] | Sequence[FileExample], contract: ImagingContract) -> list[Finding]:
     counts = Counter[tuple[str, Standing]]()
     where: dict[tuple[str, Standing], tuple[str, ...]] = {}
-    for example in judgement.examples:
+    for example in examples:
         told: list[tuple[str, Standing]] = [(code, "sets examples aside") for code in example.codes]
         told += [(code, "warning") for code in example.warnings]
         counts.update(told)
         for each in told:
-            where[each] = (*where.get(each, ()), example.at[each[0]])[:FIRST]
-    found = len(judgement.examples)
+            if example.at[each[0]]:
+                where[each] = (*where.get(each, ()), example.at[each[0]])[:FIRST]
+    found = len(examples)
     return [
-        Finding(code, standing, count, found, "examples", where[code, standing], rules.rule(code, contract), rules.NEXT[code])
+        Finding(
+            code,
+            standing,
+            count,
+            found,
+            "examples",
+            where.get((code, standing), ()),
+            rules.rule(code, contract),
+            rules.NEXT[code],
+        )
         for (code, standing), count in counts.items()
     ]
 
@@ -181,15 +236,7 @@ def as_json(report: Report) -> dict[str, Json]:
         "source": report.source,
         "passed": report.passed,
         "max_fraction": report.max_fraction,
-        "files": {
-            "found": judgement.files,
-            "unreadable": dict(sorted(judgement.unreadable.items())),
-            "no_images": judgement.objects,
-            "of_another_kind": dict(sorted(judgement.other.items())),
-            "images": judgement.images,
-            "segmentations": judgement.masks,
-            "skipped": report.skipped,
-        },
+        "files": {**_files_json(judgement), "skipped": report.skipped},
         "examples": {
             "are": contract.example,
             "found": len(judgement.examples),
@@ -209,6 +256,19 @@ def as_json(report: Report) -> dict[str, Json]:
             }
             for each in report.findings
         ],
-        "privacy": model_json(report.privacy),
+        "privacy": None if report.privacy is None else model_json(report.privacy),
         "not_looked_at": list(report.not_looked_at),
+    }
+
+
+def _files_json(judgement: Judgement | FileJudgement) -> dict[str, Json]:
+    if isinstance(judgement, FileJudgement):
+        return {"found": judgement.files, "unnamed": judgement.unnamed}
+    return {
+        "found": judgement.files,
+        "unreadable": dict(sorted(judgement.unreadable.items())),
+        "no_images": judgement.objects,
+        "of_another_kind": dict(sorted(judgement.other.items())),
+        "images": judgement.images,
+        "segmentations": judgement.masks,
     }

@@ -7,6 +7,7 @@ from typing import Final
 
 from silo_node.dicom.traces import REMEDY
 from wardround.contract.imaging import ImagingContract, Protocol, Range
+from wardround.contract.imaging_words import FORMATS
 
 EXPORT_AGAIN: Final = "export the file again; if it comes out the same, ask the archive"
 LEAVE_OUT: Final = "nothing, unless it should be an image of this contract"
@@ -55,6 +56,15 @@ NEXT: Final[Mapping[str, str]] = {
     "D-MASKEMPTY": "look whether the drawing was saved; a series without a finding is no example here",
     "D-MASKSTRAY": "nothing, unless its series should be here",
     "D-MASKPHI": "let the de-identifier go over segmentations, too",
+    "D-PATHNAME": "correct the path in the table: parts joined by a slash, within the folder of the source, and no links in it",
+    "D-NOFILE": "export the file, or take its row out of the table",
+    "D-FORMAT": "save the image in the contract's format: one picture, grey or in colour, 8 bits, without transparency",
+    "D-METADATA": "remove all metadata from the file, and keep the pixels",
+    "D-INTENSITY": "look whether these are the scanner's or camera's own numbers",
+    "D-COPY": "look which row the image belongs to, and take the others out of the table",
+    "D-ROW": "wardround silo check --schema with the table's id says what is wrong with which rows",
+    "D-TABLE": "wardround silo check --schema with the table's id says what is wrong",
+    "D-UNNAMED": "nothing, unless rows are missing in the table",
     **dict[str, str](REMEDY.items()),
     "D-NOIMAGE": "export the images of these records, or take the records out of the table",
     "D-SEVERAL": "leave the others out of the folder, or use a table with a row for each image or series",
@@ -101,6 +111,13 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-MASKEMPTY": "Something is drawn in a segmentation",
     "D-MASKSTRAY": "A segmentation refers to images of the contract's kind in this folder",
     "D-MASKPHI": "A segmentation identifies nobody",
+    "D-PATHNAME": "A path of the table leads to a file in the folder of the source, without links and ways up",
+    "D-NOFILE": "The file that a row names is there",
+    "D-METADATA": "Metadata says not who, where or when: no EXIF beyond the camera's settings, no XMP, comments or texts",
+    "D-COPY": "Two rows are not of the same image, byte for byte",
+    "D-ROW": "The row of an image passes the table's own check",
+    "D-TABLE": "The table is in order by its own check",
+    "D-UNNAMED": "Files that no row names are not looked at",
     "D-MULTIFRAME": "Each slice is a file; multi-frame and enhanced objects are not read yet",
 }
 
@@ -130,6 +147,8 @@ def _of_contract(contract: ImagingContract) -> dict[str, str]:
         "D-SLICES": f"A stack has {_range(geometry.slices)} slices, and two at least",
         "D-STEP": f"The step between slices is {_range(geometry.slice_step)} mm",
         "D-PLANE": f"Slices are {geometry.plane}",
+        "D-FORMAT": f"Images are in {FORMATS[contract.format]}, in {geometry.dimensions} dimensions, and of a kind that is read",
+        "D-INTENSITY": f"Values are {_range(contract.intensity.possible)}",
         "D-BODYPART": f"Body Part Examined is {_any_of(protocol.body_parts)}",
     }
 

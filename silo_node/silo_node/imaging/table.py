@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.text import Text
 
+from silo_node.imaging.file_judge import FileJudgement
 from silo_node.imaging.report import Finding, Report, Standing
 from wardround.errors import sentence
 
@@ -38,6 +39,12 @@ def account(report: Report) -> Iterator[tuple[str, str]]:
     """Give what became of the files, in words and numbers whose sum is the first."""
     judgement = report.judgement
     yield "files found", str(judgement.files)
+    if isinstance(judgement, FileJudgement):
+        yield "  that no row names", str(judgement.unnamed)
+        yield "rows of the table", str(len(judgement.examples))
+        if report.skipped:
+            yield "links, not followed", str(report.skipped)
+        return
     yield "  that cannot be read", _counts(judgement.unreadable)
     yield "  DICOM that are no images", str(judgement.objects)
     yield "  images of another kind", _counts(judgement.other)
@@ -95,7 +102,7 @@ def printable(name: str) -> str:
 def to_remove(report: Report, most: int) -> Iterator[str]:
     """Say what a de-identifier must still remove, the most frequent first."""
     privacy = report.privacy
-    if not privacy.counts:
+    if privacy is None or not privacy.counts:
         return
     yield f"What a de-identifier must still remove ({privacy.clean} of {privacy.files} images have nothing of it):"
     ranked = sorted(privacy.counts, key=lambda each: -each.files)

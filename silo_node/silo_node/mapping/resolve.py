@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from silo_node.configuration import Column, SchemaMapping, Site, TableSource, decimal_mark, joining_columns
 from silo_node.mapping.exceptions import exception_problems
-from silo_node.source_settings import DicomSource
+from silo_node.source_settings import FolderSource
 from wardround.contract import analytes
 from wardround.contract.model import Contract, ContractField
 from wardround.errors import Problem, Refused, raise_all
@@ -78,7 +78,7 @@ def resolve(site: Site, contract: Contract, fields: Sequence[str] | None = None)
     if mapping is None:
         raise Refused([_no_mapping(site, contract)])
     source = site.file.sources[mapping.source]
-    if isinstance(source, DicomSource):
+    if isinstance(source, FolderSource):
         raise Refused([_no_table(site, contract, mapping)])
     names = needed_fields(contract, fields)
     problems = [*_unknown_fields(site, contract, mapping), *exception_problems(site, contract, mapping)]

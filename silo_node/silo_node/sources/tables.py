@@ -19,7 +19,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from silo_node.configuration import CsvSource, ParquetSource, Site, decimal_mark
-from silo_node.source_settings import DicomSource, JoinedSource
+from silo_node.source_settings import FolderSource, JoinedSource
 from silo_node.sources import delimited, parquet, snapshot
 from silo_node.sources.faults import Fault, UnreadableError, changed
 from silo_node.sources.header import Wanted, judge
@@ -83,7 +83,7 @@ def _read(site: Site, name: str, wanted: Wanted) -> Read:
     source = site.file.sources[name]
     if isinstance(source, JoinedSource):
         return join(source, wanted, partial(_read, site), partial(decimal_mark, site.file))
-    if isinstance(source, DicomSource):
+    if isinstance(source, FolderSource):
         raise TypeError(name)
     paths = site.original_paths(name)
     if isinstance(source, CsvSource | ParquetSource):

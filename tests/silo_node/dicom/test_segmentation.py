@@ -232,7 +232,7 @@ def liver(folder, found):
 
 
 def corrupt(data, number):
-    chance = random.Random(number)
+    chance = random.Random(number)  # noqa: S311  (not for secrets)
     found = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 4))):
         at = chance.randrange(132, len(found))
