@@ -100,11 +100,18 @@ class Cohort:
         return self.report.outgoing
 
 
-def study_fields(contract: Contract, study: Study) -> tuple[str, ...]:
-    """Give the fields that a study declares: keys, features, target and those of its cohort rule, in the contract's order."""
+def study_fields(contract: Contract, study: Study, imaging: ImagingContract | None = None) -> tuple[str, ...]:
+    """Give the fields that a study declares: keys, features, target and those of its cohort rule, in the contract's order.
+
+    Of a study of images, those that name the images and their masks, too.
+    """
     named = {*study.features, *study.target.fields, *contract.primary_key, contract.patient_key}
     if study.cohort.where is not None:
         named |= rules.fields(rules.parse(study.cohort.where, "cohort.where", "P-RULE"))
+    if imaging is not None and imaging.table is not None:
+        named |= set(imaging.table.keys.values())
+        paths = (imaging.table.path, imaging.label.path if study.target.mask else None)
+        named |= {name for name in paths if name is not None}
     return tuple(name for name in contract.names if name in named)
 
 
@@ -126,7 +133,7 @@ def check_for_study(
             D-FOLDER when their folder cannot be read.
     """
     raise_all(problems(study, contract, imaging))
-    fields, limit = study_fields(contract, study), study.quarantine.max_fraction
+    fields, limit = study_fields(contract, study, imaging), study.quarantine.max_fraction
     if imaging is None:
         result = check(site, contract, fields=fields, max_fraction=limit, profiled=profiled)
         return Checked(said_to_be_synthetic(result, site.policy().small_cell))

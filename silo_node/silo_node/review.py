@@ -226,7 +226,7 @@ def _ending(site: Site, bundle: Bundle, approved: Approval | None, days: int | N
         return
     from silo_node.cohort import study_fields  # noqa: PLC0415  (polars)
 
-    known = {*study_fields(contract, bundle.study), *(rule.id for rule in contract.rules)}
+    known = {*study_fields(contract, bundle.study, bundle.imaging), *(rule.id for rule in contract.rules)}
     for each in found:
         about = each.rule if each.field is None else each.field
         if about in known:

@@ -396,7 +396,7 @@ def check_imaging(contract: ImagingContract, table: Contract | None, place: str)
     raise_all(imaging_semantics.problems(contract, Document(place, {}, {}), table))
 
 
-def table_of(contract: ImagingContract, schema_path: Sequence[Path] = ()) -> Contract:
+def table_or_implied(contract: ImagingContract, schema_path: Sequence[Path] = ()) -> Contract:
     """Give the table contract that belongs to images: the one that their contract names, or the one that it implies.
 
     Raises:

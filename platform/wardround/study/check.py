@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from wardround.contract import rules
 from wardround.contract.imaging import ImagingContract
-from wardround.contract.library import find_any, table_of
+from wardround.contract.library import find_any, table_or_implied
 from wardround.contract.model import Contract
 from wardround.errors import Problem, Refused, raise_all
 from wardround.strict_yaml import Document, Location, load, nearest, parse
@@ -58,7 +58,7 @@ def load_study(path: Path, schema_path: tuple[Path, ...] = ()) -> Loaded:
     document = load(path)
     study = parse(Study, document)
     named = find_any(f"{study.data_schema.id}@{study.data_schema.version}", schema_path)
-    contract, imaging = (table_of(named, schema_path), named) if isinstance(named, ImagingContract) else (named, None)
+    contract, imaging = (table_or_implied(named, schema_path), named) if isinstance(named, ImagingContract) else (named, None)
     raise_all(problems(study, contract, imaging, document))
     return Loaded(study, contract, imaging)
 

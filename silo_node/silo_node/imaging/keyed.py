@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from silo_node.configuration import Site
@@ -25,6 +26,12 @@ from silo_node.dicom.volume import image as plane_image
 from silo_node.imaging.asked import Asked
 from silo_node.imaging.check import look
 from silo_node.imaging.dataset import Loaded
+from silo_node.imaging.file_check import fit_files
+from silo_node.imaging.file_header import FileError, FileHeader
+from silo_node.imaging.file_judge import FORMATS, Row
+from silo_node.imaging.files import load
+from silo_node.imaging.files import load_mask as load_file_mask
+from silo_node.imaging.folders import image_folder
 from silo_node.imaging.judge import Example
 from silo_node.source_settings import DicomSource
 from wardround.contract.imaging import Grain, ImagingContract
@@ -95,6 +102,32 @@ def dicom_by_key(site: Site, contract: ImagingContract, grain: Grain, field: str
     return Keyed(field, fit, aside, patients)
 
 
+def files_by_key(site: Site, contract: ImagingContract, field: str, rows: pl.DataFrame, masks: Sequence[str]) -> Keyed:
+    """Look at the files that rows of a table name, decode each, and give them by their path.
+
+    Args:
+        site: the hospital.
+        contract: of images that are no DICOM.
+        field: of the table, that holds the path.
+        rows: valid ones, in schema form.
+        masks: as of ``dicom_by_key``.
+
+    Raises:
+        Refused: M-SCHEMA, M-IMAGES, D-FOLDER.
+    """
+    _, folder = image_folder(site, contract)
+    reader = _FileReader(contract, folder, _numbers(contract, masks))
+    fit: dict[str, Fit] = {}
+    aside: dict[str, tuple[str, ...]] = {}
+    patients: dict[str, str] = {}
+    for key, example in fit_files(site, contract, rows, pixels=True).items():
+        if example.row is None or example.codes or example.header is None:
+            aside[key] = example.codes
+        else:
+            fit[key], patients[key] = reader.fit(example.row, example.header), example.row.patient
+    return Keyed(field, fit, aside, patients)
+
+
 def _key(example: Example, grain: Grain) -> str:
     first = example.stack.slices[0]
     return {"patient": first.patient, "study": first.study, "series": first.series, "image": first.sop_instance}[grain]
@@ -142,3 +175,28 @@ class _Reader:
 
 def _plane(stack: Stack, folder: Path) -> Volume:
     return plane_image(stack.slices[0], stack, folder)
+
+
+@dataclass(frozen=True)
+class _FileReader:
+    """Reads files of one folder."""
+
+    contract: ImagingContract
+    folder: Path
+    numbers: NDArray[np.int64] | None
+
+    def fit(self, row: Row, header: FileHeader) -> Fit:
+        masked = self.numbers is not None and row.mask is not None
+        names = [row.file, row.mask] if masked and row.mask is not None else [row.file]
+        return Fit(tuple(self.folder / name for name in names), partial(self._read, row, header))
+
+    def _read(self, row: Row, header: FileHeader) -> Loaded:
+        form, drawn = FORMATS[self.contract.format], self.contract.label.format
+        try:
+            made = load(self.folder, row.file, form)
+            if self.numbers is None or row.mask is None or drawn not in ("nifti", "png"):
+                return made.array, made.affine, None
+            mask = load_file_mask(self.folder, row.mask, drawn, self.contract.label.classes, header)
+        except FileError:
+            raise UndecodableError from None
+        return made.array, made.affine, self.numbers[mask]

@@ -20,7 +20,7 @@ import polars as pl
 from silo_node.configuration import Site
 from silo_node.imaging import rules
 from silo_node.imaging.dataset import Loaded
-from silo_node.imaging.keyed import Keyed, dicom_by_key
+from silo_node.imaging.keyed import Keyed, dicom_by_key, files_by_key
 from silo_node.mapping.cells import LOCAL
 from silo_node.sources.rows import held
 from silo_node.validation.check import check
@@ -99,7 +99,10 @@ def check_with_images(
         result = _implied(contract, keyed, site.policy().small_cell)
     else:
         result = check(site, contract, fields=fields, max_fraction=limit, profiled=profiled)
-        keyed = dicom_by_key(site, imaging, link.grain, link.keys[link.grain], study.target.mask)
+        if link.path is not None:
+            keyed = files_by_key(site, imaging, link.path, result.valid, study.target.mask)
+        else:
+            keyed = dicom_by_key(site, imaging, link.grain, link.keys[link.grain], study.target.mask)
     images = ImageSet(imaging, keyed.field, keyed)
     return _with_images(result, images, limit, site.policy().small_cell), images
 

@@ -36,7 +36,7 @@ class Question:
     @property
     def fields(self) -> Sequence[str] | None:
         """The fields that are needed; nothing where all are."""
-        return None if self.study is None else study_fields(self.contract, self.study)
+        return None if self.study is None else study_fields(self.contract, self.study, self.imaging)
 
     def answer(self, site: Site, *, profiled: bool = False) -> CheckResult:
         """Check a hospital's records, up to the study's own limits of what is left of them.

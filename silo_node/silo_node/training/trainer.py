@@ -179,8 +179,12 @@ class Trainer:
             return self._statistics(desk)
         if work.task.records != desk.cohort.train.height:
             return NotDone("H-CHANGED")
+        return self._visited(work, desk, watch or Watch())
+
+    def _visited(self, work: Work, desk: Desk, watch: Watch) -> Done | NotDone:
+        """Visit; what ends a visit early becomes its code."""
         try:
-            return self._visit(work, desk, watch or Watch())
+            return self._visit(work, desk, watch)
         except Withdrawn:
             return NotDone("H-WITHDRAWN")
         except NotFinite:
