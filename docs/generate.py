@@ -9,9 +9,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,8 +21,11 @@ import click
 
 from wardround import values
 from wardround.console import cli
+from wardround.study.images import Images
 from wardround.study.model import Study
 from wardround.study.networks import NETWORKS
+from wardround.study.random_transforms import Augmentation
+from wardround.study.transforms import Preparation
 
 DOCS = Path(__file__).resolve().parent
 COMMANDS = DOCS / "reference" / "commands.md"
@@ -152,6 +157,32 @@ UNITS = {
 }
 """What the numbers of a study count."""
 
+TRANSFORM_UNITS = {
+    "pixdim": "mm",
+    "spatial_size": "pixels",
+    "roi_size": "pixels",
+    "margin": "pixels",
+    "translate": "pixels",
+    "sigma": "pixels",
+    "degrees": "degrees",
+    "probability": "share of examples",
+    "max_k": "quarter turns",
+    "spatial_axis": "axis",
+    "spatial_axes": "axes",
+    "scale": "share",
+    "shear": "factor",
+    "min_zoom": "factor",
+    "max_zoom": "factor",
+    "zoom_range": "factor",
+    "factors": "share",
+    "gamma": "power",
+    "lower": "percentile",
+    "upper": "percentile",
+} | dict.fromkeys(
+    ("a_min", "a_max", "b_min", "b_max", "minv", "maxv", "mean", "deviation", "value", "threshold", "std", "offsets"), "intensity"
+)
+"""What the numbers of a transform count."""
+
 WORDS = {get_args(kind)[1].pattern: text for kind, text in PATTERNS.items()}
 
 BOUNDS = {
@@ -162,6 +193,7 @@ BOUNDS = {
     "minItems": "{} or more entries",
     "minLength": "{} or more characters",
     "maxLength": "at most {} characters",
+    "maxItems": "at most {} entries",
     "pattern": "matches `{}`",
 }
 
@@ -174,6 +206,35 @@ def study_table() -> str:
 def network_table() -> str:
     """Give the table of every network's arguments."""
     return "\n".join(f"#### {name}\n\n{_table(model.model_json_schema())}" for name, model in sorted(NETWORKS.items()))
+
+
+def images_table() -> str:
+    """Give the table of what a study says of images."""
+    units = {"window": "pixels or voxels along each axis", "overlap": "share of a window", "channels": "colours"}
+    return _table(Images.model_json_schema(), units=units)
+
+
+def transforms_list(allowed: object) -> str:
+    """Give every transform of an allow-list: what it does, its arguments, and what they mean."""
+    return "\n".join(_transform(kind) for kind in get_args(get_args(allowed)[0]))
+
+
+def _transform(kind: type[values.Value]) -> str:
+    what, _, attributes = (inspect.getdoc(kind) or "").replace("``", "`").partition("\n\nAttributes:\n")
+    schema = kind.model_json_schema()
+    schema["properties"].pop("name")  # the heading
+    parts = [f"### {kind.__name__}", _prose(what)]
+    if schema["properties"]:
+        parts.append(_table(schema, units=TRANSFORM_UNITS).rstrip())
+    meanings = re.split(r"\n(?=    \S)", attributes.rstrip()) if attributes else []
+    if meanings:
+        parts.append("\n".join(f"- {_meaning(each)}" for each in meanings))
+    return "\n\n".join(parts) + "\n"
+
+
+def _meaning(attribute: str) -> str:
+    names, _, text = " ".join(attribute.split()).partition(": ")
+    return f"{', '.join(f'`{name}`' for name in names.split(', '))}: {text}"
 
 
 def _table(schema: Schema, units: Mapping[str, str] | None = None) -> str:
@@ -200,6 +261,11 @@ def _resolved(part: Schema, known: dict[str, Schema]) -> Schema:
     return known[part["$ref"].rsplit("/", 1)[-1]] if "$ref" in part else part
 
 
+def _items(part: Schema) -> Schema:
+    """Give what a list holds; of a list of fixed length, what its first entry is."""
+    return dict(part["prefixItems"][0] if "prefixItems" in part else part.get("items", {}))
+
+
 def _type(part: Schema, known: dict[str, Schema]) -> str:
     if "anyOf" in part:
         kinds = [_type(_resolved(each, known), known) for each in part["anyOf"]]
@@ -208,8 +274,10 @@ def _type(part: Schema, known: dict[str, Schema]) -> str:
         return "one of"
     if part.get("type") == "null":
         return "`null`"
+    if "oneOf" in part:
+        return "keys"
     if part.get("type") == "array":
-        items = _resolved(part.get("items", {}), known)
+        items = _resolved(_items(part), known)
         return f"list of {_type(items, known)}" if items else "list"
     return TYPES.get(str(part.get("type")), "value")
 
@@ -222,8 +290,10 @@ def _bounds(part: Schema, known: dict[str, Schema]) -> str:
     found = [text.format(_value(part[key], bare=True)) for key, text in BOUNDS.items() if key in part]
     for each in part.get("anyOf", []):
         found += [bound for bound in [_bounds(_resolved(each, known), known)] if bound]
+    if "prefixItems" in part:
+        found = [f"{len(part['prefixItems'])} entries"]
     if part.get("type") == "array":
-        inner = _bounds(_resolved(part.get("items", {}), known), known)
+        inner = _bounds(_resolved(_items(part), known), known)
         found += [f"each {inner}"] if inner else []
     return ", ".join(found).replace("|", "\\|")
 
@@ -246,7 +316,13 @@ def _value(value: object, *, bare: bool = False) -> str:
 
 # ----------------------------------------------------------------------------------------------------------------- pages
 
-PARTS: dict[str, Callable[[], str]] = {"study-keys": study_table, "network-arguments": network_table}
+PARTS: dict[str, Callable[[], str]] = {
+    "study-keys": study_table,
+    "network-arguments": network_table,
+    "images-keys": images_table,
+    "preparation": partial(transforms_list, Preparation),
+    "augmentation": partial(transforms_list, Augmentation),
+}
 
 
 def current_pages() -> dict[Path, str]:
