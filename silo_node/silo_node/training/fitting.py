@@ -17,7 +17,7 @@ from torch import nn
 
 from silo_node.training.execution import Execution, can_be_cut
 from silo_node.training.losses import Loss
-from silo_node.training.memory import available_bytes, begin_peak, give_back, peak_bytes
+from silo_node.training.memory import available_bytes, begin_peak, give_back, is_out_of_memory, peak_bytes
 from wardround.study.model import Optimiser, Training
 
 RESERVE = 0.2
@@ -112,7 +112,7 @@ def measure(network: nn.Module, sample: Sample, training: Training, loss: Loss, 
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     try:
         kept, few = _pass(network, sample(least), training, loss, execution)
-        _, more = _pass(network, sample(least + 1), training, loss, execution)
+        more = _one_more(network, sample, least, few, training, loss, execution)
     finally:
         network.zero_grad(set_to_none=True)
         for name, buffer in network.named_buffers():
@@ -120,6 +120,18 @@ def measure(network: nn.Module, sample: Sample, training: Training, loss: Loss, 
     weights = sum(weight.nbytes for weight in network.parameters())
     each = max(more - few, kept // least)
     return Cost(fixed=max(few - least * each, weights) + weights * (COPIES + _state(training.optimiser)), each=each)
+
+
+def _one_more(
+    network: nn.Module, sample: Sample, least: int, few: int, training: Training, loss: Loss, execution: Execution
+) -> int:
+    """Give what one more than ``least`` takes; where it does not fit, as much more as if nothing were fixed."""
+    try:
+        return _pass(network, sample(least + 1), training, loss, execution)[1]
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    return few + -(-few // least)
 
 
 def _state(optimiser: Optimiser) -> int:

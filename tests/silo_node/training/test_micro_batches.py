@@ -153,6 +153,20 @@ def test_the_cost_of_an_example_is_about_what_its_layers_keep():
     assert cost.fixed >= 4 * weights
 
 
+def test_where_only_one_fits_one_is_measured():
+    """Two that do not fit are no reason to give up: each is then taken to need all that the one did."""
+
+    def tight(count):
+        if count > 1:
+            raise MemoryError
+        return sample(count)
+
+    settings = how()
+    free, narrow = (measure(drawing(), each, settings, make_loss(settings, "mask"), Execution()) for each in (sample, tight))
+    assert narrow.each > free.each
+    assert choose(narrow, 8, 2 * narrow.of(1)) == 1
+
+
 @pytest.mark.parametrize(("optimiser", "copies"), [({}, 0), ({"momentum": 0.5}, 1), ({"name": "adam"}, 2)])
 def test_what_an_optimiser_keeps_counts(optimiser, copies):
     """Adam keeps two numbers for each weight, momentum one."""
