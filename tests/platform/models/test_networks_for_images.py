@@ -36,6 +36,7 @@ OTHERS = {
     "UNet": (
         {},
         {"num_res_units": 0, "act": "relu"},
+        {"channels": (2,) * 8, "strides": (1,) * 7},
         {"num_res_units": 1, "channels": (5, 5, 5), "strides": (1, 2), "kernel_size": 5},
         {"num_res_units": 3, "channels": (3, 7), "strides": (4,), "act": "elu", "dropout": 0.2},
     ),
@@ -143,7 +144,7 @@ def test_group_and_instance_normalisation_replace_every_batch_normalisation(name
         (Network(name="DenseNet121", normalisation="batch"), lambda: nets.DenseNet121(2, 2, 3, pretrained=False)),
         (
             Network(name="ResNet50", arguments={"first_stride": 1}, normalisation="batch"),
-            lambda: nets.resnet50(pretrained=False, spatial_dims=2, n_input_channels=2, num_classes=3),
+            lambda: nets.resnet50(spatial_dims=2, n_input_channels=2, num_classes=3, bias_downsample=False),
         ),
         (
             Network(name="EfficientNetB0", normalisation="batch"),
