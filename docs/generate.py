@@ -22,14 +22,16 @@ import click
 from wardround import values
 from wardround.console import cli
 from wardround.study.images import Images
-from wardround.study.model import Study
-from wardround.study.networks import NETWORKS
+from wardround.study.model import Network, Study
+from wardround.study.networks import NETWORKS, arguments_of, weight_count
 from wardround.study.random_transforms import Augmentation
+from wardround.study.shape import Shape
 from wardround.study.transforms import Preparation
 
 DOCS = Path(__file__).resolve().parent
 COMMANDS = DOCS / "reference" / "commands.md"
 PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end of generated -->)", re.DOTALL)
+ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 ABSENT = "(needs the Python module"
 
 COMMANDS_HEAD = """\
@@ -135,6 +137,7 @@ PATTERNS = {
 
 UNITS = {
     "training.focal_gamma": "exponent of the focal loss; `null`: 2",
+    "network.normalisation": "of networks for images",
     "training.optimiser.learning_rate": "step",
     "training.local_epochs": "passes over the records in a round",
     "training.batch_size": "records; `null`: all in one batch",
@@ -200,18 +203,23 @@ BOUNDS = {
 
 def study_table() -> str:
     """Give the table of every key of a study file."""
-    return _table(Study.model_json_schema(by_alias=True), units=UNITS)
+    return _table(Study.model_json_schema(by_alias=True), UNITS, "unit")
 
 
 def network_table() -> str:
-    """Give the table of every network's arguments."""
-    return "\n".join(f"#### {name}\n\n{_table(model.model_json_schema())}" for name, model in sorted(NETWORKS.items()))
+    """Give the table of all networks, and for each the table of its arguments."""
+    rows = ["| network | takes | gives | windows | weights: table or 2D | 3D |", "|---|---|---|---|---|---|"]
+    rows += [f"| `{name}` | {' | '.join(_served(Network(name=name)))} |" for name in NETWORKS]
+    parts = [
+        f"#### {name}\n\n{_table(model.model_json_schema(), _meanings(model), 'meaning')}" for name, model in NETWORKS.items()
+    ]
+    return "\n".join(["\n".join(rows), "", *parts])
 
 
 def images_table() -> str:
     """Give the table of what a study says of images."""
     units = {"window": "pixels or voxels along each axis", "overlap": "share of a window", "channels": "colours"}
-    return _table(Images.model_json_schema(), units=units)
+    return _table(Images.model_json_schema(), units, "unit")
 
 
 def transforms_list(allowed: object) -> str:
@@ -225,7 +233,7 @@ def _transform(kind: type[values.Value]) -> str:
     schema["properties"].pop("name")  # the heading
     parts = [f"### {kind.__name__}", _prose(what)]
     if schema["properties"]:
-        parts.append(_table(schema, units=TRANSFORM_UNITS).rstrip())
+        parts.append(_table(schema, TRANSFORM_UNITS, "unit").rstrip())
     meanings = re.split(r"\n(?=    \S)", attributes.rstrip()) if attributes else []
     if meanings:
         parts.append("\n".join(f"- {_meaning(each)}" for each in meanings))
@@ -237,12 +245,34 @@ def _meaning(attribute: str) -> str:
     return f"{', '.join(f'`{name}`' for name in names.split(', '))}: {text}"
 
 
-def _table(schema: Schema, units: Mapping[str, str] | None = None) -> str:
-    heads = ("key", "type", *(("unit",) if units else ()), "range", "default")
+def _served(network: Network) -> tuple[str, str, str, str, str]:
+    """Say what a network with its default arguments takes and gives, and how many weights it has for one input and one output."""
+    known = arguments_of(network)
+    if known.DIMENSIONS == (0,):
+        return "a row of a table", "one vector", "", f"{weight_count(network, Shape.of_table(1)):,}", ""
+    gives = "one vector for each voxel" if known.DENSE else "one vector"
+    windows = f"multiples of {known.step}" if known.DENSE else f"{known.step} or more"
+    shapes = [Shape(dimensions=number, inputs=1, window=(known.step,) * number, dense=known.DENSE) for number in known.DIMENSIONS]
+    flat, deep = (f"{weight_count(network, shape):,}" for shape in shapes)
+    return "an image of 2 or 3 dimensions", gives, windows, flat, deep
+
+
+def _meanings(model: type) -> dict[str, str]:
+    """Give the meaning of each argument, as the docstrings of a class and of those above it say."""
+    found: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        _, _, attributes = inspect.cleandoc(each.__doc__ or "").partition("Attributes:\n")
+        for name, text in ATTRIBUTE.findall(attributes):
+            found[name] = " ".join(text.split()).rstrip(".").replace("``", "`").replace("|", "\\|")
+    return found
+
+
+def _table(schema: Schema, words: Mapping[str, str], head: str) -> str:
+    """Give a table of keys; ``words`` has one more cell for some of them, under this head."""
+    heads = ("key", "type", head, "range", "default")
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for key, kind, bounds, default in _rows(schema, schema.get("$defs", {}), ""):
-        cells = (f"`{key}`", kind, *((units.get(key, ""),) if units else ()), bounds, default)
-        rows.append(f"| {' | '.join(cells)} |")
+        rows.append(f"| {' | '.join((f'`{key}`', kind, words.get(key, ''), bounds, default))} |")
     return "\n".join(rows) + "\n"
 
 

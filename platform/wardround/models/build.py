@@ -15,7 +15,7 @@ from wardround.study.randomness import derive_seed
 from wardround.study.shape import Shape
 from wardround.weights.packing import Manifest, Tensor, Vector, manifest_of, pack, unpack
 
-_BATCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_BATCH = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def build_network(network: Network, shape: Shape) -> nn.Module:
@@ -49,7 +49,7 @@ def _normalise(module: nn.Module, normalisation: Normalisation) -> None:
                 setattr(parent, name, new[child])
 
 
-def _in_place_of(batch: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, normalisation: Normalisation) -> nn.Module:
+def _in_place_of(batch: nn.BatchNorm2d | nn.BatchNorm3d, normalisation: Normalisation) -> nn.Module:
     channels = batch.num_features
     if normalisation == "group":
         return nn.GroupNorm(groups_of(channels), channels, eps=batch.eps)

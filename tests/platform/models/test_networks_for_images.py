@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from monai.networks import nets
 from torch import nn
 
 from wardround.errors import Broken
@@ -35,6 +36,7 @@ OTHERS = {
     "UNet": (
         {},
         {"num_res_units": 0, "act": "relu"},
+        {"channels": (2,) * 8, "strides": (1,) * 7},
         {"num_res_units": 1, "channels": (5, 5, 5), "strides": (1, 2), "kernel_size": 5},
         {"num_res_units": 3, "channels": (3, 7), "strides": (4,), "act": "elu", "dropout": 0.2},
     ),
@@ -134,6 +136,39 @@ def test_group_and_instance_normalisation_replace_every_batch_normalisation(name
     as_batches = Network(name=name, arguments=SMALL[name], normalisation="batch")
     modules = list(build_network(as_batches, smallest(as_batches, 2)).modules())
     assert sum(isinstance(each, nn.BatchNorm2d) for each in modules) == len(norms)
+
+
+@pytest.mark.parametrize(
+    ("network", "monais"),
+    [
+        (Network(name="DenseNet121", normalisation="batch"), lambda: nets.DenseNet121(2, 2, 3, pretrained=False)),
+        (
+            Network(name="ResNet50", arguments={"first_stride": 1}, normalisation="batch"),
+            lambda: nets.resnet50(spatial_dims=2, n_input_channels=2, num_classes=3, bias_downsample=False),
+        ),
+        (
+            Network(name="EfficientNetB0", normalisation="batch"),
+            lambda: nets.EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=2, num_classes=3),
+        ),
+        (
+            Network(name="SegResNet", arguments={"upsample": "nontrainable"}),
+            lambda: nets.SegResNet(spatial_dims=2, in_channels=2, out_channels=3),
+        ),
+        (
+            Network(name="UNet", normalisation="batch", arguments={"channels": (4, 8), "strides": (2,)}),
+            lambda: nets.UNet(2, 2, 3, (4, 8), (2,), num_res_units=2, norm="batch"),
+        ),
+    ],
+)
+def test_weights_of_monais_own_networks_mean_the_same(network, monais):
+    """What MONAI's own functions build has the same tensors, and gives the same outputs: its published weights can be used."""
+    shape = smallest(network, 2)
+    ours, theirs = build_network(network, shape).eval(), monais().eval()
+    vector, manifest = read_weights(theirs)
+    write_weights(ours, vector, manifest)
+    inputs = torch.randn(shape.taken(1), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(ours(inputs), theirs(inputs))
 
 
 def test_groups_are_eight_where_they_divide_the_channels():

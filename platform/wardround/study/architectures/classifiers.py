@@ -161,7 +161,7 @@ class EfficientNetB0(Architecture):
 
     Attributes:
         dropout: share of the features before the last layer that training sets to zero.
-        drop_connect: share of the last block that training skips; earlier blocks are skipped less.
+        drop_connect: share of the examples for which training skips the last block; earlier ones are skipped less often.
     """
 
     MONAI: ClassVar[str] = "EfficientNet"
