@@ -150,7 +150,7 @@ UNITS = {
     "rounds.max_failed_rounds": "rounds that may fail and be passed over",
     "rounds.maximum_change_norm": "L2 norm of a hospital's change of weights in a round; `null`: no limit",
     "convergence.patience": "rounds",
-    "convergence.minimum_change": "AUROC, or nats of loss",
+    "convergence.minimum_change": "AUROC, Dice, or nats of loss",
     "silos.minimum": "hospitals",
     "silos.required": "site names",
     "silos.minimum_records": "training records of all who counted",

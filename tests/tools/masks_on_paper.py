@@ -1,7 +1,9 @@
-"""Counts of masks without images."""
+"""Counts of masks without images, and of classes without records."""
 
+import numpy as np
 from hypothesis import strategies as st
 
+from wardround.metrics.classes import ClassCounts, count_classes
 from wardround.metrics.segmentation import DICE_ONE, RegionCounts, SegmentationCounts
 
 GOOD_REGION = {
@@ -60,3 +62,12 @@ def overlaps(records: int, *shares: float) -> SegmentationCounts:
         ),
         loss_units=records * round((1 - sum(shares) / len(shares)) * 2**20),
     )
+
+
+def guesses(records: int, classes: int, separation: float) -> ClassCounts:
+    """Give so many records of these classes, whose scores lie so far apart."""
+    random = np.random.default_rng(records)
+    labels = np.arange(records) % classes
+    logits = separation * np.eye(classes)[labels] + random.normal(size=(records, classes))
+    losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(records), labels]
+    return count_classes(logits, labels, losses)

@@ -31,6 +31,7 @@ from wardround.messages.round import (
     Withdraw,
     Working,
 )
+from wardround.metrics.pooled import Counts
 from wardround.weights.fixed_point import STATISTICS_STEPS
 from wardround.weights.packing import to_bytes
 
@@ -49,6 +50,7 @@ class PaperHospital:
 
     Attributes:
         losses: validation loss, in 2**-20 nats a record, of the weights after so many rounds; falling by default.
+        counts: gives the counts of so many records under the weights after so many rounds; scores by default.
         shows: whether its policy lets evaluations out.
         shares: whom its policy lets see its figures.
         spoil: makes another envelope of a reply, or none at all.
@@ -62,6 +64,7 @@ class PaperHospital:
     validation: int = 30
     test: int = 20
     losses: Callable[[int], int] = lambda age: (900 - age) << 10
+    counts: Callable[[int, int], Counts] | None = None
     shows: Callable[[Task], bool] = lambda _task: True
     shares: Callable[[Task], FiguresFor] = lambda _task: "consortium"
     spoil: Spoil | None = None
@@ -134,7 +137,11 @@ class PaperHospital:
         size = self.test if core.purpose == "test" else self.validation
         age = core.round - 1 if core.purpose == "round" else core.round
         half = size // 2
-        counts = scores([150] * half, [100] * (size - half), self.losses(age) * size)
+        counts = (
+            scores([150] * half, [100] * (size - half), self.losses(age) * size)
+            if self.counts is None
+            else self.counts(size, age)
+        )
         evaluation = Evaluation(counts=counts if self.shows(task) else None)
         if core.purpose == "round":
             return RoundResult(evaluation=evaluation, training_loss_units=1 << 19)

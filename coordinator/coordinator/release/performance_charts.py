@@ -46,6 +46,7 @@ def roc_chart(metrics: Metrics) -> Chart | None:
     if not points or metrics.sensitivity is None or metrics.specificity is None:
         return None
     even = (1 - metrics.specificity, metrics.sensitivity)
+    points = sorted([*points, even])  # it is published by itself: the curve goes through it
     description = (
         f"ROC curve of the pooled records: AUROC {ratio(metrics.auroc)}. At a probability of one half: sensitivity "
         f"{ratio(metrics.sensitivity)}, specificity {ratio(metrics.specificity)}."
@@ -56,7 +57,7 @@ def roc_chart(metrics: Metrics) -> Chart | None:
         axes.plot([even[0]], [even[1]], marker="o", markersize=7, markerfacecolor="none", color=ACCENT)
         _shares(axes, "1 − specificity", "sensitivity")
 
-    caption = f"{description} Between two points of the curve stand at least {LEAST_IN_BAND} records."
+    caption = f"{description} Between any two others of its points stand at least {LEAST_IN_BAND} records."
     return Chart(draw("roc", description, _HEIGHT, paint), caption, description)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -61,7 +62,7 @@ def models_table(comparison: Comparison) -> Table:
     shared = [row for row in comparison.models if row.kind != "alone"]
     for heading in ("records", "alone", *(row.kind for row in shared)):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, pick in METRICS.items():
+    for name, pick in _metrics_of(comparison.federated.overall).items():
         for each in comparison.records:
             own = [row.per_site[each.site] for row in comparison.models if row.site == each.site]
             cells = [own, *([row.per_site[each.site]] for row in shared)]
@@ -82,7 +83,17 @@ def _accuracy(metrics: Metrics) -> float | None:
     return metrics.accuracy
 
 
-METRICS: dict[str, Callable[[Metrics], float | None]] = {"AUROC": _auroc, "accuracy": _accuracy}
+def _dice(metrics: Metrics) -> float | None:
+    return metrics.dice
+
+
+Pick: TypeAlias = Callable[[Metrics], float | None]
+METRICS: dict[str, Pick] = {"AUROC": _auroc, "accuracy": _accuracy}
+OF_MASKS: dict[str, Pick] = {"Dice": _dice}
+
+
+def _metrics_of(overall: Metrics) -> dict[str, Pick]:
+    return OF_MASKS if overall.regions else METRICS
 
 
 def _span(values: Iterable[float | None]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from masks_on_paper import guesses, overlaps
 from studies_on_paper import node_key
 
 from coordinator.release.comparison import Comparison, ModelRow, SiteRecords
@@ -16,9 +17,10 @@ from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Coordinator, Member, Roster
 from wardround.messages.data_report import DataReport, FindingSummary, ShownCell, WithheldCell
 from wardround.messages.record import RoundRecord, SiloRecord
-from wardround.metrics.pooled import ScoreCounts, count_scores, measure, pool
+from wardround.metrics.pooled import Counts, count_scores, measure, pool
 from wardround.study.bundle import Bundle, Versions
 from wardround.study.encoding import Encoding, NumberColumn
+from wardround.study.kind import Predicted
 from wardround.study.model import Study
 from wardround.weights.packing import manifest_of, pack, to_bytes
 
@@ -28,8 +30,15 @@ ROUNDS = 4
 FEATURES = ("radius_mean", "texture_mean", "area_mean")
 
 
-def counts(seed: int, records: int, separation: float) -> ScoreCounts:
+BINARY = Predicted("binary")
+
+
+def counts(seed: int, records: int, separation: float, what: Predicted = BINARY) -> Counts:
     random = np.random.default_rng(seed)
+    if what.kind == "mask":
+        return overlaps(records, *np.clip(0.3 + 0.2 * separation - 0.1 * np.arange(len(what.classes)), 0.05, 0.95))
+    if what.kind == "classes":
+        return guesses(records, len(what.classes), separation)
     labels = np.arange(records) % 3 == 0
     logits = np.where(labels, separation, -separation) + random.normal(size=records)
     losses = np.logaddexp(0.0, np.where(labels, -logits, logits))
@@ -111,12 +120,13 @@ class Visits:
     absent: dict[tuple[str, int], dict[str, str]]
     withheld: frozenset[str] = frozenset()
     failed: frozenset[tuple[str, int]] = frozenset()
+    what: Predicted = BINARY
 
     def records(self, purpose: str, number: int) -> int:
         absent = self.absent.get((purpose, number), {})
         return sum(train for site, (_, train, _) in SITES.items() if site not in absent)
 
-    def silo(self, purpose: str, number: int, site: str) -> tuple[SiloRecord, ScoreCounts | None]:
+    def silo(self, purpose: str, number: int, site: str) -> tuple[SiloRecord, Counts | None]:
         code = self.absent.get((purpose, number), {}).get(site)
         if code is not None:
             status = "silent" if code == "R-SILENT" else "refused"
@@ -138,8 +148,8 @@ class Visits:
         if site in self.withheld:
             return SiloRecord(**counted, evaluation="withheld"), None
         age = number - (purpose == "round")
-        found = counts(100 * place + (purpose == "test"), evaluated, 0.1 + 0.5 * age - 0.1 * place)
-        return SiloRecord(**counted, evaluation="shown", metrics=measure(found)), found
+        found = counts(100 * place + (purpose == "test"), evaluated, 0.1 + 0.5 * age - 0.1 * place, self.what)
+        return SiloRecord(**counted, evaluation="shown", metrics=measure(found, self.what.classes)), found
 
     def visit(self, purpose: str, number: int, attempt: int = 0) -> RoundRecord:
         parts = [self.silo(purpose, number, site) for site in SITES]
@@ -155,7 +165,7 @@ class Visits:
             stepped=None,
             records=sum(silo.records or 0 for silo, _ in parts),
             silos=tuple(silo for silo, _ in parts),
-            pooled=measure(pool(used.values())) if used else None,
+            pooled=measure(pool(used.values()), self.what.classes, curves=purpose != "round") if used else None,
             evaluated_by=tuple(used),
             seconds=1.5 + number,
         )
@@ -163,8 +173,8 @@ class Visits:
 
 @pytest.fixture
 def make_outcome(bundle) -> Callable[..., Outcome]:
-    def make(absent=None, withheld=(), *, of: Bundle = bundle) -> Outcome:
-        visits = Visits(of, absent or {}, frozenset(withheld))
+    def make(absent=None, withheld=(), *, of: Bundle = bundle, what: Predicted = BINARY) -> Outcome:
+        visits = Visits(of, absent or {}, frozenset(withheld), what=what)
         outcome = Outcome(roster=of.roster.sites)
         for purpose, number in [("statistics", 0), *(("round", n + 1) for n in range(ROUNDS)), ("closing", ROUNDS)]:
             record = visits.visit(purpose, number)
@@ -222,11 +232,16 @@ def failed(bundle, make_outcome) -> Outcome:
 
 
 @pytest.fixture
-def comparison(complete) -> Comparison:
+def comparison() -> Comparison:
+    return comparison_of(BINARY)
+
+
+def comparison_of(what: Predicted) -> Comparison:
     def row(name: str, kind: str, step: float, site: str | None = None) -> ModelRow:
-        found = {each: counts(9, SITES[each][2], 1.0 + step + 0.3 * (each == site)) for each in SITES}
-        per_site = {each: measure(value) for each, value in found.items()}
-        return ModelRow(name=name, kind=kind, site=site, per_site=per_site, overall=measure(pool(found.values())))
+        found = {each: counts(9, SITES[each][2], 1.0 + step + 0.3 * (each == site), what) for each in SITES}
+        per_site = {each: measure(value, what.classes) for each, value in found.items()}
+        overall = measure(pool(found.values()), what.classes)
+        return ModelRow(name=name, kind=kind, site=site, per_site=per_site, overall=overall)
 
     alone = [row(f"{name} alone", "alone", -0.6, site) for site, (name, _, _) in SITES.items()]
     records = [
@@ -238,3 +253,8 @@ def comparison(complete) -> Comparison:
         records=tuple(reversed(records)),
         note="Real patients, dealt to made-up hospitals.",
     )
+
+
+@pytest.fixture
+def make_comparison() -> Callable[[Predicted], Comparison]:
+    return comparison_of

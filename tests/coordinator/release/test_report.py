@@ -1,20 +1,23 @@
 """The page: self-contained, accessible, and honest about what it does not know."""
 
+import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
+from predicting import CLASSES, MASKS, predict
 from studies_on_paper import node_key
 
 from coordinator.release.card import write_card
-from coordinator.release.release import contents_of
+from coordinator.release.release import contents_of, write_release
 from coordinator.release.report import render_report
 from wardround.errors import CATALOGUE
 from wardround.identity.roster import Roster
 
 HOSTILE = "<script>alert(1)</script> \"' & {{ 7*7 }} $x$ --> | [a](b)"
 VOID = {"meta", "link", "br", "img", "input", "hr"}
+KINDS = {"classes": CLASSES, "masks": MASKS}
 SVG_LEAVES = {"path", "line", "circle", "use"}  # closed in place
 
 
@@ -59,8 +62,12 @@ def visible(text: str) -> str:
     return " ".join(bare.split())
 
 
-@pytest.fixture(params=["complete", "partial", "failed", "withheld", "compared"])
-def page(request, bundle, make_outcome, comparison) -> str:
+@pytest.fixture(params=["complete", "partial", "failed", "withheld", "compared", "classes", "masks"])
+def page(request, bundle, make_outcome, comparison, make_comparison, monkeypatch) -> str:
+    if request.param in KINDS:
+        what = KINDS[request.param]
+        predict(monkeypatch, what)
+        return render(bundle, make_outcome(what=what), make_comparison(what))
     if request.param == "withheld":
         return render(bundle, make_outcome(withheld=bundle.roster.sites))
     outcome = request.getfixturevalue("complete" if request.param == "compared" else request.param)
@@ -163,7 +170,7 @@ def test_withheld_is_not_zero(bundle, make_outcome):
     outcome = make_outcome(withheld=bundle.roster.sites)
     parsed = Page(render(bundle, outcome))
     values = re.findall(r'<span class="value([^"]*)">([^<]*)</span>', render(bundle, outcome))
-    assert values == [(" absent", "withheld")] * 5
+    assert values == [(" absent", "withheld")] * 6
     cells = [text for tag, text in parsed.texts if tag == "td"]
     assert not {"0", "0.000"} & set(cells)
     assert "No validation figures could be used" in visible(render(bundle, outcome))
@@ -210,3 +217,69 @@ def test_many_hospitals_and_rounds_still_fit(make_bundle, make_outcome, roster):
 
 def test_the_same_inputs_give_the_same_page(bundle, complete, comparison):
     assert render(bundle, complete, comparison) == render(bundle, complete, comparison)
+
+
+def test_scores_are_shown_with_their_curves(bundle, complete):
+    """A target with two classes: ROC, calibration and average precision, from the pooled histograms of the last visits."""
+    page, pooled = render(bundle, complete), complete.test.pooled
+    assert [name for name in ("roc", "calibration", "dice") if f'id="{name}-figure_1"' in page] == ["roc", "calibration"]
+    assert f"{pooled.average_precision:.3f}" in visible(page)
+    assert "Figures by class" not in page
+    complete.test, complete.best_metrics = None, complete.history[1].pooled
+    assert 'id="roc-figure_1"' not in render(bundle, complete)
+
+
+def test_classes_are_shown_one_by_one(bundle, make_outcome, make_comparison, monkeypatch):
+    """Several classes: each against all others, and who is taken for whom, in the study's own names."""
+    predict(monkeypatch, CLASSES)
+    outcome = make_outcome(what=CLASSES)
+    page, pooled = render(bundle, outcome, make_comparison(CLASSES)), outcome.test.pooled
+    cells = [text for tag, text in Page(page).texts if tag in ("td", "span", "small")]
+    for number, each in enumerate(pooled.classes):
+        assert {f"{each.auroc:.3f}", f"{each.sensitivity:.3f}", str(pooled.confusion[number][number])} <= set(cells)
+    heads = [text for tag, text in Page(page).texts if tag == "th"]
+    assert all(heads.count(name) == 3 for name in CLASSES.classes)  # by class; rows and columns of the matrix
+    assert "reaches a mean AUROC of" in visible(page)
+    card = write_card(bundle, outcome, None)
+    assert "; classification" in card
+    assert f"| mild | {pooled.classes[0].records} | {pooled.classes[0].auroc:.3f}" in card
+
+
+def test_masks_are_shown_by_class_and_by_hospital(bundle, make_outcome, make_comparison, monkeypatch):
+    """Masks: Dice and distances of each class, Dice of each hospital, and nothing that masks do not have."""
+    predict(monkeypatch, MASKS)
+    outcome = make_outcome(what=MASKS)
+    page, pooled = render(bundle, outcome, make_comparison(MASKS)), outcome.test.pooled
+    text = visible(page)
+    assert [name for name in ("roc", "calibration", "dice") if f'id="{name}-figure_1"' in page] == ["dice"]
+    for region in pooled.regions:
+        assert f"{region.dice:.3f}" in text
+        assert f"{region.surface_distance:.2f}\u202fmm" in page
+        assert f"Dice: {region.name}" in text
+    assert all(f"{silo.metrics.dice:.3f}" in text for silo in outcome.test.silos)
+    assert "reaches a mean Dice of" in text
+    assert "AUROC" not in text
+    assert "positive" not in text.partition("What was asked")[0]
+    card = write_card(bundle, outcome, make_comparison(MASKS))
+    assert "; segmentation" in card
+    assert f"| liver | {pooled.records} | {pooled.regions[0].dice:.3f}" in card
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_withheld_stays_withheld_whatever_is_predicted(bundle, make_outcome, monkeypatch, tmp_path, kind):
+    """Of hospitals that do not share, no figure of any class, and no sum from which one would follow, is in a release."""
+    what = KINDS[kind]
+    predict(monkeypatch, what)
+    outcome = make_outcome(what=what)
+    outcome.shares["river"] = "coordinator"
+    write_release(tmp_path / "release", bundle, outcome)
+    history = (tmp_path / "release" / "history.json").read_text()
+    page = (tmp_path / "release" / "report.html").read_text()
+    pooled = json.loads(history)["test"]
+    assert pooled["classes"] or pooled["regions"]  # all three are hidden together: the sum of all may be shown
+    assert 'id="dice-figure_1"' in page or kind == "classes"
+    for record in outcome.history:
+        for metrics in (silo.metrics for silo in record.silos if silo.metrics is not None):
+            assert metrics.model_dump_json() not in history
+    assert all(silo["metrics"] is None for visit in json.loads(history)["visits"] for silo in visit["silos"])
+    assert all(f"{member.name} withheld" in visible(page) for member in bundle.roster.silos)

@@ -76,13 +76,7 @@ def test_a_class_without_records_has_no_figures_and_takes_none_from_the_others()
     found = measure(counted([((1.0, 0.0, 0.0), 0), ((0.0, 1.0, 0.0), 1)]), NAMES)
     assert (found.classes[2].auroc, found.classes[2].sensitivity, found.classes[2].average_precision) == (None, None, None)
     assert (found.auroc, found.classes[2].specificity) == (1.0, 1.0)
-    assert (found.positives, found.sensitivity, found.calibration_error, found.dice, found.regions) == (
-        None,
-        None,
-        None,
-        None,
-        (),
-    )
+    assert (found.positives, found.sensitivity, found.calibration_error, found.dice) == (None, None, None, None)
 
 
 GOOD = counted([((1.0, 0.0, -1.0), 0), ((0.5, 1.0, 0.0), 2)])

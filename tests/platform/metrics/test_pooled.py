@@ -1,6 +1,7 @@
 """Metrics of pooled counts: never an average of ratios, never NaN."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest

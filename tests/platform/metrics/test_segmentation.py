@@ -56,9 +56,7 @@ def test_the_mean_dice_is_over_the_examples_that_have_the_class(found):
 
 def test_the_figures_of_a_class():
     """Three examples: one with half of the voxels right, one missed whole, and one without the class."""
-    half = region(
-        dice_units=DICE_ONE // 2, intersection=10, predicted=20, true=20, distance_units=3 << 20, hausdorff_units=8 << 20
-    )
+    half = region(dice_units=DICE_ONE // 2, intersection=10, predicted=20, true=20, hausdorff_units=8 << 20)
     missed = region(matched=0, dice_units=0, intersection=0, predicted=0, true=20, distance_units=0, hausdorff_units=0)
     absent = RegionCounts.model_validate(dict.fromkeys(RegionCounts.model_fields, 0))
     counts = pool(SegmentationCounts(records=1, regions=(each,), loss_units=1 << 19) for each in (half, missed, absent))

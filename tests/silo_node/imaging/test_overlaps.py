@@ -60,11 +60,8 @@ def test_examples_are_added_not_maps():
     """The mean over examples is of each one's own Dice and distance; an empty example counts among the records alone."""
     full, half, empty = np.ones((4, 4), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
     half[:2] = 1
-    parts = [
-        count_overlaps(full, full, (1, 1), 1, 0),
-        count_overlaps(half, full, (1, 1), 1, 1),
-        count_overlaps(empty, empty, (1, 1), 1, 2),
-    ]
+    pairs = ((full, full), (half, full), (empty, empty))
+    parts = [count_overlaps(*pair, (1, 1), 1, loss) for loss, pair in enumerate(pairs)]
     found = measure(pool(parts), ("organ",))
     assert (found.records, found.loss, found.regions[0].examples) == (3, 1.0, 2)
     assert found.regions[0].dice == pytest.approx((1 + 2 / 3) / 2, abs=1e-6)

@@ -1,0 +1,117 @@
+"""Studies of several classes and of masks: the same rounds, with counts of their own kind, and no others."""
+
+import pytest
+from lives import live
+from masks_on_paper import GOOD_REGION, guesses, overlaps
+from paper_hospitals import PaperHospital, conduct
+from paper_visits import BRIEF, codes
+from predicting import CLASSES, MASKS, predict
+from studies_on_paper import RECORDS, Paper, paper, scores
+
+from coordinator.history_command import _page
+from coordinator.journal.chronicle import read_chronicle
+from coordinator.rounds.outcome import Outcome
+from coordinator.service_commands import _where
+from coordinator.studies import StudyState
+from wardround.metrics.pooled import measure, pool
+from wardround.metrics.segmentation import RegionCounts, SegmentationCounts
+from wardround_lab.progress import figures, line
+
+DICE = {"metric": "dice", "patience": 3, "minimum_change": 0.0}
+
+
+def masks(size: int, age: int) -> SegmentationCounts:
+    """Give evaluations that are best after two rounds."""
+    return overlaps(size, 0.5 - 0.1 * abs(age - 2), 0.4)
+
+
+def hospitals(study: Paper, usual, **beta) -> list[PaperHospital]:
+    return [
+        PaperHospital(study, site, RECORDS[site], **{"counts": usual, **(beta if site == "beta" else {})})
+        for site in study.parties
+    ]
+
+
+def test_a_study_of_masks_is_pooled_judged_and_told_by_dice(monkeypatch, tmp_path):
+    """Convergence and the choice of weights go by the mean Dice; journal, history and status say so."""
+    predict(monkeypatch, MASKS)
+    study = paper(convergence=DICE)
+    outcome = live(tmp_path, study, hospitals(study, masks))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.best_round) == ("complete", 2)
+    assert outcome.best_metrics.dice == pytest.approx(0.45, abs=1e-6)
+    assert [region.name for region in outcome.test.pooled.regions] == list(MASKS.classes)
+    assert outcome.test.pooled == measure(pool([masks(20, 2)] * 3), MASKS.classes, curves=True)
+    told = read_chronicle(tmp_path, study.bundle.study_hash)
+    assert [(visit.dice, visit.auroc) for visit in told.visits] == [
+        (None, None) if record.pooled is None else (record.pooled.dice, None) for record in outcome.history
+    ]
+    state = StudyState(
+        study_hash=study.bundle.study_hash,
+        name="trial",
+        version="1.0.0",
+        title="A trial",
+        phase="running",
+        purpose="round",
+        round=3,
+        maximum=3,
+        silos=(),
+        metrics=outcome.best_metrics,
+        updated_at="2026-01-01T00:00:00Z",
+    )
+    page = _page(state, told)
+    assert page[1].split()[:5] == ["visit", "attempt", "seconds", "loss", "Dice"]
+    assert page[4].split()[5] == f"{outcome.history[2].pooled.dice:.4f}"
+    assert _where(state) == "round 3 of at most 3, Dice 0.4500"
+    assert figures(outcome.best_metrics) == f"Dice 0.4500, loss {outcome.best_metrics.loss:.4f}"
+    assert "Dice 0." in line(outcome.test)
+    assert line(outcome.history[0]).endswith("records")
+
+
+def test_a_study_of_classes_has_a_confusion_matrix_at_its_end_alone(monkeypatch):
+    predict(monkeypatch, CLASSES)
+    study = paper(convergence={"metric": "auroc", "patience": 3})
+    outcome = conduct(study, hospitals(study, lambda size, age: guesses(size, 3, age + 1.0)))
+    assert outcome.status == "complete"
+    assert [each.name for each in outcome.best_metrics.classes] == list(CLASSES.classes)
+    assert [bool(record.pooled and record.pooled.confusion) for record in outcome.history] == [False] * 4 + [True] * 2
+    assert sum(map(sum, outcome.test.pooled.confusion)) == outcome.test.pooled.records == 60
+    assert not any(silo.metrics.confusion for silo in outcome.test.silos)
+
+
+def huge(size: int, _age: int) -> SegmentationCounts:
+    """Give sums that a roster of three could not add exactly."""
+    region = RegionCounts.model_validate({**GOOD_REGION, "true": 2**53 - 1, "present": size, "matched": 2})
+    return SegmentationCounts(records=size, regions=(region, region), loss_units=0)
+
+
+OTHER = {
+    "scores for masks": (MASKS, lambda size, _age: scores([150] * (size // 2), [100] * (size - size // 2))),
+    "classes for masks": (MASKS, lambda size, _age: guesses(size, 2, 1.0)),
+    "masks of another number of classes": (MASKS, lambda size, _age: overlaps(size, 0.5)),
+    "masks of sums beyond exact integers": (MASKS, huge),
+    "masks of other examples": (MASKS, lambda size, age: masks(size + 1, age)),
+    "masks for classes": (CLASSES, masks),
+    "another number of classes": (CLASSES, lambda size, _age: guesses(size, 4, 1.0)),
+    "scores for classes": (CLASSES, lambda size, _age: scores([150] * (size // 2), [100] * (size - size // 2))),
+}
+
+
+@pytest.mark.parametrize("case", OTHER)
+def test_counts_of_another_kind_are_refused(monkeypatch, case):
+    """R-METRICS: the study goes on without, and nothing of the answer is used."""
+    what, wrong = OTHER[case]
+    predict(monkeypatch, what)
+    study = paper(rounds=BRIEF)
+    right = masks if what is MASKS else lambda size, age: guesses(size, 3, age + 1.0)
+    outcome = conduct(study, hospitals(study, right, counts=wrong))
+    assert set(codes(outcome)) == {None, "R-METRICS"}
+    assert outcome.status == "partial"
+    assert outcome.best_evaluated_by == ("alpha", "gamma")
+
+
+@pytest.mark.parametrize("counts", [masks, lambda size, _age: guesses(size, 2, 1.0)])
+def test_a_study_of_two_classes_takes_scores_alone(counts):
+    study = paper(rounds=BRIEF)
+    outcome = conduct(study, hospitals(study, None, counts=counts))
+    assert set(codes(outcome)) == {None, "R-METRICS"}
