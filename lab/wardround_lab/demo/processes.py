@@ -130,7 +130,7 @@ class Town:
         """Build the study's bundle."""
         requests = [word for site in self.sites for word in ("--silo", site.folder / "request.json")]
         found = self.story.schema_words(self.folder)
-        study = ("study", "build", self.folder / STUDY, *found, "--coordinator", self.centre / "coordinator.json")
+        study: Words = ("study", "build", self.folder / STUDY, *found, "--coordinator", self.centre / "coordinator.json")
         path = self.folder / self.story.bundle
         self.terminals.type({"study-build": (*study, *requests, *signing_words(self.folder), "--out", path)})
         return read_bundle(path)
