@@ -14,7 +14,7 @@ one_thread := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-faults test-fuzz test-mutants pytest lint types walls docs benchmarks clean
+.PHONY: help install demo demo-imaging test test-faults test-fuzz test-mutants pytest lint types walls docs benchmarks clean
 
 help:  ## print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ $(INSTALLED): pyproject.toml $(wildcard */pyproject.toml)
 
 demo: $(INSTALLED)  ## a centre and four hospitals, in processes of their own, train one model here
 	@$(BIN)/wardround demo
+
+demo-imaging: $(INSTALLED)  ## the same on images: synthetic CT series of four scanners, and a network that outlines lesions
+	@$(BIN)/wardround demo imaging
 
 test: $(INSTALLED) lint types walls pytest  ## lint, types, import contracts, and all tests (docs checks among them)
 

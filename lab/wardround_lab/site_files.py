@@ -98,7 +98,7 @@ def write_site(folder: Path, form: LocalForm, contract: Contract, records: pl.Da
     data = _parquet(columns, form, contract) if form.parquet else _csv(columns, form)
     write_atomic(folder / form.path, data, mode=0o600)
     if form.policy:
-        write_atomic(folder / POLICY_FILE, policy_yaml(form).encode(), mode=0o600)
+        write_atomic(folder / POLICY_FILE, policy_yaml(form.policy).encode(), mode=0o600)
     write_atomic(folder / SITE_FILE, site_yaml(form, contract).encode(), mode=0o600)
     return folder / SITE_FILE
 
@@ -189,9 +189,9 @@ def site_yaml(form: LocalForm, contract: Contract) -> str:
     return "\n".join(lines) + "\n"
 
 
-def policy_yaml(form: LocalForm) -> str:
-    """Give the text of ``policy.yaml``."""
-    return "".join(f"# {comment}\n{key}: {setting}\n" for key, (setting, comment) in form.policy.items())
+def policy_yaml(policy: Mapping[str, tuple[int | str, str]]) -> str:
+    """Give the text of ``policy.yaml``: each key with its setting and a comment for the reader."""
+    return "".join(f"# {comment}\n{key}: {setting}\n" for key, (setting, comment) in policy.items())
 
 
 def _source(form: LocalForm) -> list[str]:

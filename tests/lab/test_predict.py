@@ -25,7 +25,7 @@ from wardround_lab.demo.hospitals import SCHEMA, make_hospitals, wisconsin_recor
 from wardround_lab.predict import load_model, predict, score
 from wardround_lab.predict_command import predict as predict_command
 
-STUDY = Path(__file__).parents[2] / "lab" / "wardround_lab" / "demo" / "study.yaml"
+STUDY = Path(__file__).parents[2] / "lab" / "wardround_lab" / "demo" / "breast-mass.yaml"
 
 
 @pytest.fixture(scope="module")

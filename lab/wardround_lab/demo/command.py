@@ -13,13 +13,14 @@ from wardround.errors import refuse
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from wardround_lab.demo.story import Demo
+    from wardround_lab.demo.story import Demo, Story
 
 DEFAULT_FOLDER = "wardround-demo"
 RUN = "run"
 
 
 @click.command()
+@click.argument("what", type=click.Choice(["tables", "imaging"]), default="tables")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -27,26 +28,53 @@ RUN = "run"
 )
 @click.option("--in-process", is_flag=True, help="Run everything in this one process: no network, no services.")
 @format_option
-def demo(folder: Path | None, in_process: bool, form: str) -> int:  # noqa: FBT001  (click's options)
-    """Train one model over four hospitals on this machine. Real patients, made-up split.
+def demo(what: str, folder: Path | None, in_process: bool, form: str) -> int:  # noqa: FBT001  (click's options)
+    """Train one model over four made-up hospitals on this machine, on tables or on images.
 
-    The 569 records of the Wisconsin diagnostic breast cancer data are dealt to four made-up hospitals, each with its own
-    language, units, codes and file format. A centre and the hospitals start, each with processes of its own, and meet over
-    TLS on this machine's loopback; the hospitals check their records, approve the study, train in rounds, and a model is
-    released with its report. Nothing is asked and nothing is downloaded. Ctrl-C stops everything.
+    tables (what is done without a word): the 569 records of the Wisconsin diagnostic breast cancer data, real patients in a
+    made-up split, each hospital with its own language, units, codes and file format.
+
+    imaging: synthetic images that look like computed tomography, with lesions of known truth, as DICOM series of four
+    scanners; a network learns to outline the lesions. It needs the extra imaging of wardround-lab.
+
+    A centre and the hospitals start, each with processes of its own, and meet over TLS on this machine's loopback; the
+    hospitals check their records, approve the study, train in rounds, and a model is released with its report. Nothing is
+    asked and nothing is downloaded. Ctrl-C stops everything.
     """
     from wardround_lab.demo.story import conduct
 
-    def way(folder: Path, screen: Console) -> Demo:
+    story = _radiology() if what == "imaging" else _cytology()
+
+    def way(folder: Path, screen: Console, story: Story) -> Demo:
         if in_process:
             from wardround_lab.demo import flow
 
-            return flow.run(folder, screen)
+            return flow.run(folder, screen, story)
         from wardround_lab.demo import processes
 
-        return processes.run(folder, screen)
+        return processes.run(folder, screen, story)
 
-    return conduct(new_folder() if folder is None else empty_folder(folder), form, way)
+    return conduct(new_folder() if folder is None else empty_folder(folder), form, story, way)
+
+
+def _cytology() -> Story:
+    from wardround_lab.demo.cytology import CYTOLOGY
+
+    return CYTOLOGY
+
+
+def _radiology() -> Story:
+    try:
+        from wardround_lab.demo.radiology import RADIOLOGY
+    except ModuleNotFoundError as error:
+        raise refuse(
+            "X-EXTRA",
+            "wardround demo imaging",
+            "The demonstration on images needs packages that are not installed here",
+            f"the Python module {error.name} is absent",
+            "install wardround-lab[imaging]",
+        ) from None
+    return RADIOLOGY
 
 
 def new_folder() -> Path:

@@ -20,19 +20,18 @@ from wardround.models.commands import build
 from wardround.study.author_commands import author
 from wardround.study.bundle import read_bundle
 from wardround_lab.demo import baselines
-from wardround_lab.demo.hospitals import make_hospitals
 from wardround_lab.demo.story import (
     APPROVER,
-    BUNDLE,
     CENTRE,
     CENTRE_NAME,
-    NOTE,
     RELEASE,
     ROLE,
     ROUNDS,
     Demo,
+    Story,
     author_words,
     passphrase_words,
+    show_checks,
     show_step,
     signing_words,
     write_study,
@@ -41,23 +40,24 @@ from wardround_lab.progress import Display
 from wardround_lab.simulate import simulate
 
 
-def run(folder: Path, screen: Console) -> Demo:
+def run(folder: Path, screen: Console, story: Story) -> Demo:
     """Make the hospitals, have every command run that a person would type, conduct the study, compare and release."""
     step = partial(show_step, screen)
     with step("hospitals", f"four folders in {folder}"):
-        site_paths = make_hospitals(folder)
-        study_path = write_study(folder)
+        site_paths = story.make_hospitals(folder)
+        study_path = write_study(folder, story)
     with step("keys", "hospitals, centre and author make their own (silo init)"):
         for path in site_paths:
             _type(silo_commands, "init", "--site", str(path), *passphrase_words(path.parent))
         _type(coordinator_commands, "init", str(folder / CENTRE), "--name", CENTRE_NAME)
         _type(author, "init", *author_words(folder))
     sites = tuple(load_site(path) for path in site_paths)
-    with step("study", "study, schema, first weights, roster: one hash, signed (study build)"):
-        bundle_path = _build(folder, study_path, sites)
-    with step("check", "every record held against the schema (silo check)"):
+    with step("check", story.check):
         for path in site_paths:
-            _type(silo_commands, "check", "--site", str(path), "--study", str(study_path))
+            _type(silo_commands, "check", "--site", str(path), *story.check_words(folder))
+    show_checks(screen, story, sites)
+    with step("study", "study, schema, first weights, roster: one hash, signed (study build)"):
+        bundle_path = _build(folder, study_path, sites, story)
     with step("approval", "by each hospital, with its own key (silo approve)"):
         for path in site_paths:
             person = ("--approver", APPROVER, "--role", ROLE, *passphrase_words(path.parent))
@@ -68,17 +68,18 @@ def run(folder: Path, screen: Console) -> Demo:
     comparison = None
     if outcome.status != "failed":
         with step("comparison", "one model of all records, and one of each hospital's"):
-            comparison = baselines.compare(bundle, baselines.gather(bundle, sites), outcome, NOTE)
+            comparison = baselines.compare(bundle, baselines.gather(bundle, sites), outcome, story.note)
     with step("release", "model, encoding, history, report, checksums"):
         write_release(folder / RELEASE, bundle, outcome, comparison=comparison)
-    return Demo(folder, bundle, sites, outcome, comparison)
+    return Demo(story, folder, bundle, sites, outcome, comparison)
 
 
-def _build(folder: Path, study_path: Path, sites: tuple[Site, ...]) -> Path:
-    bundle_path = folder / BUNDLE
+def _build(folder: Path, study_path: Path, sites: tuple[Site, ...], story: Story) -> Path:
+    bundle_path = folder / story.bundle
     silos = [word for site in sites for word in ("--silo", str(site.folder / "request.json"))]
     centre = str(folder / CENTRE / "coordinator.json")
-    _type(build, str(study_path), "--coordinator", centre, *silos, *signing_words(folder), "--out", str(bundle_path))
+    found = (*story.schema_words(folder), *signing_words(folder))
+    _type(build, str(study_path), "--coordinator", centre, *silos, *found, "--out", str(bundle_path))
     return bundle_path
 
 

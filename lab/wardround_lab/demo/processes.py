@@ -20,21 +20,20 @@ from coordinator.studies import STUDIES, StudyFolder, StudyState
 from silo_node.configuration import Site, load_site
 from wardround.errors import refuse
 from wardround.study.bundle import SUFFIX, Bundle, read_bundle
-from wardround_lab.demo.hospitals import make_hospitals
 from wardround_lab.demo.released import read_outcome
 from wardround_lab.demo.story import (
     APPROVER,
-    BUNDLE,
     CENTRE,
     CENTRE_NAME,
-    NOTE,
     RELEASE,
     ROLE,
     ROUNDS,
     STUDY,
     Demo,
+    Story,
     author_words,
     passphrase_words,
+    show_checks,
     show_step,
     signing_words,
     write_study,
@@ -51,7 +50,7 @@ STARTED = ("running", "complete", "partial", "failed")
 ENDED = ("complete", "partial", "failed")
 
 
-def run(folder: Path, screen: Console) -> Demo:
+def run(folder: Path, screen: Console, story: Story) -> Demo:
     """Run everything, stop every process, compare and release.
 
     Raises:
@@ -59,18 +58,19 @@ def run(folder: Path, screen: Console) -> Demo:
     """
     step = partial(show_step, screen)
     with step("hospitals", f"four folders in {folder}"):
-        site_paths = make_hospitals(folder)
-        write_study(folder)
+        site_paths = story.make_hospitals(folder)
+        write_study(folder, story)
     with Terminals(folder / LOGS) as terminals:
-        town = Town(folder, tuple(load_site(path) for path in site_paths), terminals)
+        town = Town(story, folder, tuple(load_site(path) for path in site_paths), terminals)
         with step("keys", "hospitals, centre and author make their own (silo init)"):
             town.make_keys()
         with step("enrolment", "requests to the centre, invitations back (silo join)"):
             town.enrol()
+        with step("check", story.check):
+            town.check()
+        show_checks(screen, story, town.sites)
         with step("study", "study, schema, first weights, roster: one hash, signed (study build)"):
             bundle = town.build()
-        with step("check", "every record held against the schema (silo check)"):
-            town.check()
         with step("services", "centre and hospitals, each with its own (silo start)"):
             terminals.await_up()
         with step("offer", "the study goes to the inboxes (coordinator submit)"):
@@ -88,6 +88,7 @@ def run(folder: Path, screen: Console) -> Demo:
 class Town:
     """The centre and the hospitals of the demonstration, and what their people type."""
 
+    story: Story
     folder: Path
     sites: tuple[Site, ...]
     terminals: Terminals
@@ -128,18 +129,19 @@ class Town:
     def build(self) -> Bundle:
         """Build the study's bundle."""
         requests = [word for site in self.sites for word in ("--silo", site.folder / "request.json")]
-        study = ("study", "build", self.folder / STUDY, "--coordinator", self.centre / "coordinator.json")
-        path = self.folder / BUNDLE
+        found = self.story.schema_words(self.folder)
+        study: Words = ("study", "build", self.folder / STUDY, *found, "--coordinator", self.centre / "coordinator.json")
+        path = self.folder / self.story.bundle
         self.terminals.type({"study-build": (*study, *requests, *signing_words(self.folder), "--out", path)})
         return read_bundle(path)
 
     def check(self) -> None:
         """Have every hospital check its records for the study."""
-        self.terminals.type(self._each("check", lambda _: ("silo", "check", "--study", self.folder / STUDY)))
+        self.terminals.type(self._each("check", lambda _: ("silo", "check", *self.story.check_words(self.folder))))
 
     def submit(self, bundle: Bundle) -> None:
         """Submit the study, and wait until it is in every hospital's inbox."""
-        self.terminals.type({"centre-submit": ("coordinator", "submit", self.folder / BUNDLE, "--dir", self.centre)})
+        self.terminals.type({"centre-submit": ("coordinator", "submit", self.folder / self.story.bundle, "--dir", self.centre)})
         self._until(
             bundle,
             lambda state: all(silo.offer not in (None, "unknown") for silo in state.silos),
@@ -207,7 +209,7 @@ def _finish(town: Town, bundle: Bundle, final: StudyState, screen: Console) -> D
     comparison = None
     if outcome.status != "failed":
         with step("comparison", "one model of all records, and one of each hospital's"):
-            comparison = baselines.compare(bundle, baselines.gather(bundle, town.sites), outcome, NOTE)
+            comparison = baselines.compare(bundle, baselines.gather(bundle, town.sites), outcome, town.story.note)
     with step("release", "the centre's, with the comparison; report, checksums"):
         write_release(town.folder / RELEASE, bundle, outcome, comparison=comparison)
-    return Demo(town.folder, bundle, town.sites, outcome, comparison)
+    return Demo(town.story, town.folder, bundle, town.sites, outcome, comparison)

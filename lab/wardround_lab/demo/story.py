@@ -1,17 +1,19 @@
-"""What both ways of the demonstration share: the words, the names, and the report at the end."""
+"""What all demonstrations and both ways of each share: what one is about, the words, the names, and the report at the end."""
 
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from coordinator.release.comparison import Comparison
 from coordinator.rounds.outcome import Outcome
@@ -23,26 +25,56 @@ from wardround.study.bundle import SUFFIX, Bundle
 from wardround_lab.demo.tables import final_tables
 
 STUDY = "study.yaml"
+SCHEMAS = "schemas"
 CENTRE, CENTRE_NAME = "centre", "Demonstration centre"
 RELEASE = "release"
-BUNDLE = f"breast-mass{SUFFIX}"
 ROUNDS = "rounds"
 APPROVER, ROLE = "A. Demo", "made-up data protection officer"
 AUTHOR, INSTITUTION, AUTHOR_KEY = "Wardround's demonstration", "this machine", "author.pem"
 """Who asks the demonstration's study, and the file of that key."""
 PASSPHRASE = "passphrase"  # noqa: S105  (a file's name)
 """File of a person's passphrase in the folder of that person's key; a real one is kept elsewhere, or in nobody's file."""
-NOTE = (
-    "Real patients, made-up split: the records are the 569 of the Wisconsin diagnostic breast cancer data, the hospitals and "
-    "who lies in which are made up. It is an easy task: nearly every model orders the patients well. Pooled and alone are "
-    "shown because a demonstration has all records at hand; a real study has not, and withholds what the hospitals withhold."
-)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a demonstration is about: whose records, which question, and what a reader must know.
+
+    Attributes:
+        title: in a line.
+        study: the study file among this package's data; its bundle is named after it.
+        note: what a reader of the figures must know of the records.
+        check: what is held against what, in a line.
+        make_hospitals: writes the hospitals into a folder; gives the paths of their ``site.yaml``, largest first.
+        check_words: by which ``silo check`` checks a hospital, with the demonstration's folder to put in.
+        checked: what the checks found, where it is to be shown.
+        schemas: whether the study's schema is the demonstration's own, and its folder is written beside the hospitals.
+    """
+
+    title: str
+    study: str
+    note: str
+    check: str
+    make_hospitals: Callable[[Path], tuple[Path, ...]]
+    check_words: Callable[[Path], tuple[str, ...]]
+    checked: Callable[[Sequence[Site]], Table] | None = None
+    schemas: bool = False
+
+    @property
+    def bundle(self) -> str:
+        """The name of the bundle's file."""
+        return self.study.removesuffix(".yaml") + SUFFIX
+
+    def schema_words(self, folder: Path) -> tuple[str, ...]:
+        """Give the words by which a command finds the study's schema."""
+        return ("--schema-path", str(folder / SCHEMAS)) if self.schemas else ()
 
 
 @dataclass(frozen=True)
 class Demo:
     """What the demonstration made: the study, what became of it, and how it compares."""
 
+    story: Story
     folder: Path
     bundle: Bundle
     sites: tuple[Site, ...]
@@ -55,12 +87,12 @@ class Demo:
         return self.folder / RELEASE
 
 
-def conduct(folder: Path, form: str, way: Callable[[Path, Console], Demo]) -> int:
-    """Run the demonstration one way in an empty folder, and report; gives the study's exit status."""
+def conduct(folder: Path, form: str, story: Story, way: Callable[[Path, Console, Story], Demo]) -> int:
+    """Run a demonstration one way in an empty folder, and report; gives the study's exit status."""
     screen = Console(stderr=form == "json", highlight=False)
     begun = time.monotonic()
-    screen.print("[bold]Wardround demo[/]: real patients, made-up split. Everything stays on this machine.\n")
-    made = way(folder, screen)
+    screen.print(f"[bold]Wardround demo[/]: {escape(story.title)}. Everything stays on this machine.\n")
+    made = way(folder, screen, story)
     if form == "json":
         print_json(
             {
@@ -85,17 +117,27 @@ def conduct(folder: Path, form: str, way: Callable[[Path, Console], Demo]) -> in
         screen.print()
         for part in final_tables(made.comparison, made.outcome):
             screen.print(part)
-        screen.print(f"\n{escape(NOTE)}")
+        screen.print(f"\n{escape(story.note)}")
     screen.print(f"\nStudy: [bold]{escape(made.outcome.summary)}[/], {time.monotonic() - begun:.0f} s.")
     screen.print(f"Report: {escape(str(made.release / 'report.html'))}", soft_wrap=True)
     return made.outcome.exit_status
 
 
-def write_study(folder: Path) -> Path:
-    """Write the demonstration's study file into its folder."""
+def write_study(folder: Path, story: Story) -> Path:
+    """Write the demonstration's study file into its folder, and its schemas beside it, if it has own ones."""
+    own = files("wardround_lab.demo")
     path = folder / STUDY
-    path.write_bytes(files("wardround_lab.demo").joinpath(STUDY).read_bytes())
+    path.write_bytes(own.joinpath(story.study).read_bytes())
+    if story.schemas:
+        with as_file(own.joinpath(SCHEMAS)) as schemas:
+            shutil.copytree(schemas, folder / SCHEMAS)
     return path
+
+
+def show_checks(screen: Console, story: Story, sites: Sequence[Site]) -> None:
+    """Show what the checks found, where a demonstration wants that."""
+    if story.checked is not None:
+        screen.print(story.checked(sites))
 
 
 @contextmanager

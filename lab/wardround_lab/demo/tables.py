@@ -25,7 +25,7 @@ def final_tables(comparison: Comparison, outcome: Outcome) -> tuple[Table, Table
 
 def records_table(records: Sequence[SiteRecords], outcome: Outcome) -> Table:
     """Say how many records each hospital had, how many were used, and in how many visits it counted."""
-    table = _table("Records")
+    table = plain_table("Records")
     table.add_column("hospital")
     for heading in ("found", "set aside", "used", "train/val./test", "counted in"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -36,7 +36,8 @@ def records_table(records: Sequence[SiteRecords], outcome: Outcome) -> Table:
     return table
 
 
-def _table(title: str) -> Table:
+def plain_table(title: str) -> Table:
+    """Give a table without lines but under its headings, to be filled."""
     return Table(box=SIMPLE_HEAD, title=title, title_style="bold", title_justify="left", padding=(0, 1, 0, 0), pad_edge=False)
 
 
@@ -56,7 +57,7 @@ def models_table(comparison: Comparison) -> Table:
 
     On everybody's records, ``alone`` is the lowest and the highest figure of the hospitals' own models.
     """
-    table = _table("On the test records")
+    table = plain_table("On the test records")
     for heading in ("", "hospital"):
         table.add_column(heading)
     shared = [row for row in comparison.models if row.kind != "alone"]

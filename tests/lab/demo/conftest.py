@@ -9,6 +9,7 @@ from approved_study import fixed_keys
 from rich.console import Console
 
 from wardround_lab.demo.baselines import Ward, gather
+from wardround_lab.demo.cytology import CYTOLOGY
 from wardround_lab.demo.flow import run
 from wardround_lab.demo.story import Demo
 
@@ -23,7 +24,7 @@ def said() -> StringIO:
 def made(tmp_path_factory: pytest.TempPathFactory, said: StringIO) -> Demo:
     """The demonstration, with the same keys (and so the same split) in every run of the tests."""
     with fixed_keys():
-        return run(tmp_path_factory.mktemp("demo"), Console(file=said, width=80))
+        return run(tmp_path_factory.mktemp("demo"), Console(file=said, width=80), CYTOLOGY)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from wardround.metrics.pooled import measure, pool
 from wardround.study.randomness import derive_seed
 from wardround.weights.packing import unpack
 from wardround_lab.demo.baselines import Ward, score_counts
-from wardround_lab.demo.story import NOTE, Demo, conduct
+from wardround_lab.demo.story import Demo, conduct
 from wardround_lab.demo.tables import final_tables
 
 SMALL_CELL = 11
@@ -191,12 +191,12 @@ def test_off_a_terminal_it_stays_calm(made: Demo, said: StringIO) -> None:
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_it_reports(form: str, made: Demo, capsys: pytest.CaptureFixture[str]) -> None:
     """For people it says that the split is made up and where the report is; for programs it is one JSON object."""
-    assert conduct(made.folder, form, lambda *_: made) == 0
+    assert conduct(made.folder, form, made.story, lambda *_: made) == 0
     output = capsys.readouterr().out
     if form == "json":
         value = json.loads(output)
         assert value["status"] == "complete"
-        assert value["comparison"]["note"] == NOTE
+        assert value["comparison"]["note"] == made.story.note
     else:
         words = " ".join(output.split())
         assert "made-up split" in words

@@ -22,6 +22,7 @@ from ward_on_processes import descendants, no_trace
 
 from wardround.errors import Refused
 from wardround_lab.demo import processes
+from wardround_lab.demo.cytology import CYTOLOGY
 
 WHOLE_SECONDS = 300.0
 """Two demonstrations at once, on a machine that does other things too."""
@@ -127,7 +128,7 @@ def test_a_service_that_does_not_come_up_is_an_error(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(processes.Terminals, "leave_running", spoilt)
     with pytest.raises(Refused) as error:
-        processes.run(tmp_path, Console(file=StringIO()))
+        processes.run(tmp_path, Console(file=StringIO()), CYTOLOGY)
     (problem,) = error.value.problems
     assert (problem.code, problem.place) == ("V-CHILD", "montaspro")
     assert "K-MISSING" in problem.finding
@@ -151,7 +152,7 @@ def test_a_port_that_is_taken_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
 
         monkeypatch.setattr(processes.Town, "make_keys", late)
         with pytest.raises(Refused) as error:
-            processes.run(tmp_path, Console(file=StringIO()))
+            processes.run(tmp_path, Console(file=StringIO()), CYTOLOGY)
     (problem,) = error.value.problems
     assert (problem.code, problem.place) == ("V-CHILD", "centre")
     assert "N-PORT" in problem.finding
