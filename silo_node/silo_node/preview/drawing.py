@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,18 @@ def middle(image: Numbers, mask: LabelMap | None) -> tuple[Numbers, LabelMap | N
     if mask is not None and mask.any():
         at = int(np.argmax((mask > 0).sum(axis=(0, 1))))
     return image[..., at], None if mask is None else mask[..., at], at
+
+
+def upright(plane: NDArray[Any], axcodes: str) -> NDArray[Any]:
+    """Turn a plane of a volume as it is looked at: the patient's front is up, and the right is on the left.
+
+    Args:
+        plane: ``(..., columns, rows)``.
+        axcodes: where columns and rows lead: ``RA...`` to the right and to the front.
+    """
+    if axcodes.startswith("R"):
+        plane = plane[..., ::-1, :]
+    return plane[..., ::-1] if axcodes[1:2] in ("A", "S") else plane
 
 
 def picture(image: Numbers, mask: LabelMap | None = None) -> str:

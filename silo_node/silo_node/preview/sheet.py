@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from silo_node.cohort import Cohort
 from silo_node.imaging import rules
 from silo_node.imaging.dataset import ImageExamples
-from silo_node.preview.drawing import colour_of, middle, picture
+from silo_node.preview.drawing import colour_of, middle, picture, upright
 from silo_node.training.examples import Draw
 from silo_node.training.study_examples import image_examples
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import encoding_by
+from wardround.study.transforms import Orientation
 
 VARIATIONS: Final = 3
 """Pictures of what augmentation makes of an example."""
@@ -123,9 +125,10 @@ def _shown(bundle: Bundle, cohort: Cohort, examples: ImageExamples, index: int) 
     else:
         image, mask = examples.batch(np.array([index]), None)[0][0].numpy(), None
     plane, outline, at = middle(image, mask)
+    codes = _axcodes(bundle)
     varied: Sequence[str] = ()
     if bundle.study.images is not None and bundle.study.images.augmentation:
-        varied = [_varied(examples, index, epoch, dense=bool(target.mask)) for epoch in range(1, VARIATIONS + 1)]
+        varied = [_varied(examples, index, epoch, codes, dense=bool(target.mask)) for epoch in range(1, VARIATIONS + 1)]
     label = "" if target.field is None else str(cohort.train[target.field][index])
     return Shown(
         number=index + 1,
@@ -133,12 +136,23 @@ def _shown(bundle: Bundle, cohort: Cohort, examples: ImageExamples, index: int) 
         size=image.shape[1:],
         spacing=examples.spacing(index),
         at=None if at is None else at + 1,
-        prepared=picture(plane, outline),
+        prepared=_picture(plane, outline, codes),
         varied=tuple(varied),
     )
 
 
-def _varied(examples: ImageExamples, index: int, epoch: int, *, dense: bool) -> str:
+def _axcodes(bundle: Bundle) -> str:
+    """Say where the axes of prepared volumes lead; nothing of plane images."""
+    images = bundle.study.images
+    found = [each.axcodes for each in images.preparation if isinstance(each, Orientation)] if images is not None else []
+    return found[-1] if found else ""
+
+
+def _picture(plane: NDArray[np.float32], mask: NDArray[np.int64] | None, axcodes: str) -> str:
+    return picture(upright(plane, axcodes), None if mask is None else upright(mask, axcodes))
+
+
+def _varied(examples: ImageExamples, index: int, epoch: int, axcodes: str, *, dense: bool) -> str:
     inputs, targets = examples.batch(np.array([index]), Draw(SEED, epoch))
     plane, outline, _ = middle(inputs[0].numpy(), targets[0].numpy() if dense else None)
-    return picture(plane, outline)
+    return _picture(plane, outline, axcodes)
