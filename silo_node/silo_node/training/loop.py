@@ -185,11 +185,15 @@ class _Step:
     def _gradient(self, batch: torch.Tensor, draw: Draw) -> torch.Tensor:
         """Leave the gradient of the batch's mean loss in the network, piece by piece; gives the summed loss."""
         self._optimiser.zero_grad(set_to_none=True)
+        at_once = self._execution.at_once(len(batch))
+        if at_once == len(batch):  # the common case, without what cutting costs
+            mean = self._mean(batch, draw)
+            mean.backward()
+            return mean.detach() * len(batch)
         summed = torch.zeros((), device=self._execution.device)
-        for piece in batch.split(self._execution.at_once(len(batch))):
+        for piece in batch.split(at_once):
             mean = self._mean(piece, draw)
-            # a factor of one would change no bit, and cost a launch
-            (mean if len(piece) == len(batch) else mean * (len(piece) / len(batch))).backward()
+            (mean * (len(piece) / len(batch))).backward()
             summed += mean.detach() * len(piece)
         return summed
 
