@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from coordinator.release.release import write_release
 from silo_node.cohort import assemble
 from silo_node.configuration import load_site
+from silo_node.training.study_examples import Part
 from wardround.contract.library import find
 from wardround.errors import Refused
 from wardround.metrics.pooled import measure
@@ -46,7 +47,7 @@ def test_predictions_are_the_models(studied: tuple[Path, Bundle]) -> None:
     site = load_site(folder / "eastmere" / "site.yaml")
     test = assemble(site, bundle.contract, bundle.study, bundle.study_hash).test
     vector = np.concatenate([tensor.numpy().reshape(-1) for _, tensor in sorted(model.network.state_dict().items())])
-    metrics = measure(score_counts(bundle, vector, model.encoding, test))
+    metrics = measure(score_counts(bundle, vector, model.encoding, Part(test)))
     chances = score(model, test)
     assert ((chances > 0) & (chances < 1)).all()
     exact = roc_auc_score(test["diagnosis"] == "malignant", chances)

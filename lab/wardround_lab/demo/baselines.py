@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import polars as pl
 import torch
 
 from coordinator.release.comparison import Comparison, ModelRow, SiteRecords
@@ -28,24 +27,29 @@ from coordinator.rounds.outcome import Outcome
 from coordinator.rounds.policy import Progress
 from silo_node.cohort import Cohort, assemble
 from silo_node.configuration import Site
-from silo_node.training.encode import TableExamples, encode
-from silo_node.training.evaluation import evaluate
+from silo_node.training.examples import Examples
 from silo_node.training.field_sums import field_sums
 from silo_node.training.loop import train
 from silo_node.training.losses import make_loss
+from silo_node.training.scoring import count
+from silo_node.training.study_examples import Part, study_examples
 from wardround.errors import Broken
 from wardround.messages.round import StatisticsResult
-from wardround.metrics.pooled import NO_RECORDS, ScoreCounts, measure, pool
+from wardround.metrics.pooled import NO_RECORDS, Counts, Metrics, measure, pool
 from wardround.models.build import build_network, read_weights, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
+from wardround.study.inputs import shape_of
+from wardround.study.kind import predicted
 from wardround.study.randomness import derive_seed
-from wardround.study.shape import Shape
 from wardround.weights.packing import Vector
 
 Kind: TypeAlias = Literal["federated", "pooled", "alone"]
 NOBODY = ""
 """The site name that pooled training draws its seeds for; no hospital has it."""
+
+CACHE_BYTES = 2**30
+"""How much memory prepared images may take, in each of a training's two parts."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,13 @@ def compare(bundle: Bundle, wards: Sequence[Ward], outcome: Outcome, note: str =
     with one_thread():
         together = learn_pooled(bundle, wards, outcome.encoding)
         rows = [
-            _row("Federated", "federated", _on_tests(bundle, wards, outcome.best, outcome.encoding)),
-            _row("Pooled", "pooled", _on_tests(bundle, wards, together.weights, together.encoding)),
+            _row(bundle, "Federated", "federated", _on_tests(bundle, wards, outcome.best, outcome.encoding)),
+            _row(bundle, "Pooled", "pooled", _on_tests(bundle, wards, together.weights, together.encoding)),
         ]
         for ward in wards:
             own = learn_alone(bundle, ward)
             counts = _on_tests(bundle, wards, own.weights, own.encoding)
-            rows.append(_row(f"{ward.site.file.name} alone", "alone", counts, ward.name))
+            rows.append(_row(bundle, f"{ward.site.file.name} alone", "alone", counts, ward.name))
     return Comparison(models=tuple(rows), records=tuple(_records(ward) for ward in wards), note=note)
 
 
@@ -119,15 +123,16 @@ def one_thread() -> Iterator[None]:
 
 def learn_pooled(bundle: Bundle, wards: Sequence[Ward], encoding: Encoding) -> Learned:
     """Train on the training records of all hospitals in one place, with the study's encoding."""
-    training = pl.concat([ward.cohort.train for ward in wards])
-    validation = pl.concat([ward.cohort.validation for ward in wards])
+    training = [Part(ward.cohort.train, ward.cohort.images) for ward in wards]
+    validation = [Part(ward.cohort.validation, ward.cohort.images) for ward in wards]
     return learn(bundle, training, validation, encoding, NOBODY)
 
 
 def learn_alone(bundle: Bundle, ward: Ward) -> Learned:
     """Train on one hospital's training records, with an encoding made from them."""
     cohort = ward.cohort
-    return learn(bundle, cohort.train, cohort.validation, own_encoding(bundle, cohort), ward.name)
+    training, validation = (Part(records, cohort.images) for records in (cohort.train, cohort.validation))
+    return learn(bundle, [training], [validation], own_encoding(bundle, cohort), ward.name)
 
 
 def own_encoding(bundle: Bundle, cohort: Cohort) -> Encoding:
@@ -141,31 +146,31 @@ def own_encoding(bundle: Bundle, cohort: Cohort) -> Encoding:
     return make_encoding(bundle.study, bundle.contract, [result])
 
 
-def learn(bundle: Bundle, training: pl.DataFrame, validation: pl.DataFrame, encoding: Encoding, seed_name: str) -> Learned:
+def learn(bundle: Bundle, training: Sequence[Part], validation: Sequence[Part], encoding: Encoding, seed_name: str) -> Learned:
     """Train in one place from the study's initial weights, by the study's own settings and stopping rule.
 
     Args:
         bundle: the study.
-        training: the records to train on, in schema form.
-        validation: the records that choose the best round and end the rounds.
+        training: what to train on, in schema form.
+        validation: what chooses the best round and ends the rounds.
         encoding: from records to inputs.
         seed_name: draws the order of records; a hospital's site name draws that hospital's own.
     """
     study = bundle.study
-    network = build_network(study.network, Shape.of_table(encoding.width))
-    examples, judges = encode(training, encoding), encode(validation, encoding)
-    loss = make_loss(study.training, "binary")
+    network = build_network(study.network, shape_of(study, bundle.contract, bundle.imaging))
+    examples, judges = (study_examples(bundle, parts, encoding, CACHE_BYTES) for parts in (training, validation))
+    loss = make_loss(study.training, study.target.kind)
     progress: Progress[Vector] = Progress(study.convergence)
     weights = bundle.weights
     rounds = 0
     while rounds < study.rounds.maximum and not progress.converged:
         write_weights(network, weights, bundle.manifest)
-        progress.observe(rounds, weights, measure(_counts(network, judges)), (seed_name,))
+        progress.observe(rounds, weights, _measured(bundle, _counts(bundle, network, judges)), (seed_name,))
         rounds += 1
         train(network, examples, study.training, loss, derive_seed(study.seed, seed_name, rounds, "local training"))
         weights = read_weights(network)[0]
     write_weights(network, weights, bundle.manifest)
-    progress.observe(rounds, weights, measure(_counts(network, judges)), (seed_name,))
+    progress.observe(rounds, weights, _measured(bundle, _counts(bundle, network, judges)), (seed_name,))
     best = progress.best
     if best is None:
         return Learned(weights, encoding, rounds, rounds)
@@ -175,24 +180,31 @@ def learn(bundle: Bundle, training: pl.DataFrame, validation: pl.DataFrame, enco
 # ------------------------------------------------------------------------------------------------------------ measuring
 
 
-def _counts(network: torch.nn.Module, examples: TableExamples) -> ScoreCounts:
-    return evaluate(network, examples) if examples.size else NO_RECORDS
+def _counts(bundle: Bundle, network: torch.nn.Module, examples: Examples) -> Counts | None:
+    return count(bundle.study, network, examples) if examples.size else None
 
 
-def score_counts(bundle: Bundle, weights: Vector, encoding: Encoding, records: pl.DataFrame) -> ScoreCounts:
-    """Count a model's scores on some records in schema form; zeros where there are none."""
-    network = build_network(bundle.study.network, Shape.of_table(encoding.width))
+def _measured(bundle: Bundle, counts: Counts | None) -> Metrics:
+    return measure(NO_RECORDS if counts is None else counts, predicted(bundle.study, bundle.contract).classes)
+
+
+def score_counts(bundle: Bundle, weights: Vector, encoding: Encoding, part: Part) -> Counts | None:
+    """Count a model's scores on some records; None where there are none."""
+    network = build_network(bundle.study.network, shape_of(bundle.study, bundle.contract, bundle.imaging))
     write_weights(network, weights, bundle.manifest)
-    return _counts(network, encode(records, encoding))
+    return _counts(bundle, network, study_examples(bundle, [part], encoding))
 
 
-def _on_tests(bundle: Bundle, wards: Sequence[Ward], weights: Vector, encoding: Encoding) -> dict[str, ScoreCounts]:
-    return {ward.name: score_counts(bundle, weights, encoding, ward.cohort.test) for ward in wards}
+def _on_tests(bundle: Bundle, wards: Sequence[Ward], weights: Vector, encoding: Encoding) -> dict[str, Counts | None]:
+    parts = {ward.name: Part(ward.cohort.test, ward.cohort.images) for ward in wards}
+    return {name: score_counts(bundle, weights, encoding, part) for name, part in parts.items()}
 
 
-def _row(name: str, kind: Kind, counts: Mapping[str, ScoreCounts], site: str | None = None) -> ModelRow:
-    per_site = {each: measure(found) for each, found in counts.items()}
-    return ModelRow(name=name, kind=kind, site=site, per_site=per_site, overall=measure(pool(counts.values())))
+def _row(bundle: Bundle, name: str, kind: Kind, counts: Mapping[str, Counts | None], site: str | None = None) -> ModelRow:
+    per_site = {each: _measured(bundle, found) for each, found in counts.items()}
+    there = [found for found in counts.values() if found is not None]
+    overall = _measured(bundle, pool(there) if there else None)
+    return ModelRow(name=name, kind=kind, site=site, per_site=per_site, overall=overall)
 
 
 def _records(ward: Ward) -> SiteRecords:

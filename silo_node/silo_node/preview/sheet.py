@@ -15,7 +15,7 @@ from silo_node.imaging import rules
 from silo_node.imaging.dataset import ImageExamples
 from silo_node.preview.drawing import colour_of, middle, picture, upright
 from silo_node.training.examples import Draw
-from silo_node.training.study_examples import image_examples
+from silo_node.training.study_examples import Part, image_examples
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import encoding_by
 from wardround.study.transforms import Orientation
@@ -99,7 +99,7 @@ def make_sheet(bundle: Bundle, cohort: Cohort, most: int) -> Sheet:
         msg = "a contact sheet is of images"
         raise ValueError(msg)
     encoding = encoding_by(bundle.contract, bundle.study, {})
-    examples = image_examples(bundle, cohort.train, encoding, images, MOST_CACHED)
+    examples = image_examples(bundle, [Part(cohort.train, images)], encoding, MOST_CACHED)
     count = min(most, examples.size)
     chosen = np.unique(np.linspace(0, examples.size - 1, count).round().astype(np.int64)) if count else np.empty(0, np.int64)
     counts = Counter(code for codes in images.keyed.aside.values() for code in codes)

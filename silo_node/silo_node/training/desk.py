@@ -17,7 +17,7 @@ from silo_node.training.execution import CPU, Execution
 from silo_node.training.fitting import fit
 from silo_node.training.losses import Loss, make_loss
 from silo_node.training.made_up import made_up
-from silo_node.training.study_examples import study_examples
+from silo_node.training.study_examples import Part, study_examples
 from wardround.models.build import build_network, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
@@ -75,7 +75,8 @@ class Desk:
         # each part keeps its share: training is gone over most often, and is the largest
         shares = [room * part.height // max(records, 1) for part in parts]
         self.train, self.validation, self.test = (
-            study_examples(bundle, part, encoding, cohort.images, share) for part, share in zip(parts, shares, strict=True)
+            study_examples(bundle, [Part(part, cohort.images)], encoding, share)
+            for part, share in zip(parts, shares, strict=True)
         )
         self.records = self.train.digest()
         self.network, self.encoding = network, digest

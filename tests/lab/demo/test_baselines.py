@@ -9,6 +9,7 @@ import polars as pl
 from approved_study import approved
 
 from silo_node.training.encode import encode
+from silo_node.training.study_examples import Part
 from wardround.contract.library import find
 from wardround.study.model import Study
 from wardround_lab.demo.baselines import Ward, gather, learn, learn_alone, learn_pooled, own_encoding, score_counts
@@ -27,7 +28,7 @@ def test_a_federation_of_one_is_that_hospital_alone(tmp_path: Path, made: Demo) 
     assert outcome.encoding is not None
     assert outcome.best is not None
     (ward,) = gather(ready.bundle, ready.sites)
-    own = learn(ready.bundle, ward.cohort.train, ward.cohort.validation, outcome.encoding, ward.name)
+    own = learn(ready.bundle, [Part(ward.cohort.train)], [Part(ward.cohort.validation)], outcome.encoding, ward.name)
     assert (own.rounds, own.best_round) == (outcome.rounds, outcome.best_round)
     assert float(np.abs(own.weights - outcome.best).max()) <= 1e-6
 
@@ -57,4 +58,4 @@ def test_no_records_are_no_figure(made: Demo) -> None:
     assert made.outcome.encoding is not None
     empty = gather(made.bundle, made.sites[:1])[0].cohort.test.clear()
     assert isinstance(empty, pl.DataFrame)
-    assert score_counts(made.bundle, made.outcome.best, made.outcome.encoding, empty).records == 0
+    assert score_counts(made.bundle, made.outcome.best, made.outcome.encoding, Part(empty)) is None

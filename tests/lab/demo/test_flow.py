@@ -15,6 +15,7 @@ from rich.console import Console
 
 from coordinator.release.comparison import Comparison
 from silo_node.training.field_sums import field_sums
+from silo_node.training.study_examples import Part
 from wardround.metrics.pooled import measure, pool
 from wardround.study.randomness import derive_seed
 from wardround.weights.packing import unpack
@@ -139,7 +140,7 @@ def test_the_comparison_repeats_the_studys_own_figures(made: Demo, wards: tuple[
     shown = {silo.site: silo.metrics for silo in test.silos if silo.evaluation == "shown"}
     assert len(shown) >= 3
     assert {site: row.per_site[site] for site in shown} == shown
-    counts = {ward.name: score_counts(made.bundle, outcome.best, outcome.encoding, ward.cohort.test) for ward in wards}
+    counts = {ward.name: score_counts(made.bundle, outcome.best, outcome.encoding, Part(ward.cohort.test)) for ward in wards}
     assert measure(pool(counts[site] for site in shown)) == test.pooled
     assert measure(pool(counts.values())) == row.overall
 
