@@ -53,7 +53,10 @@ def test_written_and_read(tmp_path, export, stack):
     assert found.SeriesInstanceUID != source.SeriesInstanceUID
     segment = found.SegmentSequence[1]
     assert (segment.SegmentLabel, segment.SegmentAlgorithmType) == ("blood vessel", "AUTOMATIC")
-    assert (segment.SegmentAlgorithmName, segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion) == ("liver net", "1.2")
+    assert (segment.SegmentAlgorithmName, segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion) == (
+        "liver net",
+        "1.2",
+    )
     coded = segment.SegmentedPropertyTypeCodeSequence[0]
     assert (coded.CodeValue, coded.CodingSchemeDesignator, coded.CodeMeaning) == ("BLOOD_VESSEL", "99WARDROUND", "blood vessel")
 
@@ -88,7 +91,9 @@ def test_codes_and_nothing_found(tmp_path, export, stack):
     assert not found.pixel_array.any()
 
 
-@pytest.mark.parametrize("label_map", [np.zeros((6, 4, 5), np.uint16), np.zeros((4, 6, 4), np.uint16), np.full((4, 6, 5), 3, np.uint16)])
+@pytest.mark.parametrize(
+    "label_map", [np.zeros((6, 4, 5), np.uint16), np.zeros((4, 6, 4), np.uint16), np.full((4, 6, 5), 3, np.uint16)]
+)
 def test_what_is_no_label_map_of_the_stack(tmp_path, export, stack, label_map):
     """Nothing is written."""
     with pytest.raises(ValueError, match="size"):

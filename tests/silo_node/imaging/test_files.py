@@ -94,7 +94,10 @@ def test_pictures_are_turned_as_they_say(tmp_path):
         (png(chunk(b"tRNS", bytes(6))), "D-FORMAT"),
         (png(chunk(b"acTL", struct.pack(">II", 2, 0))), "D-FORMAT"),
         (png(columns=0), "D-HEADER"),
-        (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b""), "D-BOMB"),
+        (
+            b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b""),
+            "D-BOMB",
+        ),
         (png(*[chunk(b"tIME", bytes(7))] * 50_001), "D-BOMB"),
     ],
 )
@@ -259,7 +262,8 @@ def test_masks(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret.png", "/etc/passwd", "a//b.png", "./a.png", "a\\b.png", "", "a\0.png", "link.png", "inside/secret.png", "."]
+    "name",
+    ["../secret.png", "/etc/passwd", "a//b.png", "./a.png", "a\\b.png", "", "a\0.png", "link.png", "inside/secret.png", "."],
 )
 def test_names_lead_nowhere_else(tmp_path, name):
     """No way up, no link, no odd name."""
@@ -324,7 +328,9 @@ def verdicts(folder, numbers):
     Image.fromarray(pixels).save(folder / "b", format="JPEG", exif=exif, progressive=True)
     nifti(folder / "c.nii", pixels)
     nifti(folder / "d.nii.gz", pixels)
-    seeds = [(name, form, (folder / name).read_bytes()) for name, form in zip(("a", "b", "c.nii", "d.nii.gz"), FORMS, strict=True)]
+    seeds = [
+        (name, form, (folder / name).read_bytes()) for name, form in zip(("a", "b", "c.nii", "d.nii.gz"), FORMS, strict=True)
+    ]
     codes = set()
     for number in numbers:
         _name, form, whole = seeds[number % 4]
