@@ -14,12 +14,15 @@ import pydicom
 import pytest
 import torch
 from models_on_paper import DENSE, made_model
+from PIL import Image
 
 from silo_node.configuration import Site, load_site
 from silo_node.imaging.transforms import prepare
 from silo_node.validation.check import CheckFailed
+from wardround.contract.library import find, find_imaging
 from wardround.errors import Refused
 from wardround.study.images import Images
+from wardround.study.model import Target
 from wardround_lab import predict_command, predict_images
 from wardround_lab.demo.departments import HOSPITALS, write_hospital
 from wardround_lab.phantoms.volume import Grid
@@ -221,6 +224,56 @@ def test_a_classifier_gives_a_table(classes, site: Site, model: Model, tmp_path:
         assert found[0] == pytest.approx(expected, abs=1e-5)
         assert not classes or sum(found) == pytest.approx(1)
     assert out.stat().st_mode & 0o777 == 0o600
+
+
+SITE = """\
+site: north
+name: North General
+sources:
+  list: {format: csv, path: list.csv}
+  photos: {format: images, path: photos}
+schemas:
+  dermoscopy.images:
+    source: list
+    columns: {image_id: {column: image}, path: {column: file}, patient_key: {column: patient}}
+  dermoscopy.lesion: {source: photos}
+"""
+
+
+def test_files_that_a_table_names_need_no_target(model: Model, tmp_path: Path) -> None:
+    """Photographs in the order of the table, by its key; the site file does not map what is predicted, and one has no file."""
+    (tmp_path / "photos").mkdir()
+    lines = ["image,file,patient"]
+    for number in range(3):
+        colours = np.zeros((64, 80, 3), np.uint8)
+        colours[..., 0] = 60 * (number + 1)
+        if number != 1:
+            Image.fromarray(colours).save(tmp_path / "photos" / f"{number}.jpg", quality=100)
+        lines.append(f"i{number},{number}.jpg,{number:016x}")
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "site.yaml").write_text(SITE)
+
+    class Red(torch.nn.Module):
+        def forward(self, images):
+            return images[:, :1].mean((2, 3)) / 100
+
+    imaging = find_imaging("dermoscopy.lesion")
+    images = Images.model_validate(
+        {"channels": 3, "preparation": ({"name": "Resize", "spatial_size": (32, 32)},), "window": (32, 32)}
+    )
+    target = Target(field="malignant", positive="yes")
+    study = model.study.model_copy(update={"target": target, "images": images})
+    told = replace(model, study=study, contract=find("dermoscopy.images"), imaging=imaging, network=Red())
+    found, left = predict_images.predict_images(told, load_site(tmp_path / "site.yaml"))
+    assert found.table.columns == ["image_id", "probability"]
+    assert found.table["image_id"].to_list() == ["i0", "i2"]
+    np.testing.assert_allclose(found.table["probability"], 1 / (1 + np.exp([-0.6, -1.8])), atol=0.01)
+    assert (dict(found.check.quarantined_by_code), dict(left)) == ({"D-NOFILE": 1}, {})
+    masked = replace(told, study=model.study)
+    with pytest.raises(Refused) as error:
+        draw_segmentations(masked, load_site(tmp_path / "site.yaml"), tmp_path / "out")
+    assert error.value.codes == ("X-USAGE",)
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_fit_image_nothing_is_written(site: Site, model: Model, tmp_path: Path) -> None:
