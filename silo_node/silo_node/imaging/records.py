@@ -29,6 +29,7 @@ from silo_node.validation.records import Records, Typed
 from silo_node.validation.result import CheckResult, Valid, outgoing_report
 from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
+from wardround.errors import refuse
 
 NO_IMAGE: Final = "D-NOIMAGE"
 """Of a record that has none."""
@@ -53,7 +54,11 @@ class ImageSet:
         return [self.keyed.fit[key].read for key in records[self.key]]
 
     def fingerprint(self, records: str, parts: Iterable[pl.DataFrame]) -> str:
-        """Give the SHA-256 over the records' own fingerprint, and the bytes of each record's files."""
+        """Give the SHA-256 over the records' own fingerprint, and the bytes of each record's files.
+
+        Raises:
+            Refused: D-FOLDER when a file went away since it was looked at.
+        """
         found = hashlib.sha256(f"wardround/images/1\0{records}".encode())
         for part in parts:
             for key in part[self.key]:
@@ -63,8 +68,17 @@ class ImageSet:
 
 
 def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:  # it was there when it was looked at
+        raise refuse(
+            "D-FOLDER",
+            "images",
+            "The folder of images stays as it is while it is checked",
+            "an image that was fit is missing now, or cannot be read",
+            "let the export end, then check again",
+        ) from None
 
 
 def check_with_images(

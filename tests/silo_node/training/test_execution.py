@@ -15,6 +15,7 @@ from silo_node.configuration import load_site
 from silo_node.confinement import Confinement
 from silo_node.house import _cannot_start
 from silo_node.training import serve
+from silo_node.training.desk import execution_of
 from silo_node.training.durable import Durable
 from silo_node.training.encode import TableExamples
 from silo_node.training.execution import CPU, WORKSPACE, Execution, choose_device
@@ -26,6 +27,7 @@ from wardround.errors import Refused
 from wardround.weights.packing import to_bytes
 
 LOG = logging.getLogger("tests.execution")
+PAPER = real_paper(training={"optimiser": {"learning_rate": 0.01, "momentum": 0.5}, "batch_size": 32, "local_epochs": 2})
 
 
 @pytest.fixture
@@ -79,10 +81,10 @@ def test_a_gpu_that_is_not_there_is_refused_and_never_replaced(gpu, tmp_path):
         load_site(site.path)
 
 
-def test_tables_are_computed_on_the_processor_unless_a_gpu_is_named(gpu, tmp_path):
+def test_tables_are_computed_on_the_processor_unless_a_gpu_is_named(gpu):
     """A hospital that buys a GPU gets the bits that it had."""
     gpu(True)
-    assert Trainer(write_site(tmp_path, rows(20)))._execution() == Execution(CPU)
+    assert execution_of(PAPER.bundle, choose_device("auto"), "auto") == Execution(CPU)
 
 
 def test_how_many_at_once_is_part_of_the_fingerprint():
@@ -93,16 +95,13 @@ def test_how_many_at_once_is_part_of_the_fingerprint():
     assert plain.differences(take_fingerprint(Execution(micro_batch=4))) == ("micro_batch",)
 
 
-PAPER = real_paper(training={"optimiser": {"learning_rate": 0.01, "momentum": 0.5}, "batch_size": 32, "local_epochs": 2})
-
-
 def test_a_trainer_without_memory_begins_again_with_half_as_many_at_once(tmp_path, monkeypatch, caplog):
     """Until they fit; the result has the bits of the smaller number from the start, and the next round begins with it."""
     site = write_site(tmp_path, rows(200))
 
     def cut(micro):
         trainer = Trainer(site, LOG)
-        monkeypatch.setattr(trainer, "_execution", lambda: Execution(micro_batch=micro))
+        monkeypatch.setattr("silo_node.training.desk.execution_of", lambda *_: Execution(micro_batch=micro))
         return trainer, done(trainer.perform(work(PAPER, "statistics"))).records
 
     small, count = cut(8)

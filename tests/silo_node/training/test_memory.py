@@ -190,7 +190,7 @@ def test_what_a_study_held_is_dropped(tmp_path, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("silo_node.training.trainer.encode", full)
+        patch.setattr("silo_node.training.study_examples.encode", full)
         assert trainer.perform(work(made, "round", records=records)) == NotDone("H-MEMORY")
     assert not trainer._desks
     done(trainer.perform(work(made, "round", records=records)))
