@@ -46,7 +46,7 @@ test-faults: $(INSTALLED)  ## kill, freeze and starve real processes in every ph
 	$(one_thread) $(BIN)/python -m pytest -m "faults or kills" tests/processes tests/lab/demo
 
 test-fuzz: $(INSTALLED)  ## ten thousand corrupt files through every reader, DICOM too; five thousand contracts beside pandera (some minutes)
-	$(one_thread) $(BIN)/python -m pytest -m fuzz tests/silo_node/sources tests/silo_node/dicom tests/silo_node/validation/test_oracle_contracts.py
+	$(one_thread) $(BIN)/python -m pytest -m fuzz tests/silo_node/sources tests/silo_node/dicom tests/silo_node/imaging tests/silo_node/validation/test_oracle_contracts.py
 
 test-mutants: $(INSTALLED)  ## leave out each rule of the check, then change its code here and there: the tests must notice (half an hour)
 	$(BIN)/python tests/mutation/mutation_run.py $(MUTANTS)

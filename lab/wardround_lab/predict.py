@@ -1,6 +1,6 @@
 """Use a released model: a release folder and a hospital's own records in, probabilities out.
 
-The release is complete: weights, the recipe from record to input, the schema. The hospital's ``site.yaml`` maps and
+The release is complete: weights, the recipe from record or image to input, the schemas. The hospital's ``site.yaml`` maps and
 checks its records as for training, so that a wrong unit or code is found before it is scored. Predictions are patient
 data and stay where the records are.
 """
@@ -18,20 +18,24 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import nn
 
+from coordinator.release.history import History
 from silo_node.configuration import Site
 from silo_node.training.encode import inputs_of
 from silo_node.validation.check import CheckFailed, CheckResult, check
 from wardround.canonical import sha256
+from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract, Limits
 from wardround.errors import Refused, refuse
 from wardround.models.build import build_network, read_weights, write_weights
 from wardround.study.encoding import Encoding
+from wardround.study.inputs import shape_of
 from wardround.study.model import Study
 from wardround.study.shape import Shape
 from wardround.values import Value
 from wardround.weights.packing import from_safetensors
 
 WEIGHTS, ENCODING, STUDY, CONTRACT, SUMS = "model.safetensors", "encoding.json", "study.json", "contract.json", "SHA256SUMS"
+IMAGING, HISTORY = "imaging.json", "history.json"
 PROBABILITY = "probability"
 EMPTY_COLUMN = "T-ALLNULL"
 """A field without any value is no fault here: a few patients may all miss it."""
@@ -43,12 +47,26 @@ SomeValue = TypeVar("SomeValue", bound=Value)
 
 @dataclass(frozen=True)
 class Model:
-    """A released model, ready to score records of its schema."""
+    """A released model, ready to score records of its schema.
+
+    Attributes:
+        imaging: the schema of images; None where the study reads none.
+        shape: of what the network takes and gives.
+        study_hash: what the hospitals approved.
+    """
 
     study: Study
     contract: Contract
     encoding: Encoding
     network: nn.Module
+    imaging: ImagingContract | None
+    shape: Shape
+    study_hash: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the columns of its predictions are called: ``probability``, or one for each class."""
+        return tuple(f"{PROBABILITY}_{name}" for name in self.encoding.classes) or (PROBABILITY,)
 
 
 @dataclass(frozen=True)
@@ -56,7 +74,8 @@ class Predictions:
     """What a model says of a hospital's records.
 
     Attributes:
-        table: the schema's primary key and ``probability``, in the order of the file; one row for each valid record.
+        table: the schema's primary key and ``probability``, or ``probability_CLASS`` for each of several classes, in the order
+            of the file; one row for each valid record.
         check: what the check found; its quarantined records have no prediction.
     """
 
@@ -70,17 +89,21 @@ def load_model(release: Path) -> Model:
     Raises:
         Refused: E-READ when a file is missing or is none of a release, E-HASH when one differs from the checksums.
     """
-    members = {name: _read(release, name) for name in (WEIGHTS, ENCODING, STUDY, CONTRACT, SUMS)}
+    names = (WEIGHTS, ENCODING, STUDY, CONTRACT, HISTORY, SUMS, *([IMAGING] if (release / IMAGING).exists() else []))
+    members = {name: _read(release, name) for name in names}
     _hold_against_sums(release, members)
     study, contract = _value(Study, STUDY, members), _value(Contract, CONTRACT, members)
-    encoding = _value(Encoding, ENCODING, members)
-    packed = from_safetensors(members[WEIGHTS])
-    network = build_network(study.network, Shape.of_table(encoding.width))
+    encoding, history = _value(Encoding, ENCODING, members), _value(History, HISTORY, members)
+    imaging = _value(ImagingContract, IMAGING, members) if IMAGING in members else None
+    if (imaging is None) != (study.images is None):
+        raise _unreadable(IMAGING, "it is there for studies of images, and for no others")
+    packed, shape = from_safetensors(members[WEIGHTS]), shape_of(study, contract, imaging)
+    network = build_network(study.network, shape)
     if packed is None or packed[1] != read_weights(network)[1] or encoding.encoding_hash != contract.encoding_hash():
         raise _unreadable(WEIGHTS, "weights, encoding, study and schema do not belong together")
     write_weights(network, *packed)
     network.eval()
-    return Model(study, contract, encoding, network)
+    return Model(study, contract, encoding, network, imaging, shape, history.study_hash)
 
 
 def _read(release: Path, name: str) -> bytes:
@@ -119,14 +142,25 @@ def _unreadable(name: str, finding: str) -> Refused:
 
 
 def score(model: Model, records: pl.DataFrame) -> NDArray[np.float64]:
-    """Give the probability of the positive class for records in schema form; ``(n_records,)``, from 0 to 1."""
+    """Give probabilities for records in schema form: ``(n_records,)``; of several classes, ``(n_records, classes)``."""
     inputs = inputs_of(records, model.encoding)
-    found = np.empty(len(inputs))
+    parts = [torch.from_numpy(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
     with torch.no_grad():
-        for start in range(0, len(inputs), BATCH):
-            logits = model.network(torch.from_numpy(inputs[start : start + BATCH])).reshape(-1)
-            found[start : start + BATCH] = torch.sigmoid(logits.double()).numpy()
-    return found
+        return np.concatenate([chances(model.network(part)) for part in parts or [torch.from_numpy(inputs)]])
+
+
+def chances(logits: torch.Tensor) -> NDArray[np.float64]:
+    """Give the probabilities that logits ``(n, outputs)`` stand for: ``(n,)`` of one output, else ``(n, outputs)``."""
+    exact = logits.double()
+    if exact.shape[1] == 1:
+        return np.asarray(torch.sigmoid(exact[:, 0]).numpy())
+    return np.asarray(torch.softmax(exact, dim=1).numpy())
+
+
+def with_chances(model: Model, keys: pl.DataFrame, found: NDArray[np.float64]) -> pl.DataFrame:
+    """Put probabilities beside keys."""
+    columns = found.reshape(len(found), len(model.columns)).T
+    return keys.with_columns(pl.Series(name, column) for name, column in zip(model.columns, columns, strict=True))
 
 
 def predict(model: Model, site: Site) -> Predictions:
@@ -139,7 +173,16 @@ def predict(model: Model, site: Site) -> Predictions:
     """
     contract = model.contract.model_copy(update={"limits": Limits()})
     result = check(site, contract, fields=model.study.features, max_fraction=1.0, minimum_records=1)
+    require_readable(result)
+    keys = result.valid.select(contract.primary_key)
+    return Predictions(with_chances(model, keys, score(model, result.valid)), result)
+
+
+def require_readable(result: CheckResult) -> None:
+    """Refuse a table that cannot be used at all.
+
+    Raises:
+        CheckFailed: with the codes of what is wrong with it.
+    """
     if any(each.severity == "error" and each.level == "table" and each.code != EMPTY_COLUMN for each in result.findings):
         raise CheckFailed(result)
-    keys = result.valid.select(contract.primary_key)
-    return Predictions(keys.with_columns(pl.Series(PROBABILITY, score(model, result.valid))), result)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wardround.console import format_option, print_json, say
 from wardround.errors import refuse
+
+if TYPE_CHECKING:
+    from silo_node.configuration import Site
+    from wardround_lab.predict import Model
 
 OWNER_ONLY = 0o600
 
@@ -15,28 +21,70 @@ OWNER_ONLY = 0o600
 @click.command()
 @click.argument("release", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--site", "site_path", required=True, type=click.Path(path_type=Path), help="The hospital's site.yaml.")
-@click.option("--out", "out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The CSV file to write.")
+@click.option("--out", "out", required=True, type=click.Path(path_type=Path), help="The CSV file to write; of masks, the folder.")
 @format_option
 def predict(release: Path, site_path: Path, out: Path, form: str) -> None:
-    """Score the records that site.yaml maps with the model of a RELEASE folder.
+    """Score the records or images that site.yaml maps with the model of a RELEASE folder.
 
-    Writes one line for each valid record: the schema's primary key and the probability of the study's positive class.
-    Records that break the schema are left out and counted. The file holds patient data and is readable by you only.
+    Writes one line for each valid record: the schema's primary key and the probability of the study's positive class, or of each
+    of several. A model that draws masks writes a folder with a DICOM segmentation of each fit series, and an index.csv.
+    What breaks the schema is left out and counted. The output holds patient data and is readable by you only.
     """
     from silo_node.configuration import load_site
-    from wardround.files import write_atomic
     from wardround_lab.predict import load_model
-    from wardround_lab.predict import predict as score_site
 
     if out.exists():
         raise refuse("O-EXISTS", str(out), "Predictions are never overwritten", "there is a file already", "choose another --out")
-    model = load_model(release)
-    found = score_site(model, load_site(site_path))
+    model, site = load_model(release), load_site(site_path)
+    if model.study.target.mask:
+        _draw(model, site, out, form)
+    else:
+        _score(model, site, out, form)
+
+
+def _score(model: Model, site: Site, out: Path, form: str) -> None:
+    from wardround.files import write_atomic
+    from wardround_lab.predict import predict as score_site
+
+    later: Mapping[str, int] = {}
+    if model.imaging is None:
+        found = score_site(model, site)
+    else:
+        from wardround_lab.predict_images import predict_images
+
+        found, later = predict_images(model, site)
     write_atomic(out, found.table.write_csv().encode(), OWNER_ONLY)
     target = model.study.target
+    asked = f"probability that {target.words}" if target.kind == "binary" else f"probabilities of each {target.field}"
+    told = {**found.check.quarantined_by_code, **later}
+    left_out = found.check.quarantined + sum(later.values())
     if form == "json":
-        print_json({"out": str(out), "predicted": found.table.height, "left_out": found.check.quarantined})
+        print_json({"out": str(out), "predicted": found.table.height, "left_out": left_out, "codes": dict(sorted(told.items()))})
         return
-    say(f"Wrote {out}: {found.table.height} records, probability that {target.words}.")
-    if found.check.quarantined:
-        say(f"{found.check.quarantined} records break the schema and were left out; see: wardround silo check")
+    say(f"Wrote {out}: {found.table.height} records, {asked}.")
+    if model.imaging is None:
+        if left_out:
+            say(f"{left_out} records break the schema and were left out; see: wardround silo check")
+        return
+    _say_left_out("records", left_out, told)
+
+
+def _draw(model: Model, site: Site, out: Path, form: str) -> None:
+    from wardround_lab.predict_images import draw_segmentations
+
+    drawn = draw_segmentations(model, site, out)
+    told = {**drawn.check.quarantined_by_code, **drawn.left_out}
+    left_out = drawn.check.quarantined + sum(drawn.left_out.values())
+    if form == "json":
+        print_json({"out": str(out), "predicted": drawn.written, "left_out": left_out, "codes": dict(sorted(told.items()))})
+        return
+    say(f"Wrote {out}: {drawn.written} segmentations, {model.study.target.words}.")
+    _say_left_out("images", left_out, told)
+
+
+def _say_left_out(what: str, count: int, codes: Mapping[str, int]) -> None:
+    if not count:
+        return
+    say(f"{count} {what} were left out; see: wardround silo check --schema with the contract of the images")
+    for code, times in sorted(codes.items()):
+        say(f"  {code} {times}")

@@ -192,6 +192,8 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "D-UNNAMED": _checked("a file that no row names"),
     "D-FEW": _checked("fewer images than required"),
     "D-QUARANTINE": _checked("more images set aside than allowed"),
+    "D-PREPARE": _checked("an image that cannot be prepared as a study asks"),
+    "D-REFER": _checked("images that no segmentation can refer to"),
     # Studies and bundles
     "P-SCHEMA": CatalogueEntry("the study and the schema do not fit"),
     "P-FIELD": CatalogueEntry("the study names a field that the schema does not have"),
@@ -303,6 +305,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     # Releases that somebody uses
     "E-READ": CatalogueEntry("a release cannot be read"),
     "E-HASH": CatalogueEntry("a release was changed"),
+    "E-EXPORT": CatalogueEntry("a model cannot be exported"),
     # Network and processes
     "N-PORT": CatalogueEntry("a port is taken"),
     "N-UNREACHABLE": CatalogueEntry("the centre cannot be reached"),

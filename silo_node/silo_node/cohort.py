@@ -139,7 +139,7 @@ def check_for_study(
         return Checked(said_to_be_synthetic(result, site.policy().small_cell))
     from silo_node.imaging.records import check_with_images  # noqa: PLC0415  (pydicom, only where images are read)
 
-    result, images = check_with_images(site, contract, imaging, study, fields, limit, profiled=profiled)
+    result, images = check_with_images(site, contract, imaging, study.target.mask, fields, limit, profiled=profiled)
     return Checked(said_to_be_synthetic(result, site.policy().small_cell), images)
 
 

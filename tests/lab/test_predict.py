@@ -33,7 +33,7 @@ STUDY = Path(__file__).parents[2] / "lab" / "wardround_lab" / "demo" / "breast-m
 def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
     """A folder with four hospitals and a release of three rounds, and the study's bundle."""
     folder = tmp_path_factory.mktemp("predict")
-    study, contract = load_study(STUDY)
+    study, contract, *_ = load_study(STUDY)
     study = study.model_copy(update={"rounds": study.rounds.model_copy(update={"maximum": 5})})
     ready = approved(folder, study, contract, make_hospitals(folder))
     write_release(folder / "release", ready.bundle, ready.conduct())

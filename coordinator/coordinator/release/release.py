@@ -37,7 +37,8 @@ FILES: dict[str, str] = {
     "last.safetensors": "the weights after the last round",
     "encoding.json": "how a record becomes the network’s input: without it the model predicts nothing",
     "study.json": "the study as the hospitals approved it",
-    "contract.json": "the shared schema, in the version that the study names",
+    "contract.json": "the shared schema of the records, in the version that the study names",
+    "imaging.json": "the shared schema of the images",
     "roster.json": "who took part, and their public keys",
     "history.json": "every visit: who counted, who did not and why, records, figures, seconds, bytes",
     "comparison.json": "the model beside others, where one party holds all records",
@@ -55,9 +56,11 @@ PROBE_BYTES = 256 * 1024
 """Written and removed before a study begins, to see that its release has a place."""
 
 
-def contents_of(outcome: Outcome, comparison: Comparison | None) -> tuple[tuple[str, str], ...]:
+def contents_of(bundle: Bundle, outcome: Outcome, comparison: Comparison | None) -> tuple[tuple[str, str], ...]:
     """Give the files of this outcome's release, and what each is."""
     absent = set(_OF_A_RESULT) if outcome.status == "failed" else set()
+    if bundle.imaging is None:
+        absent.add("imaging.json")
     if comparison is None:
         absent.add("comparison.json")
     if outcome.statistics is None:
@@ -189,6 +192,8 @@ def _files(bundle: Bundle, outcome: Outcome, comparison: Comparison | None) -> I
         yield "encoding.json", _json(outcome.encoding)
     yield "study.json", _json(bundle.study)
     yield "contract.json", _json(bundle.contract)
+    if bundle.imaging is not None:
+        yield "imaging.json", _json(bundle.imaging)
     yield "roster.json", _json(bundle.roster)
     yield "history.json", _json(history_of(bundle, outcome))
     if comparison is not None:
@@ -198,7 +203,7 @@ def _files(bundle: Bundle, outcome: Outcome, comparison: Comparison | None) -> I
         yield "comparability.json", _json(found)
         yield "comparability.html", render_comparability(bundle, found).encode()
     yield "environment.json", _json(environment_of(bundle))
-    yield "report.html", render_report(bundle, outcome, comparison, contents_of(outcome, comparison)).encode()
+    yield "report.html", render_report(bundle, outcome, comparison, contents_of(bundle, outcome, comparison)).encode()
     yield "MODEL_CARD.md", write_card(bundle, outcome, comparison).encode()
 
 

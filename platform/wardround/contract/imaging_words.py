@@ -45,6 +45,8 @@ class Demand:
 _ASIDE: Final = "set aside"
 _POLICY: Final = "refused or set aside, by the node's policy"
 _LATER: Final = "the check of images does not look at it yet"
+_MASK_FILE: Final = ("D-MASKFILE", "D-MASKFIT", "D-MASKCLASS", "D-MASKEMPTY")
+_SEGMENTATION: Final = ("D-MASK", "D-MASKS", "D-MASKREF", *_MASK_FILE, "D-MASKOVER")
 _OTHER: Final = "of another kind, no fault"
 
 
@@ -63,6 +65,9 @@ def demands(contract: ImagingContract) -> list[Demand]:
             Demand("file", "DICOM, whole, and within limits of size and depth", "counted, and not read further", damaged)
         )
         found += _protocol(contract.protocol)
+    else:
+        unread = "D-PATHNAME", "D-NOFILE", "D-FILE", "D-FORMAT", "D-HEADER", "D-BOMB", "D-DECODE", "D-CRASH"
+        found.append(Demand("file", f"{FORMATS[contract.format]}, whole, and within limits of size", _ASIDE, unread))
     found += _geometry(contract.geometry, dicom=contract.format == "dicom")
     found += _contents(contract)
     found += _identity(contract)
@@ -91,7 +96,7 @@ def _protocol(protocol: Protocol) -> Iterator[Demand]:
 
 def _geometry(geometry: Geometry, *, dicom: bool) -> Iterator[Demand]:
     if not dicom:
-        yield Demand("dimensions", str(geometry.dimensions), _LATER, ())
+        yield Demand("dimensions", str(geometry.dimensions), _ASIDE, ("D-FORMAT",))
     elif geometry.dimensions == 3:  # noqa: PLR2004  (stacks of slices)
         together = "D-NOPLANE", "D-ORIENT", "D-MULTIFRAME", "D-TILT", "D-DUPSLICE"
         yield Demand("stack", "slices of one plane, each at a place of its own, one above the other", _ASIDE, together)
@@ -109,7 +114,7 @@ def _geometry(geometry: Geometry, *, dicom: bool) -> Iterator[Demand]:
         numbers = getattr(geometry, key)
         if numbers is not None:
             words = key.replace("_", " "), span(numbers) + unit
-            yield Demand(*words, _ASIDE, (code,)) if dicom else Demand(*words, _LATER, ())
+            yield Demand(*words, _ASIDE, (code,))
 
 
 def _contents(contract: ImagingContract) -> Iterator[Demand]:
@@ -119,7 +124,8 @@ def _contents(contract: ImagingContract) -> Iterator[Demand]:
     elif intensity.unit == "HU":
         yield Demand("intensity", "Hounsfield units", _LATER, ())
     if intensity.possible is not None:
-        yield Demand("lowest and highest value", span(intensity.possible), _LATER, ())
+        words = "lowest and highest value", span(intensity.possible)
+        yield Demand(*words, _LATER, ()) if contract.format == "dicom" else Demand(*words, _ASIDE, ("D-INTENSITY",))
     for keyword in contract.tags.required:
         yield Demand(tag(keyword), "has a value", _LATER, ())
     for keyword in contract.tags.forbidden:
@@ -132,6 +138,8 @@ def _contents(contract: ImagingContract) -> Iterator[Demand]:
             yield Demand("de-identification", "the header says that it was done, and how", _POLICY, ("D-METHOD",))
         otherwise = "a warning" if privacy.burned_in == "warn" else _POLICY
         yield Demand("text in the picture", "none is to be suspected", otherwise, ("D-BURNED",))
+    else:
+        yield Demand("people", "nothing that identifies them in a file's metadata", _ASIDE, ("D-METADATA",))
 
 
 def _identity(contract: ImagingContract) -> Iterator[Demand]:
@@ -142,13 +150,15 @@ def _identity(contract: ImagingContract) -> Iterator[Demand]:
     link = contract.table
     if link is not None:
         how = f"by {link.path}" if link.path is not None else f"by {link.keys[link.grain]}"
-        yield Demand("table", f"a row of {link.id} {link.version} for its {link.grain}, {how}", _LATER, ())
+        words = "table", f"a row of {link.id} {link.version} for its {link.grain}, {how}"
+        yield Demand(*words, _LATER, ()) if link.path is None else Demand(*words, _ASIDE, ("D-ROW", "D-COPY"))
     label = contract.label
     if label.kind == "mask":
         where = f"named by {label.path}" if label.path is not None else "found by what they refer to"
         form = "DICOM SEG" if label.format == "dicom-seg" else FORMATS[str(label.format)]
         classes = ", ".join(f"{number} {name}" for number, name in label.classes.items())
-        yield Demand("mask", f"{form} of the same shape, {where}; classes: 0 background, {classes}", _LATER, ())
+        codes = _SEGMENTATION if label.format == "dicom-seg" else _MASK_FILE
+        yield Demand("mask", f"{form} of the same shape, {where}; classes: 0 background, {classes}", _ASIDE, codes)
     else:
         yield Demand("label", f"{LABELS[label.kind]}: {', '.join(label.fields)}", _LATER, ())
 

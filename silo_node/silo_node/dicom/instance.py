@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from silo_node.dicom import tags, values
@@ -105,7 +106,7 @@ class Instance:
 
 def is_image(each: Instance) -> bool:
     """Say whether a file is of a class of images, by its name in the standard (PS3.6 table A-1): it should have pixels."""
-    return _IMAGES in UID(each.sop_class).name
+    return _IMAGES in UID(each.sop_class, IGNORE).name  # else it warns of odd ones, and says them
 
 
 def instance(header: Header, file: str) -> Instance:

@@ -96,7 +96,9 @@ def decoded_bytes(pixels: Pixels) -> int | None:
 @cache
 def _decodes(syntax: str) -> bool:
     try:
-        return bool(get_decoder(UID(syntax)).is_available)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd ones, which it says
+            return bool(get_decoder(UID(syntax)).is_available)
     except (NotImplementedError, ValueError):
         return False
 

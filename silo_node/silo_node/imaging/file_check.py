@@ -48,13 +48,13 @@ def check_files(
     source, folder = image_folder(site, contract)
     names, skipped = _all_files(site, source, folder)
     result = check(site, table, max_fraction=asked.max_fraction)
-    rows = rows_of(contract, result.valid)
+    rows = rows_of(contract, result.valid) if result.found else []  # none of a table that cannot be read
     examples = judge_files(rows, folder, contract)
     readable = [at for at, example in enumerate(examples) if example.header is not None]
     sample = readable if asked.pixels else sample_of(examples)
     totals = {"pixels": len(sample), "masks": len(examples)}
     examples = with_pixels(examples, sample, folder, contract, lambda what, done: progress(what, done, totals[what]))
-    refused = [FileExample(None, None, ("D-ROW",), at={"D-ROW": ""})] * result.quarantined
+    refused = [FileExample(None, None, ("D-ROW",), at={"D-ROW": ""})] * (result.found - len(rows))
     named = {name for row in rows for name in (row.file, row.mask)}
     unnamed = sorted(names - named)
     first = {"D-UNNAMED": tuple(unnamed[:FIRST])}
@@ -77,7 +77,7 @@ def _all_files(site: Site, source: str, folder: Path) -> tuple[set[str], int]:
 
 
 def rows_of(contract: ImagingContract, rows: pl.DataFrame) -> list[Row]:
-    """Give what valid rows of the table say of their images, in their order.
+    """Give what valid rows of the table say of their images, in their order; of a table that lacks a column, none has it all.
 
     Raises:
         ValueError: the contract's images are not named by a table.
@@ -89,6 +89,7 @@ def rows_of(contract: ImagingContract, rows: pl.DataFrame) -> list[Row]:
     return [
         Row(file, patient, mask)
         for file, patient, mask in zip(rows[contract.table.path], rows[contract.patient_key], masks, strict=True)
+        if file is not None and patient is not None and (mask is not None or contract.label.path is None)
     ]
 
 

@@ -47,10 +47,12 @@ class Fit:
     Attributes:
         files: that it is made of, and its mask.
         read: gives it; ``UndecodableError`` or ``OSError`` where it is not what it was when it was looked at.
+        stack: its slices; None where images are no DICOM.
     """
 
     files: tuple[Path, ...]
     read: Callable[[], Loaded]
+    stack: Stack | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ class _Reader:
         files = [each.file for each in example.stack.slices]
         if self.numbers is not None and example.mask is not None:
             files.append(example.mask)
-        return Fit(tuple(self.folder / file for file in files), partial(self._read, example))
+        return Fit(tuple(self.folder / file for file in files), partial(self._read, example), example.stack)
 
     def _read(self, example: Example) -> Loaded:
         made = assemble(example.stack, self.folder) if self.contract.example == "series" else _plane(example.stack, self.folder)

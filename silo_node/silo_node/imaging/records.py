@@ -29,7 +29,6 @@ from silo_node.validation.records import Records, Typed
 from silo_node.validation.result import CheckResult, Valid, outgoing_report
 from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
-from wardround.study.model import Study
 
 NO_IMAGE: Final = "D-NOIMAGE"
 """Of a record that has none."""
@@ -72,7 +71,7 @@ def check_with_images(
     site: Site,
     contract: Contract,
     imaging: ImagingContract,
-    study: Study,
+    masks: Sequence[str],
     fields: Sequence[str],
     limit: float,
     *,
@@ -84,7 +83,7 @@ def check_with_images(
         site: the hospital.
         contract: of the records: the one that ``imaging`` names, or implies.
         imaging: of the images.
-        study: what is asked.
+        masks: classes that are wanted of masks, in order; none where no mask is read.
         fields: of the records that are needed.
         limit: the share of records that may be set aside.
         profiled: whether to describe each field's values too.
@@ -95,14 +94,14 @@ def check_with_images(
     link = imaging.table
     if link is None:
         (field,) = contract.primary_key
-        keyed = dicom_by_key(site, imaging, imaging.example, field, study.target.mask)
+        keyed = dicom_by_key(site, imaging, imaging.example, field, masks)
         result = _implied(contract, keyed, site.policy().small_cell)
     else:
         result = check(site, contract, fields=fields, max_fraction=limit, profiled=profiled)
         if link.path is not None:
-            keyed = files_by_key(site, imaging, link.path, result.valid, study.target.mask)
+            keyed = files_by_key(site, imaging, link.path, result.valid, masks)
         else:
-            keyed = dicom_by_key(site, imaging, link.grain, link.keys[link.grain], study.target.mask)
+            keyed = dicom_by_key(site, imaging, link.grain, link.keys[link.grain], masks)
     images = ImageSet(imaging, keyed.field, keyed)
     return _with_images(result, images, limit, site.policy().small_cell), images
 

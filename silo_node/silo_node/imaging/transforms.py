@@ -60,11 +60,14 @@ class Prepared:
         image: float32 ``(channels, *spatial)``.
         mask: of whole numbers ``(*spatial)``, each a class, 0 the background; None where there is none.
         spacing: millimetres between pixels along each axis; 1 where the image does not say.
+        affine: from its pixels to where the image's own affine leads: ``(4, 4)`` of a volume, ``(3, 3)`` of a plane image, of
+            which only the spacing counts.
     """
 
     image: torch.Tensor
     mask: torch.Tensor | None
     spacing: tuple[float, ...]
+    affine: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def prepare(
         UnpreparableError: its axes or colours are not those of the study, or what comes out is too large or not finite.
     """
     channels = channel_first(array, dimensions, images.channels)
-    where = torch.from_numpy(_affine(affine, dimensions))
+    where = torch.from_numpy(affine_of(affine, dimensions))
     sample: Sample = {IMAGE: MetaTensor(torch.from_numpy(channels), affine=where)}
     if mask is not None:
         if mask.shape != channels.shape[1:]:
@@ -109,7 +112,7 @@ def prepare(
     if not bool(torch.isfinite(image).all()):
         raise UnpreparableError("it has intensities that are not finite")
     spacing = tuple(float(length) for length in np.linalg.norm(_matrix(sample), axis=0))
-    return Prepared(image, None if mask is None else _classes(sample[MASK]), spacing)
+    return Prepared(image, None if mask is None else _classes(sample[MASK]), spacing, _whole_matrix(sample))
 
 
 def augment(images: Images, prepared: Prepared, index: int, draw: Draw) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -154,7 +157,7 @@ def channel_first(array: NDArray[Any], dimensions: int, channels: int) -> NDArra
     return np.tensordot(np.array(_LUMA, dtype=np.float64), colours, axes=1).astype(np.float32)[None]
 
 
-def _affine(affine: NDArray[np.float64], dimensions: int) -> NDArray[np.float64]:
+def affine_of(affine: NDArray[np.float64], dimensions: int) -> NDArray[np.float64]:
     """Give the affine of an array; of a plane image only its spacing, since it may lie in any plane of the body."""
     if dimensions != _PLANE:
         return np.array(affine, dtype=np.float64)
@@ -167,6 +170,13 @@ def _matrix(sample: Sample) -> NDArray[np.float64]:
     image = sample[IMAGE]
     axes = image.ndim - 1
     return np.asarray(image.affine.numpy()[:axes, :axes], dtype=np.float64)
+
+
+def _whole_matrix(sample: Sample) -> NDArray[np.float64]:
+    """Give the affine of a prepared image, without the axis that a plane image does not have."""
+    image = sample[IMAGE]
+    kept = [*range(image.ndim - 1), -1]
+    return np.asarray(image.affine.numpy()[kept][:, kept], dtype=np.float64)
 
 
 def _plain(image: MetaTensor) -> torch.Tensor:

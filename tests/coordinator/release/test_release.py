@@ -54,8 +54,8 @@ def test_it_holds_what_it_says(tmp_path, bundle, complete, partial, failed, comp
     cases = {"a": (compared, comparison), "b": (partial, None), "c": (failed, None)}
     for name, (outcome, beside) in cases.items():
         write_release(tmp_path / name, bundle, outcome, comparison=beside)
-        assert _names(tmp_path / name) == {file for file, _ in contents_of(outcome, beside)}
-    assert _names(tmp_path / "a") == set(FILES)
+        assert _names(tmp_path / name) == {file for file, _ in contents_of(bundle, outcome, beside)}
+    assert _names(tmp_path / "a") == set(FILES) - {"imaging.json"}
 
 
 def test_a_failed_study_leaves_no_model(tmp_path, bundle, failed):

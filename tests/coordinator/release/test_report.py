@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 
 def render(bundle, outcome, comparison=None) -> str:
-    return render_report(bundle, outcome, comparison, contents_of(outcome, comparison))
+    return render_report(bundle, outcome, comparison, contents_of(bundle, outcome, comparison))
 
 
 def visible(text: str) -> str:

@@ -71,13 +71,15 @@ def test_the_words_say_what_the_contract_says() -> None:
     assert asked["SliceThickness (0018,0050)"] == ("has a value", ())
     assert asked["patient"][1] == ("D-PATIENT",)
     assert "1 lesion" in asked["mask"][0]
+    assert {"D-MASK", "D-MASKS", "D-MASKFIT", "D-MASKOVER"} <= set(asked["mask"][1])
     chest = _asked(CHEST)
     assert chest["view"] == ("PA or AP", ("D-VIEW",))
     assert "atelectasis" in chest["label"][0]
     assert chest["table"][0] == "a row of chest.findings 1.0.0 for its image, by image_uid"
     assert "stack" not in chest
     photographs = _asked(LESION)
-    assert not any(codes for _, codes in photographs.values())
+    assert photographs["lowest and highest value"] == ("0 to 255", ("D-INTENSITY",))
+    assert photographs["dimensions"] == ("2", ("D-FORMAT",))
     assert photographs["table"][0].endswith("by path")
 
 

@@ -15,7 +15,8 @@ from segmentations_on_disk import write_segmentation_of
 from silo_node.dicom.decoding import Trial
 from silo_node.dicom.header import UnreadableHeader, read_header
 from silo_node.dicom.index import Index
-from silo_node.dicom.instance import Plane, instance
+from silo_node.dicom.instance import Plane, instance, is_image
+from silo_node.dicom.pixels import trouble
 from silo_node.dicom.segmentation import (
     CLASSES,
     MaskError,
@@ -296,3 +297,10 @@ def test_masks_are_tried_in_the_child(paths, stack, export):
         assert trial.mask_fault(target(stack), "good \n", {"1": "liver"}, {}) == "D-MASKCLASS"
         assert trial.mask_fault(target(stack), "good \n", {"1": "liver"}, {"Lesion": "liver"}) is None
         assert trial.fault(stack.slices[0]) is None
+
+
+def test_odd_uids_are_not_said(paths):
+    """pydicom would warn of them, and quote them."""
+    odd = instance(read_header(paths[0]), "")
+    odd = replace(odd, syntax="1.2.8<0.10008", sop_class="1.2.CANARY")
+    assert (trouble(odd), is_image(odd)) == ("D-SYNTAX", False)

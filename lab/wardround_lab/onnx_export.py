@@ -1,0 +1,144 @@
+"""A released model as one ONNX file: the network alone, with what it was made from and what its input is as metadata.
+
+Nothing is written before the file's own runtime has given what the released network gives, on batches of several sizes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wardround.canonical import model_json
+from wardround.errors import Refused, refuse
+from wardround_lab.predict import Model, chances
+
+OPSET: Final = 18
+"""Version of ONNX's operators; runtimes since 2023 have it."""
+INPUT, OUTPUT = "input", "logits"
+BATCHES: Final = (1, 2, 5)
+"""Examples at once on which the two are compared."""
+MOST_BYTES: Final = 2**31 - 2**20
+"""Of one ONNX file: its encoding (protocol buffers) ends at 2 GiB."""
+SAME_CHANCE: Final = 1e-5
+"""How far probabilities may differ."""
+SAME_LOGIT: Final = 1e-4
+"""How far logits may differ, as a share of the largest one, or of 1 where that is smaller."""
+
+
+def to_onnx(model: Model) -> bytes:
+    """Give a model as an ONNX file: ``(n, columns)`` or ``(n, channels, *window)`` in, logits out, for any number n.
+
+    Raises:
+        Refused: E-EXPORT when the packages for it are not installed, the model is too large for one file, or the exported
+            model does not give what the released one gives.
+    """
+    try:
+        import onnx  # noqa: PLC0415  (an extra)
+        import onnxruntime  # noqa: PLC0415
+        import onnxscript  # noqa: F401, PLC0415  (torch's exporter needs it)
+    except ImportError as error:
+        name = error.name or "onnx"
+        raise _refused(f"the package {name} is not installed", "install them: pip install 'wardround-lab[export]'") from None
+    weights = sum(tensor.nbytes for tensor in model.network.state_dict().values())
+    if weights > MOST_BYTES:
+        raise _refused(f"its weights take {weights} bytes", "use the release as it is")
+    made = _exported(model)
+    onnx.helper.set_model_props(made, metadata(model))
+    onnx.checker.check_model(made, full_check=True)
+    data: bytes = made.SerializeToString()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    if not _same(model, lambda batch: session.run([OUTPUT], {INPUT: batch})[0]):
+        raise _refused("the exported model gives other figures", "use the release as it is, and tell its makers")
+    return data
+
+
+def metadata(model: Model) -> dict[str, str]:
+    """Give what the file says of itself; no patient data."""
+    study, contract, images = model.study, model.contract, model.study.images
+    found = {
+        "study": study.name,
+        "version": str(study.version),
+        "study_hash": model.study_hash,
+        "question": study.question,
+        "target": study.target.words,
+        "classes": json.dumps(_classes(model), ensure_ascii=False),
+        "output": "logits: sigmoid gives the probability" if model.shape.outputs == 1 else "logits: softmax over axis 1",
+        "contract": f"{contract.id} {contract.version}",
+        "contract_hash": contract.contract_hash(),
+        "caveat": "The result of a study, not a medical device.",
+    }
+    if model.imaging is None or images is None:
+        return {**found, "encoding": json.dumps(model_json(model.encoding), ensure_ascii=False, sort_keys=True)}
+    prepared = [model_json(each) for each in images.preparation]
+    return {
+        **found,
+        "imaging_contract": f"{model.imaging.id} {model.imaging.version}",
+        "imaging_contract_hash": model.imaging.contract_hash(),
+        "preparation": json.dumps(prepared, ensure_ascii=False, sort_keys=True),
+        "axes": "batch, channel, column, row" + (", slice" if model.shape.dimensions == 3 else ""),  # noqa: PLR2004  (volumes)
+        "window": json.dumps(list(images.window)),
+        "overlap": json.dumps(images.overlap),
+    }
+
+
+def _classes(model: Model) -> list[str]:
+    """Name the outputs, in order."""
+    target = model.study.target
+    if target.kind == "mask":
+        return ["background", *target.mask]
+    return list(model.encoding.classes) if target.kind == "classes" else [str(target.positive)]
+
+
+def _exported(model: Model) -> Any:  # noqa: ANN401  (onnx is an extra)
+    """Export the network; torch and its exporter tell a lot that is of no use here."""
+    told = logging.getLogger("torch.onnx")
+    level = told.level
+    told.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model.network,
+                (torch.zeros(model.shape.taken(2)),),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                opset_version=OPSET,
+                verbose=False,
+            )
+    finally:
+        told.setLevel(level)
+    if program is None:
+        raise _refused("torch gave no model", "use the release as it is")
+    return program.model_proto
+
+
+def _same(model: Model, run: Any) -> bool:  # noqa: ANN401  (a function of a batch)
+    """Say whether another runtime gives what the network gives, on numbers drawn from one seed."""
+    random = np.random.default_rng(1)
+    for count in BATCHES:
+        batch = random.normal(size=model.shape.taken(count)).astype(np.float32)
+        with torch.no_grad():
+            expected = model.network(torch.from_numpy(batch))
+        found = torch.from_numpy(np.array(run(batch)))
+        if found.shape != expected.shape or not near(expected, found):
+            return False
+    return True
+
+
+def near(expected: torch.Tensor, found: torch.Tensor) -> bool:
+    """Say whether logits are the same but for the order in which float32 is added up; nothing is near what is not finite."""
+    limit = SAME_LOGIT * max(1.0, float(expected.abs().max()))
+    apart: NDArray[np.float64] = np.abs(chances(expected) - chances(found))
+    return bool((expected - found).abs().max() <= limit) and bool(apart.max() <= SAME_CHANCE)
+
+
+def _refused(finding: str, step: str) -> Refused:
+    return refuse("E-EXPORT", "onnx", "An exported model gives what the released one gives", finding, step)
