@@ -40,6 +40,7 @@ from wardround_lab.simulate import simulate
 
 ALLOWANCE = 0.02
 BOTH = "both"
+PLACES = (*HOSPITALS, BOTH)
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,7 @@ def run(folder: Path, paths: tuple[Path, ...], chosen: argparse.Namespace, seed:
     assert outcome.encoding is not None
     seconds = time.perf_counter() - begun
     wards = gather(bundle, sites)
-    rows = [
-        Row("federated", figures(bundle, wards, outcome.best, outcome.encoding), outcome.rounds, outcome.best_round, seconds)
-    ]
+    rows = [Row("federated", figures(bundle, wards, outcome.best, outcome.encoding), outcome.rounds, outcome.best_round, seconds)]
     show(seed, rows[-1])
     for name, ward in [("pooled", None), *((f"{ward.name} alone", ward) for ward in wards)]:
         begun = time.perf_counter()
@@ -97,21 +96,23 @@ def run(folder: Path, paths: tuple[Path, ...], chosen: argparse.Namespace, seed:
 
 def show(seed: int, row: Row) -> None:
     """Print a model's line of the table."""
-    cells = [f"{row.auroc(place):.3f} ({row.figures[place].records})" for place in (*HOSPITALS, BOTH)]
-    loss = f"{row.figures[BOTH].loss:.3f}"
-    print("| " + " | ".join([str(seed), row.name, *cells, loss, f"{row.best} of {row.rounds}", f"{row.seconds:.0f}"]) + " |", flush=True)
+    aurocs = [f"{row.auroc(place):.3f} ({row.figures[place].records})" for place in PLACES]
+    rounds = f"{row.best} of {row.rounds}"
+    cells = [str(seed), row.name, *aurocs, f"{row.figures[BOTH].loss:.3f}", rounds, f"{row.seconds:.0f}"]
+    print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def summary(seeds: Sequence[Sequence[Row]]) -> float:
     """Print mean and spread over seeds; gives the mean difference of federated and pooled over both institutions."""
-    print("\n| mean (lowest to highest) | " + " | ".join((*HOSPITALS, BOTH)) + " |\n|---|---|---|---|")
+    print("\n| mean (lowest to highest) | " + " | ".join(PLACES) + " |\n|---|---|---|---|")
     models = list(zip(*seeds, strict=True))
     for rows in models:
-        print(f"| {rows[0].name} | " + " | ".join(spread([row.auroc(place) for row in rows]) for place in (*HOSPITALS, BOTH)) + " |")
+        cells = [spread([row.auroc(place) for row in rows]) for place in PLACES]
+        print(f"| {rows[0].name} | " + " | ".join(cells) + " |")
     federated, others = models[0], models[1:]
     for rows in others:
         pairs = list(zip(federated, rows, strict=True))
-        cells = [spread([ours.auroc(place) - row.auroc(place) for ours, row in pairs], "+.3f") for place in (*HOSPITALS, BOTH)]
+        cells = [spread([ours.auroc(place) - row.auroc(place) for ours, row in pairs], "+.3f") for place in PLACES]
         print(f"| federated - {rows[0].name} | " + " | ".join(cells) + " |")
     return statistics.mean(ours.auroc(BOTH) - row.auroc(BOTH) for ours, row in zip(federated, others[0], strict=True))
 
@@ -136,7 +137,8 @@ def main() -> int:
         return 0
     print(f"{chosen.network} {chosen.arguments}, {chosen.pixels} pixels, at most {chosen.rounds} rounds, one thread")
     print("AUROC (test images); loss over both; best round of all; seconds\n")
-    print("| seed | model | " + " | ".join((*HOSPITALS, BOTH)) + " | loss | rounds | seconds |\n|---|---|---|---|---|---|---|---|")
+    heads = ("seed", "model", *PLACES, "loss", "rounds", "seconds")
+    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     with tempfile.TemporaryDirectory() as name, one_thread():
         folder = Path(name)
         paths = prepare(folder, Path(named) / "images" / "isic_ham")
