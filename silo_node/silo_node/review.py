@@ -317,7 +317,7 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
         yield "ends before", f"the approval ({each.approval}): your exception of {each.code} of {each.about}, on {each.until}"
     if review.ending:
         yield "", "a node that starts after that day refuses this study: lengthen 'until' in site.yaml, or mend the records"
-    yield "fields read", ", ".join((*study.target.fields, *study.features)) or "none but its keys"
+    yield "fields read", ", ".join((*study.target.fields, *study.features)) or "none but keys, which say which image is whose"
     yield "network", f"{words_of(study.network)}, {bundle.manifest.size} weights"
     training = study.training
     batches = "all records at once" if training.batch_size is None else f"batches of {training.batch_size}"

@@ -7,11 +7,11 @@ folder ──look──> examples ──key of the record's grain──> one fit
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -39,6 +39,9 @@ from wardround.contract.imaging import Grain, ImagingContract
 SEVERAL: Final = "D-SEVERAL"
 """Of a record that has several images, where one is meant."""
 
+TWO_PATIENTS: Final = "D-PATIENT"
+"""Of images whose patient the table takes for two."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -46,13 +49,43 @@ class Fit:
 
     Attributes:
         files: that it is made of, and its mask.
-        read: gives it; ``UndecodableError`` or ``OSError`` where it is not what it was when it was looked at.
+        load: gives it, whatever became of its files since.
+        states: of the files when it was found fit: sizes, times of change, numbers on their disk.
         stack: its slices; None where images are no DICOM.
     """
 
     files: tuple[Path, ...]
-    read: Callable[[], Loaded]
+    load: Callable[[], Loaded]
+    states: tuple[State, ...]
     stack: Stack | None = None
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether its files are those that were found fit, as far as the system says it."""
+        return bool(self.states) and states_of(self.files) == self.states
+
+    def read(self) -> Loaded:
+        """Give it.
+
+        Raises:
+            UndecodableError, OSError: it is not what it was when it was looked at.
+        """
+        made = self.load()
+        if not self.unchanged:
+            raise UndecodableError
+        return made
+
+
+State: TypeAlias = tuple[int, int, int]
+
+
+def states_of(files: Iterable[Path]) -> tuple[State, ...]:
+    """Give what the system says of files; nothing where one is not there."""
+    try:
+        found = [path.stat(follow_symlinks=False) for path in files]
+    except OSError:
+        return ()
+    return tuple((each.st_size, each.st_mtime_ns, each.st_ino) for each in found)
 
 
 @dataclass(frozen=True)
@@ -102,6 +135,25 @@ def dicom_by_key(site: Site, contract: ImagingContract, grain: Grain, field: str
             aside[key] = (SEVERAL,) if usable else tuple(sorted({code for example in found for code in example.codes}))
     patients = {key: found[0].stack.slices[0].patient for key, found in examples.items()}
     return Keyed(field, fit, aside, patients)
+
+
+def with_patients_of(keyed: Keyed, keys: Sequence[str], patients: Sequence[str]) -> Keyed:
+    """Set aside what records and images say of patients in two ways: images of one Patient ID that belong to two of the table.
+
+    They would be on both sides of the split. That a patient of the table has several Patient IDs is no fault: archives differ.
+
+    Args:
+        keyed: the images.
+        keys: of records.
+        patients: of the same records, by the table.
+    """
+    of_table: dict[str, set[str]] = defaultdict(set)
+    for key, patient in zip(keys, patients, strict=True):
+        if own := keyed.patients.get(key):
+            of_table[own].add(patient)
+    torn = {own for own, found in of_table.items() if len(found) > 1}
+    aside = {key: (TWO_PATIENTS,) for key in keyed.fit if keyed.patients[key] in torn}
+    return replace(keyed, fit={key: each for key, each in keyed.fit.items() if key not in aside}, aside={**keyed.aside, **aside})
 
 
 def files_by_key(site: Site, contract: ImagingContract, field: str, rows: pl.DataFrame, masks: Sequence[str]) -> Keyed:
@@ -159,7 +211,8 @@ class _Reader:
         files = [each.file for each in example.stack.slices]
         if self.numbers is not None and example.mask is not None:
             files.append(example.mask)
-        return Fit(tuple(self.folder / file for file in files), partial(self._read, example), example.stack)
+        paths = tuple(self.folder / file for file in files)
+        return Fit(paths, partial(self._read, example), states_of(paths), example.stack)
 
     def _read(self, example: Example) -> Loaded:
         made = assemble(example.stack, self.folder) if self.contract.example == "series" else _plane(example.stack, self.folder)
@@ -190,7 +243,8 @@ class _FileReader:
     def fit(self, row: Row, header: FileHeader) -> Fit:
         masked = self.numbers is not None and row.mask is not None
         names = [row.file, row.mask] if masked and row.mask is not None else [row.file]
-        return Fit(tuple(self.folder / name for name in names), partial(self._read, row, header))
+        paths = tuple(self.folder / name for name in names)
+        return Fit(paths, partial(self._read, row, header), states_of(paths))
 
     def _read(self, row: Row, header: FileHeader) -> Loaded:
         form, drawn = FORMATS[self.contract.format], self.contract.label.format

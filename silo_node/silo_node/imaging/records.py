@@ -20,7 +20,7 @@ import polars as pl
 from silo_node.configuration import Site
 from silo_node.imaging import rules
 from silo_node.imaging.dataset import Loaded
-from silo_node.imaging.keyed import Keyed, dicom_by_key, files_by_key
+from silo_node.imaging.keyed import Keyed, dicom_by_key, files_by_key, with_patients_of
 from silo_node.mapping.cells import LOCAL
 from silo_node.sources.rows import held
 from silo_node.validation.check import check
@@ -29,7 +29,7 @@ from silo_node.validation.records import Records, Typed
 from silo_node.validation.result import CheckResult, Valid, outgoing_report
 from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
-from wardround.errors import refuse
+from wardround.errors import Refused, refuse
 
 NO_IMAGE: Final = "D-NOIMAGE"
 """Of a record that has none."""
@@ -57,13 +57,16 @@ class ImageSet:
         """Give the SHA-256 over the records' own fingerprint, and the bytes of each record's files.
 
         Raises:
-            Refused: D-FOLDER when a file went away since it was looked at.
+            Refused: D-FOLDER when a file is not what it was when it was looked at.
         """
         found = hashlib.sha256(f"wardround/images/1\0{records}".encode())
         for part in parts:
             for key in part[self.key]:
-                for path in self.keyed.fit[key].files:
+                fit = self.keyed.fit[key]
+                for path in fit.files:
                     found.update(_digest(path))
+                if not fit.unchanged:
+                    raise _changed()
         return found.hexdigest()
 
 
@@ -72,13 +75,17 @@ def _digest(path: Path) -> bytes:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError:  # it was there when it was looked at
-        raise refuse(
-            "D-FOLDER",
-            "images",
-            "The folder of images stays as it is while it is checked",
-            "an image that was fit is missing now, or cannot be read",
-            "let the export end, then check again",
-        ) from None
+        raise _changed() from None
+
+
+def _changed() -> Refused:
+    return refuse(
+        "D-FOLDER",
+        "images",
+        "The folder of images stays as it is while it is checked",
+        "an image that was fit is missing now, is another, or cannot be read",
+        "let the export end, then check again",
+    )
 
 
 def check_with_images(
@@ -116,6 +123,8 @@ def check_with_images(
             keyed = files_by_key(site, imaging, link.path, result.valid, masks)
         else:
             keyed = dicom_by_key(site, imaging, link.grain, link.keys[link.grain], masks)
+            keys, patients = (list(result.valid[name]) for name in (keyed.field, contract.patient_key))
+            keyed = with_patients_of(keyed, keys, patients)
     images = ImageSet(imaging, keyed.field, keyed)
     return _with_images(result, images, limit, site.policy().small_cell), images
 

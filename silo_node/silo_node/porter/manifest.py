@@ -303,7 +303,7 @@ def egress_manifest(bundle: Bundle) -> EgressManifest:
         _TRAINING,
         _count("validation records", "result.validation"),
         _count("test records", "result.test"),
-        _sums(numeric),
+        *((_sums(numeric),) if numeric else ()),
         _report(bundle, "result.report"),
         *((_distributions(contract, study),) if study.statistics.distributions else ()),
     )

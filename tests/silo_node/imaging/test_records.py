@@ -3,7 +3,8 @@
 import polars as pl
 import pytest
 
-from silo_node.imaging.keyed import Fit, Keyed
+from silo_node.dicom.pixels import UndecodableError
+from silo_node.imaging.keyed import Fit, Keyed, states_of, with_patients_of
 from silo_node.imaging.records import ImageSet
 from wardround.errors import Refused
 
@@ -17,7 +18,7 @@ def images(folder, contract=None):
         path = folder / f"{CANARY}-{key}.dcm"
         if not path.exists():
             path.write_bytes(key.encode() * 100)
-        fit[key] = Fit((path,), lambda: pytest.fail("a fingerprint reads no image"))
+        fit[key] = Fit((path,), lambda: pytest.fail("a fingerprint reads no image"), states_of([path]))
     return ImageSet(contract, "series", Keyed("series", fit, {}, {}))
 
 
@@ -33,8 +34,33 @@ def test_one_changed_byte_is_another_fingerprint(tmp_path):
     assert found.fingerprint("other records", parts("a", "b")) != before
     path = tmp_path / f"{CANARY}-b.dcm"
     path.write_bytes(path.read_bytes()[:-1] + b"c")
-    assert found.fingerprint("records", parts("a", "b")) != before
+    assert images(tmp_path).fingerprint("records", parts("a", "b")) != before
     assert found.fingerprint("records", parts("a")) == of_one
+
+
+def test_an_image_that_is_another_by_now_is_not_used(tmp_path):
+    """Neither is its fingerprint taken nor is it trained on, though it can be read: it was not checked."""
+    found = images(tmp_path)
+    path = tmp_path / f"{CANARY}-b.dcm"
+    fit = Fit((path,), lambda: ("array", "affine", None), states_of([path]))
+    assert fit.read() == ("array", "affine", None)
+    path.write_bytes(b"c" * 101)
+    with pytest.raises(UndecodableError):
+        fit.read()
+    with pytest.raises(Refused) as caught:
+        found.fingerprint("records", parts("a", "b"))
+    assert caught.value.codes == ("D-FOLDER",)
+    assert CANARY not in str(caught.value)
+
+
+def test_one_patient_of_the_archive_is_not_two_of_the_table(tmp_path):
+    """Their images would be on both sides of the split; two Patient IDs of one patient are no fault."""
+    fit = images(tmp_path).keyed.fit
+    torn = with_patients_of(Keyed("series", fit, {}, {"a": "P1", "b": "P1"}), ["a", "b"], ["t1", "t2"])
+    assert (dict(torn.fit), dict(torn.aside)) == ({}, {"a": ("D-PATIENT",), "b": ("D-PATIENT",)})
+    for patients, of_table in (({"a": "P1", "b": "P1"}, ["t1", "t1"]), ({"a": "P1", "b": "P2"}, ["t1", "t1"])):
+        whole = with_patients_of(Keyed("series", fit, {}, patients), ["a", "b"], of_table)
+        assert (dict(whole.fit), dict(whole.aside)) == (fit, {})
 
 
 def test_an_image_that_went_away_is_told_without_its_name(tmp_path):

@@ -1,0 +1,104 @@
+"""A study's records are those with an image that is fit: set aside by code, limited, split by patient, told in numbers alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from silo_node.cohort import assemble
+from silo_node.configuration import load_site
+from silo_node.validation.result import CheckFailed
+from wardround.contract.implied_table import implied_table
+from wardround.contract.library import find_imaging
+from wardround.strict_yaml import load, parse
+from wardround.study.model import Study
+from wardround_lab.phantoms.hospital import NAME, PSEUDONYM, Department, write_export
+from wardround_lab.phantoms.series import Scanner
+from wardround_lab.phantoms.volume import Grid
+
+DEMO = Path(str(files("wardround_lab.demo")))
+IMAGING = find_imaging("phantom.lesion", [DEMO / "schemas"])
+TABLE = implied_table(IMAGING)
+PLAIN = Department("north", 8, Scanner(Grid(48, 1.7, 12, 3.0, 3.0), 8.0), ((-60.0, -40.0),))
+HASH = "5" * 64
+
+
+def study():
+    return parse(Study, load(DEMO / "phantom-lesions.yaml"))
+
+
+def site_of(folder, department, seed=1, small_cell=1):
+    write_export(folder / "scans", department, seed)
+    source = f'{{format: dicom, path: scans, pseudonym: "{PSEUDONYM}"}}'
+    text = f"site: north\nname: North\nsources:\n  scans: {source}\nschemas:\n  phantom.lesion: {{source: scans}}\n"
+    (folder / "site.yaml").write_text(text)
+    (folder / "policy.yaml").write_text(f"small_cell: {small_cell}\nminimum_records: 1\n")
+    return load_site(folder / "site.yaml")
+
+
+def limited(share):
+    made = study()
+    return made.model_copy(update={"quarantine": made.quarantine.model_copy(update={"max_fraction": share})})
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory):
+    """A department of eight series: one lacks a slice, one has a name in a private tag."""
+    department = replace(PLAIN, troubles=("missing slice", "name in a private tag"))
+    return site_of(tmp_path_factory.mktemp("troubled"), department, small_cell=3)
+
+
+def test_records_without_a_fit_image_are_set_aside_by_code(troubled):
+    """Found is set aside plus used, and each record that is used has one image, of its own patient."""
+    cohort = assemble(troubled, TABLE, limited(0.3), HASH, IMAGING)
+    counts = cohort.counts
+    assert (counts.found, counts.quarantined) == (8, 2)
+    assert counts.train + counts.validation + counts.test == 6
+    assert {"D-GAP", "D-PRIVATE"} <= set(cohort.report.quarantined_by_code)
+    used = [part for part in (cohort.train, cohort.validation, cohort.test) if part.height]
+    patients = [set(part["patient"]) for part in used]
+    assert sum(len(each) for each in patients) == len(set().union(*patients)) == 6
+    assert cohort.images is not None
+    array, affine, mask = cohort.images.loaders(cohort.train)[0]()
+    assert (array.shape, affine.shape, mask.shape) == ((48, 48, 12), (4, 4), (48, 48, 12))
+
+
+def test_what_leaves_has_codes_and_large_counts_alone(troubled):
+    """Two of eight were set aside and the small cell is 3: no count is told, but of those that are valid."""
+    report = assemble(troubled, TABLE, limited(0.3), HASH, IMAGING).outgoing
+    text = report.model_dump_json()
+    assert {each.code for each in report.findings} >= {"D-GAP", "D-PRIVATE"}
+    assert all(not hasattr(each.records, "count") for each in report.findings)
+    assert not hasattr(report.found, "count")
+    for secret in (NAME, "scans", "1.2.826", "P100"):
+        assert secret not in text
+
+
+def test_more_set_aside_than_the_study_allows_refuses_the_hospital(troubled):
+    """The report that leaves says why."""
+    with pytest.raises(CheckFailed) as caught:
+        assemble(troubled, TABLE, limited(0.1), HASH, IMAGING)
+    assert "T-QUARANTINE" in caught.value.codes
+    assert not caught.value.outgoing.passed
+
+
+def test_too_few_images_refuse_the_hospital(tmp_path):
+    """The contract's own least number counts what is fit."""
+    with pytest.raises(CheckFailed) as caught:
+        assemble(site_of(tmp_path, replace(PLAIN, series=3)), TABLE, limited(0.0), HASH, IMAGING)
+    assert "T-FEW" in caught.value.codes
+
+
+def test_names_and_order_of_files_change_nothing(tmp_path):
+    """Nor do folders: the fingerprint is of what is in the files."""
+    site = site_of(tmp_path, PLAIN)
+    before = assemble(site, TABLE, limited(0.0), HASH, IMAGING)
+    for number, path in enumerate(sorted((tmp_path / "scans").rglob("*"), reverse=True)):
+        if path.is_file():
+            path.rename(tmp_path / "scans" / f"{number:06}.dcm")
+    after = assemble(site, TABLE, limited(0.0), HASH, IMAGING)
+    assert after.fingerprint == before.fingerprint
+    assert after.train.equals(before.train)
