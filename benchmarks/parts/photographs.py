@@ -7,18 +7,10 @@ import hashlib
 import io
 import json
 import shutil
-from datetime import timedelta
 from pathlib import Path
 
-from coordinator.identity import create_centre, load_centre
-from silo_node.configuration import load_site
-from silo_node.identity import approval_key, create_identity, load_identity
-from silo_node.porter.approvals import approve
-from wardround.contract.library import find_imaging, table_or_implied
+from parts.accuracy import with_keys
 from wardround.files import write_atomic
-from wardround.identity.approval import Approver
-from wardround.models.commands import make_bundle, make_roster
-from wardround.study.bundle import Bundle
 from wardround.study.model import Study
 from wardround_lab.site_files import POLICY_FILE, SHARES, SITE_FILE, policy_yaml
 
@@ -105,21 +97,5 @@ def study_of(seed: int, pixels: int, network: str, arguments: dict[str, object],
 def prepare(folder: Path, data: Path) -> tuple[Path, ...]:
     """Make both hospitals and the centre, with their keys; gives the paths of ``site.yaml``."""
     paths = tuple(write_hospital(folder / site, data, site) for site in HOSPITALS)
-    for path in paths:
-        site = load_site(path)
-        create_identity(site.folder, site.file.site, site.file.name)
-    create_centre(folder / "centre", "Benchmark")
+    with_keys(folder, paths)
     return paths
-
-
-def approved(folder: Path, paths: tuple[Path, ...], study: Study) -> Bundle:
-    """Make a study's bundle, which both hospitals approve."""
-    sites = [load_site(path) for path in paths]
-    members = [load_identity(site.folder) for site in sites]
-    imaging = find_imaging(f"{SCHEMA}@1.0.0")
-    roster = make_roster(load_centre(folder / "centre").coordinator, members)
-    bundle = make_bundle(study, table_or_implied(imaging), roster, imaging)
-    person = Approver(name="Benchmark", role="benchmark")
-    for site, member in zip(sites, members, strict=True):
-        approve(site.folder, bundle, member, approval_key(site.folder), person, timedelta(days=1))
-    return bundle
