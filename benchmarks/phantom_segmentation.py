@@ -2,10 +2,10 @@
 
     python benchmarks/phantom_segmentation.py [--seeds 3] [--rounds 15] [--epochs 8] [--rate 0.003]
 
-The departments, the study and its contract are those of ``wardround demo imaging``, but for other phantoms: settings were tried on
-the demonstration's. Federated: the study conducted by ``wardround_lab.simulate`` (conductor, porters and trainers as in deployment,
-one process). Pooled and alone: ``wardround_lab.demo.baselines``; its docstring says what differs. All are measured on the same test
-series, by the mean Dice over those in which truth or prediction has a lesion.
+The departments, the study and its contract are those of ``wardround demo imaging``, but for other phantoms: settings were
+tried on the demonstration's. Federated: the study conducted by ``wardround_lab.simulate`` (conductor, porters and trainers as in
+deployment, one process). Pooled and alone: ``wardround_lab.demo.baselines``; its docstring says what differs. All are measured on
+the same test series, by the mean Dice over those in which truth or prediction has a lesion.
 
 What a seed changes: the phantoms, the study's hash, and with it which are for training, validation and test; the initial weights;
 the order of series and what augmentation draws. Keys are new in each run, and the hash is over them too, so another run splits
