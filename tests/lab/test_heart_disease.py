@@ -127,9 +127,10 @@ class Figures:
 
 
 def figures(bundle: Bundle, weights: Vector, encoding: Encoding, tests: dict[str, pl.DataFrame]) -> Figures:
-    network = build_network(bundle.study.network, Shape.of_table(encoding.width))
+    shape = Shape.of_table(encoding.width)
+    network = build_network(bundle.study.network, shape)
     write_weights(network, weights, bundle.manifest)
-    model = Model(bundle.study, bundle.contract, encoding, network.eval())
+    model = Model(bundle.study, bundle.contract, encoding, network.eval(), None, shape, bundle.study_hash)
     chances: dict[str, NDArray[np.float64]] = {site: score(model, records) for site, records in tests.items()}
     labels = {site: encode(records, encoding).labels for site, records in tests.items()}
     return Figures(

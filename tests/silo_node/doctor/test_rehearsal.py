@@ -26,7 +26,8 @@ def study(tmp_path):
     """A hospital of 110 records that has approved a study."""
     (hospital,) = deal(tmp_path / "hospitals", (110,))
     path = write_study(tmp_path / "study.yaml", silos={"minimum": 1, "minimum_records": 20})
-    return approved(tmp_path, *load_study(path), [Path(hospital.site)]), hospital
+    study, contract, _ = load_study(path)
+    return approved(tmp_path, study, contract, [Path(hospital.site)]), hospital
 
 
 def by_name(lines) -> dict:

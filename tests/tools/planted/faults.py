@@ -119,7 +119,7 @@ def in_training(module: ModuleType) -> None:
         note(event="begun", site=trainer._site.file.site, work=work.task.core.work_id())
         return perform(trainer, work, *rest)
 
-    def training(network: Any, examples: Any, settings: Any, seed: int, watch: Any, *rest: Any) -> Any:
+    def training(network: Any, examples: Any, settings: Any, loss: Any, seed: int, watch: Any, *rest: Any) -> Any:
         look, looks = watch.look, [0]
 
         def looking() -> None:
@@ -129,7 +129,7 @@ def in_training(module: ModuleType) -> None:
             look()
 
         watch.look = looking
-        return train(network, examples, settings, seed, watch, *rest)
+        return train(network, examples, settings, loss, seed, watch, *rest)
 
     module.Trainer._train, module.train = performing, training
 
