@@ -16,7 +16,7 @@ from wardround_lab.phantoms.series import Scanner
 from wardround_lab.phantoms.volume import Grid
 
 SCHEMAS = Path(str(files("wardround_lab.demo").joinpath("schemas")))
-PLAIN = Department("north", 4, Scanner(Grid(48, 1.7, 12, 3.0, 3.0), 8.0), ((-60.0, -40.0),), healthy=1)
+PLAIN = Department("north", 4, Scanner(Grid(48, 1.7, 12, 3.0, 3.0), 8.0), ((-60.0, -40.0),))
 
 
 @pytest.fixture
@@ -52,7 +52,9 @@ def test_a_clean_export_is_fit(checked, department):
     """Nothing speaks against any series, in whatever way they are written; all pixels decode."""
     status, report = checked(department, "--pixels")
     assert (status, report["examples"]) == (0, {"are": "series", "found": 4, "fit": 4, "set_aside": 0})
-    assert standing(report, "sets examples aside", "damaged", "warning") == {}
+    assert standing(report, "sets examples aside", "damaged") == {}
+    # codes of a purpose in Source Image Sequence, which the table of PS3.15 lists and the standard asks for
+    assert standing(report, "warning") == {"D-MASKPHI": 4}
     assert report["decoded"]["images"] == report["files"]["images"] == 4 * 12
     assert report["files"]["of_another_kind"].get("D-KIND", 0) == (4 if department.localisers else 0)
 
@@ -62,10 +64,17 @@ def test_what_is_planted_is_found(checked, tmp_path):
     troubles: tuple[Trouble, ...] = ("cut file", "missing slice", "name in a private tag", "no DICOM")
     status, report = checked(replace(PLAIN, series=8, troubles=troubles), "--max-fraction", "0.4")
     assert (status, report["examples"]) == (0, {"are": "series", "found": 8, "fit": 5, "set_aside": 3})
-    assert standing(report, "sets examples aside") == {"D-TRUNC": 1, "D-GAP": 1, "D-PRIVATE": 1}
+    assert standing(report, "sets examples aside") == {"D-TRUNC": 1, "D-GAP": 1, "D-MASKREF": 1, "D-PRIVATE": 1}
     assert report["files"]["unreadable"] == {"D-NOTDICOM": 1}
     holding = [path for path in tmp_path.rglob("*") if path.is_file() and NAME.encode() in path.read_bytes()]
     assert [path.relative_to(tmp_path).parts[0] for path in holding] == ["scans"]
+
+
+def test_a_phantom_without_a_lesion_has_an_empty_mask(checked):
+    """Which is no mask: such a series is set aside."""
+    status, report = checked(replace(PLAIN, healthy=1))
+    assert (status, report["examples"]["set_aside"]) == (1, 1)
+    assert standing(report, "sets examples aside") == {"D-MASKEMPTY": 1}
 
 
 def test_an_opaque_export_has_no_order(tmp_path):
