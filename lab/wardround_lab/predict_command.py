@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wardround.console import format_option, print_json, say
-from wardround.errors import refuse
+from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, refuse
 
 if TYPE_CHECKING:
     from silo_node.configuration import Site
@@ -23,12 +23,14 @@ OWNER_ONLY = 0o600
 @click.option("--site", "site_path", required=True, type=click.Path(path_type=Path), help="The hospital's site.yaml.")
 @click.option("--out", "out", required=True, type=click.Path(path_type=Path), help="The CSV file to write; of masks, the folder.")
 @format_option
-def predict(release: Path, site_path: Path, out: Path, form: str) -> None:
+def predict(release: Path, site_path: Path, out: Path, form: str) -> int:
     """Score the records or images that site.yaml maps with the model of a RELEASE folder.
 
     Writes one line for each valid record: the schema's primary key and the probability of the study's positive class, or of each
     of several. A model that draws masks writes a folder with a DICOM segmentation of each fit series, and an index.csv.
     What breaks the schema is left out and counted. The output holds patient data and is readable by you only.
+
+    Exit status 0: everything has a prediction. 1: something was left out. 2: nothing was written.
     """
     from silo_node.configuration import load_site
     from wardround_lab.predict import load_model
@@ -36,13 +38,12 @@ def predict(release: Path, site_path: Path, out: Path, form: str) -> None:
     if out.exists():
         raise refuse("O-EXISTS", str(out), "Predictions are never overwritten", "there is a file already", "choose another --out")
     model, site = load_model(release), load_site(site_path)
-    if model.study.target.mask:
-        _draw(model, site, out, form)
-    else:
-        _score(model, site, out, form)
+    write = _draw if model.study.target.mask else _score
+    left_out = write(model, site, out, form)
+    return EXIT_NOT_IN_ORDER if left_out else EXIT_DONE
 
 
-def _score(model: Model, site: Site, out: Path, form: str) -> None:
+def _score(model: Model, site: Site, out: Path, form: str) -> int:
     from wardround.files import write_atomic
     from wardround_lab.predict import predict as score_site
 
@@ -60,16 +61,16 @@ def _score(model: Model, site: Site, out: Path, form: str) -> None:
     left_out = found.check.quarantined + sum(later.values())
     if form == "json":
         print_json({"out": str(out), "predicted": found.table.height, "left_out": left_out, "codes": dict(sorted(told.items()))})
-        return
+        return left_out
     say(f"Wrote {out}: {found.table.height} records, {asked}.")
-    if model.imaging is None:
-        if left_out:
-            say(f"{left_out} records break the schema and were left out; see: wardround silo check")
-        return
-    _say_left_out("records", left_out, told)
+    if model.imaging is not None:
+        _say_left_out("records", left_out, told)
+    elif left_out:
+        say(f"{left_out} records break the schema and were left out; see: wardround silo check")
+    return left_out
 
 
-def _draw(model: Model, site: Site, out: Path, form: str) -> None:
+def _draw(model: Model, site: Site, out: Path, form: str) -> int:
     from wardround_lab.predict_images import draw_segmentations
 
     drawn = draw_segmentations(model, site, out)
@@ -77,9 +78,10 @@ def _draw(model: Model, site: Site, out: Path, form: str) -> None:
     left_out = drawn.check.quarantined + sum(drawn.left_out.values())
     if form == "json":
         print_json({"out": str(out), "predicted": drawn.written, "left_out": left_out, "codes": dict(sorted(told.items()))})
-        return
+        return left_out
     say(f"Wrote {out}: {drawn.written} segmentations, {model.study.target.words}.")
     _say_left_out("images", left_out, told)
+    return left_out
 
 
 def _say_left_out(what: str, count: int, codes: Mapping[str, int]) -> None:

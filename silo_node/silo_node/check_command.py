@@ -83,6 +83,9 @@ def check(  # noqa: PLR0913, PLR0917  (options of the command line)
     if history:
         return _tell_history(site, question, form)
     assert question is not None  # noqa: S101  (one of the two was given)
+    if fix_plan and question.imaging is not None:
+        step = "name the table's schema with --schema, or leave --fix-plan out"
+        raise _usage("Plans are of tables", "the study reads images", step)
     if fix_plan:
         return _tell_plan(site, question, form)
     return _check(site, question, form, cached=not no_cache)

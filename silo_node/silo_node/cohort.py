@@ -25,7 +25,7 @@ from silo_node.validation.explained import explained
 from silo_node.validation.expressions import RuleCompiler
 from silo_node.validation.findings import Finding
 from silo_node.validation.leakage import leaks
-from silo_node.validation.result import said_to_be_synthetic, with_findings
+from silo_node.validation.result import late_finding, said_to_be_synthetic, with_findings
 from wardround.canonical import canonical_bytes
 from wardround.contract import rules
 from wardround.contract.model import Contract
@@ -208,14 +208,15 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
             with_findings(
                 result,
                 [
-                    _late_finding(
-                        "T-FEW",
+                    late_finding(
                         result,
-                        None,
+                        "T-FEW",
                         train.height,
-                        f"A hospital trains on at least {least} records (minimum_records and small_cell of its policy)",
-                        f"{train.height} are left for training",
-                        "export more records, or do not take part",
+                        (
+                            f"A hospital trains on at least {least} records (minimum_records and small_cell of its policy)",
+                            f"{train.height} are left for training",
+                            "export more records, or do not take part",
+                        ),
                     )
                 ],
                 policy.small_cell,
@@ -231,14 +232,16 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
             with_findings(
                 result,
                 [
-                    _late_finding(
-                        "T-LABEL",
+                    late_finding(
                         result,
-                        target,
+                        "T-LABEL",
                         labelled.height,
-                        "The target has both classes" if positive is not None else "The target has two classes or more",
-                        "all selected records are of one class",
-                        "check the mapping of the target and the cohort rule; a hospital with one class cannot take part",
+                        (
+                            "The target has both classes" if positive is not None else "The target has two classes or more",
+                            "all selected records are of one class",
+                            "check the mapping of the target and the cohort rule; a hospital with one class cannot take part",
+                        ),
+                        field=target,
                     )
                 ],
                 policy.small_cell,
@@ -271,62 +274,38 @@ def _missing_labels(
     if missing <= most * selected.height:
         return
     severity = "warning" if setting is None or setting.severity is None else setting.severity
-    yield _late_finding(
-        "T-LABELMISS",
+    yield late_finding(
         result,
-        name,
+        "T-LABELMISS",
         missing,
-        f"At most {most:.2%} of the selected records lack the target",
-        f"{missing} of {selected.height} do",
-        "check the mapping of the target, its marks for missing and the cohort rule",
+        (
+            f"At most {most:.2%} of the selected records lack the target",
+            f"{missing} of {selected.height} do",
+            "check the mapping of the target, its marks for missing and the cohort rule",
+        ),
+        field=name,
         severity="error" if labelled.is_empty() else severity,
     )
 
 
 def _leaks(result: CheckResult, contract: Contract, study: Study, target: str, labelled: pl.DataFrame) -> Iterator[Finding]:
-    if study.target.positive is None:
-        return  # told of two sides only
-    for leak in leaks(labelled, contract, study.features, target, study.target.positive):
+    sides = contract.field(target).values if study.target.positive is None else (study.target.positive,)
+    told = [leak for side in sides for leak in leaks(labelled, contract, study.features, target, side)]
+    for leak in {each.field: each for each in told}.values():  # of several classes, each is told from the others
         setting = setting_for(contract, "T-LEAK", (leak.field,))
         usual: Literal["error", "warning"] = "error" if leak.same and not contract.field(leak.field).investigative else "warning"
-        yield _late_finding(
-            "T-LEAK",
+        yield late_finding(
             result,
-            leak.field,
+            "T-LEAK",
             labelled.height,
-            f"{leak.field} does not give {target} away",
-            "it is the target under another name" if leak.same else "it tells the class of each of the selected records",
-            "check the mapping of both; if it is right, the feature is known only once the target is: ask the study's author",
+            (
+                f"{leak.field} does not give {target} away",
+                "it is the target under another name" if leak.same else "it tells the class of each of the selected records",
+                "check the mapping of both; if it is right, the feature is known only once the target is: ask the study's author",
+            ),
+            field=leak.field,
             severity=usual if setting is None or setting.severity is None else setting.severity,
         )
-
-
-def _late_finding(
-    code: str,
-    result: CheckResult,
-    field: str | None,
-    count: int,
-    expectation: str,
-    finding: str,
-    next_step: str,
-    *,
-    severity: Literal["error", "warning"] = "error",
-) -> Finding:
-    return Finding(
-        code=code,
-        severity=severity,
-        level="table",
-        field=field,
-        rule=None,
-        count=count,
-        of=result.found,
-        lines=(),
-        unit=result.unit,
-        shapes=(),
-        expectation=expectation,
-        finding=finding,
-        next_step=next_step,
-    )
 
 
 # --------------------------------------------------------------------------------------------------------------- split

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 from silo_node.changed import words
 from silo_node.changed.compare import Change, FieldChange
 from silo_node.configuration import Site
+from silo_node.pages import template
 from wardround import __version__
 from wardround.canonical import model_bytes
 from wardround.contract.model import Contract
@@ -61,15 +60,7 @@ def write_change(site: Site, bundle: Bundle, change: Change) -> tuple[Path, Path
 
 def render(bundle: Bundle, change: Change, hospital: str) -> str:
     """Render the page; the same change gives the same text."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("silo_node.changed"), PackageLoader("silo_node.ledger")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(TEMPLATE).render(
+    return template("silo_node.changed", TEMPLATE).render(
         change=change,
         study=bundle.study,
         hospital=hospital,

@@ -52,7 +52,7 @@ def trouble(instance: Instance) -> Trouble | None:
     pixels = instance.pixels
     if pixels.place is None:
         return "D-NOPIXELS"
-    if not _decodes(instance.syntax) or (instance.syntax == _EXTENDED and (pixels.stored or 0) > _EXTENDED_BITS):
+    if not decodes(instance.syntax) or (instance.syntax == _EXTENDED and (pixels.stored or 0) > _EXTENDED_BITS):
         return "D-SYNTAX"
     needed = decoded_bytes(pixels)
     if needed is None:
@@ -94,7 +94,8 @@ def decoded_bytes(pixels: Pixels) -> int | None:
 
 
 @cache
-def _decodes(syntax: str) -> bool:
+def decodes(syntax: str) -> bool:
+    """Say whether pixels in a transfer syntax, by its UID, can be decoded by what is installed here."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd ones, which it says

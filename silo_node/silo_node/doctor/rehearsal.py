@@ -40,6 +40,14 @@ SECONDS, DEEP_SECONDS = 60.0, 180.0
 MOST_SHOWN = 5
 ParquetCompression: TypeAlias = Literal["uncompressed", "snappy", "gzip", "brotli", "lz4", "zstd"]
 COMPRESSIONS: tuple[ParquetCompression, ...] = get_args(ParquetCompression)
+SYNTAXES = {
+    "JPEG": "1.2.840.10008.1.2.4.50",
+    "JPEG lossless": "1.2.840.10008.1.2.4.70",
+    "JPEG-LS": "1.2.840.10008.1.2.4.80",
+    "JPEG 2000": "1.2.840.10008.1.2.4.90",
+    "RLE": "1.2.840.10008.1.2.5",
+}
+"""Of each way to compress pixels, the transfer syntax that stands for it (PS3.6 Annex A)."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +152,12 @@ def _load(printer: _Printer, *, deep: bool) -> None:
     warm_up()
     seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
     names = ", ".join(torch.cuda.get_device_name(number) for number in range(seen))
-    finding = f"torch {torch.__version__} sees {names or 'none'}; training uses the processor only"
+    finding = f"torch {torch.__version__} sees {names or 'none'}; where there is one, studies of images use it unless told not to"
     printer.tell(Line(name="GPU", state="ok", finding=finding))
 
 
 def codecs(names: Sequence[ParquetCompression] = COMPRESSIONS) -> Line:
-    """Write and read a few numbers in each compression that a Parquet file may have; of images this version reads none."""
+    """Write and read a few numbers in each compression that a Parquet file may have; say which of images' can be decoded."""
     import polars as pl  # noqa: PLC0415  (heavy, with threads of its own: after the cut)
 
     numbers, unread = pl.DataFrame({"number": range(3)}), []
@@ -167,7 +175,19 @@ def codecs(names: Sequence[ParquetCompression] = COMPRESSIONS) -> Line:
         step = "install this release's packages again, or export with another compression"
         finding = f"Parquet files in these compressions cannot be read here: {', '.join(unread)}"
         return Line(name="codecs", state="warn", finding=finding, next_step=step)
-    return Line(name="codecs", state="ok", finding=f"Parquet in {', '.join(names)}; this version reads no images")
+    return Line(name="codecs", state="ok", finding=f"Parquet in {', '.join(names)}; {_images()}")
+
+
+def _images() -> str:
+    """Say what of compressed DICOM can be decoded here; a hospital without images needs none of it."""
+    try:
+        from silo_node.dicom.pixels import decodes  # noqa: PLC0415  (pydicom, which a hospital without images does not have)
+    except ModuleNotFoundError:
+        return "no images, for which wardround-silo-node[imaging] is not installed"
+    able = {name: decodes(syntax) for name, syntax in SYNTAXES.items()}
+    found = [name for name, known in able.items() if known]
+    lacking = [name for name, known in able.items() if not known]
+    return f"DICOM in {', '.join(('uncompressed', *found))}" + (f", not in {', '.join(lacking)}" if lacking else "")
 
 
 def _no_room(limit: int | None) -> Line:

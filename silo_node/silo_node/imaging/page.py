@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Final
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 from silo_node.configuration import Site
 from silo_node.imaging.report import Report, as_json
 from silo_node.imaging.table import account, decoded, share, verdict, where
+from silo_node.pages import Filters, template
 from wardround import __version__
 from wardround.errors import sentence
 from wardround.files import write_atomic
@@ -35,16 +34,8 @@ def write_report(site: Site, report: Report) -> tuple[Path, Path]:
 
 def render(report: Report, hospital: str) -> str:
     """Render the page; the same report gives the same text."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("silo_node.imaging"), PackageLoader("silo_node.ledger")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"sentence": sentence, "share": share, "where": where}
-    return environment.get_template(TEMPLATE).render(
+    filters: Filters = {"sentence": sentence, "share": share, "where": where}
+    return template("silo_node.imaging", TEMPLATE, filters).render(
         report=report,
         hospital=hospital,
         verdict=verdict(report),

@@ -26,7 +26,7 @@ from silo_node.sources.rows import held
 from silo_node.validation.check import check
 from silo_node.validation.findings import Finding
 from silo_node.validation.records import Records, Typed
-from silo_node.validation.result import CheckResult, Valid, outgoing_report
+from silo_node.validation.result import CheckResult, Valid, late_finding, outgoing_report
 from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
 from wardround.errors import Refused, refuse
@@ -161,16 +161,17 @@ def _with_images(result: CheckResult, images: ImageSet, limit: float, small_cell
     if not aside and len(keys) >= images.contract.minimum_examples:
         return result
     quarantined = result.quarantined + aside
-    findings = [_finding(code, count, result, images.contract) for code, count in sorted(counts.items())]
+    findings = [_finding(result, code, count, images.contract) for code, count in sorted(counts.items())]
     if quarantined > limit * result.found and all(each.code != "T-QUARANTINE" for each in result.findings):
         most = f"At most {limit:.2%} of the records are set aside" if limit else "No record is set aside"
         step = "see which images are set aside, and why: wardround silo check --schema with the contract of the images"
-        findings.append(_limit("T-QUARANTINE", quarantined, result, most, f"{quarantined} of {result.found} are", step))
+        words = (most, f"{quarantined} of {result.found} are", step)
+        findings.append(late_finding(result, "T-QUARANTINE", quarantined, words, level="share"))
     left = len(keys) - aside
     if left < images.contract.minimum_examples:
         least = f"At least {images.contract.minimum_examples} valid records with an image are needed"
         step = "export more images, or do not take part"
-        findings.append(_limit("T-FEW", left, result, least, f"{left} are there", step))
+        findings.append(late_finding(result, "T-FEW", left, (least, f"{left} are there", step)))
     return _counted(result, findings, _kept(result, fit), quarantined, counts, small_cell)
 
 
@@ -206,38 +207,7 @@ def _counted(
     )
 
 
-def _finding(code: str, count: int, result: CheckResult, imaging: ImagingContract) -> Finding:
+def _finding(result: CheckResult, code: str, count: int, imaging: ImagingContract) -> Finding:
     """Say of how many records the image has a fault; which files have it, the check of images says at the hospital."""
-    return Finding(
-        code=code,
-        severity="error",
-        level="record",
-        field=None,
-        rule=None,
-        count=count,
-        of=result.found,
-        lines=(),
-        unit=result.unit,
-        shapes=(),
-        expectation=rules.rule(code, imaging),
-        finding=f"the images of {count} of {result.found} records break this",
-        next_step=rules.NEXT[code],
-    )
-
-
-def _limit(code: str, count: int, result: CheckResult, expectation: str, finding: str, next_step: str) -> Finding:
-    return Finding(
-        code=code,
-        severity="error",
-        level="share" if code == "T-QUARANTINE" else "table",
-        field=None,
-        rule=None,
-        count=count,
-        of=result.found,
-        lines=(),
-        unit=result.unit,
-        shapes=(),
-        expectation=expectation,
-        finding=finding,
-        next_step=next_step,
-    )
+    words = (rules.rule(code, imaging), f"the images of {count} of {result.found} records break this", rules.NEXT[code])
+    return late_finding(result, code, count, words, level="record")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from silo_node.identity import REQUEST
 from silo_node.ledger.account import Account, Left
+from silo_node.pages import Filters, template
 from wardround import __version__
 from wardround.canonical import Json, canonical_bytes, model_bytes, model_json
 from wardround.errors import refuse
@@ -112,17 +111,8 @@ def as_json(account: Account, made_at: str) -> dict[str, Json]:
 
 def render(account: Account, made_at: str) -> str:
     """Render the page; the same account gives the same text."""
-    environment = Environment(
-        loader=PackageLoader("silo_node.ledger"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["fingerprint"] = fingerprint
-    environment.filters["thousands"] = lambda number: f"{number:,}".replace(",", "\u202f")
-    return environment.get_template(TEMPLATE).render(
+    filters: Filters = {"fingerprint": fingerprint, "thousands": lambda number: f"{number:,}".replace(",", "\u202f")}
+    return template("silo_node.ledger", TEMPLATE, filters).render(
         account=account,
         member=account.source.member,
         parts=_parts(account),

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 from silo_node.configuration import Site
 from silo_node.local_report import history_table
 from silo_node.local_report.drawing import Chart, charts
 from silo_node.local_report.history import Line, changes, line_of, of_one_kind, verdict_of
 from silo_node.local_report.table import effect, says_more, share, told_words, visible
+from silo_node.pages import Filters, template
 from silo_node.validation.findings import Finding
 from silo_node.validation.profiles import FieldProfile
 from silo_node.validation.reports import OWNER_ONLY, LocalReport, Standing, file_name, standing
@@ -74,15 +73,7 @@ def render(report: LocalReport, hospital: str, study: str | None, earlier: Seque
         study: the study's name, if the check was for one.
         earlier: checks of the same kind that were made before, in the order of time.
     """
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("silo_node.local_report"), PackageLoader("silo_node.ledger")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
+    filters: Filters = {
         "sentence": sentence,
         "effect": effect,
         "moved": history_table.moved,
@@ -91,7 +82,7 @@ def render(report: LocalReport, hospital: str, study: str | None, earlier: Seque
         "percent": lambda number: f"{100 * number:.1f} %",
     }
     new, gone = changes(earlier[-1], line_of(report, study, earlier[-1].time, cached=False)) if earlier else ((), ())
-    return environment.get_template(TEMPLATE).render(
+    return template("silo_node.local_report", TEMPLATE, filters).render(
         report=report,
         hospital=hospital,
         study=study,

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 from silo_node.configuration import Site
+from silo_node.pages import Filters, template
 from silo_node.preview.sheet import Sheet
 from wardround import __version__
 from wardround.errors import sentence
@@ -32,17 +31,9 @@ def write_sheet(site: Site, bundle: Bundle, sheet: Sheet) -> Path:
 
 def render(bundle: Bundle, sheet: Sheet, hospital: str) -> str:
     """Render the page; the same sheet gives the same text."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("silo_node.preview"), PackageLoader("silo_node.ledger")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"sentence": sentence, "millimetres": _millimetres}
+    filters: Filters = {"sentence": sentence, "millimetres": _millimetres}
     images = bundle.study.images
-    return environment.get_template(TEMPLATE).render(
+    return template("silo_node.preview", TEMPLATE, filters).render(
         study=bundle.study,
         imaging=bundle.imaging,
         sheet=sheet,

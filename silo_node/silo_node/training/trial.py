@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from statistics import median
 
 import torch
 from torch import nn
 
 from silo_node.training.execution import Execution
+from silo_node.training.fitting import fit
 from silo_node.training.loop import make_optimiser
 from silo_node.training.losses import make_loss
 from silo_node.training.made_up import SEED, made_up
@@ -44,26 +46,27 @@ def try_steps(bundle: Bundle, rows: int, limit_bytes: int | None, execution: Exe
     give_back()
     available = available_bytes(limit_bytes)
     before = begin_peak()
-    took, held = _steps(bundle, rows, execution or Execution())
+    took, held = _steps(bundle, rows, limit_bytes, execution or Execution())
     # allocators keep what was freed: the growth alone would be less in a process that did the same before
     needed = max(peak_bytes() - before, held)
     give_back()
     return Stepped(rows, round(median(took) / 1000), -(-needed // MIB), None if available is None else available // MIB)
 
 
-def _steps(bundle: Bundle, rows: int, execution: Execution) -> tuple[list[int], int]:
+def _steps(bundle: Bundle, rows: int, limit_bytes: int | None, execution: Execution) -> tuple[list[int], int]:
     """Train for a few batches; gives the nanoseconds of each step after the first, and the bytes of all tensors at the end."""
     study, shape = bundle.study, shape_of(bundle.study, bundle.contract, bundle.imaging)
-    at_once = execution.at_once(rows)
-    inputs, targets = (
-        tensor.to(execution.device) for tensor in made_up(at_once, shape.taken(1)[1:], study.target.kind, shape.outputs)
-    )
+    sample = partial(made_up, shape=shape.taken(1)[1:], kind=study.target.kind, outputs=shape.outputs)
     loss = make_loss(study.training, study.target.kind)
     took: list[int] = []
     with torch.random.fork_rng(devices=execution.random_devices):
         torch.manual_seed(SEED)
         network = build_network(study.network, shape).to(execution.device)
         write_weights(network, bundle.weights, bundle.manifest)
+        if bundle.imaging is not None:  # a training would cut its batches, too
+            execution = fit(network, sample, study.training, loss, rows, execution, limit_bytes).execution
+        at_once = execution.at_once(rows)
+        inputs, targets = (tensor.to(execution.device) for tensor in sample(at_once))
         network.train()
         optimiser = make_optimiser(network, study.training.optimiser)
         while len(took) <= MOST_STEPS and (len(took) < LEAST_STEPS or sum(took) < ENOUGH_NANOSECONDS):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import get_args
+from typing import Literal, get_args
 
 import polars as pl
 
@@ -14,7 +14,7 @@ from silo_node.sources.faults import UnreadableError
 from silo_node.sources.places import Place
 from silo_node.sources.rows import held
 from silo_node.sources.tables import Unit
-from silo_node.validation.findings import Finding
+from silo_node.validation.findings import Finding, Level
 from silo_node.validation.overlaps import Overlap
 from silo_node.validation.profiles import FieldProfile
 from silo_node.validation.records import Records, Typed
@@ -161,25 +161,55 @@ def with_findings(result: CheckResult, later: Sequence[Finding], small_cell: int
     return replace(result, findings=findings, passed=passed, outgoing=report)
 
 
-def said_to_be_synthetic(result: CheckResult, small_cell: int) -> CheckResult:
-    """Give the same check with T-SYNTHETIC where its records were made up, for the hospital and in the report that leaves."""
-    if not result.synthetic:
-        return result
-    finding = Finding(
-        code="T-SYNTHETIC",
-        severity="warning",
-        level="table",
-        field=None,
+def late_finding(
+    result: CheckResult,
+    code: str,
+    count: int,
+    words: tuple[str, str, str],
+    *,
+    field: str | None = None,
+    level: Level = "table",
+    severity: Literal["error", "warning"] = "error",
+) -> Finding:
+    """Make a finding that came up after a check, on its records as a whole.
+
+    Args:
+        result: the check.
+        code: of the catalogue.
+        count: records concerned.
+        words: what should hold, what was found instead, what to do next.
+        field: the shared field, when it is about one.
+        level: what it is about.
+        severity: as of every finding.
+    """
+    expectation, finding, next_step = words
+    return Finding(
+        code=code,
+        severity=severity,
+        level=level,
+        field=field,
         rule=None,
-        count=result.found - result.quarantined,
+        count=count,
         of=result.found,
         lines=(),
         unit=result.unit,
         shapes=(),
-        expectation="Records are of patients",
-        finding="every patient key bears the mark of wardround schema synthesise",
-        next_step="nothing in a trial; in a study with patients, name the hospital's own export in the site file",
+        expectation=expectation,
+        finding=finding,
+        next_step=next_step,
     )
+
+
+def said_to_be_synthetic(result: CheckResult, small_cell: int) -> CheckResult:
+    """Give the same check with T-SYNTHETIC where its records were made up, for the hospital and in the report that leaves."""
+    if not result.synthetic:
+        return result
+    words = (
+        "Records are of patients",
+        "every patient key bears the mark of wardround schema synthesise",
+        "nothing in a trial; in a study with patients, name the hospital's own export in the site file",
+    )
+    finding = late_finding(result, "T-SYNTHETIC", result.found - result.quarantined, words, severity="warning")
     return with_findings(result, [finding], small_cell)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from silo_node.configuration import Site, load_site
 from silo_node.local_report import earlier
 from silo_node.local_report.question import Question
 from silo_node.validation.reports import LocalReport, as_json, local_report
+from wardround.contract.library import find_imaging
 from wardround.contract.model import Contract
 
 DAY = "2026-11-27"
@@ -122,6 +124,13 @@ def test_a_spoilt_answer_is_none(tmp_path: Path, clinic: Contract, spoil: Callab
     answered(site, question)
     kept(site).write_bytes(spoil(kept(site).read_bytes()))
     assert asked(site, question) is None
+
+
+def test_a_study_of_images_is_asked_each_time(tmp_path: Path, clinic: Contract) -> None:
+    """Its folder may have changed while the table that belongs to it has not: an answer from before would be of other images."""
+    site, question = make_site(tmp_path, rows()), Question(clinic)
+    assert earlier.basis_of(site, question, DAY) is not None
+    assert earlier.basis_of(site, replace(question, imaging=find_imaging("ct.lesion")), DAY) is None
 
 
 def test_a_file_that_cannot_be_read_has_no_answer(tmp_path: Path, clinic: Contract) -> None:

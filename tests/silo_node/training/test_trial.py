@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,12 +15,19 @@ from paper_records import done, real_paper, rows, work, write_site
 
 from silo_node.training import memory
 from silo_node.training.bench import Bench
+from silo_node.training.fitting import Fitted
+from silo_node.training.made_up import made_up
 from silo_node.training.trainer import Trainer
 from silo_node.training.trial import try_steps
 from silo_node.work import Busy, NotDone, Stepped
+from wardround.models.commands import make_bundle
+from wardround.study.check import load_study
+from wardround.study.model import Network
 from wardround.weights.packing import to_bytes
 
 LOG = logging.getLogger("tests.trial")
+DEMO = Path(str(files("wardround_lab.demo")))
+LOADED = load_study(DEMO / "phantom-lesions.yaml", (DEMO / "schemas",))
 DROPPED = {"name": "FullyConnectedNet", "arguments": {"hidden_channels": (4,), "dropout": 0.3}}
 PAPER = real_paper(
     training={"optimiser": {"learning_rate": 0.01, "name": "adam"}, "batch_size": 16, "local_epochs": 2}, network=DROPPED
@@ -73,6 +83,22 @@ def test_memory_is_what_the_network_takes():
     again = try_steps(wide.bundle, 1, None)
     assert 3 * weights_mib < again.needed_mib < 12 * weights_mib, "what the first freed is not what the second needs less"
     assert try_steps(PAPER.bundle, 1, None).needed_mib < 32
+
+
+def test_images_are_computed_in_pieces_as_a_training_would(monkeypatch):
+    """What a batch would not fit into, a training would cut: so the canary does, and says what a whole batch's step takes."""
+    made = LOADED.study.model_copy(update={"network": Network(name="UNet", arguments={"channels": (4, 8), "strides": (2,)})})
+    bundle = make_bundle(made, LOADED.contract, PAPER.bundle.roster, LOADED.imaging)
+    seen = []
+
+    def counted(count, **how):
+        seen.append(count)
+        return made_up(count, **how)
+
+    monkeypatch.setattr("silo_node.training.trial.made_up", counted)
+    monkeypatch.setattr("silo_node.training.trial.fit", lambda *words: Fitted(replace(words[5], micro_batch=1), None))
+    found = try_steps(bundle, 100, None)
+    assert (found.rows, seen) == (bundle.study.training.batch_size, [1])
 
 
 def test_memory_that_the_allocator_kept_is_counted_all_the_same(tmp_path):
