@@ -190,6 +190,7 @@ CLASSES = [
     (CHEST, {"geometry.pixel_spacing": None}, "minor"),
     (CT, {"geometry.step_tolerance": 0.01}, "major"),
     (CT, {"geometry.step_tolerance": 0.05}, "minor"),
+    (CT, {"geometry.slice_thickness": {"low": 0.5, "high": 5}}, "major"),
     (CT, {"intensity.unit": "stored"}, "major"),
     (CT, {"intensity.possible": None}, "minor"),
     (CT, {"tags.required": ["KVP"]}, "minor"),
