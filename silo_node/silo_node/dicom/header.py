@@ -365,9 +365,9 @@ def _by_pydicom(file: BinaryIO, data: bytes, size: int) -> Header:
 def _with_value(element: DataElement | RawDataElement) -> int | None:
     """Give the tag of an element that has a value."""
     tag = int(element.tag)
-    if not isinstance(element, RawDataElement):  # converted while it was read: a sequence, a character set
-        value = element.value
-        is_there = bool(value) and (not isinstance(value, str) or bool(value.strip(" \0")))
+    if not isinstance(element, RawDataElement):  # converted while it was read: a sequence, a character set, Pixel Representation
+        value = element.value.strip(" \0") if isinstance(element.value, str) else element.value
+        is_there = bool(value) or isinstance(value, int)
     elif element.value is None:  # too long to be kept, or none
         is_there = bool(element.length)
     else:
