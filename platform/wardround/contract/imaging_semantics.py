@@ -121,9 +121,8 @@ class _Check:
             finding = f"{own!r} may stand in several rows of {table.id}"
             next_step = f"name the table's primary key ({', '.join(table.primary_key)}), or another grain"
             yield self._problem("S-FIELD", ("table", "grain"), rule, finding, next_step)
-        named_by_rows = bool(self.contract.label.fields or self.contract.label.path)
-        if named_by_rows and GRAINS.index(link.grain) > GRAINS.index(self.contract.example):
-            rule = "A row is of an example, or of what holds it: an example has one label"
+        if GRAINS.index(link.grain) > GRAINS.index(self.contract.example):
+            rule = "A row is of an example, or of what holds it: an example has one row"
             finding = f"a row is of one {link.grain}, and an example is a {self.contract.example}"
             yield self._problem("S-FIELD", ("table", "grain"), rule, finding, "take a coarser grain, or a finer example")
 

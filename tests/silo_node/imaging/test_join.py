@@ -11,6 +11,7 @@ from lesion_contract import LESION
 from silo_node.dicom.index import Index
 from silo_node.imaging.join import examples_by_key, join
 from silo_node.imaging.judge import judge
+from silo_node.imaging.keyed import Keyed, with_rows
 from wardround.contract.imaging import ImagingContract, TableLink
 
 CONTRACT = ImagingContract.model_validate(LESION)
@@ -107,6 +108,18 @@ def test_further_keys_of_a_row_are_those_of_its_image(series, joined):
     found = joined(table, link("series", "patient", "study"))
     assert [example.codes for example in found.examples] == [("D-PATIENT",), ("D-JOIN",), ()]
     assert [example.codes for example in joined(table, link()).examples] == [(), (), ()], "keys that the contract does not name"
+
+
+def test_a_study_uses_what_the_check_finds(series, export, tmp_path):
+    """The same examples, by the same codes."""
+    for number in (1, 2, 3):
+        series(number)
+    index = Index(tmp_path / "index.sqlite", export)
+    index.update()
+    by_key = examples_by_key(judge(index.entries(), CONTRACT), "series")
+    keyed = Keyed("series", dict.fromkeys(by_key.fit), by_key.aside, by_key.patients, by_key)
+    found = with_rows(keyed, link("series", "patient"), rows(1, 2, 3, pid={1: "P2"}), "owner")
+    assert (list(found.fit), dict(found.aside)) == (["1.2.3.2", "1.2.3.3"], {"1.2.3.1": ("D-PATIENT",)})
 
 
 def test_a_table_without_rows(series, joined):
