@@ -125,22 +125,22 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call cos
         Short: they end within an element.
         TooMuch: there is no end of them.
     """
-    end, padded = len(data), PADDED
-    count = Count()
+    end, count = len(data), Count()
     present = set() if present is None else present
-    add, discard = present.add, present.discard
+    element, short, last, padded, add, discard = _element, _SHORT, _PIXEL_GROUP, PADDED, present.add, present.discard
     for _ in repeat(None, MOST_ELEMENTS):
         if at + 8 > end:
             break
-        high, low, vr, length = _element(data, at)
+        high, low, vr, length = element(data, at)
         if group is not None and high != group:
             return at
         tag = high << 16 | low
-        if tag in PIXELS:
-            return at
-        if high == _DELIMITERS:
-            raise Odd
-        if vr in _SHORT:
+        if high >= last:
+            if tag in PIXELS:
+                return at
+            if high == _DELIMITERS:
+                raise Odd
+        if vr in short:
             at += 8
         elif vr in _LONG:
             if at + 12 > end:
