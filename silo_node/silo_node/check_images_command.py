@@ -47,7 +47,7 @@ def check_images(site: Site, contract: ImagingContract, table: Contract | None, 
         raise refuse("X-EXTRA", "wardround silo check", rule, finding, step) from None
     with _progress() as progress:
         if contract.protocol is not None or table is None:
-            report = check(site, contract, asked, progress)
+            report = check(site, contract, asked, progress, table)
         else:
             report = check_files(site, contract, table, asked, progress)
     path, page = (f"{each.parent.name}/{each.name}" for each in write_report(site, report))
@@ -78,7 +78,7 @@ def _progress() -> Iterator[Progress]:
 
 
 def _tell(report: Report, page: str) -> None:
-    from silo_node.imaging.table import account, decoded, table, to_remove, verdict
+    from silo_node.imaging.table import account, broken_tags, decoded, table, to_remove, verdict
 
     say(f"Source {report.source}:")
     say_rows(list(account(report)))
@@ -92,6 +92,10 @@ def _tell(report: Report, page: str) -> None:
         say(line)
     if report.privacy is not None and report.privacy.counts:
         say("")
+    for line in broken_tags(report):
+        say(line)
+    if report.kept:
+        say(f"Let stand by the policy, as the contract requires it: {', '.join(report.kept)}.")
     say(decoded(report))
     if report.not_looked_at:
         say(f"Not looked at yet: {'; '.join(report.not_looked_at)}.")

@@ -16,6 +16,8 @@ from pydantic import StringConstraints
 from silo_node.confinement import Confinement
 from wardround.canonical import digest, model_json
 from wardround.confinement import Measure, Measures
+from wardround.contract import dicom_dictionary
+from wardround.contract.imaging import Keyword
 from wardround.directory import KEYS
 from wardround.errors import Problem, raise_all, refuse
 from wardround.files import write_atomic
@@ -53,6 +55,9 @@ DISTRIBUTIONS_TOLD: dict[DistributionsFor, str] = {
 """What ``share_distributions`` means for histograms, counts of categories and of missing values, and prevalence."""
 
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+Why = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+"""Why something may stand, in the hospital's words."""
+
 Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,6} (KiB|MiB|GiB)$")]
 """An amount of data: a whole number, a space, KiB (2**10 bytes), MiB (2**20) or GiB (2**30)."""
 
@@ -82,6 +87,35 @@ class RequiredPrivacy(Value):
     differential_privacy: DifferentialPrivacy | None = None
 
 
+class SafePrivate(Value):
+    """A private attribute that the hospital knows to identify nobody (PS3.15 E.3.10, Retain Safe Private).
+
+    Attributes:
+        creator: who defined it, as the private creator stands in the file.
+        element: its group, and its last two digits; the two before them are its block's, and differ from file to file.
+        reason: why it is safe.
+    """
+
+    creator: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    element: Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{3}[13579BDF],xx[0-9A-F]{2}$")]
+    reason: Why
+
+
+class ImagesPolicy(Value):
+    """What may stand in the headers of images, and whether a suspicion is enough. A contract's own privacy is never loosened.
+
+    Attributes:
+        safe_private: private attributes that identify nobody. All others are D-PRIVATE.
+        kept: attributes of the profile's list that may hold a value, by keyword, and why: only those that the contract of the
+            images requires (``tags.required``); what no contract needs is no reason to keep.
+        burned_in: what is done with images that may show text: what the contract says, or none is used whatever makes it likely.
+    """
+
+    safe_private: tuple[SafePrivate, ...] = ()
+    kept: dict[Keyword, Why] = Setting(default_factory=dict)
+    burned_in: Literal["contract", "refuse"] = "contract"
+
+
 class Policy(Value):
     """What the hospital never does or lets out, whatever a study asks. ``null`` is no limit; an empty list allows nothing.
 
@@ -102,6 +136,7 @@ class Policy(Value):
         maximum_rounds: the most rounds of a study.
         maximum_bytes: the most bytes of changes of weights that may leave for a study, over all its rounds.
         maximum_update_norm: the largest L2 norm of a change of weights that may leave.
+        images: what may stand in the headers of images, beyond what a contract of images says.
         required_confinement: what the trainer's process must have found of itself at its start, or no record is opened.
         logs: what of this hospital's logs others may read. Nothing: there is no way out for a log.
     """
@@ -121,6 +156,7 @@ class Policy(Value):
     maximum_rounds: PositiveCount | None = None
     maximum_bytes: Size | None = None
     maximum_update_norm: Annotated[float, Setting(gt=0)] | None = None
+    images: ImagesPolicy = ImagesPolicy()
     required_confinement: Measures = ()
     logs: Literal["none"] = "none"
 
@@ -192,6 +228,7 @@ def _both(one: Policy, other: Policy) -> Policy:
         metrics_minimum=None if metrics == (None, None) else max(one.smallest_metrics, other.smallest_metrics),
         share_metrics="coordinator" if "coordinator" in (one.share_metrics, other.share_metrics) else "consortium",
         share_distributions=min(one.share_distributions, other.share_distributions, key=get_args(DistributionsFor).index),
+        images=_images(one.images, other.images),
         required_confinement=tuple(dict.fromkeys((*one.required_confinement, *other.required_confinement))),
         maximum_rounds=_of_those(min, one.maximum_rounds, other.maximum_rounds),
         maximum_bytes=_smaller(one, other),
@@ -238,6 +275,16 @@ def _privacy(one: RequiredPrivacy, other: RequiredPrivacy) -> RequiredPrivacy:
         )
         if asked
         else None,
+    )
+
+
+def _images(one: ImagesPolicy, other: ImagesPolicy) -> ImagesPolicy:
+    """Only what both let stand, each under the first one's reason."""
+    safe = {(each.creator, each.element) for each in other.safe_private}
+    return ImagesPolicy(
+        safe_private=tuple(each for each in one.safe_private if (each.creator, each.element) in safe),
+        kept={keyword: reason for keyword, reason in one.kept.items() if keyword in other.kept},
+        burned_in="refuse" if "refuse" in (one.burned_in, other.burned_in) else "contract",
     )
 
 
@@ -327,6 +374,22 @@ def _problems(policy: Policy, document: Document) -> list[Problem]:
                     f"did you mean {guess!r}?" if guess else f"choose of: {', '.join(sorted(NETWORKS))}",
                 )
             )
+    return [*problems, *_kept_problems(policy.images.kept, document)]
+
+
+def _kept_problems(kept: Iterable[str], document: Document) -> list[Problem]:
+    """Say what cannot be kept: what is no element of headers, and who somebody is."""
+    problems = []
+    for keyword in kept:
+        place = document.place(("images", "kept", keyword))
+        problem = dicom_dictionary.unlooked_keyword(keyword, place)
+        element = dicom_dictionary.elements().get(keyword)
+        if problem is not None:
+            problems.append(problem)
+        elif element is not None and (element.representation == "PN" or keyword == "PatientID"):
+            rule = "Names of people and the patient's number are never kept"
+            step = "take it out; what pseudonyms look like stands in the source of site.yaml (pseudonym)"
+            problems.append(Problem("Y-VALUE", place, rule, f"{keyword} is one of them", step))
     return problems
 
 
@@ -370,6 +433,12 @@ share_distributions: coordinator    # or nobody; or consortium: everybody who ge
 maximum_rounds: null        # such as 200
 maximum_bytes: null         # of changes of weights, over all rounds; such as 500 MiB
 maximum_update_norm: null   # L2 norm of a change of weights; such as 10.0
+
+# Images: what may stand in their headers. Without a word, no private attribute and none that PS3.15 Annex E lists.
+images:
+  safe_private: []      # such as [{{creator: SIEMENS MR HEADER, element: "0019,xx0C", reason: b-value}}]
+  kept: {{}}              # such as {{PatientAge: in years}}; only where the contract of the images requires it
+  burned_in: contract   # or refuse: no image that may show text, even where the contract takes that for a warning
 
 # How the process that opens the records must be confined, as it finds out itself at its start. Otherwise nothing is done.
 required_confinement: []    # such as [network-kernel, not-root]; `wardround silo doctor` shows what holds here

@@ -31,9 +31,11 @@ share_distributions: nobody
 maximum_rounds: 200
 maximum_bytes: 3 KiB
 maximum_update_norm: 2.5
+images: {safe_private: [], kept: {}, burned_in: refuse}
 required_confinement: [network-kernel, not-root]
 logs: none
 """
+KEEPS = "images: {safe_private: [{creator: MAKER, element: '0019,xx0C', reason: b-value}], kept: {PatientAge: in years}}"
 
 
 def codes(text: str) -> tuple[str, ...]:
@@ -68,6 +70,7 @@ def test_the_stricter_of_two_policies_holds_setting_by_setting(key: str) -> None
     """Whichever came first: a setting that is stricter in one is as strict in both together."""
     strict = Policy.model_validate({key: getattr(parse_policy(WHOLE), key)})
     looser = {"share_metrics": "consortium", "share_distributions": "consortium", "other_schemas": ("0" * 64,)}
+    looser["images"] = parse_policy(KEEPS).images
     plain = Policy.model_validate({"small_cell": 5, **{name: value for name, value in looser.items() if name == key}})
     for both in (stricter(strict, plain), stricter(plain, strict)):
         assert getattr(both, key) == getattr(strict, key)
@@ -79,6 +82,23 @@ def test_of_two_policies_the_one_that_is_stricter_in_everything_is_the_policy():
     loose, tight = parse_policy("small_cell: 11\nmetrics_minimum: 11"), parse_policy("small_cell: 12\nmaximum_rounds: 9")
     assert stricter(loose, tight) is tight
     assert stricter(tight, loose) is tight
+
+
+def test_of_two_policies_for_images_only_what_both_let_stand_stands():
+    """By creator and element, whatever the reasons; a suspicion that is enough for one is enough."""
+    private = "{{creator: {}, element: '{},xx0C', reason: {}}}".format
+    one = parse_policy(
+        f"images:\n  safe_private: [{private('A', '0019', 'x')}, {private('B', '0019', 'x')}]\n"
+        "  kept: {PatientAge: x, PatientSex: x}"
+    )
+    other = parse_policy(
+        f"images:\n  safe_private: [{private('B', '0019', 'why')}, {private('A', '0021', 'why')}]\n"
+        "  kept: {PatientSex: why, StudyDate: why}\n  burned_in: refuse"
+    )
+    both = f"images:\n  safe_private: [{private('B', '0019', 'x')}]\n  kept: {{PatientSex: x}}\n  burned_in: refuse"
+    expected = parse_policy(both)
+    assert stricter(one, other) == expected
+    assert stricter(one, Policy()) is not one
 
 
 A, B, C = (f"{digit}2345 12345 12345 12345 12345 12345" for digit in "123")
@@ -121,6 +141,16 @@ def test_two_policies_of_which_neither_is_the_stricter_hold_together():
         ("required_confinement: [network-kernl]", "Y-VALUE", 1, "network-kernel"),
         ("logs: all", "Y-VALUE", 1, "none"),
         ("small_cell: 5\nsmall_cell: 6", "Y-DUPKEY", 2, ""),
+        ("images: {keep: {}}", "Y-KEY", 1, "'kept'"),
+        ("images:\n  kept: {PatientsAge: x}", "S-DICOM", 2, "'PatientAge'"),
+        ("images:\n  kept: {PixelData: x}", "S-DICOM", 2, "leave it out"),
+        ("images:\n  kept: {PatientID: x}", "Y-VALUE", 2, "pseudonym"),
+        ("images:\n  kept: {OperatorsName: x}", "Y-VALUE", 2, "Names of people"),
+        ("images:\n  kept: {PatientAge: ''}", "Y-VALUE", 2, ""),
+        ("images: {burned_in: warn}", "Y-VALUE", 1, "refuse"),
+        ("images: {safe_private: [{creator: A, element: '0018,xx0C', reason: x}]}", "Y-VALUE", 1, ""),
+        ("images: {safe_private: [{creator: A, element: '0019,100C', reason: x}]}", "Y-VALUE", 1, ""),
+        ("images: {safe_private: [{creator: A, element: '0019,xx0C'}]}", "Y-MISSING", 1, "reason"),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_line(text: str, code: str, line: int, hint: str) -> None:

@@ -9,14 +9,14 @@ Words and codes are those of PS3.3 and PS3.6; lengths are millimetres.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field as Setting
 from pydantic import StringConstraints, model_validator
 
 from wardround.canonical import digest, model_json
 from wardround.contract.model import Number, Source, Text, Words
-from wardround.values import Count, FieldName, Fraction, SchemaId, Value, Version
+from wardround.values import Count, FieldName, Fraction, Growing, SchemaId, Value, Version
 
 Uid = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+$", max_length=64)]
 """A DICOM unique identifier (PS3.5 section 9)."""
@@ -83,7 +83,7 @@ class Protocol(Value):
         return self
 
 
-class Geometry(Value):
+class Geometry(Growing):
     """Where the images lie in space.
 
     Attributes:
@@ -94,7 +94,11 @@ class Geometry(Value):
         slice_step: between slices along their normal, in mm.
         slices: how many a stack has.
         step_tolerance: the share by which steps between slices may differ from their median.
+        slice_thickness: of each slice as its header says it (0018,0050), in mm; what the scanner averaged over, which may be more
+            or less than the step.
     """
+
+    young: ClassVar[frozenset[str]] = frozenset({"slice_thickness"})
 
     dimensions: Literal[2, 3]
     plane: Literal["any", "axial", "coronal", "sagittal"] = "any"
@@ -104,11 +108,13 @@ class Geometry(Value):
     slice_step: Range | None = None
     slices: Range | None = None
     step_tolerance: Fraction = 0.01
+    slice_thickness: Range | None = None
 
     @model_validator(mode="after")
     def _flat(self) -> Geometry:
-        if self.dimensions == 2 and (self.slices is not None or self.slice_step is not None):  # noqa: PLR2004  (plane images)
-            msg = "only stacks (dimensions: 3) have slices and a slice_step"
+        of_stacks = (self.slices, self.slice_step, self.slice_thickness)
+        if self.dimensions == 2 and any(each is not None for each in of_stacks):  # noqa: PLR2004  (plane images)
+            msg = "only stacks (dimensions: 3) have slices, a slice_step and a slice_thickness"
             raise ValueError(msg)
         return self
 
@@ -127,7 +133,10 @@ class Intensity(Value):
 
 
 class Tags(Value):
-    """Elements, by keyword, that every header holds with a value (``required``), or none holds (``forbidden``)."""
+    """Elements, by keyword, that every header holds with a value (``required``), or none holds (``forbidden``).
+
+    Of the data set, up to the pixel data and outside of sequences.
+    """
 
     required: tuple[Keyword, ...] = ()
     forbidden: tuple[Keyword, ...] = ()
@@ -271,8 +280,8 @@ class ImagingContract(Value):
             found.append("images in PNG and JPEG have 2 dimensions")
         if dicom and self.table is not None and self.table.path is not None:
             found.append("images in DICOM are found by their UIDs: give the table's keys, and no path")
-        if not dicom and (self.tags.required or self.tags.forbidden):
-            found.append("only DICOM has tags")
+        if not dicom and (self.tags.required or self.tags.forbidden or self.geometry.slice_thickness is not None):
+            found.append("only DICOM has tags, among them the thickness of a slice")
         if self.label.format == "dicom-seg" and not dicom:
             found.append("DICOM segmentations refer to DICOM images; masks of other images are NIfTI or PNG files")
         if (self.label.fields or self.label.path) and self.table is None:

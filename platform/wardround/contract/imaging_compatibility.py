@@ -74,7 +74,7 @@ def _geometry(old: ImagingContract, new: ImagingContract) -> Iterator[Change]:
     where, before, after = "geometry", old.geometry, new.geometry
     for key in ("dimensions", "plane"):
         yield from _other(where, key, getattr(before, key), getattr(after, key))
-    for key in ("rows", "columns", "pixel_spacing", "slice_step", "slices"):
+    for key in ("rows", "columns", "pixel_spacing", "slice_step", "slice_thickness", "slices"):
         yield from _range(where, key, getattr(before, key), getattr(after, key))
     yield from bound(where, "step_tolerance", before.step_tolerance, after.step_tolerance, lower=False)
 

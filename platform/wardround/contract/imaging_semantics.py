@@ -59,7 +59,7 @@ class _Check:
         found: list[Problem | None] = []
         for key in ("required", "forbidden"):
             for index, keyword in enumerate(getattr(self.contract.tags, key)):
-                found.append(dicom_dictionary.unknown_keyword(keyword, self.document.place(("tags", key, index))))
+                found.append(dicom_dictionary.unlooked_keyword(keyword, self.document.place(("tags", key, index))))
         for key, kind in (("sop_classes", dicom_dictionary.CLASS), ("transfer_syntaxes", dicom_dictionary.SYNTAX)):
             for index, uid in enumerate(getattr(self.contract.protocol, key, ())):
                 found.append(dicom_dictionary.unknown_uid(uid, kind, self.document.place(("protocol", key, index))))
@@ -73,7 +73,7 @@ class _Check:
         for key in ("rows", "columns"):
             yield from self._whole(("geometry", key), getattr(geometry, key), 1, _MOST_PIXELS)
         yield from self._whole(("geometry", "slices"), geometry.slices, _TWO, None)
-        for key in ("pixel_spacing", "slice_step"):
+        for key in ("pixel_spacing", "slice_step", "slice_thickness"):
             lengths = getattr(geometry, key)
             if lengths is not None and lengths.low <= 0:
                 rule, finding = "Lengths are more than 0 mm", f"{key} begins at {lengths.low}"
@@ -121,9 +121,8 @@ class _Check:
             finding = f"{own!r} may stand in several rows of {table.id}"
             next_step = f"name the table's primary key ({', '.join(table.primary_key)}), or another grain"
             yield self._problem("S-FIELD", ("table", "grain"), rule, finding, next_step)
-        named_by_rows = bool(self.contract.label.fields or self.contract.label.path)
-        if named_by_rows and GRAINS.index(link.grain) > GRAINS.index(self.contract.example):
-            rule = "A row is of an example, or of what holds it: an example has one label"
+        if GRAINS.index(link.grain) > GRAINS.index(self.contract.example):
+            rule = "A row is of an example, or of what holds it: an example has one row"
             finding = f"a row is of one {link.grain}, and an example is a {self.contract.example}"
             yield self._problem("S-FIELD", ("table", "grain"), rule, finding, "take a coarser grain, or a finer example")
 

@@ -109,6 +109,7 @@ def _geometry(geometry: Geometry, *, dicom: bool) -> Iterator[Demand]:
         ("columns", "", "D-SIZE"),
         ("pixel_spacing", " mm", "D-SPACING"),
         ("slice_step", " mm", "D-STEP"),
+        ("slice_thickness", " mm", "D-THICK"),
         ("slices", "", "D-SLICES"),
     ):
         numbers = getattr(geometry, key)
@@ -125,11 +126,13 @@ def _contents(contract: ImagingContract) -> Iterator[Demand]:
         yield Demand("intensity", "Hounsfield units", _LATER, ())
     if intensity.possible is not None:
         words = "lowest and highest value", span(intensity.possible)
-        yield Demand(*words, _LATER, ()) if contract.format == "dicom" else Demand(*words, _ASIDE, ("D-INTENSITY",))
+        yield Demand(*words, _ASIDE, ("D-INTENSITY",))
+    if contract.format == "dicom":
+        yield Demand("picture", "not of one value throughout, and not that of another patient", _ASIDE, ("D-CONST", "D-COPY"))
     for keyword in contract.tags.required:
-        yield Demand(tag(keyword), "has a value", _LATER, ())
+        yield Demand(tag(keyword), "has a value", _ASIDE, ("D-NOTAG",))
     for keyword in contract.tags.forbidden:
-        yield Demand(tag(keyword), "has no value", _LATER, ())
+        yield Demand(tag(keyword), "has no value", _ASIDE, ("D-TAG",))
     if contract.format == "dicom":
         privacy = contract.privacy
         wanted = f"nothing that identifies people: attributes of {privacy.profile}, private ones, overlays, names of files"
@@ -138,6 +141,7 @@ def _contents(contract: ImagingContract) -> Iterator[Demand]:
             yield Demand("de-identification", "the header says that it was done, and how", _POLICY, ("D-METHOD",))
         otherwise = "a warning" if privacy.burned_in == "warn" else _POLICY
         yield Demand("text in the picture", "none is to be suspected", otherwise, ("D-BURNED",))
+        yield Demand("faces", "none is to be recognised", "a warning", ("D-FACE",))
     else:
         yield Demand("people", "nothing that identifies them in a file's metadata", _ASIDE, ("D-METADATA",))
 
@@ -151,7 +155,10 @@ def _identity(contract: ImagingContract) -> Iterator[Demand]:
     if link is not None:
         how = f"by {link.path}" if link.path is not None else f"by {link.keys[link.grain]}"
         words = "table", f"a row of {link.id} {link.version} for its {link.grain}, {how}"
-        yield Demand(*words, _LATER, ()) if link.path is None else Demand(*words, _ASIDE, ("D-ROW", "D-COPY"))
+        joined = ("D-NOIMAGE", "D-SEVERAL", "D-ROW", "D-PATIENT", "D-JOIN")
+        yield Demand(*words, _ASIDE, joined if link.path is None else ("D-ROW", "D-COPY"))
+        if link.path is None:
+            yield Demand("images of no row", "none are looked at further", "counted, and no fault", ("D-NOROW",))
     label = contract.label
     if label.kind == "mask":
         where = f"named by {label.path}" if label.path is not None else "found by what they refer to"
@@ -160,7 +167,7 @@ def _identity(contract: ImagingContract) -> Iterator[Demand]:
         codes = _SEGMENTATION if label.format == "dicom-seg" else _MASK_FILE
         yield Demand("mask", f"{form} of the same shape, {where}; classes: 0 background, {classes}", _ASIDE, codes)
     else:
-        yield Demand("label", f"{LABELS[label.kind]}: {', '.join(label.fields)}", _LATER, ())
+        yield Demand("label", f"{LABELS[label.kind]}: {', '.join(label.fields)}", "its row is set aside", ("D-ROW",))
 
 
 def span(numbers: Range) -> str:

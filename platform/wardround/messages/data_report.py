@@ -141,6 +141,13 @@ ImageCode: TypeAlias = Literal[
     "D-ROW",
     "D-TABLE",
     "D-UNNAMED",
+    "D-FACE",
+    "D-NOTAG",
+    "D-TAG",
+    "D-THICK",
+    "D-CONST",
+    "D-NOROW",
+    "D-JOIN",
 ]
 """What can be wrong with the image of a record; each has its entry there, too."""
 

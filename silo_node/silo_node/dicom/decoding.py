@@ -1,6 +1,6 @@
 """Whether pixels decode, and masks fit, found out by doing so: in a process of its own that may crash, hang or run out of memory.
 
-check ──one line a file──> trial (``silo_node.dicom.trial``) ──its code──> check
+check ──one line a file──> trial (``silo_node.dicom.trial``) ──what it is──> check
                              └─ gone, or silent for too long: ended, D-CRASH, and a new one goes on with the next file
 """
 
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, Self
+
+from pydantic import ValidationError
 
 from silo_node.dicom import segmentation
 from silo_node.dicom.child import MEMORY_BYTES, Child
 from silo_node.dicom.instance import Instance
 from silo_node.dicom.segmentation import Target
-from silo_node.dicom.trial import ANSWERS, mask_question, question
+from silo_node.dicom.trial import ANSWERS, LOOK, Look, mask_question, question
 
 SECONDS_AN_IMAGE: Final = 2.0
 """That decoding may take; a file of many frames has as many images."""
@@ -23,10 +25,7 @@ SECONDS_AN_IMAGE: Final = 2.0
 SECONDS_A_FILE: Final = 60.0
 """At most, however many frames a file says that it has."""
 
-Fault: TypeAlias = Literal["D-DECODE", "D-CRASH", "D-BURNED"]
-"""Pixels do not decode; they ended their decoder, or kept it too long; they look as if text were burned in."""
-
-_FAULTS: Final[dict[bytes, Fault | None]] = {b"": None, b"D-DECODE": "D-DECODE", b"D-BURNED": "D-BURNED"}
+CRASHED: Final = Look("D-CRASH")
 
 
 class Trial:
@@ -52,14 +51,17 @@ class Trial:
         """End the process."""
         self._child.__exit__(kind, error, trace)
 
-    def fault(self, instance: Instance) -> Fault | None:
-        """Decode one file, and say what is wrong with its pixels; ``None`` where nothing is.
+    def look(self, instance: Instance) -> Look:
+        """Decode one file, and say what its pixels are.
 
         Raises:
             RuntimeError: the process does not start.
         """
         answer = self._child.ask(question(self._folder, instance), self._seconds_for(instance.pixels.frames or 1))
-        return _FAULTS[answer.strip()] if answer else "D-CRASH"
+        try:
+            return LOOK.validate_json(answer)
+        except ValidationError:  # nothing, or what no process of ours says
+            return CRASHED
 
     def mask_fault(
         self, on: Target, file: str, classes: Mapping[str, str], names: Mapping[str, str]
@@ -77,18 +79,16 @@ class Trial:
         return min(self._seconds * max(images, 1), SECONDS_A_FILE)
 
 
-def faults(
+def looks(
     folder: Path,
     images: Iterable[Instance],
     progress: Callable[[int], None] = lambda _done: None,
     memory_bytes: int = MEMORY_BYTES,
-) -> dict[str, Fault]:
-    """Decode images one after the other; give what is wrong, by file."""
-    found: dict[str, Fault] = {}
+) -> dict[str, Look]:
+    """Decode images one after the other; give what they are, by file."""
+    found: dict[str, Look] = {}
     with Trial(folder, memory_bytes) as trial:
         for done, image in enumerate(images, 1):
-            fault = trial.fault(image)
-            if fault is not None:
-                found[image.file] = fault
+            found[image.file] = trial.look(image)
             progress(done)
     return found

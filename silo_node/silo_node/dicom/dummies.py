@@ -43,6 +43,11 @@ _NUMBERS: Final = frozenset(b"AT FD FL OB OD OF OL OV OW SL SS SV UL US UV".spli
 _UID = b"0123456789.\\"
 
 
+def holds(vr: bytes, value: bytes) -> bool:
+    """Say whether a value, as it stands in the file, is one: not only padding. The number zero is a value."""
+    return (vr[:2] in _NUMBERS and bool(value)) or bool(value.strip(b" \0"))
+
+
 def is_empty(vr: bytes, value: bytes) -> bool:
     """Say whether a value, as it stands in the file, is none: nothing, zero bytes, or spaces where it is no number."""
     return not value.strip(b"\0" if vr in _NUMBERS else b" \0")

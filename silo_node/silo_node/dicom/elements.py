@@ -12,6 +12,8 @@ from itertools import repeat
 from struct import Struct
 from typing import Final, TypeAlias
 
+from silo_node.dicom.dummies import holds
+
 UNDEFINED = 0xFFFFFFFF
 """A length that is not known beforehand: a delimiter ends the value."""
 
@@ -32,6 +34,9 @@ MOST_ELEMENTS: Final = 600_000
 
 ITEM: Final = 0xFFFEE000
 """The tag of an item of a sequence."""
+
+PADDED: Final = 0x20
+"""The highest byte that a value is padded with: a space. What begins with a higher one is more than padding."""
 
 _CHARACTER_SET = 0x00080005
 _READ_AT_ONCE: Final = {0x00020002: b"UI", 0x00020010: b"UI", 0x00020016: b"AE", _CHARACTER_SET: b"CS"}
@@ -94,8 +99,13 @@ class Count:
             raise TooMuch
 
 
-def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call for an element costs more than the element)
-    data: bytes, at: int, wanted: Container[int], found: dict[int, bytes], group: int | None = None
+def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call costs more than the element)
+    data: bytes,
+    at: int,
+    wanted: Container[int],
+    found: dict[int, bytes],
+    group: int | None = None,
+    present: set[int] | None = None,
 ) -> int:
     """Gather the values of some elements of a data set, up to its pixel data.
 
@@ -105,6 +115,7 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call for
         wanted: tags whose values are kept.
         found: takes them, by tag; of a tag that stands twice the last, as pydicom does.
         group: read the elements of this group only.
+        present: takes the tags of all elements that have a value.
 
     Returns:
         Where the first element begins that was not read: pixel data, or one of another group; or the end.
@@ -114,20 +125,22 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call for
         Short: they end within an element.
         TooMuch: there is no end of them.
     """
-    end = len(data)
-    count = Count()
+    end, count = len(data), Count()
+    present = set() if present is None else present
+    element, short, last, padded, add, discard = _element, _SHORT, _PIXEL_GROUP, PADDED, present.add, present.discard
     for _ in repeat(None, MOST_ELEMENTS):
         if at + 8 > end:
             break
-        high, low, vr, length = _element(data, at)
+        high, low, vr, length = element(data, at)
         if group is not None and high != group:
             return at
         tag = high << 16 | low
-        if tag in PIXELS:
-            return at
-        if high == _DELIMITERS:
-            raise Odd
-        if vr in _SHORT:
+        if high >= last:
+            if tag in PIXELS:
+                return at
+            if high == _DELIMITERS:
+                raise Odd
+        if vr in short:
             at += 8
         elif vr in _LONG:
             if at + 12 > end:
@@ -140,6 +153,7 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call for
                 end_of_items = _items(data, at, None, count, 1)
                 if tag in wanted:
                     found[tag] = ITEMS if end_of_items > at + 8 else b""
+                (add if end_of_items > at + 8 else discard)(tag)
                 at = end_of_items
                 continue
         else:
@@ -148,6 +162,10 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call for
         at += length
         if at > end:
             raise Short
+        if length and (data[value] > padded or length > LARGEST_VALUE or holds(vr, data[value:at])):
+            add(tag)
+        else:
+            discard(tag)
         if tag in wanted:
             if length > LARGEST_VALUE or _READ_AT_ONCE.get(tag, vr) != vr:
                 raise Odd

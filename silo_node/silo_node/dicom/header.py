@@ -18,18 +18,22 @@ import zlib
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 from pydicom import dcmread
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 
-from silo_node.dicom.elements import ITEMS, LARGEST_VALUE, PIXELS, UNDEFINED, Odd, Short, TooMuch, length_at, top_level
+from silo_node.dicom.dummies import holds
+from silo_node.dicom.elements import ITEMS, LARGEST_VALUE, PADDED, PIXELS, UNDEFINED, Odd, Short, TooMuch, length_at, top_level
 from silo_node.dicom.tags import CHARACTER_SET, HEADER_TAGS, MEDIA_CLASS, SEQUENCES, SOURCE_TITLE, TRANSFER_SYNTAX
+from wardround.contract import dicom_dictionary
 
 FIRST_READ: Final = 64 * 1024
 """Bytes that are read of a file at first: most headers are shorter."""
@@ -44,6 +48,8 @@ IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.
 PADDING: Final = b" \0"
 META_TAGS: Final = frozenset(tag for tag in HEADER_TAGS if tag >> 16 == 2)  # noqa: PLR2004  (group 2: PS3.10 7.1)
 DATA_TAGS: Final = HEADER_TAGS - META_TAGS
+REPEATED_GROUPS: Final = frozenset({0x50, 0x60})
+"""Curves and overlays, by the first two digits of their groups."""
 READ_AT_ONCE: Final = frozenset({MEDIA_CLASS, TRANSFER_SYNTAX, SOURCE_TITLE, CHARACTER_SET})
 """Elements that pydicom converts while it reads, or may; their padding is then gone."""
 PREAMBLE: Final = 132
@@ -84,6 +90,7 @@ class Header:
         little: whether numbers in ``values`` are little endian.
         pixels: where the pixel data is; ``None`` where the file has none.
         size: of the file in bytes.
+        present: what has a value, of the data set up to the pixel data, and not within sequences; see ``known``.
     """
 
     syntax: str
@@ -91,6 +98,23 @@ class Header:
     little: bool
     pixels: PixelPlace | None
     size: int
+    present: frozenset[int] = frozenset()
+
+
+@cache
+def _dictionary() -> frozenset[int]:
+    return frozenset(each.number for each in dicom_dictionary.elements().values())
+
+
+@lru_cache(maxsize=64)  # files of a series mostly have the same
+def known(tags: frozenset[int]) -> frozenset[int]:
+    """Give those of some tags that the data dictionary has; those of repeating groups as of the first group: ``60003000``.
+
+    Private ones and unheard-of ones are left out: a file makes up as many as it likes, and no contract can name them.
+    """
+    found = _dictionary() & tags
+    repeated = {tag & 0xFF00FFFF for tag in tags - found if tag >> 24 in REPEATED_GROUPS}
+    return found | (_dictionary() & repeated) if repeated else found
 
 
 def read_header(path: Path) -> Header:
@@ -120,15 +144,16 @@ def read_header(path: Path) -> Header:
 def _plain(data: bytes, size: int) -> Header:
     """Read the plain case from the beginning of a file."""
     found: dict[int, bytes] = {}
+    present: set[int] = set()
     at, syntax = plain_start(data, META_TAGS, found)
-    at = top_level(data, at, DATA_TAGS, found)
+    at = top_level(data, at, DATA_TAGS, found, present=present)
     if at == len(data) < size:
         raise Short
     for tag in READ_AT_ONCE.intersection(found):
         found[tag] = found[tag].rstrip(PADDING)
         if not found[tag].isascii() or not found[tag].decode("ascii").isprintable():
             raise Odd
-    return Header(syntax, found, little=True, pixels=plain_pixels(data, at, size), size=size)
+    return Header(syntax, found, little=True, pixels=plain_pixels(data, at, size), size=size, present=known(frozenset(present)))
 
 
 def plain_start(data: bytes, wanted: Container[int], found: dict[int, bytes]) -> tuple[int, str]:
@@ -333,7 +358,30 @@ def _by_pydicom(file: BinaryIO, data: bytes, size: int) -> Header:
             little=read.little,
             pixels=pixels,
             size=size,
+            present=known(frozenset(tag for element in read.dataset.elements() if (tag := _with_value(element)) is not None)),
         )
+
+
+def _with_value(element: DataElement | RawDataElement) -> int | None:
+    """Give the tag of an element that has a value."""
+    tag = int(element.tag)
+    if not isinstance(element, RawDataElement):  # converted while it was read: a sequence, a character set, Pixel Representation
+        value = element.value.strip(" \0") if isinstance(element.value, str) else element.value
+        is_there = bool(value) or isinstance(value, int)
+    elif element.value is None:  # too long to be kept, or none
+        is_there = bool(element.length)
+    else:
+        is_there = bool(element.value) and (element.value[0] > PADDED or holds(_representation(element), element.value))
+    return tag if is_there else None
+
+
+def _representation(element: RawDataElement) -> bytes:
+    if element.VR is not None:
+        return element.VR.encode()
+    try:
+        return dictionary_VR(element.tag).encode()
+    except KeyError:
+        return b"UN"
 
 
 @contextmanager

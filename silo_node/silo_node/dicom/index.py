@@ -3,6 +3,8 @@
     folder ──walk──> new or changed files ──headers, on every core──> SQLite, a hundred files a transaction
                      the others: as they stand there
 
+Which elements have a value is kept as a set of tags, once for all files that have the same: those of a series mostly do.
+
 It is a cache and no truth: a file whose size, time of change or number on its disk is another is read again, and the whole can
 be deleted. It holds UIDs and places of files, so it lies where only the node reads it, and nothing of it leaves.
 """
@@ -12,11 +14,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import starmap
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path, PurePath
@@ -32,11 +37,14 @@ from silo_node.dicom.privacy import scan
 from silo_node.dicom.segmentation import CLASSES, References, references
 from silo_node.dicom.traces import Traces
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of the database; another one is thrown away and made anew."""
 
 BATCH: Final = 100
 """Files that one process reads before it answers, and that one transaction writes."""
+
+MOST_SETS: Final = 64
+"""Sets of tags that are held at a time: files come in the order of their names, in which those of a series stand together."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how many files are done, and how many there are to do."""
@@ -55,9 +63,11 @@ CREATE TABLE IF NOT EXISTS files (
     instance TEXT,
     traces TEXT,
     refers TEXT,
+    present INTEGER,
     rules TEXT NOT NULL
 ) STRICT
 """
+_SETS: Final = "CREATE TABLE IF NOT EXISTS sets (number INTEGER PRIMARY KEY, tags BLOB NOT NULL UNIQUE) STRICT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,7 @@ class Entry:
         instance: what its header says; ``None`` where it has none.
         traces: what in it may identify people, by kind and tag; ``None`` where that was not looked for.
         refers: what a segmentation refers to; ``None`` of all else.
+        present: tags of the elements that have a value, as of a ``Header``; never the values.
     """
 
     file: str
@@ -77,6 +88,7 @@ class Entry:
     instance: Instance | None
     traces: Traces | None = None
     refers: References | None = None
+    present: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +163,13 @@ class Index:
             done = 0
             for entries in self._read(new, processes):
                 with connection:
+                    connection.executemany(_KEEP_SET, {(_tags(each),) for each in entries})
                     connection.executemany(_KEEP, [(*_row(each, there[each.file]), self._under) for each in entries])
                 done += len(entries)
                 progress(done, len(new))
+            if new or gone:
+                with connection:
+                    connection.execute(_FORGET_SETS)
         return Changes(len(there), len(new), len(gone), skipped)
 
     def _read(self, files: Sequence[str], processes: int) -> Iterator[list[Entry]]:
@@ -176,12 +192,12 @@ class Index:
     def entries(self) -> Iterator[Entry]:
         """Give every file, in the order of their names."""
         with closing(self._open()) as connection:
-            yield from map(_entry, connection.execute(f"{_ALL} ORDER BY file"))
+            yield from starmap(_entry, connection.execute(f"{_ALL} ORDER BY file"))
 
     def segmentations(self) -> Iterator[Entry]:
         """Give the segmentations, in the order of their names."""
         with closing(self._open()) as connection:
-            yield from map(_entry, connection.execute(f"{_ALL} WHERE refers IS NOT NULL ORDER BY file"))
+            yield from starmap(_entry, connection.execute(f"{_ALL} WHERE refers IS NOT NULL ORDER BY file"))
 
     def instances(self) -> frozenset[str]:
         """Give the SOP instance UIDs of all files."""
@@ -195,9 +211,11 @@ class Index:
 
 
 _KNOWN: Final = "SELECT file, size, changed, inode, rules FROM files"
-_ALL: Final = "SELECT file, trouble, instance, traces, refers FROM files"
+_ALL: Final = "SELECT file, trouble, instance, traces, refers, tags FROM files LEFT JOIN sets ON present = number"
 _UIDS: Final = "SELECT json_extract(instance, '$.sop_instance') FROM files WHERE instance IS NOT NULL"
-_KEEP: Final = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_KEEP_SET: Final = "INSERT OR IGNORE INTO sets (tags) VALUES (?)"
+_KEEP: Final = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT number FROM sets WHERE tags = ?), ?)"
+_FORGET_SETS: Final = "DELETE FROM sets WHERE number NOT IN (SELECT present FROM files)"
 
 _State: TypeAlias = tuple[int, int, int]
 
@@ -207,6 +225,7 @@ def _usable(connection: sqlite3.Connection) -> bool:
     try:
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         connection.execute(_TABLE)
+        connection.execute(_SETS)
     except sqlite3.DatabaseError:
         return False
     return found in (0, FORMAT)
@@ -216,11 +235,19 @@ def _row(entry: Entry, state: _State) -> tuple[bytes | str | int | None, ...]:
     body = None if entry.instance is None else _INSTANCE.dump_json(replace(entry.instance, file="")).decode()
     traces = None if entry.traces is None else _TRACES.dump_json(entry.traces).decode()
     refers = None if entry.refers is None else _REFERENCES.dump_json(entry.refers).decode()
-    return (os.fsencode(entry.file), *state, entry.trouble, body, traces, refers)
+    return (os.fsencode(entry.file), *state, entry.trouble, body, traces, refers, _tags(entry))
 
 
-def _entry(row: tuple[bytes, str | None, str | None, str | None, str | None]) -> Entry:
-    file, trouble, body, traces, refers = row
+def _tags(entry: Entry) -> bytes:
+    return array("I", sorted(entry.present)).tobytes()
+
+
+@lru_cache(maxsize=MOST_SETS)
+def _set(tags: bytes) -> frozenset[int]:
+    return frozenset(array("I", tags))
+
+
+def _entry(file: bytes, trouble: str | None, body: str | None, traces: str | None, refers: str | None, present: bytes) -> Entry:
     name = os.fsdecode(file)
     return Entry(
         file=name,
@@ -228,6 +255,7 @@ def _entry(row: tuple[bytes, str | None, str | None, str | None, str | None]) ->
         instance=None if body is None else replace(_INSTANCE.validate_json(body), file=name),
         traces=None if traces is None else _TRACES.validate_json(traces),
         refers=None if refers is None else _REFERENCES.validate_json(refers),
+        present=_set(present),
     )
 
 
@@ -275,9 +303,11 @@ def examine(folder: Path, files: Sequence[str], rules: Rules | None = None) -> l
 
 def _examine(folder: Path, file: str, rules: Rules | None) -> Entry:
     try:
-        found = instance(read_header(folder / file), file)
+        header = read_header(folder / file)
+        found = instance(header, file)
         refers = references(folder / file) if found.sop_class in CLASSES else None
-        return Entry(file, None, found, None if rules is None else scan(folder / file, PurePath(file), rules), refers)
+        traces = None if rules is None else scan(folder / file, PurePath(file), rules)
+        return Entry(file, None, found, traces, refers, header.present)
     except UnreadableHeader as unreadable:
         return Entry(file, unreadable.code, None)
     except OSError:

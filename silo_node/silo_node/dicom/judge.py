@@ -12,8 +12,19 @@ from silo_node.dicom import paths
 from silo_node.dicom.basic_profile import Profile, profile
 from silo_node.dicom.dummies import is_dummy, is_empty, is_uid
 from silo_node.dicom.elements import ITEM, ITEMS, TooMuch
-from silo_node.dicom.header import PREAMBLE, text_of
-from silo_node.dicom.tags import BURNED_IN, IDENTITY_REMOVED, IMAGE_TYPE, METHOD, METHOD_CODES, MODALITY, PATIENT_ID, SOP_CLASS
+from silo_node.dicom.header import PREAMBLE, REPEATED_GROUPS, text_of
+from silo_node.dicom.tags import (
+    BODY_PART,
+    BURNED_IN,
+    IDENTITY_REMOVED,
+    IMAGE_TYPE,
+    METHOD,
+    METHOD_CODES,
+    MODALITY,
+    PATIENT_ID,
+    RECOGNIZABLE,
+    SOP_CLASS,
+)
 from silo_node.dicom.traces import Code, Place, Trace
 
 MOST_TRACES: Final = 10_000
@@ -28,10 +39,16 @@ SECONDARY_CAPTURES: Final = "1.2.840.10008.5.1.4.1.1.7"
 OFTEN_WITH_TEXT: Final = frozenset({"US", "SC", "XA", "ES", "OT"})
 """Modalities whose devices burn text into images."""
 
-PATIENT_NAME, BIRTH_DATE, ACCESSION_NUMBER = 0x00100010, 0x00100030, 0x00080050
-REPEATED_GROUPS: Final = frozenset({0x50, 0x60})
-"""Curves and overlays, by the first two digits of their groups."""
+WITH_FACES: Final = frozenset({"CT", "MR"})
+"""Modalities of volumes from which a face can be drawn."""
 
+OF_HEADS: Final = frozenset(
+    {"HEAD", "HEADNECK", "BRAIN", "SKULL", "FACE", "ORBIT", "EYE", "EAR", "NOSE", "SINUS", "JAW", "MAXILLA"}
+    | {"ZYGOMA", "WHOLEBODY"}
+)
+"""Values of Body Part Examined (PS3.16 annex L) of images that hold a face, or much of one."""
+
+PATIENT_NAME, BIRTH_DATE, ACCESSION_NUMBER = 0x00100010, 0x00100030, 0x00080050
 PRIVATE: Final = 0x00010000
 """The bit of a tag that makes its group odd."""
 
@@ -39,7 +56,7 @@ DATA: Final = 0x00030000
 """Tags below are of commands and of what is before a data set; in one they are out of place, and nothing lists them."""
 
 _FACTS: Final = frozenset(
-    {SOP_CLASS, MODALITY, IMAGE_TYPE, BURNED_IN, IDENTITY_REMOVED, METHOD, METHOD_CODES}
+    {SOP_CLASS, MODALITY, IMAGE_TYPE, BODY_PART, BURNED_IN, RECOGNIZABLE, IDENTITY_REMOVED, METHOD, METHOD_CODES}
     | {PATIENT_NAME, PATIENT_ID, BIRTH_DATE, ACCESSION_NUMBER}
 )
 _OVERLAYS: Final = 0x60
@@ -242,6 +259,11 @@ class Judge:
             self.traces.add(Trace("D-BURNED", "declared"))
         elif self._has_pixels and burned_in != "NO" and _often_has_text(facts):
             self.traces.add(Trace("D-BURNED", "suspected"))
+        recognizable = facts.get(RECOGNIZABLE, "").upper()
+        if recognizable == "YES":
+            self.traces.add(Trace("D-FACE", "declared"))
+        elif self._has_pixels and recognizable != "NO" and _may_show_a_face(facts):
+            self.traces.add(Trace("D-FACE", "suspected"))
         names = self._real(PATIENT_NAME, b"PN")
         numbers = [*self._real(PATIENT_ID, b"LO"), *self._real(BIRTH_DATE, b"DA"), *self._real(ACCESSION_NUMBER, b"SH")]
         self.traces.update(Trace("D-PATH", place) for place in paths.looks(name, names, numbers))
@@ -262,6 +284,10 @@ def _code(tag: int) -> Code:
 
 def _is_creator(tag: int) -> bool:
     return 0x10 <= tag & 0xFFFF <= 0xFF  # noqa: PLR2004  (PS3.5 7.8.1)
+
+
+def _may_show_a_face(facts: dict[int, str]) -> bool:
+    return facts.get(MODALITY, "").upper() in WITH_FACES and facts.get(BODY_PART, "").upper() in OF_HEADS
 
 
 def _often_has_text(facts: dict[int, str]) -> bool:

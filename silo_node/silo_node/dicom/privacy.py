@@ -30,6 +30,7 @@ from silo_node.dicom.elements import DEEPEST, ITEM, MOST_ELEMENTS, PIXELS, UNDEF
 from silo_node.dicom.header import (
     FIRST_READ,
     LARGEST_HEADER,
+    REPEATED_GROUPS,
     Bounded,
     Foreign,
     PixelPlace,
@@ -40,7 +41,7 @@ from silo_node.dicom.header import (
     plain_pixels,
     plain_start,
 )
-from silo_node.dicom.judge import DATA, PRIVATE, REPEATED_GROUPS, Judge, Rules
+from silo_node.dicom.judge import DATA, PRIVATE, Judge, Rules
 from silo_node.dicom.traces import Traces
 
 MOST_FRAGMENTS: Final = 200_000

@@ -15,7 +15,9 @@ from pydicom.datadict import keyword_for_tag
 from silo_node.dicom.basic_profile import Profile
 from wardround.values import Value
 
-Code: TypeAlias = Literal["D-PHI", "D-PRIVATE", "D-OVERLAY", "D-METHOD", "D-BURNED", "D-PATH", "D-PREAMBLE", "D-TRAILING"]
+Code: TypeAlias = Literal[
+    "D-PHI", "D-PRIVATE", "D-OVERLAY", "D-METHOD", "D-BURNED", "D-FACE", "D-PATH", "D-PREAMBLE", "D-TRAILING"
+]
 """What may identify people. The order is that of a report."""
 
 Place: TypeAlias = Literal[
@@ -59,6 +61,7 @@ REMEDY: Final[dict[Code, str]] = {
     "D-OVERLAY": "let the de-identifier remove overlays and curves",
     "D-METHOD": "let the de-identifier say what it did: PatientIdentityRemoved YES, and DeidentificationMethod or its codes",
     "D-BURNED": "look at these images; where no text is in them, set BurnedInAnnotation to NO",
+    "D-FACE": "have faces removed from head scans; where none can be recognised, set RecognizableVisualFeatures to NO",
     "D-PATH": "name files and folders by pseudonyms or UIDs",
     "D-PREAMBLE": "write 128 zero bytes at the beginning of the file",
     "D-TRAILING": "remove what follows the last element of the file",
@@ -79,6 +82,8 @@ _SAID: Final[dict[tuple[Code, Place], str]] = {
         "suspected",
     ): "the image is of a kind that often has text burned in, and BurnedInAnnotation is not NO",
     ("D-BURNED", "pixels"): "the pixels look as if a line of text were burned into the image",
+    ("D-FACE", "declared"): "RecognizableVisualFeatures says that a face can be recognised",
+    ("D-FACE", "suspected"): "it is a CT or MR image of the head or the whole body, and RecognizableVisualFeatures is not NO",
     ("D-PATH", "value"): "the name of the file or of a folder holds the patient's name, number, birth date or accession number",
     ("D-PATH", "name"): "the name of the file or of a folder looks like a person's name",
     ("D-PATH", "date"): "the name of the file or of a folder holds what looks like a date",

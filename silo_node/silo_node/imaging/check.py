@@ -1,6 +1,6 @@
 """A folder of images held against a contract: indexed, judged, and some of its pixels decoded.
 
-site.yaml ──> folder ──index──> indexes/NAME.sqlite ──judge──> examples ──trial of pixels──> report
+site.yaml ──> folder ──index──> indexes/NAME.sqlite ──judge──> examples ──trial of pixels──> joined with rows ──> report
 """
 
 from __future__ import annotations
@@ -11,25 +11,33 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+import polars as pl
+
 from silo_node.configuration import Site
 from silo_node.dicom.basic_profile import profile
-from silo_node.dicom.decoding import faults
+from silo_node.dicom.decoding import looks
 from silo_node.dicom.index import Index
 from silo_node.dicom.instance import Instance
-from silo_node.dicom.judge import Rules
+from silo_node.dicom.judge import PrivateName, Rules
 from silo_node.dicom.pixels import trouble
 from silo_node.imaging.asked import Asked
 from silo_node.imaging.folders import image_folder, unreadable
+from silo_node.imaging.join import join
 from silo_node.imaging.judge import Judgement, judge
+from silo_node.imaging.looked import with_pixels
 from silo_node.imaging.masks import name_problems, with_masks
 from silo_node.imaging.report import Report, Tried, make_report
+from silo_node.policy import ImagesPolicy
 from silo_node.source_settings import DicomSource
+from silo_node.validation.check import check as check_table
+from wardround.contract import dicom_dictionary
 from wardround.contract.imaging import ImagingContract
+from wardround.contract.model import Contract
 from wardround.errors import raise_all, refuse
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -55,14 +63,41 @@ class Looked:
     tried: Tried
 
 
-def check(site: Site, contract: ImagingContract, asked: Asked, progress: Progress = lambda _what, _done, _all: None) -> Report:
+def check(
+    site: Site,
+    contract: ImagingContract,
+    asked: Asked,
+    progress: Progress = lambda _what, _done, _all: None,
+    table: Contract | None = None,
+) -> Report:
     """Check the folder that the site file names for a contract.
 
+    Args:
+        site: the hospital.
+        contract: of DICOM images.
+        asked: how.
+        progress: told how far the work is.
+        table: that the contract names; it is looked at where the site file maps it.
+
     Raises:
-        Refused: M-SCHEMA, M-IMAGES, D-FOLDER, X-USAGE.
+        Refused: M- codes, Y- codes of the policy, D-FOLDER, X-USAGE.
     """
     looked = look(site, contract, asked, progress)
-    return make_report(contract, looked.source, looked.judgement, looked.skipped, looked.tried, asked.max_fraction)
+    if table is not None and table.id in site.file.schemas:
+        looked = replace(looked, judgement=_joined(site, contract, table, looked.judgement, asked.max_fraction))
+    kept = tuple(sorted(_kept(site.policy().images, contract)))
+    return make_report(contract, looked.source, looked.judgement, looked.skipped, looked.tried, asked.max_fraction, kept)
+
+
+def _joined(site: Site, contract: ImagingContract, table: Contract, judgement: Judgement, limit: float) -> Judgement:
+    """Hold the examples against the rows of their table."""
+    assert contract.table is not None  # noqa: S101  (it names the table that was found by it)
+    result = check_table(site, table, max_fraction=limit)
+    names = {*contract.table.keys.values(), table.patient_key}
+    empty = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    rows = result.valid if result.found else empty  # of a table that cannot be read
+    refused = result.found - rows.height
+    return join(judgement, contract.table, rows, table.patient_key, refused, in_order=result.passed)
 
 
 def look(site: Site, contract: ImagingContract, asked: Asked, progress: Progress = lambda _what, _done, _all: None) -> Looked:
@@ -72,6 +107,7 @@ def look(site: Site, contract: ImagingContract, asked: Asked, progress: Progress
         Refused: as ``check``.
     """
     source, folder = image_folder(site, contract)
+    text_refuses = site.policy().images.burned_in == "refuse"
     with _alone(site, source):
         database = site.directory("indexes") / f"{source}.sqlite"
         if asked.anew:
@@ -81,13 +117,14 @@ def look(site: Site, contract: ImagingContract, asked: Asked, progress: Progress
             changes = index.update(_cores(), lambda done, of: progress("headers", done, of))
         except OSError as error:
             raise unreadable(site, source, error) from None
-        judgement = judge(index.entries(), contract)
+        judgement = judge(index.entries(), contract, text_refuses=text_refuses)
         if contract.label.format == "dicom-seg":
             judgement = _with_masks(site, source, folder, index, judgement, contract, progress)
     images = [image for example in judgement.examples for image in example.stack.slices if trouble(image) is None]
     sample = images if asked.pixels else one_of_each(images)
-    found = faults(folder, sample, lambda done: progress("pixels", done, len(sample)))
-    return Looked(source, folder, judgement.without(found), changes.skipped, Tried(len(sample), len(images)))
+    found = looks(folder, sample, lambda done: progress("pixels", done, len(sample)))
+    judgement = with_pixels(judgement, found, contract, text_refuses=text_refuses)
+    return Looked(source, folder, judgement, changes.skipped, Tried(len(sample), len(images)))
 
 
 def _with_masks(
@@ -118,10 +155,23 @@ def _cores() -> int:
 
 
 def _rules(site: Site, contract: ImagingContract) -> Rules:
-    """Give what may identify people under the contract's profile, and what the hospital's pseudonyms look like."""
+    """Give what may identify people under the contract's profile, the hospital's policy, and what its pseudonyms look like."""
     source = site.file.sources[site.file.schemas[contract.id].source]
     pattern = source.pseudonym if isinstance(source, DicomSource) else None
-    return Rules(profile(contract.privacy.profile), pseudonym=None if pattern is None else re.compile(pattern))
+    images = site.policy().images
+    return Rules(
+        profile(contract.privacy.profile),
+        kept=frozenset(dicom_dictionary.numbers(_kept(images, contract)).values()),
+        safe=frozenset(
+            PrivateName(each.creator, int(each.element[:4], 16), int(each.element[-2:], 16)) for each in images.safe_private
+        ),
+        pseudonym=None if pattern is None else re.compile(pattern),
+    )
+
+
+def _kept(images: ImagesPolicy, contract: ImagingContract) -> set[str]:
+    """Give the attributes that may hold a value though the profile lists them: those that both contract and hospital say."""
+    return set(images.kept).intersection(contract.tags.required)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -22,6 +22,7 @@ from silo_node.dicom.instance import Instance, is_image
 from silo_node.dicom.pixels import trouble
 from silo_node.dicom.series import Stack, is_localiser, series_of
 from silo_node.dicom.traces import Traces
+from wardround.contract import dicom_dictionary
 from wardround.contract.imaging import ImagingContract, Protocol, Range
 
 FIRST: Final = 3
@@ -52,6 +53,27 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Joined:
+    """What became of the rows of a table.
+
+    Attributes:
+        found: rows of the table.
+        refused: of them, those that the table's own check sets aside.
+        without: valid rows whose key no example has.
+        with_several: valid rows that have several examples, where one is meant.
+        used: valid rows with one fit example.
+        in_order: whether the table passes its own check.
+    """
+
+    found: int
+    refused: int
+    without: int
+    with_several: int
+    used: int
+    in_order: bool
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What became of every file.
 
@@ -59,10 +81,15 @@ class Judgement:
         files: in the folder.
         unreadable: of them, by D- code; images that have no pixels too: a file may be cut off between two elements.
         objects: DICOM files that are no images: directories, reports, plans.
-        other: images of another kind than the contract's, by what is other: D-MODALITY, D-SOPCLASS, D-KIND.
+        other: images of another kind than the contract's, by what is other: D-MODALITY, D-SOPCLASS, D-KIND; and those of
+            examples that no row of the table names: D-NOROW.
         examples: all others.
-        traces: of each image of the contract's kind, what in it may identify people; no image where that was not looked for.
         first: of each code of ``unreadable`` and ``other``, and of objects (D-OBJECT), the first files.
+        traces: of each image of the contract's kind, what in it may identify people; no image where that was not looked for.
+        masks: segmentations in the folder, where the contract has masks.
+        strays: of them, those of no example.
+        tags: keywords of the elements that images of the contract's kind lack, or have and should not, by file.
+        rows: what became of the rows of the table; ``None`` where the table was not looked at.
     """
 
     files: int
@@ -74,6 +101,8 @@ class Judgement:
     traces: Mapping[str, Traces] = field(default_factory=dict)
     masks: int = 0
     strays: int = 0
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: Joined | None = None
 
     @property
     def fit(self) -> tuple[Example, ...]:
@@ -85,20 +114,19 @@ class Judgement:
         """Images of the contract's kind: those of all examples."""
         return sum(len(example.stack.slices) for example in self.examples)
 
-    def without(self, faults: Mapping[str, str]) -> Judgement:
-        """Give the judgement with what is only known once pixels were decoded, a code by file: it sets the file's example aside,
-        but for D-BURNED, which is a reason to look and no more.
-        """
-        return replace(self, examples=tuple(_with(example, faults) for example in self.examples))
-
     @property
     def aside(self) -> tuple[Example, ...]:
         """Those that are set aside."""
         return tuple(example for example in self.examples if example.codes)
 
 
-def judge(entries: Iterable[Entry], contract: ImagingContract) -> Judgement:
+def judge(entries: Iterable[Entry], contract: ImagingContract, *, text_refuses: bool = False) -> Judgement:
     """Hold an indexed folder against a contract of DICOM images.
+
+    Args:
+        entries: of the folder.
+        contract: of the images.
+        text_refuses: whether a suspicion of text in an image sets it aside, even if the contract takes it for a warning.
 
     Raises:
         ValueError: the contract is not about DICOM.
@@ -111,6 +139,7 @@ def judge(entries: Iterable[Entry], contract: ImagingContract) -> Judgement:
     first: dict[str, tuple[str, ...]] = {}
     images: list[Instance] = []
     traces: dict[str, Traces] = {}
+    asked, tags = _Asked(contract), dict[str, tuple[str, ...]]()
     for entry in entries:
         files += 1
         if entry.instance is None:
@@ -130,16 +159,40 @@ def judge(entries: Iterable[Entry], contract: ImagingContract) -> Judgement:
             other[why] += 1
         else:
             images.append(entry.instance)
+            if keywords := asked.broken(entry.present):
+                tags[entry.file] = keywords
             if entry.traces is not None:
                 traces[entry.file] = entry.traces
             continue
         first[why] = (*first.get(why, ()), entry.file)[:FIRST]
-    strangers = _strangers(images)
+    known = _Known(
+        _strangers(images),
+        traces,
+        {file: asked.codes(each) for file, each in tags.items()},
+        text_refuses or contract.privacy.burned_in == "refuse",
+    )
     stacks = [stack for each in series_of(images, contract.geometry.step_tolerance) for stack in each.stacks]
     if contract.example == "image":
         stacks = [single for stack in stacks for single in _singles(stack)]
-    examples = tuple(_example(stack, contract, protocol, strangers, traces) for stack in stacks)
-    return Judgement(files, unreadable, objects, other, examples, first, traces, masks)
+    examples = tuple(_example(stack, contract, protocol, known) for stack in stacks)
+    return Judgement(files, unreadable, objects, other, examples, first, traces, masks, tags=tags)
+
+
+class _Asked:
+    """The elements that a contract requires and forbids, by their tags."""
+
+    def __init__(self, contract: ImagingContract) -> None:
+        self._required = dicom_dictionary.numbers(contract.tags.required)
+        self._forbidden = dicom_dictionary.numbers(contract.tags.forbidden)
+
+    def broken(self, present: frozenset[int]) -> tuple[str, ...]:
+        """Give the keywords that a header with values of these tags lacks, or has and should not."""
+        lacking = (keyword for keyword, tag in self._required.items() if tag not in present)
+        return (*lacking, *(keyword for keyword, tag in self._forbidden.items() if tag in present))
+
+    def codes(self, keywords: Iterable[str]) -> frozenset[str]:
+        """Give what is said of them."""
+        return frozenset("D-NOTAG" if keyword in self._required else "D-TAG" for keyword in keywords)
 
 
 def _other(image: Instance, protocol: Protocol) -> str | None:
@@ -184,22 +237,39 @@ def _is_uid(text: str) -> bool:
 # ------------------------------------------------------------------------------------------------------------ examples
 
 
-def _example(
-    stack: Stack, contract: ImagingContract, protocol: Protocol, strangers: frozenset[str], traces: Mapping[str, Traces]
-) -> Example:
+@dataclass(frozen=True)
+class _Known:
+    """What is known of images beyond what they say of themselves.
+
+    Attributes:
+        strangers: files whose identity is not certain.
+        traces: what may identify people, by file.
+        broken: codes of elements that are lacking or forbidden, by file.
+        text_refuses: whether a suspicion of text sets an image aside.
+    """
+
+    strangers: frozenset[str]
+    traces: Mapping[str, Traces]
+    broken: Mapping[str, frozenset[str]]
+    text_refuses: bool
+
+
+def _example(stack: Stack, contract: ImagingContract, protocol: Protocol, known: _Known) -> Example:
     codes: dict[str, str] = {}
     warnings: dict[str, str] = {}
     for image in stack.slices:
         for code in _image_codes(image, contract, protocol):
             codes.setdefault(code, image.file)
-        if image.file in strangers:
+        for code in known.broken.get(image.file, ()):
+            codes.setdefault(code, image.file)
+        if image.file in known.strangers:
             codes.setdefault("D-UID", image.file)
         if not image.patient and contract.patient_key == "PatientID":
             codes.setdefault("D-PATIENT", image.file)
         if protocol.body_parts and image.body_part not in protocol.body_parts:
             warnings.setdefault("D-BODYPART", image.file)
-        for code in {trace.code for trace in traces.get(image.file, ())}:
-            if code == "D-BURNED" and contract.privacy.burned_in == "warn":
+        for code in {trace.code for trace in known.traces.get(image.file, ())}:
+            if code == "D-FACE" or (code == "D-BURNED" and not known.text_refuses):
                 warnings.setdefault(code, image.file)
             elif code != "D-METHOD" or contract.privacy.declared:
                 codes.setdefault(code, image.file)
@@ -207,13 +277,6 @@ def _example(
         for code in _stack_codes(stack, contract):
             codes.setdefault(code, stack.slices[0].file)
     return Example(stack, tuple(sorted(codes)), tuple(sorted(warnings)), warnings | codes)
-
-
-def _with(example: Example, faults: Mapping[str, str]) -> Example:
-    found = {faults[image.file]: image.file for image in reversed(example.stack.slices) if image.file in faults}
-    codes = tuple(sorted({*example.codes, *found.keys() - {"D-BURNED"}}))
-    warnings = tuple(sorted({*example.warnings, *found.keys() & {"D-BURNED"} - set(codes)}))
-    return replace(example, codes=codes, warnings=warnings, at={**found, **example.at})
 
 
 def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol) -> Iterator[str]:
@@ -224,17 +287,17 @@ def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol)
         yield "D-SYNTAX"
     if pixels.photometric not in protocol.photometric:
         yield "D-PHOTO"
-    if not _within(pixels.stored, protocol.bits_stored):
+    if not within(pixels.stored, protocol.bits_stored):
         yield "D-BITS"
     if protocol.views and image.view not in protocol.views:
         yield "D-VIEW"
     if protocol.contrast != "any" and image.contrast != (protocol.contrast == "with"):
         yield "D-CONTRAST"
-    if not _within(pixels.rows, geometry.rows) or not _within(pixels.columns, geometry.columns):
+    if not within(pixels.rows, geometry.rows) or not within(pixels.columns, geometry.columns):
         yield "D-SIZE"
     spacing = image.plane.spacing if image.plane is not None else image.detector_spacing
     if geometry.pixel_spacing is not None and (
-        spacing is None or not all(_within(each, geometry.pixel_spacing) for each in spacing)
+        spacing is None or not all(within(each, geometry.pixel_spacing) for each in spacing)
     ):
         yield "D-SPACING"
     if contract.intensity.unit == "HU" and (image.slope is None or image.intercept is None or image.slope == 0):
@@ -244,15 +307,18 @@ def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol)
 def _stack_codes(stack: Stack, contract: ImagingContract) -> Iterator[str]:
     geometry = contract.geometry
     yield from stack.troubles
-    if not _within(len(stack.slices), geometry.slices) or len(stack.slices) < 2:  # noqa: PLR2004  (slices of a volume)
+    if not within(len(stack.slices), geometry.slices) or len(stack.slices) < 2:  # noqa: PLR2004  (slices of a volume)
         yield "D-SLICES"
-    if stack.step is not None and not _within(stack.step, geometry.slice_step):
+    if stack.step is not None and not within(stack.step, geometry.slice_step):
         yield "D-STEP"
+    if not all(within(each.thickness, geometry.slice_thickness) for each in stack.slices):
+        yield "D-THICK"
     if stack.affine is not None and geometry.plane != "any":
         axis = int(np.argmax(np.abs(stack.affine[:3, 2])))
         if _PLANES[axis] != geometry.plane:
             yield "D-PLANE"
 
 
-def _within(value: float | None, allowed: Range | None) -> bool:
+def within(value: float | None, allowed: Range | None) -> bool:
+    """Say whether a number is in a range; what is no number is in none."""
     return allowed is None or (value is not None and allowed.low <= value <= allowed.high)

@@ -6,12 +6,11 @@ folder ──look──> examples ──key of the record's grain──> one fit
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -32,15 +31,10 @@ from silo_node.imaging.file_judge import FORMATS, Row
 from silo_node.imaging.files import load
 from silo_node.imaging.files import load_mask as load_file_mask
 from silo_node.imaging.folders import image_folder
+from silo_node.imaging.join import ByKey, against, examples_by_key
 from silo_node.imaging.judge import Example
 from silo_node.source_settings import DicomSource
-from wardround.contract.imaging import Grain, ImagingContract
-
-SEVERAL: Final = "D-SEVERAL"
-"""Of a record that has several images, where one is meant."""
-
-TWO_PATIENTS: Final = "D-PATIENT"
-"""Of images whose patient the table takes for two."""
+from wardround.contract.imaging import Grain, ImagingContract, TableLink
 
 
 @dataclass(frozen=True)
@@ -97,12 +91,14 @@ class Keyed:
         fit: by key.
         aside: codes, by key.
         patients: Patient ID, by key.
+        by_key: the examples themselves; ``None`` where images are no DICOM.
     """
 
     field: str
     fit: Mapping[str, Fit]
     aside: Mapping[str, tuple[str, ...]]
     patients: Mapping[str, str]
+    by_key: ByKey | None = None
 
 
 def dicom_by_key(site: Site, contract: ImagingContract, grain: Grain, field: str, masks: Sequence[str]) -> Keyed:
@@ -119,41 +115,28 @@ def dicom_by_key(site: Site, contract: ImagingContract, grain: Grain, field: str
         Refused: M-SCHEMA, M-IMAGES, D-FOLDER, X-USAGE.
     """
     looked = look(site, contract, Asked(pixels=True))
-    examples: dict[str, list[Example]] = defaultdict(list)
-    for example in looked.judgement.examples:
-        examples[_key(example, grain)].append(example)
+    by_key = examples_by_key(looked.judgement, grain)
     settings = site.file.sources[looked.source]
     names = settings.segments if isinstance(settings, DicomSource) else {}
     reader = _Reader(contract, looked.folder, names, _numbers(contract, masks))
-    fit: dict[str, Fit] = {}
-    aside: dict[str, tuple[str, ...]] = {}
-    for key, found in examples.items():
-        usable = [example for example in found if not example.codes]
-        if len(usable) == 1:
-            fit[key] = reader.fit(usable[0])
-        else:
-            aside[key] = (SEVERAL,) if usable else tuple(sorted({code for example in found for code in example.codes}))
-    patients = {key: found[0].stack.slices[0].patient for key, found in examples.items()}
-    return Keyed(field, fit, aside, patients)
+    fit = {key: reader.fit(example) for key, example in by_key.fit.items()}
+    return Keyed(field, fit, by_key.aside, by_key.patients, by_key)
 
 
-def with_patients_of(keyed: Keyed, keys: Sequence[str], patients: Sequence[str]) -> Keyed:
-    """Set aside what records and images say of patients in two ways: images of one Patient ID that belong to two of the table.
-
-    They would be on both sides of the split. That a patient of the table has several Patient IDs is no fault: archives differ.
+def with_rows(keyed: Keyed, link: TableLink, rows: pl.DataFrame, patient_key: str) -> Keyed:
+    """Set aside images that the rows of the table speak against: another patient, study or series by another key of the row.
 
     Args:
-        keyed: the images.
-        keys: of records.
-        patients: of the same records, by the table.
+        keyed: images in DICOM.
+        link: of their contract.
+        rows: valid ones, in schema form.
+        patient_key: the field by which the table tells patients apart.
     """
-    of_table: dict[str, set[str]] = defaultdict(set)
-    for key, patient in zip(keys, patients, strict=True):
-        if own := keyed.patients.get(key):
-            of_table[own].add(patient)
-    torn = {own for own, found in of_table.items() if len(found) > 1}
-    aside = {key: (TWO_PATIENTS,) for key in keyed.fit if keyed.patients[key] in torn}
-    return replace(keyed, fit={key: each for key, each in keyed.fit.items() if key not in aside}, aside={**keyed.aside, **aside})
+    if keyed.by_key is None:
+        return keyed
+    wrong = against(keyed.by_key, link, rows, patient_key)
+    fit = {key: each for key, each in keyed.fit.items() if key not in wrong}
+    return replace(keyed, fit=fit, aside={**keyed.aside, **{key: (code,) for key, code in wrong.items()}})
 
 
 def files_by_key(site: Site, contract: ImagingContract, field: str, rows: pl.DataFrame, masks: Sequence[str]) -> Keyed:
@@ -180,11 +163,6 @@ def files_by_key(site: Site, contract: ImagingContract, field: str, rows: pl.Dat
         else:
             fit[key], patients[key] = reader.fit(example.row, example.header), example.row.patient
     return Keyed(field, fit, aside, patients)
-
-
-def _key(example: Example, grain: Grain) -> str:
-    first = example.stack.slices[0]
-    return {"patient": first.patient, "study": first.study, "series": first.series, "image": first.sop_instance}[grain]
 
 
 def _numbers(contract: ImagingContract, masks: Sequence[str]) -> NDArray[np.int64] | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from silo_node.configuration import Site
 from silo_node.imaging.report import Report, as_json
-from silo_node.imaging.table import account, decoded, share, verdict, where
+from silo_node.imaging.table import account, broken_tags, decoded, share, verdict, where
 from silo_node.pages import Filters, template
 from wardround import __version__
 from wardround.errors import sentence
@@ -40,6 +40,7 @@ def render(report: Report, hospital: str) -> str:
         hospital=hospital,
         verdict=verdict(report),
         decoded=decoded(report),
+        broken_tags=list(broken_tags(report)),
         account=[(words.strip(), number) for words, number in account(report)],
         version=__version__,
     )

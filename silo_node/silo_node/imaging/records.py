@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
 from silo_node.configuration import Site
 from silo_node.imaging import rules
 from silo_node.imaging.dataset import Loaded
-from silo_node.imaging.keyed import Keyed, dicom_by_key, files_by_key, with_patients_of
+from silo_node.imaging.join import NO_IMAGE
+from silo_node.imaging.keyed import Keyed, dicom_by_key, files_by_key, with_rows
 from silo_node.mapping.cells import LOCAL
 from silo_node.sources.rows import held
 from silo_node.validation.check import check
@@ -30,9 +30,6 @@ from silo_node.validation.result import CheckResult, Valid, late_finding, outgoi
 from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
 from wardround.errors import Refused, refuse
-
-NO_IMAGE: Final = "D-NOIMAGE"
-"""Of a record that has none."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +120,7 @@ def check_with_images(
             keyed = files_by_key(site, imaging, link.path, result.valid, masks)
         else:
             keyed = dicom_by_key(site, imaging, link.grain, link.keys[link.grain], masks)
-            keys, patients = (list(result.valid[name]) for name in (keyed.field, contract.patient_key))
-            keyed = with_patients_of(keyed, keys, patients)
+            keyed = with_rows(keyed, link, result.valid, contract.patient_key)
     images = ImageSet(imaging, keyed.field, keyed)
     return _with_images(result, images, limit, site.policy().small_cell), images
 

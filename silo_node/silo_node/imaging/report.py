@@ -15,7 +15,7 @@ from silo_node.dicom.basic_profile import profile
 from silo_node.dicom.traces import Summary, summed
 from silo_node.imaging import rules
 from silo_node.imaging.file_judge import FileExample, FileJudgement
-from silo_node.imaging.judge import FIRST, Example, Judgement
+from silo_node.imaging.judge import FIRST, Example, Joined, Judgement
 from wardround.canonical import model_json
 from wardround.contract.imaging import ImagingContract
 
@@ -40,7 +40,7 @@ class Finding:
     Attributes:
         count: of how many examples, or files, it is said.
         of: how many there are.
-        unit: ``examples``, ``files``.
+        unit: ``examples``, ``files``, ``rows`` of the table.
         where: the first files.
         rule: what should hold.
         next_step: what to do.
@@ -50,7 +50,7 @@ class Finding:
     standing: Standing
     count: int
     of: int
-    unit: Literal["examples", "files"]
+    unit: Literal["examples", "files", "rows"]
     where: tuple[str, ...]
     rule: str
     next_step: str
@@ -62,6 +62,15 @@ class Tried:
 
     images: int
     of: int
+
+
+@dataclass(frozen=True)
+class Broken:
+    """An element that the contract requires or forbids, and how many images it is lacking in, or stands in."""
+
+    keyword: str
+    required: bool
+    images: int
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,8 @@ class Report:
         not_looked_at: what the contract asks for and this check does not look at.
         privacy: what a de-identifier must still remove from the images of the contract's kind, by tag; ``None`` of files that
             are no DICOM, whose metadata is D-METADATA.
+        tags: what breaks the contract's ``tags``, the most frequent first.
+        kept: attributes of the profile's list that the policy lets stand, as the contract requires them.
     """
 
     contract: ImagingContract
@@ -92,6 +103,8 @@ class Report:
     passed: bool
     not_looked_at: tuple[str, ...]
     privacy: Summary | None
+    tags: tuple[Broken, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def damaged(self) -> int:
@@ -102,18 +115,30 @@ class Report:
 
 
 def make_report(
-    contract: ImagingContract, source: str, judgement: Judgement, skipped: int, tried: Tried, max_fraction: float
+    contract: ImagingContract,
+    source: str,
+    judgement: Judgement,
+    skipped: int,
+    tried: Tried,
+    max_fraction: float,
+    kept: tuple[str, ...] = (),
 ) -> Report:
     """Put a judgement in words, and say whether the folder is in order.
 
     It is when no more examples are set aside, and no more files are damaged, than the share that is allowed, and enough are fit.
+    A row without an image is an example that is set aside, for there should be one.
     """
-    found, aside, fit = len(judgement.examples), len(judgement.aside), len(judgement.fit)
+    rows = judgement.rows
+    missing = 0 if rows is None else rows.without + rows.refused
+    found, aside, fit = len(judgement.examples) + missing, len(judgement.aside) + missing, len(judgement.fit)
     unreadable = judgement.unreadable
     damaged = sum(unreadable.values()) - unreadable.get(HARMLESS, 0)
     files = judgement.files - unreadable.get(HARMLESS, 0)
-    findings = [*_of_examples(judgement.examples, contract), *_of_files(judgement, contract)]
+    findings = [*_of_examples(judgement.examples, contract), *_of_files(judgement, contract), *_of_rows(rows, contract)]
     consequence = _limits(found, aside, fit, contract, max_fraction)
+    if rows is not None and not rows.in_order:
+        words = rules.rule("D-TABLE", contract), rules.NEXT["D-TABLE"]
+        consequence.append(Finding("D-TABLE", "fails the check in consequence", rows.refused, rows.found, "rows", (), *words))
     most = f"{100 * max_fraction:g} %"
     if damaged > max_fraction * files:
         rule, step = (
@@ -130,8 +155,10 @@ def make_report(
         tried,
         max_fraction,
         not consequence,
-        rules.not_looked_at(contract),
+        rules.not_looked_at(contract, joined=rows is not None),
         summed(judgement.traces.values(), profile(contract.privacy.profile)),
+        _broken(judgement, contract),
+        kept,
     )
 
 
@@ -226,6 +253,22 @@ def _of_files(judgement: Judgement, contract: ImagingContract) -> list[Finding]:
     ]
 
 
+def _of_rows(rows: Joined | None, contract: ImagingContract) -> list[Finding]:
+    if rows is None:
+        return []
+    counts = (("D-NOIMAGE", rows.without), ("D-ROW", rows.refused))
+    return [
+        Finding(code, "sets examples aside", count, rows.found, "rows", (), rules.rule(code, contract), rules.NEXT[code])
+        for code, count in counts
+        if count
+    ]
+
+
+def _broken(judgement: Judgement, contract: ImagingContract) -> tuple[Broken, ...]:
+    counts = Counter(keyword for keywords in judgement.tags.values() for keyword in keywords)
+    return tuple(Broken(keyword, keyword in contract.tags.required, count) for keyword, count in counts.most_common())
+
+
 def as_json(report: Report) -> dict[str, Json]:
     """Give the report as plain JSON, without any name of a file."""
     judgement, contract = report.judgement, report.contract
@@ -257,7 +300,20 @@ def as_json(report: Report) -> dict[str, Json]:
             for each in report.findings
         ],
         "privacy": None if report.privacy is None else model_json(report.privacy),
+        "tags": [{"keyword": each.keyword, "required": each.required, "images": each.images} for each in report.tags],
+        "kept": list(report.kept),
+        "rows": None if isinstance(judgement, FileJudgement) or judgement.rows is None else _rows_json(judgement.rows),
         "not_looked_at": list(report.not_looked_at),
+    }
+
+
+def _rows_json(rows: Joined) -> dict[str, Json]:
+    return {
+        "found": rows.found,
+        "refused": rows.refused,
+        "without_image": rows.without,
+        "with_several": rows.with_several,
+        "used": rows.used,
     }
 
 

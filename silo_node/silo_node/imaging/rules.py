@@ -29,7 +29,9 @@ NEXT: Final[Mapping[str, str]] = {
     "D-DECODE": EXPORT_AGAIN,
     "D-CRASH": "export the file uncompressed; if that is not enough, look where it comes from",
     "D-UID": "look for exports that were merged, copied or de-identified by hand; export the study anew",
-    "D-PATIENT": "have the de-identification write a pseudonym as Patient ID",
+    "D-PATIENT": "have the de-identification write a pseudonym as Patient ID, the same for table and images",
+    "D-NOTAG": "have the archive export the elements; a de-identifier may keep what the contract needs and nobody is known by",
+    "D-TAG": "let the de-identifier empty these elements, or choose images of the protocol",
     "D-BITS": "look whether these are the scanner's own images, and not secondary captures",
     "D-VIEW": "nothing, if it is another view; else have View Position corrected",
     "D-CONTRAST": "nothing, if it is another phase; else have Contrast/Bolus Agent corrected",
@@ -45,6 +47,7 @@ NEXT: Final[Mapping[str, str]] = {
     "D-MULTIFRAME": "have the archive export one file for each slice (classic instead of enhanced objects)",
     "D-SLICES": "choose series of the protocol; if slices are missing, export the series again",
     "D-STEP": "choose a reconstruction with slices of this distance",
+    "D-THICK": "choose a reconstruction with slices of this thickness",
     "D-PLANE": "choose the series of this plane; reformatted ones are series of their own",
     "D-MASK": "export the segmentation with the series, or have one drawn; a finding of nothing is no segmentation",
     "D-MASKS": "leave the one that counts in the folder",
@@ -61,12 +64,15 @@ NEXT: Final[Mapping[str, str]] = {
     "D-FORMAT": "save the image in the contract's format: one picture, grey or in colour, 8 bits, without transparency",
     "D-METADATA": "remove all metadata from the file, and keep the pixels",
     "D-INTENSITY": "look whether these are the scanner's or camera's own numbers",
-    "D-COPY": "look which row the image belongs to, and take the others out of the table",
+    "D-CONST": "look at the image; it is empty, or was overwritten",
+    "D-COPY": "look whose image it is, and take the others out",
     "D-ROW": "wardround silo check --schema with the table's id says what is wrong with which rows",
     "D-TABLE": "wardround silo check --schema with the table's id says what is wrong",
     "D-UNNAMED": "nothing, unless rows are missing in the table",
     **dict[str, str](REMEDY.items()),
     "D-NOIMAGE": "export the images of these records, or take the records out of the table",
+    "D-NOROW": "nothing, unless rows are missing in the table, or its keys are written otherwise than in the images",
+    "D-JOIN": "look whether table and images were de-identified in one run, with the same UIDs",
     "D-SEVERAL": "leave the others out of the folder, or use a table with a row for each image or series",
     "D-BODYPART": "look at a few of them; the value is often wrong, and then nothing is to be done",
 }
@@ -85,7 +91,7 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-DECODE": "Pixels decode, in the size that the header says",
     "D-CRASH": "Pixels decode without ending their decoder, within 2 s an image and the memory that it may hold",
     "D-UID": "Study, series and image have valid UIDs, an image stands once, and a study is of one patient",
-    "D-PATIENT": "Patient ID tells patients apart, so that training and test never share one",
+    "D-PATIENT": "Patient ID tells patients apart, as the table does, so that training and test never share one",
     "D-RESCALE": "Hounsfield units need Rescale Slope and Rescale Intercept",
     "D-NOPLANE": "Each slice says where it lies: position, orientation and spacing",
     "D-ORIENT": "Rows and columns are square to each other and of length 1, and spacing is above 0",
@@ -98,7 +104,11 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-BURNED": "No text is burned into an image: it is of a kind that seldom has any, or says that it has none",
     "D-PATH": "Names of files and folders identify nobody",
     "D-PREAMBLE": "The 128 bytes at the beginning of a file are zero",
+    "D-FACE": "No face can be recognised: it is no CT or MR image of a head, or says that none can be",
     "D-NOIMAGE": "Each record has an image",
+    "D-NOROW": "Images that no row names are not looked at further",
+    "D-JOIN": "Further keys of a row (patient, study, series) are those of its image",
+    "D-CONST": "An image has lighter and darker places",
     "D-SEVERAL": "A record has one image",
     "D-TRAILING": "Nothing follows the last element of a file",
     "D-MASK": "Each example has a segmentation that refers to it",
@@ -114,7 +124,6 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-PATHNAME": "A path of the table leads to a file in the folder of the source, without links and ways up",
     "D-NOFILE": "The file that a row names is there",
     "D-METADATA": "Metadata says not who, where or when: no EXIF beyond the camera's settings, no XMP, comments or texts",
-    "D-COPY": "Two rows are not of the same image, byte for byte",
     "D-ROW": "The row of an image passes the table's own check",
     "D-TABLE": "The table is in order by its own check",
     "D-UNNAMED": "Files that no row names are not looked at",
@@ -145,6 +154,12 @@ def _of_contract(contract: ImagingContract) -> dict[str, str]:
         "D-SPACING": f"Pixel spacing is {_range(geometry.pixel_spacing)} mm",
         "D-UNEVEN": f"Steps between slices differ from their median by {step} at most",
         "D-SLICES": f"A stack has {_range(geometry.slices)} slices, and two at least",
+        "D-THICK": f"Slice Thickness is {_range(geometry.slice_thickness)} mm",
+        "D-NOTAG": f"Each header has a value of {_all_of(contract.tags.required)}",
+        "D-TAG": f"No header has a value of {_any_of(contract.tags.forbidden)}",
+        "D-COPY": "No image is another one's too, pixel for pixel"
+        if contract.format == "dicom"
+        else "Two rows are not of the same image, byte for byte",
         "D-STEP": f"The step between slices is {_range(geometry.slice_step)} mm",
         "D-PLANE": f"Slices are {geometry.plane}",
         "D-FORMAT": f"Images are in {FORMATS[contract.format]}, in {geometry.dimensions} dimensions, and of a kind that is read",
@@ -157,17 +172,23 @@ def _any_of(words: tuple[str, ...]) -> str:
     return " or ".join(words) or "anything"
 
 
+def _all_of(words: tuple[str, ...]) -> str:
+    return " and ".join(words)
+
+
 def _range(allowed: Range | None) -> str:
     if allowed is None:
         return "any number"
     return f"{allowed.low:g}" if allowed.low == allowed.high else f"{allowed.low:g} to {allowed.high:g}"
 
 
-def not_looked_at(contract: ImagingContract) -> tuple[str, ...]:
-    """Say what the contract asks for and this check does not look at yet, so that no one takes silence for an answer."""
-    asked = (
-        (bool(contract.tags.required or contract.tags.forbidden), "required and forbidden elements (tags)"),
-        (contract.intensity.possible is not None, "values that pixels may have (intensity.possible)"),
-        (contract.table is not None, f"the table and its keys ({contract.table.id if contract.table else ''})"),
-    )
-    return tuple(words for there, words in asked if there)
+def not_looked_at(contract: ImagingContract, *, joined: bool) -> tuple[str, ...]:
+    """Say what the contract asks for and this check did not look at, so that no one takes silence for an answer.
+
+    Args:
+        contract: of the images.
+        joined: whether the rows of its table were looked at.
+    """
+    if contract.table is None or joined:
+        return ()
+    return (f"the table {contract.table.id} and its keys, since the site file has no mapping for it",)

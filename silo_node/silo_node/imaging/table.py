@@ -9,7 +9,9 @@ from typing import Final
 from rich.text import Text
 
 from silo_node.imaging.file_judge import FileJudgement
+from silo_node.imaging.judge import Judgement
 from silo_node.imaging.report import Finding, Report, Standing
+from wardround.contract.imaging_words import tag
 from wardround.errors import sentence
 
 NARROWEST, WIDEST = 72, 120
@@ -47,10 +49,16 @@ def account(report: Report) -> Iterator[tuple[str, str]]:
         return
     yield "  that cannot be read", _counts(judgement.unreadable)
     yield "  DICOM that are no images", str(judgement.objects)
-    yield "  images of another kind", _counts(judgement.other)
+    yield f"  images of another kind{', or of no row' if judgement.rows is not None else ''}", _counts(judgement.other)
     yield "  images of the contract's kind", str(judgement.images)
     if judgement.masks:
         yield "  segmentations", str(judgement.masks)
+    if (rows := judgement.rows) is not None:
+        yield "rows of the table", str(rows.found)
+        yield "  that the table's own check refuses", str(rows.refused)
+        yield "  without an image", str(rows.without)
+        yield "  with several images, or none fit", str(rows.found - rows.refused - rows.without - rows.used)
+        yield "  with one image that is fit", str(rows.used)
     if report.skipped:
         yield "links, not followed", str(report.skipped)
 
@@ -110,6 +118,14 @@ def to_remove(report: Report, most: int) -> Iterator[str]:
         yield f"  {each.code} {each.rule}: {each.files} {'file' if each.files == 1 else 'files'}"
     if len(ranked) > most:
         yield f"  and {len(ranked) - most} more, in the local report"
+
+
+def broken_tags(report: Report) -> Iterator[str]:
+    """Say which elements are lacking, or forbidden and there, the most frequent first."""
+    images = report.judgement.images if isinstance(report.judgement, Judgement) else 0
+    for each in report.tags:
+        what = "has no value" if each.required else "has a value, and should not,"
+        yield f"{tag(each.keyword)} {what} in {each.images} of {images} images."
 
 
 def verdict(report: Report) -> str:

@@ -68,7 +68,7 @@ def test_the_words_say_what_the_contract_says() -> None:
     assert asked["kind of object"] == ("CT Image Storage", ("D-SOPCLASS",))
     assert asked["pixel spacing"] == ("0.4 to 1.2 mm", ("D-SPACING",))
     assert asked["steps"] == ("equal, to 2 % of their median", ("D-GAP", "D-UNEVEN"))
-    assert asked["SliceThickness (0018,0050)"] == ("has a value", ())
+    assert asked["SliceThickness (0018,0050)"] == ("has a value", ("D-NOTAG",))
     assert asked["patient"][1] == ("D-PATIENT",)
     assert "1 lesion" in asked["mask"][0]
     assert {"D-MASK", "D-MASKS", "D-MASKFIT", "D-MASKOVER"} <= set(asked["mask"][1])
@@ -190,6 +190,7 @@ CLASSES = [
     (CHEST, {"geometry.pixel_spacing": None}, "minor"),
     (CT, {"geometry.step_tolerance": 0.01}, "major"),
     (CT, {"geometry.step_tolerance": 0.05}, "minor"),
+    (CT, {"geometry.slice_thickness": {"low": 0.5, "high": 5}}, "major"),
     (CT, {"intensity.unit": "stored"}, "major"),
     (CT, {"intensity.possible": None}, "minor"),
     (CT, {"tags.required": ["KVP"]}, "minor"),

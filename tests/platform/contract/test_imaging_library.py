@@ -98,6 +98,9 @@ def test_a_plain_contract_loads_with_the_table_beside_it(folder: Path) -> None:
     [
         ("[KVP]", "[SliceThicknes]", "S-DICOM", 19, "'SliceThickness'"),
         ("[OverlayData]", "[PatientsName]", "S-DICOM", 19, "'PatientName'"),
+        ("[OverlayData]", "[PixelData]", "S-DICOM", 19, "(7FE0,0010) is not there"),
+        ("[OverlayData]", "[SourceImageIDs]", "S-DICOM", 19, "is not there"),
+        ("[KVP]", "[TransferSyntaxUID]", "S-DICOM", 19, "(0002,0010) is not there"),
         ("5.1.4.1.1.2]", "5.1.4.1.1.2.9]", "S-DICOM", 9, "1.2.840.10008.5.1.4.1.1.2"),
         ("[1.2.840.10008.5.1.4.1.1.2]", "[1.2.840.10008.1.2.1]", "S-DICOM", 9, "Explicit VR Little Endian"),
         ("10008.1.2.1]", "10008.1.2.11]", "S-DICOM", 10, "(Explicit VR Little Endian)"),
@@ -107,6 +110,7 @@ def test_a_plain_contract_loads_with_the_table_beside_it(folder: Path) -> None:
         ("low: 64, high: 512", "low: 64, high: 70000", "S-RANGE", 15, "65535"),
         ("low: 0.4, high: 1.2", "low: 0, high: 1.2", "S-RANGE", 16, "more than 0 mm"),
         ("low: 16, high: 900", "low: 1, high: 1", "S-RANGE", 17, "at least 2"),
+        ("dimensions: 3", "dimensions: 3\n  slice_thickness: {low: 0, high: 5}", "S-RANGE", 15, "more than 0 mm"),
         ("low: -2048, high: 8000", "low: 5, high: 5", "S-RANGE", 18, "equal"),
         ("[CT]", "[CT, MR]", "S-RANGE", 18, "MR"),
         ("fields: [grade]", "fields: [grad]", "S-FIELD", 20, "'grade'"),

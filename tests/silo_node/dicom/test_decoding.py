@@ -13,7 +13,7 @@ import pytest
 from pydicom.uid import RLELossless
 
 from silo_node.dicom import child, trial
-from silo_node.dicom.decoding import Trial, faults
+from silo_node.dicom.decoding import Trial, looks
 from silo_node.dicom.header import read_header
 from silo_node.dicom.instance import instance
 
@@ -75,7 +75,8 @@ def test_whole_and_broken_pixels(images, export):
     (export / "cut").write_bytes((export / "cut").read_bytes()[:-5])
     found[1] = instance(read_header(export / "broken"), "broken")
     done = []
-    assert faults(export, found, done.append) == {"broken": "D-DECODE", "cut": "D-DECODE"}
+    told = looks(export, found, done.append)
+    assert [told[image.file].code for image in found] == [None, "D-DECODE", "D-DECODE", None]
     assert done == [1, 2, 3, 4]
 
 
@@ -83,7 +84,7 @@ def test_what_ends_or_holds_up_the_decoder(hostile, images, export, capfd):
     """A crash, a hang and a meal of memory each cost one file, and nothing that is printed there is seen here."""
     found = images("crash", "fit", "hang", "eat", "fit too")
     with Trial(export, memory_bytes=1 << 30, seconds=0.5) as one:
-        told = [one.fault(image) for image in found]
+        told = [one.look(image).code for image in found]
     assert told[:3] == ["D-CRASH", None, "D-CRASH"]
     assert told[3] == "D-CRASH"  # numpy's MemoryError is none of ours in this process; the next file has a new one
     assert told[4] is None
@@ -97,7 +98,39 @@ def test_text_in_an_image_is_a_reason_to_look(write_slice, export):
         pixels[40:52, column : column + 2] = 1000
     path = write_slice(1, pixels=pixels)
     image = instance(read_header(path), path.name)
-    assert faults(export, [image]) == {path.name: "D-BURNED"}
+    assert looks(export, [image])[path.name].code == "D-BURNED"
+
+
+def test_lowest_and_highest_are_those_after_slope_and_intercept(write_slice, export):
+    """Whatever the slope's sign; the same pixels have the same digest, whatever else the file says."""
+    pixels = np.arange(24, dtype=np.int16).reshape(6, 4)
+    paths = [write_slice(1, pixels=pixels), write_slice(2, pixels=pixels, RescaleSlope=-2), write_slice(3, pixels=pixels + 1)]
+    told = looks(export, [instance(read_header(path), path.name) for path in paths])
+    first, turned, other = (told[path.name] for path in paths)
+    assert (first.lowest, first.highest, first.decodes) == (-1024, -1001, True)
+    assert (turned.lowest, turned.highest) == (-1070, -1024)
+    assert first.digest == turned.digest != other.digest
+
+
+def test_what_is_no_number_has_no_ends(write_slice, export):
+    """One voxel that is no number spoils a training."""
+    path = write_slice(1, PixelData=None)
+    dataset = pydicom.dcmread(path)
+    pixels = np.zeros((6, 4), np.float32)
+    pixels[2, 2] = np.nan
+    dataset.FloatPixelData, dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = pixels.tobytes(), 32, 32, 31
+    dataset.save_as(path)
+    look = looks(export, [instance(read_header(path), path.name)])[path.name]
+    assert (look.code, look.decodes, look.lowest) == (None, True, None)
+
+
+@pytest.mark.parametrize("line", ["", "D-DECODE", '{"code": "D-OTHER"}', '{"lowest": "a name"}'])
+def test_a_process_that_was_taken_over_says_nothing_of_its_own(images, export, monkeypatch, line):
+    """What is no answer counts as none."""
+    (image,) = images("whole")
+    with Trial(export) as one:
+        monkeypatch.setattr(one._child, "ask", lambda *_: f"{line}\n".encode())
+        assert one.look(image).code == "D-CRASH"
 
 
 def test_no_process_is_left(images, export):
@@ -105,7 +138,7 @@ def test_no_process_is_left(images, export):
     (image,) = images("whole")
     with Trial(export) as one:
         assert one._child._running is None
-        one.fault(image)
+        one.look(image)
         process = one._child._running.process
     assert process.poll() == -signal.SIGKILL
 
@@ -117,4 +150,5 @@ def test_whoever_asked_may_be_gone(images, export):
     done = subprocess.run(
         [sys.executable, "-P", "-m", "silo_node.dicom.trial", str(1 << 30)], input=asked, capture_output=True, check=True
     )
-    assert (done.stdout, done.stderr) == (child.READY + b"\n", b"")
+    ready, answer = done.stdout.splitlines(keepends=True)
+    assert (ready, trial.LOOK.validate_json(answer).code, done.stderr) == (child.READY, None, b"")

@@ -100,6 +100,46 @@ def test_a_header_in_every_form(tmp_path, form, undefined):
     assert found.pixels == PixelPlace(at + head, None if is_compressed else 8)
 
 
+@pytest.mark.parametrize("form", FORMS, ids=["plain", "implicit", "big", "deflated", "compressed"])
+def test_which_elements_have_a_value(tmp_path, form):
+    """Padding is none, the number zero is one, sequences have one by their items; private and unheard-of ones are left out."""
+    there = [
+        form.element(0x00080060, "CS", b"CT"),
+        form.sequence(0x00081140, form.element(0x00081150, "UI", b"1.2")),
+        form.element(0x00180050, "DS", b" 2"),
+        form.element(0x00280103, "US", bytes(2)),
+        form.element(0x60023000, "OW", bytes(2)),
+    ]
+    absent = [
+        form.element(0x00080050, "SH", b""),
+        form.element(0x00080090, "PN", b"  "),
+        form.element(0x00081111, "SQ", b""),
+        form.element(0x00090010, "LO", b"MAKER"),
+        form.element(0x00100041, "LO", b"unheard of"),
+        form.element(0x00180060, "DS", bytes(2)),
+    ]
+    path = tmp_path / "file"
+    pixels = form.fragments(b"\1\2") if form.syntax == JPEG_LOSSLESS else form.pixels(bytes(8))
+    path.write_bytes(form.file(b"".join(sorted([*there, *absent], key=lambda each: tag_of(form, each))) + pixels))
+    found = read_header(path)
+    assert found == by_pydicom(path)
+    assert found.present == {0x00080060, 0x00081140, 0x00180050, 0x00280103, 0x60003000}
+
+
+def tag_of(form, element):
+    return struct.unpack(f"{form.order}HH", element[:4])
+
+
+def test_of_an_element_that_stands_twice_the_last_counts(tmp_path):
+    """As of every value, and as pydicom has it."""
+    path = tmp_path / "file"
+    for first, last, there in ((b"CT", b"", False), (b"", b"CT", True)):
+        twice = PLAIN.element(MODALITY, "CS", first) + PLAIN.element(MODALITY, "CS", last)
+        path.write_bytes(PLAIN.file(twice + PLAIN.pixels()))
+        found = read_header(path)
+        assert (MODALITY in found.present, found) == (there, by_pydicom(path))
+
+
 @pytest.mark.parametrize("longer", [70_000, 1_100_000])
 def test_a_long_header_is_read_further(tmp_path, longer):
     path = tmp_path / "file"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,35 @@ def test_a_damaged_index_is_made_anew(index, export, write_slice, tmp_path, dama
     (tmp_path / "index.sqlite").write_bytes(damage)
     again = Index(tmp_path / "index.sqlite", export)
     assert again.update() == Changes(files=1, read=1, gone=0)
+
+
+def test_which_elements_have_a_value_is_kept_once_for_all_files_that_share_it(index, export, write_slice, tmp_path):
+    """Tags, and no value; what no file has any more is forgotten."""
+    for number in range(3):
+        write_slice(number, PatientAge="054Y")
+    write_slice(3)
+    index.update()
+    age = 0x00101010
+    assert [age in each.present for each in index.entries()] == [True, True, True, False]
+    with closing(sqlite3.connect(tmp_path / "index.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM sets").fetchone() == (2,)
+    assert b"054Y" not in (tmp_path / "index.sqlite").read_bytes()
+    for path in sorted(export.iterdir())[:3]:
+        path.unlink()
+    index.update()
+    with closing(sqlite3.connect(tmp_path / "index.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM sets").fetchone() == (1,)
+
+
+def test_an_index_of_an_older_form_is_made_anew(index, export, write_slice, tmp_path):
+    """What it lacks is read again, once."""
+    write_slice(1)
+    index.update()
+    with closing(sqlite3.connect(tmp_path / "index.sqlite")) as database:
+        database.executescript("ALTER TABLE files DROP COLUMN present; DROP TABLE sets; PRAGMA user_version = 3")
+    again = Index(tmp_path / "index.sqlite", export)
+    assert again.update() == Changes(files=1, read=1, gone=0)
+    assert [bool(each.present) for each in again.entries()] == [True]
 
 
 def test_only_the_node_reads_it(index, export, write_slice, tmp_path):

@@ -422,6 +422,29 @@ def test_burned_in_text_is_suspected_by_kind(found, changes, place):
         assert found(PLAIN.file(elements)) == frozenset()  # no image
 
 
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({0x00280302: b"YES"}, "declared"),
+        ({0x00280302: b"YES", 0x00180015: b"FOOT"}, "declared"),
+        ({0x00180015: b"HEAD"}, "suspected"),
+        ({0x00180015: b"BRAIN ", 0x00080060: b"MR"}, "suspected"),
+        ({0x00180015: b"HEAD", 0x00280302: b""}, "suspected"),
+        ({0x00180015: b"HEAD", 0x00280302: b"NO"}, None),
+        ({0x00180015: b"HEAD", 0x00080060: b"DX"}, None),
+        ({0x00180015: b"CHEST"}, None),
+        ({0x00180015: b""}, None),
+    ],
+)
+def test_faces_are_suspected_in_volumes_of_heads(found, changes, place):
+    """By Body Part Examined, unless the header says that none can be recognised; where it is absent, nothing is said."""
+    added = [PLAIN.element(tag, "CS", value) for tag, value in ({0x00080060: b"CT"} | changes).items()]
+    elements = ordered(*clean(PLAIN, 0x00080060, *changes), *added)
+    assert found(PLAIN.file(elements + PLAIN.pixels())) == ({Trace("D-FACE", place)} if place else set())
+    if place == "suspected":
+        assert found(PLAIN.file(elements)) == frozenset()  # no image
+
+
 # -------------------------------------------------------------------------------------------------------------- paths
 
 

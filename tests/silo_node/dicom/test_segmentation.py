@@ -296,7 +296,7 @@ def test_masks_are_tried_in_the_child(paths, stack, export):
         assert trial.mask_fault(target(stack), "bad", LESION, {}) == "D-MASKFILE"
         assert trial.mask_fault(target(stack), "good \n", {"1": "liver"}, {}) == "D-MASKCLASS"
         assert trial.mask_fault(target(stack), "good \n", {"1": "liver"}, {"Lesion": "liver"}) is None
-        assert trial.fault(stack.slices[0]) is None
+        assert trial.look(stack.slices[0]).code is None
 
 
 def test_odd_uids_are_not_said(paths):

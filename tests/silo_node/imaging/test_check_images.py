@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from dataclasses import dataclass
 
@@ -293,7 +294,172 @@ def test_a_schema_that_wardround_brings(check, series, tmp_path, capfd):
     assert run(["silo", "check", "--site", str(tmp_path / "site.yaml"), "--schema", "ct.lesion"]) == 1
     assert "D-SLICES" in (told := capfd.readouterr().out)
     assert "A stack has 16 to 2000 slices" in told
-    assert "Not looked at yet: required and forbidden elements (tags)" in told
+    assert "KVP (0018,0060) has no value in 5 of 5 images." in told
+    assert "Not looked at" not in told
+
+
+ROWS = """
+kind: table
+id: t.rows
+version: 1.0.0
+status: draft
+title: Rows
+row_grain: one row per series
+primaryKey: [series]
+patientKey: patient
+fields:
+  - {name: series, type: string, privacy: pseudonym, constraints: {required: true}}
+  - {name: patient, type: string, privacy: pseudonym, constraints: {required: true}}
+  - {name: grade, type: string, categories: [{value: low}, {value: high}], constraints: {required: true}}
+"""
+GRADED = {
+    "label": {"kind": "class", "fields": ["grade"]},
+    "table": {"id": "t.rows", "version": "1.0.0", "grain": "series", "keys": {"series": "series"}},
+    "patientKey": "patient",
+}
+WITH_ROWS = (
+    SITE
+    + "  t.rows: {source: table, columns: {series: Series, patient: Patient, grade: {column: Grade, codes: {L: low, H: high}}}}"
+)
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Write the table of the images and its contract; give the words by which the check finds it."""
+
+    def written(*rows):
+        (tmp_path / "rows.yaml").write_text(ROWS)
+        folder = tmp_path / "schemas" / "tables" / "t.rows"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "1.0.0.yaml").write_text(ROWS)
+        (tmp_path / "table.csv").write_text("\n".join(["Series,Patient,Grade", *rows]) + "\n")
+        return ("--schema-path", tmp_path / "schemas", "--format", "json")
+
+    return written
+
+
+def test_images_and_the_rows_of_their_table(check, series, table, tmp_path):
+    """Every row and every image is accounted for; keys of neither are told."""
+    series("1.2.3.1")
+    series("1.2.3.2", RescaleSlope=0, PatientID="P2")
+    series("1.2.3.3")
+    words = table("1.2.3.1,t1,L", "1.2.3.2,t2,H", "1.2.3.4,t4,H", "1.2.3.5,t5,?")
+    answer = check(*words, site=WITH_ROWS, **GRADED)
+    assert answer.status == 1
+    assert answer.json["rows"] == {"found": 4, "refused": 1, "without_image": 1, "with_several": 0, "used": 1}
+    assert answer.json["examples"] == {"are": "series", "found": 2, "fit": 1, "set_aside": 1}
+    assert (answer.json["files"]["of_another_kind"], answer.json["not_looked_at"]) == ({"D-NOROW": 5, "D-MODALITY": 3}, [])
+    assert set(answer.codes) == {
+        ("D-RESCALE", 1),
+        ("D-NOIMAGE", 1),
+        ("D-ROW", 1),
+        ("D-TABLE", 1),
+        ("D-QUARANTINE", 3),
+        ("D-NOROW", 5),
+        ("D-MODALITY", 3),
+    }
+    told = check(*words[:2], site=WITH_ROWS, **GRADED).out
+    assert re.search(r"^rows of the table +4$", told, re.MULTILINE)
+    page = (tmp_path / "reports/check-ct.lesion-1.0.0.html").read_text()
+    for text in (answer.out, told, page):
+        assert "1.2.3.4" not in text
+        assert "t4" not in text
+    assert check(*words, "--max-fraction", "0.75", site=WITH_ROWS, **GRADED).status == 0
+
+
+def test_a_table_that_fits_its_images(check, series, table):
+    """In order, with each row used once."""
+    series("1.2.3.1")
+    series("1.2.3.2", PatientID="P2")
+    answer = check(*table("1.2.3.1,t1,L", "1.2.3.2,t2,H"), site=WITH_ROWS, **GRADED)
+    assert (answer.status, answer.codes, answer.json["rows"]["used"]) == (0, [("D-MODALITY", 2)], 2)
+    same = check(*table("1.2.3.1,t1,L", "1.2.3.2,t1,H"), site=WITH_ROWS, **GRADED)
+    assert same.status == 0, "a patient of the table may have two numbers in the archive"
+    series("1.2.3.2")
+    torn = check(*table("1.2.3.1,t1,L", "1.2.3.2,t2,H"), site=WITH_ROWS, **GRADED)
+    assert (torn.status, torn.codes[0]) == (1, ("D-PATIENT", 2))
+
+
+def test_a_table_that_the_site_file_does_not_map(check, series, table):
+    """The images are checked, and what was not looked at is said."""
+    series()
+    answer = check(*table("1.2.3.1,t1,L"), **GRADED)
+    assert (answer.status, answer.json["rows"]) == (0, None)
+    assert answer.json["not_looked_at"] == ["the table t.rows and its keys, since the site file has no mapping for it"]
+
+
+def test_a_table_that_cannot_be_read(check, series, table, tmp_path):
+    """No image has a row then, and the check says so twice."""
+    series()
+    words = table()
+    (tmp_path / "table.csv").write_bytes(b"")
+    answer = check(*words, site=WITH_ROWS, **GRADED)
+    assert (answer.status, {code for code, _ in answer.codes}) == (1, {"D-TABLE", "D-FEW", "D-NOROW", "D-MODALITY"})
+
+
+def policy(folder, text):
+    (folder / "policy.yaml").write_text(text)
+
+
+def test_what_the_policy_lets_stand(check, series, tmp_path):
+    """An attribute of the list only where the contract requires it: neither of the two alone is enough."""
+    series(PatientAge="054Y")
+    required = {"tags": {"required": ["PatientAge"]}}
+    keeps = "images: {kept: {PatientAge: in years}}"
+    assert [check(**changed).status for changed in ({}, required)] == [1, 1]
+    policy(tmp_path, keeps)
+    assert "(0010,1010) PatientAge" in check().out
+    answer = check(**required)
+    assert (answer.status, "Let stand by the policy, as the contract requires it: PatientAge." in answer.out) == (0, True)
+    assert check("--format", "json", **required).json["kept"] == ["PatientAge"]
+
+
+def test_private_attributes_that_identify_nobody(check, series, write_slice, export, tmp_path):
+    """Of their creator, by group and element; another creator's is none of them."""
+    series()
+    for path in sorted((export / "mixed").iterdir()):
+        dataset = pydicom.dcmread(path)
+        dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0C, "IS", "1000")
+        dataset.save_as(path)
+    assert ("D-PRIVATE", 1) in check("--format", "json").codes
+    private = "images: {{safe_private: [{{creator: {}, element: '0019,xx0C', reason: b-value}}]}}"
+    policy(tmp_path, private.format("SIEMENS MR HEADER"))
+    assert check().status == 0
+    policy(tmp_path, private.format("GEMS_ACQU_01"))
+    assert check().status == 1
+
+
+def test_a_suspicion_of_text_that_is_enough(check, series, tmp_path):
+    """The policy may ask for more than the contract, and never for less."""
+    pixels = np.zeros((128, 128), np.int16)
+    for column in range(20, 110, 6):
+        pixels[40:52, column : column + 2] = 1000
+    series(pixels=pixels)
+    tall = {"geometry": {**LESION["geometry"], "rows": None}}
+    assert check(**tall).status == 0
+    policy(tmp_path, "images: {burned_in: refuse}")
+    assert ("D-BURNED", 1) in check("--format", "json", **tall).codes
+    series(BurnedInAnnotation="YES")
+    assert check(privacy={"burned_in": "warn"}).status == 1
+    policy(tmp_path, "images: {burned_in: contract}")
+    assert check(privacy={"burned_in": "warn"}).status == 0
+    assert check(privacy={"burned_in": "refuse"}).status == 1
+
+
+def test_a_face_is_a_warning(check, series):
+    """Heads are what some contracts are about."""
+    series(BodyPartExamined="HEAD")
+    answer = check("--format", "json", protocol={**LESION["protocol"], "body_parts": ["HEAD"]})
+    assert (answer.status, answer.codes) == (0, [("D-FACE", 1)])
+
+
+def test_values_that_cannot_be(check, series):
+    """Looked at in what is decoded: one image of each series, or all."""
+    series(slices=6)
+    narrow = {"intensity": {"unit": "HU", "possible": {"low": -1024, "high": -1020}}}
+    assert check(**narrow).status == 0
+    answer = check("--pixels", "--format", "json", **narrow)
+    assert (answer.status, answer.codes[0]) == (1, ("D-INTENSITY", 1))
 
 
 def test_names_cannot_speak_to_the_terminal(check, series, write_slice):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pydicom
 import pytest
 from lesion_contract import LESION
 
@@ -142,14 +143,38 @@ def test_a_code_names_the_first_file_that_has_it(write_slice, export, tmp_path):
     assert (example.codes, example.at) == (("D-RESCALE",), {"D-RESCALE": "late", "D-BODYPART": "late"})
 
 
-def test_what_decoding_shows_sets_an_example_aside(write_slice, export, tmp_path):
-    """Beside what spoke against it before; the others stay as they were."""
-    whole_series(write_slice)
-    whole_series(write_slice, series="1.2.3.2", StudyInstanceUID="1.2.9", RescaleSlope=0)
-    whole_series(write_slice, series="1.2.3.3", StudyInstanceUID="1.2.10")
-    found = judged(export, tmp_path).without({"1.2.3.1/2": "D-DECODE", "1.2.3.2/1": "D-CRASH"})
-    assert [(each.codes, each.at) for each in found.aside] == [
-        (("D-DECODE",), {"D-DECODE": "1.2.3.1/2"}),
-        (("D-CRASH", "D-RESCALE"), {"D-CRASH": "1.2.3.2/1", "D-RESCALE": "1.2.3.2/0"}),
-    ]
-    assert len(found.fit) == 1
+TAGS = {"required": ("KVP", "SliceThickness"), "forbidden": ("PatientAge", "OverlayData")}
+
+
+def test_required_and_forbidden_elements(write_slice, export, tmp_path):
+    """In every image: a blank is no value, an overlay of any group is one; each breach is counted by its keyword."""
+    whole_series(write_slice, KVP=120)
+    age, overlay = {"KVP": 120, "PatientAge": "054Y"}, {"KVP": 120}
+    for number, changed in enumerate(({}, {"KVP": ""}, age, {"KVP": 120, "SliceThickness": None}, overlay)):
+        uid = f"1.2.3.{number + 2}"
+        whole_series(write_slice, series=uid, StudyInstanceUID=f"{uid}.9", **changed)
+    for path in (export / "1.2.3.6").iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.add_new(0x60023000, "OW", bytes(4))
+        dataset.save_as(path)
+    found, missing = judged(export, tmp_path, tags=TAGS), ("D-NOTAG",)
+    assert [example.codes for example in found.examples] == [missing, missing, ("D-TAG",), missing, ("D-TAG",), ()]
+    counts = Counter(keyword for keywords in found.tags.values() for keyword in keywords)
+    assert counts == {"KVP": 10, "PatientAge": 5, "SliceThickness": 5, "OverlayData": 5}
+
+
+def test_one_image_without_an_element_is_enough(write_slice, export, tmp_path):
+    """The file that lacks it is named."""
+    whole_series(write_slice, KVP=120, slices=4)
+    write_slice(4, name="late", SeriesInstanceUID="1.2.3.1", BodyPartExamined="CHEST")
+    (example,) = judged(export, tmp_path, tags=TAGS).examples
+    assert (example.codes, example.at) == (("D-NOTAG",), {"D-NOTAG": "late"})
+
+
+@pytest.mark.parametrize(("thickness", "codes"), [(2.5, ()), (5.1, ("D-THICK",)), (None, ("D-THICK",))])
+def test_the_thickness_of_slices(write_slice, export, tmp_path, thickness, codes):
+    """As headers say it: another thing than the step between slices."""
+    whole_series(write_slice, SliceThickness=thickness)
+    geometry = {**LESION["geometry"], "slice_thickness": {"low": 0.5, "high": 5}}
+    (example,) = judged(export, tmp_path, geometry=geometry).examples
+    assert example.codes == codes

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from silo_node.dicom.pixels import UndecodableError
-from silo_node.imaging.keyed import Fit, Keyed, states_of, with_patients_of
+from silo_node.imaging.keyed import Fit, Keyed, states_of
 from silo_node.imaging.records import ImageSet
 from wardround.errors import Refused
 
@@ -51,16 +51,6 @@ def test_an_image_that_is_another_by_now_is_not_used(tmp_path):
         found.fingerprint("records", parts("a", "b"))
     assert caught.value.codes == ("D-FOLDER",)
     assert CANARY not in str(caught.value)
-
-
-def test_one_patient_of_the_archive_is_not_two_of_the_table(tmp_path):
-    """Their images would be on both sides of the split; two Patient IDs of one patient are no fault."""
-    fit = images(tmp_path).keyed.fit
-    torn = with_patients_of(Keyed("series", fit, {}, {"a": "P1", "b": "P1"}), ["a", "b"], ["t1", "t2"])
-    assert (dict(torn.fit), dict(torn.aside)) == ({}, {"a": ("D-PATIENT",), "b": ("D-PATIENT",)})
-    for patients, of_table in (({"a": "P1", "b": "P1"}, ["t1", "t1"]), ({"a": "P1", "b": "P2"}, ["t1", "t1"])):
-        whole = with_patients_of(Keyed("series", fit, {}, patients), ["a", "b"], of_table)
-        assert (dict(whole.fit), dict(whole.aside)) == (fit, {})
 
 
 def test_an_image_that_went_away_is_told_without_its_name(tmp_path):
