@@ -209,8 +209,8 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
                 result,
                 [
                     late_finding(
-                        result,
                         "T-FEW",
+                        result,
                         train.height,
                         (
                             f"A hospital trains on at least {least} records (minimum_records and small_cell of its policy)",
@@ -233,8 +233,8 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
                 result,
                 [
                     late_finding(
-                        result,
                         "T-LABEL",
+                        result,
                         labelled.height,
                         (
                             "The target has both classes" if positive is not None else "The target has two classes or more",
@@ -275,8 +275,8 @@ def _missing_labels(
         return
     severity = "warning" if setting is None or setting.severity is None else setting.severity
     yield late_finding(
-        result,
         "T-LABELMISS",
+        result,
         missing,
         (
             f"At most {most:.2%} of the selected records lack the target",
@@ -295,8 +295,8 @@ def _leaks(result: CheckResult, contract: Contract, study: Study, target: str, l
         setting = setting_for(contract, "T-LEAK", (leak.field,))
         usual: Literal["error", "warning"] = "error" if leak.same and not contract.field(leak.field).investigative else "warning"
         yield late_finding(
-            result,
             "T-LEAK",
+            result,
             labelled.height,
             (
                 f"{leak.field} does not give {target} away",

@@ -93,9 +93,11 @@ def test_a_supernode_that_was_stopped_in_order_comes_back_at_once(superlink: Sup
     settings, _ = supernode_settings(superlink, "again", key)
     with superlink.link.control() as control:
         node_id = control.register(key.public)
-        for _ in range(2):
-            process = superlink.processes.start("again", settings.command(), settings.environment())
+        for name in ("again", "and again"):
+            process = superlink.processes.start(name, settings.command(), settings.environment())
             eventually(lambda: any(node.online for node in control.nodes() if node.node_id == node_id), 20, "online")
+            # the SuperLink knows it a moment before the SuperNode does, which until then has nothing to sign off from
+            eventually(lambda log=name: "SuperNode ID" in superlink.processes.log(log), 20, "the SuperNode knows its id")
             process.terminate()
             assert process.wait(20) == 0
             assert not any(node.online for node in control.nodes() if node.node_id == node_id)

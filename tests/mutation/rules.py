@@ -17,7 +17,7 @@ from operators import Mutant, Reader
 
 DROPPED = "T-DROPPED"
 MAKERS = frozenset(
-    {"Check", "Cause", "Fault", "Finding", "_check", "_warning", "_limit", "_late_finding", "_told", "_bad", "by_kind"}
+    {"Check", "Cause", "Fault", "Finding", "_check", "_warning", "_limit", "late_finding", "_told", "_bad", "by_kind"}
 )
 """What makes a check, a cause, a fault or a finding of a code."""
 BY_DEFAULT = {("silo_node/silo_node/sources/joined.py", "_bad"): "T-JOIN"}

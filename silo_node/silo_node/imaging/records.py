@@ -162,12 +162,12 @@ def _with_images(result: CheckResult, images: ImageSet, limit: float, small_cell
         most = f"At most {limit:.2%} of the records are set aside" if limit else "No record is set aside"
         step = "see which images are set aside, and why: wardround silo check --schema with the contract of the images"
         words = (most, f"{quarantined} of {result.found} are", step)
-        findings.append(late_finding(result, "T-QUARANTINE", quarantined, words, level="share"))
+        findings.append(late_finding("T-QUARANTINE", result, quarantined, words, level="share"))
     left = len(keys) - aside
     if left < images.contract.minimum_examples:
         least = f"At least {images.contract.minimum_examples} valid records with an image are needed"
         step = "export more images, or do not take part"
-        findings.append(late_finding(result, "T-FEW", left, (least, f"{left} are there", step)))
+        findings.append(late_finding("T-FEW", result, left, (least, f"{left} are there", step)))
     return _counted(result, findings, _kept(result, fit), quarantined, counts, small_cell)
 
 
@@ -206,4 +206,4 @@ def _counted(
 def _finding(result: CheckResult, code: str, count: int, imaging: ImagingContract) -> Finding:
     """Say of how many records the image has a fault; which files have it, the check of images says at the hospital."""
     words = (rules.rule(code, imaging), f"the images of {count} of {result.found} records break this", rules.NEXT[code])
-    return late_finding(result, code, count, words, level="record")
+    return late_finding(code, result, count, words, level="record")

@@ -162,8 +162,8 @@ def with_findings(result: CheckResult, later: Sequence[Finding], small_cell: int
 
 
 def late_finding(
-    result: CheckResult,
     code: str,
+    result: CheckResult,
     count: int,
     words: tuple[str, str, str],
     *,
@@ -174,8 +174,8 @@ def late_finding(
     """Make a finding that came up after a check, on its records as a whole.
 
     Args:
-        result: the check.
         code: of the catalogue.
+        result: the check.
         count: records concerned.
         words: what should hold, what was found instead, what to do next.
         field: the shared field, when it is about one.
@@ -209,7 +209,7 @@ def said_to_be_synthetic(result: CheckResult, small_cell: int) -> CheckResult:
         "every patient key bears the mark of wardround schema synthesise",
         "nothing in a trial; in a study with patients, name the hospital's own export in the site file",
     )
-    finding = late_finding(result, "T-SYNTHETIC", result.found - result.quarantined, words, severity="warning")
+    finding = late_finding("T-SYNTHETIC", result, result.found - result.quarantined, words, severity="warning")
     return with_findings(result, [finding], small_cell)
 
 
