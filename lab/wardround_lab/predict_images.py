@@ -28,9 +28,9 @@ from silo_node.configuration import Site
 from silo_node.dicom.pixels import UndecodableError
 from silo_node.dicom.segmentation import LabelMap
 from silo_node.dicom.segmentation_writing import Author, UnwritableError, write_segmentation
-from silo_node.imaging.dataset import Loaded
 from silo_node.imaging.folders import image_folder
 from silo_node.imaging.keyed import Fit
+from silo_node.imaging.loaded import Loaded
 from silo_node.imaging.records import ImageSet, check_with_images
 from silo_node.imaging.transforms import Prepared, UnpreparableError, affine_of, prepare
 from silo_node.validation.check import CheckFailed

@@ -15,8 +15,11 @@ records, by the same counts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
@@ -26,7 +29,7 @@ from coordinator.rounds.normalisation import make_encoding
 from coordinator.rounds.outcome import Outcome
 from coordinator.rounds.policy import Progress
 from silo_node.cohort import Cohort, assemble
-from silo_node.configuration import Site
+from silo_node.configuration import Site, load_site
 from silo_node.training.examples import Examples
 from silo_node.training.field_sums import field_sums
 from silo_node.training.loop import train
@@ -89,22 +92,49 @@ def gather(bundle: Bundle, sites: Sequence[Site]) -> tuple[Ward, ...]:
     return tuple(Ward(site, assemble(site, bundle.contract, bundle.study, bundle.study_hash, bundle.imaging)) for site in sites)
 
 
-def compare(bundle: Bundle, wards: Sequence[Ward], outcome: Outcome, note: str = "") -> Comparison:
-    """Train the pooled model and each hospital's own, and measure all of them on everybody's test records."""
+def compare(bundle: Bundle, sites: Sequence[Site], outcome: Outcome, note: str = "", *, side_by_side: bool = False) -> Comparison:
+    """Train the pooled model and each hospital's own, and measure all of them on everybody's test records.
+
+    Args:
+        bundle: the study.
+        sites: its hospitals, at hand.
+        outcome: the study's.
+        note: what a reader of the figures must know.
+        side_by_side: train each hospital's own in a second process, which reads the records once more: pooled takes about as
+            long as all of them together.
+    """
     if outcome.best is None or outcome.encoding is None:
         msg = "a study without a result has nothing to compare"
         raise Broken(msg)
+    with ExitStack() as stack:
+        apart = None
+        if side_by_side:
+            pool = stack.enter_context(ProcessPoolExecutor(1, mp_context=get_context("spawn")))
+            apart = pool.submit(_alone_apart, bundle, [site.path for site in sites])
+        wards = gather(bundle, sites)
+        with one_thread():
+            together = learn_pooled(bundle, wards, outcome.encoding)
+            rows = [
+                _row(bundle, "Federated", "federated", _on_tests(bundle, wards, outcome.best, outcome.encoding)),
+                _row(bundle, "Pooled", "pooled", _on_tests(bundle, wards, together.weights, together.encoding)),
+            ]
+        rows += _alone(bundle, wards) if apart is None else apart.result()
+    return Comparison(models=tuple(rows), records=tuple(_records(ward) for ward in wards), note=note)
+
+
+def _alone_apart(bundle: Bundle, paths: Sequence[Path]) -> list[ModelRow]:
+    return _alone(bundle, gather(bundle, [load_site(path) for path in paths]))
+
+
+def _alone(bundle: Bundle, wards: Sequence[Ward]) -> list[ModelRow]:
+    """Train each hospital's own model, and measure it on everybody's test records."""
+    rows = []
     with one_thread():
-        together = learn_pooled(bundle, wards, outcome.encoding)
-        rows = [
-            _row(bundle, "Federated", "federated", _on_tests(bundle, wards, outcome.best, outcome.encoding)),
-            _row(bundle, "Pooled", "pooled", _on_tests(bundle, wards, together.weights, together.encoding)),
-        ]
         for ward in wards:
             own = learn_alone(bundle, ward)
             counts = _on_tests(bundle, wards, own.weights, own.encoding)
             rows.append(_row(bundle, f"{ward.site.file.name} alone", "alone", counts, ward.name))
-    return Comparison(models=tuple(rows), records=tuple(_records(ward) for ward in wards), note=note)
+    return rows
 
 
 @contextmanager

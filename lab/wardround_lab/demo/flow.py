@@ -68,7 +68,7 @@ def run(folder: Path, screen: Console, story: Story) -> Demo:
     comparison = None
     if outcome.status != "failed":
         with step("comparison", "one model of all records, and one of each hospital's"):
-            comparison = baselines.compare(bundle, baselines.gather(bundle, sites), outcome, story.note)
+            comparison = baselines.compare(bundle, sites, outcome, story.note, side_by_side=story.images)
     with step("release", "model, encoding, history, report, checksums"):
         write_release(folder / RELEASE, bundle, outcome, comparison=comparison)
     return Demo(story, folder, bundle, sites, outcome, comparison)

@@ -209,7 +209,7 @@ def _finish(town: Town, bundle: Bundle, final: StudyState, screen: Console) -> D
     comparison = None
     if outcome.status != "failed":
         with step("comparison", "one model of all records, and one of each hospital's"):
-            comparison = baselines.compare(bundle, baselines.gather(bundle, town.sites), outcome, town.story.note)
+            comparison = baselines.compare(bundle, town.sites, outcome, town.story.note, side_by_side=town.story.images)
     with step("release", "the centre's, with the comparison; report, checksums"):
         write_release(town.folder / RELEASE, bundle, outcome, comparison=comparison)
     return Demo(town.story, town.folder, bundle, town.sites, outcome, comparison)

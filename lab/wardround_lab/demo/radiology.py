@@ -52,5 +52,6 @@ RADIOLOGY = Story(
     make_hospitals=make_hospitals,
     check_words=_check_words,
     checked=checked,
+    images=True,
     schemas=True,
 )

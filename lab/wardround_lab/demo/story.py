@@ -48,6 +48,7 @@ class Story:
         make_hospitals: writes the hospitals into a folder; gives the paths of their ``site.yaml``, largest first.
         check_words: by which ``silo check`` checks a hospital, with the demonstration's folder to put in.
         checked: what the checks found, where it is to be shown.
+        images: whether it is about images; then trainings take minutes, and the comparison's run side by side.
         schemas: whether the study's schema is the demonstration's own, and its folder is written beside the hospitals.
     """
 
@@ -58,6 +59,7 @@ class Story:
     make_hospitals: Callable[[Path], tuple[Path, ...]]
     check_words: Callable[[Path], tuple[str, ...]]
     checked: Callable[[Sequence[Site]], Table] | None = None
+    images: bool = False
     schemas: bool = False
 
     @property

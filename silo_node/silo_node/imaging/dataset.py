@@ -12,20 +12,19 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from silo_node.dicom.pixels import UndecodableError
+from silo_node.imaging.loaded import Loaded
 from silo_node.imaging.transforms import Prepared, UnpreparableError, augment, prepare
 from silo_node.training.examples import Draw, UnfitExampleError
 from wardround.errors import Broken
 from wardround.study.images import Images
 
-Loaded: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[Any] | None]
-"""An array ``(columns, rows[, slices])`` or ``(columns, rows, 3)``, its affine, and its mask where there are masks."""
 Load: TypeAlias = Callable[[int], Loaded]
 
 

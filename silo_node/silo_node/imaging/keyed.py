@@ -24,7 +24,6 @@ from silo_node.dicom.volume import Volume, assemble
 from silo_node.dicom.volume import image as plane_image
 from silo_node.imaging.asked import Asked
 from silo_node.imaging.check import look
-from silo_node.imaging.dataset import Loaded
 from silo_node.imaging.file_check import fit_files
 from silo_node.imaging.file_header import FileError, FileHeader
 from silo_node.imaging.file_judge import FORMATS, Row
@@ -33,6 +32,7 @@ from silo_node.imaging.files import load_mask as load_file_mask
 from silo_node.imaging.folders import image_folder
 from silo_node.imaging.join import ByKey, against, examples_by_key
 from silo_node.imaging.judge import Example
+from silo_node.imaging.loaded import Loaded
 from silo_node.source_settings import DicomSource
 from wardround.contract.imaging import Grain, ImagingContract, TableLink
 

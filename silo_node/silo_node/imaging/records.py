@@ -18,9 +18,9 @@ import polars as pl
 
 from silo_node.configuration import Site
 from silo_node.imaging import rules
-from silo_node.imaging.dataset import Loaded
 from silo_node.imaging.join import NO_IMAGE
 from silo_node.imaging.keyed import Keyed, dicom_by_key, files_by_key, with_rows
+from silo_node.imaging.loaded import Loaded
 from silo_node.mapping.cells import LOCAL
 from silo_node.sources.rows import held
 from silo_node.validation.check import check

@@ -12,7 +12,7 @@ from silo_node.training.encode import encode
 from silo_node.training.study_examples import Part
 from wardround.contract.library import find
 from wardround.study.model import Study
-from wardround_lab.demo.baselines import Ward, gather, learn, learn_alone, learn_pooled, own_encoding, score_counts
+from wardround_lab.demo.baselines import Ward, compare, gather, learn, learn_alone, learn_pooled, own_encoding, score_counts
 from wardround_lab.demo.hospitals import SCHEMA, make_hospitals
 from wardround_lab.demo.story import Demo
 
@@ -50,6 +50,13 @@ def test_pooled_learns_from_everybody(made: Demo, wards: tuple[Ward, ...]) -> No
     for ward in wards:
         rest = [each for each in wards if each is not ward]
         assert not np.array_equal(whole.weights, learn_pooled(made.bundle, rest, made.outcome.encoding).weights)
+
+
+def test_side_by_side_is_the_same_comparison(made: Demo) -> None:
+    """Trained in a second process, each hospital's own model has the figures that it had in one process after the other."""
+    assert made.comparison is not None
+    again = compare(made.bundle, made.sites, made.outcome, made.comparison.note, side_by_side=True)
+    assert again == made.comparison
 
 
 def test_no_records_are_no_figure(made: Demo) -> None:
