@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from coordinator.brought import loopback
-from coordinator.flower.superlink import bind
+from coordinator.flower.listener import bind
 from coordinator.identity import KEYS, centre_files
 from wardround.supervision.child import Child
 from wardround.supervision.ports import free_port, listens

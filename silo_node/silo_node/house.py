@@ -11,7 +11,6 @@ from silo_node.flower.supernode import SuperNodeSettings
 from silo_node.identity import KEYS, NODE_KEY, RUNTIME_SECRET
 from silo_node.joining import Joined
 from silo_node.local_log import LOG_FILE
-from silo_node.node_process import READY
 from silo_node.proxy_trouble import PROXY_TROUBLE, read_proxy_trouble
 from silo_node.supernode_words import SuperNodeWords
 from silo_node.training.memory import NO_DEVICE_STATUS, NO_ROOM_STATUS
@@ -26,6 +25,7 @@ from wardround.supervision.pulse import SILENCE_SECONDS, Pulse
 from wardround.transport.environment import NO_PROXY
 
 RUN = "run"
+READY = "porter.ready"
 SOCKET = "trainer.sock"
 VISIT_SECONDS = 15.0
 """How long one visit may wait for the trainer before it answers that the work goes on."""

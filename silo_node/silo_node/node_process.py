@@ -28,7 +28,6 @@ from wardround.supervision.pulse import begin_pulse
 from wardround.supervision.settle import reuse_memory, settle
 from wardround.transport.channel import Secret
 
-READY = "porter.ready"
 LARGEST_MESSAGE_BYTES = encrypted_size(MAXIMUM_BYTES)
 """A new study's bundle is the largest thing that comes, and nobody here knows its size before it is there. One message comes at
 a time, into an unnamed file that ends with it; only what the centre has signed is decrypted, which takes as much memory."""

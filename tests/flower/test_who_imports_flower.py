@@ -43,10 +43,20 @@ def test_flower_is_imported_in_three_rooms_only():
 
 
 @pytest.mark.parametrize(
-    "module", ["wardround_lab.local_grid", "coordinator.rounds.conductor", "silo_node.porter.porter", "wardround.console"]
+    "module",
+    [
+        "wardround_lab.local_grid",
+        "coordinator.rounds.conductor",
+        "silo_node.porter.porter",
+        "wardround.console",
+        "coordinator.commands",
+        "coordinator.house",
+        "silo_node.commands",
+        "silo_node.house",
+    ],
 )
-def test_in_memory_nobody_pays_for_flower(module):
-    """A simulation starts without it."""
+def test_who_does_not_speak_to_it_does_not_pay_for_flower(module):
+    """A simulation starts without it, and so does every command of a centre or a hospital: its supervisor starts Flower."""
     assert "flwr" not in _loaded_by(module)
 
 

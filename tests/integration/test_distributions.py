@@ -80,7 +80,7 @@ def test_the_page_stands_alone(shared: Ready) -> None:
 
 def test_the_coordinator_of_a_simulation_sees_its_own_report(tmp_path: Path, wardround: Command) -> None:
     """As `coordinator statistics` would write it: what the release withholds is there, for the owner's eyes only."""
-    found = ready(wardround, tmp_path, dict.fromkeys(("alpha", "beta"), ""), sizes=(120, 90))
+    found = ready(wardround, tmp_path, dict.fromkeys(("alpha", "beta"), ""), sizes=(200, 190))
     answer = found.simulate(wardround)
     assert answer.status == 0, answer.err
     page = Path(str(answer.json()["comparability"]))

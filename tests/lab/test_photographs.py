@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from approved_study import fixed_keys
+from fixed_keys import fixed_keys
 from hospitals_on_disk import Answer, Command
 from ledgers import ledger_of
 

@@ -1,20 +1,16 @@
 """A study that hospitals on this machine have approved, with keys that are the same in every run.
 
-The split of records follows from the study's hash, and that from the keys: with new keys every run would have other
-test records, and a test of a figure would fail now and then.
+Why the same keys: see ``fixed_keys``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import count
 from pathlib import Path
-from unittest.mock import patch
 
-from studies_on_paper import encryption_key, node_key, signing_key
+from fixed_keys import fixed_keys
 
 from coordinator.identity import Centre, create_centre, load_centre
 from coordinator.rounds.outcome import Outcome
@@ -23,28 +19,10 @@ from silo_node.identity import approval_key, create_identity
 from silo_node.porter.approvals import approve
 from wardround.contract.model import Contract
 from wardround.identity.approval import Approver
-from wardround.identity.encryption import EncryptionKey
-from wardround.identity.keys import SigningKey
 from wardround.models.commands import make_bundle, make_roster
 from wardround.study.bundle import Bundle
 from wardround.study.model import Study
 from wardround_lab.simulate import simulate
-
-
-@contextmanager
-def fixed_keys(seed: str = "tests") -> Iterator[None]:
-    """Have every new key follow from a seed and from how many were made before it."""
-    numbers = count()
-
-    def new() -> str:
-        return f"{seed}/{next(numbers)}"
-
-    with (
-        patch.object(SigningKey, "generate", lambda: signing_key(new())),
-        patch.object(EncryptionKey, "generate", lambda: encryption_key(new())),
-        patch("silo_node.identity.make_node_key", lambda: node_key(new())),
-    ):
-        yield
 
 
 class Unseen:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from fixed_keys import fixed_keys
 from sklearn.datasets import load_breast_cancer
 
 from wardround.contract.library import find
@@ -144,9 +145,10 @@ class Ready:
 
 def prepare(wardround: Command, folder: Path, hospitals: list[Hospital], *, approve: bool = True, **changes: object) -> Ready:
     """Make keys, centre and bundle by the commands that people use, and have every hospital approve."""
-    for hospital in hospitals:
-        assert wardround("silo", "init", "--site", hospital.site).status == 0
-    assert wardround("coordinator", "init", folder / "centre", "--name", "The centre").status == 0
+    with fixed_keys():
+        for hospital in hospitals:
+            assert wardround("silo", "init", "--site", hospital.site).status == 0
+        assert wardround("coordinator", "init", folder / "centre", "--name", "The centre").status == 0
     study = write_study(folder / "study.yaml", **changes)
     requests = [word for hospital in hospitals for word in ("--silo", str(hospital.folder / "request.json"))]
     bundle = folder / "trial.wardround"

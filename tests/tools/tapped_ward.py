@@ -10,6 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+from fixed_keys import fixed_keys
 from flower_processes import free_port
 from hospitals_on_disk import Answer, Hospital
 from ward_on_processes import Service, Ward
@@ -71,9 +72,11 @@ def tapped_ward(folder: Path, hospitals: Sequence[Hospital]) -> Iterator[TappedW
     relay_port, port = free_port(), free_port()
     ward = TappedWard(folder, command, port, list(hospitals))
     address, listen = f"localhost:{relay_port}", f"127.0.0.1:{port}"
-    ward.command("coordinator", "init", ward.centre, "--name", "The centre", "--address", address, "--listen", listen)
+    with fixed_keys():
+        ward.command("coordinator", "init", ward.centre, "--name", "The centre", "--address", address, "--listen", listen)
+        for hospital in hospitals:
+            ward.command("silo", "init", "--site", hospital.site)
     for hospital in hospitals:
-        ward.command("silo", "init", "--site", hospital.site)
         request = hospital.folder / "request.json"
         ward.command("coordinator", "enrol", request, "--dir", ward.centre, "--yes")
         site = Member.model_validate_json(request.read_bytes()).site

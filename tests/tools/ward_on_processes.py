@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fixed_keys import fixed_keys
 from flower_processes import eventually, free_port
 from hospitals_on_disk import Answer, Command, Hospital, deal, write_study
 
@@ -239,9 +240,11 @@ def make_ward(
     hospitals = deal(folder / "hospitals", sizes)
     ward = Ward(folder, wardround, port, hospitals)
     where = ("--address", f"{host}:{port}", "--listen", f"{listen}:{port}")
-    ward.command("coordinator", "init", ward.centre, "--name", "The centre", *where, *options)
+    with fixed_keys():
+        ward.command("coordinator", "init", ward.centre, "--name", "The centre", *where, *options)
+        for hospital in hospitals:
+            ward.command("silo", "init", "--site", hospital.site)
     for hospital in hospitals:
-        ward.command("silo", "init", "--site", hospital.site)
         policy = hospital.folder / "policy.yaml"
         policy.write_text(policy.read_text().replace("share_metrics: coordinator", "share_metrics: consortium"))
         ward.enrol(hospital)

@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from wardround.errors import Problem, Refused, raise_all, refuse
+from coordinator.flower.listener import bind
+from wardround.errors import Problem, Refused, raise_all
 from wardround.supervision.pulse import begin_pulse
 from wardround.supervision.settle import reuse_memory, settle
 from wardround.transport.environment import SWITCHED_OFF
@@ -220,31 +221,6 @@ def flower_config(settings: Settings) -> SuperLinkLifespanConfig:
         isolation=ISOLATION_MODE_PROCESS,
         runtime_dependency_install=False,
     )
-
-
-def bind(address: tuple[str, int]) -> socket.socket:
-    """Take a port.
-
-    Raises:
-        Refused: N-PORT when it is taken or not ours to take.
-    """
-    host, port = address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's delay off only where the protocol is named; it would cost 40 ms for each answer with a body
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        raise refuse(
-            "N-PORT",
-            f"{host}:{port}",
-            "The SuperLink listens on ports of its own",
-            f"the port cannot be taken ({os.strerror(error.errno or 0)})",
-            "stop what uses it, or choose another port",
-        ) from None
-    return listener
 
 
 async def serve(settings: Settings) -> None:

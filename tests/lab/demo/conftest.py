@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
-from approved_study import fixed_keys
+from fixed_keys import fixed_keys
 from rich.console import Console
 
 from wardround_lab.demo.baselines import Ward, gather

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import pytest
@@ -32,8 +33,9 @@ PATIENCE_SECONDS = 30.0
 LIBRARIES = "from silo_node.training import memory, serve; serve.warm_up(); print(memory.counted_bytes())"
 
 
+@cache
 def libraries():
-    """Say how many bytes the libraries take here, of those that the limit counts."""
+    """Say how many bytes the libraries take here, of those that the limit counts; they take the same for every test."""
     return int(subprocess.run([sys.executable, "-c", LIBRARIES], check=True, capture_output=True, text=True).stdout)
 
 
