@@ -182,7 +182,7 @@ def answer(read, *arguments) -> object:
 
 
 def run(first: int, count: int, folder: Path) -> dict:
-    """Read files by number; give how often each code came, the numbers of those with which something was wrong, and the memory."""
+    """Read files by number; give how often each code came, with which something was wrong, and what memory it took."""
     codes: Counter[str] = Counter()
     wrong = []
     rules = Rules()

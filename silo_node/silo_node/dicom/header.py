@@ -1,7 +1,8 @@
 """The header of a DICOM file: the elements that its verdict needs, without a look at its pixels.
 
-The plain case is read from the bytes (``silo_node.dicom.elements`` and ``implicit_elements``), all else by pydicom, without conversion of values; the
-same values come out both ways. Nothing that pydicom raises or warns of leaves this module: its words hold values.
+The plain case is read from the bytes (``silo_node.dicom.elements`` and ``implicit_elements``), all else by pydicom, without
+conversion of values; the same values come out both ways. Nothing that pydicom raises or warns of leaves this module: its words
+hold values.
 
     64 KiB ──> meta group ──> elements in order, up to the pixel data     (little endian, explicit or implicit)
                     └───────> pydicom, with a limit of reads              (big endian, deflated, odd)

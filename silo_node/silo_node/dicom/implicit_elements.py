@@ -67,7 +67,7 @@ def representation(tag: int) -> bytes:
     return _UNKNOWN if found is None else found
 
 
-def top_level(
+def top_level(  # noqa: C901, PLR0912  (the hot loop, as in elements)
     data: bytes,
     at: int,
     wanted: Container[int],

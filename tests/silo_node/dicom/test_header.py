@@ -271,6 +271,12 @@ def many(form: Form) -> bytes:
     return form.element(0x00080060, "CS") * (MOST_ELEMENTS + 200_000)
 
 
+def unheard_of(form: Form) -> bytes:
+    """Elements that no dictionary has, each with padding: whether that is a value, the dictionary is asked."""
+    tags = ((0x0030 + 2 * (at >> 16)) << 16 | at & 0xFFFF for at in range(MOST_ELEMENTS + 9))
+    return b"".join(form.tag(tag, 2) + b"  " for tag in tags)
+
+
 BOMBS = {
     "nested": lambda: PLAIN.file(nested(PLAIN, 100_000)),
     "nested, implicit": lambda: Form(IMPLICIT).file(nested(Form(IMPLICIT), 100_000)),
@@ -279,11 +285,7 @@ BOMBS = {
     "declared sequence": lambda: PLAIN.file(PLAIN.element(0x00081250, "SQ", b"12", 0x7FFFFFF0)),
     "tiny": lambda: PLAIN.file(many(PLAIN)),
     "tiny, implicit": lambda: Form(IMPLICIT).file(many(Form(IMPLICIT))),
-    "unheard of, implicit": lambda: Form(IMPLICIT).file(
-        b"".join(
-            Form(IMPLICIT).tag(0x00300000 + 0x20000 * (at >> 16) | at & 0xFFFF, 2) + b"  " for at in range(MOST_ELEMENTS + 9)
-        )
-    ),
+    "unheard of, implicit": lambda: Form(IMPLICIT).file(unheard_of(Form(IMPLICIT))),
     "tiny, nested": lambda: PLAIN.file(PLAIN.sequence(0x00081250, many(PLAIN), undefined=True)),
     "items": lambda: PLAIN.file(PLAIN.sequence(0x00081250, *[b""] * (MOST_ELEMENTS + 200_000), undefined=True)),
     "private": lambda: PLAIN.file(
