@@ -141,7 +141,7 @@ def _plain(data: bytes, size: int, wanted: Container[int]) -> Tree:
     growing = _Growing(wanted, little=True)
 
     def visit(tag: int, vr: bytes, begin: int, end: int, depth: int) -> None:
-        if vr == b"UN" and begin != end and tag in wanted:
+        if vr == b"UN" and tag in wanted:
             raise Odd  # a sequence may hide in it
         value = data[begin:end] if tag in wanted else b""
         if tag == CHARACTER_SET:
