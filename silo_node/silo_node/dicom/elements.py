@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from itertools import repeat
 from struct import Struct
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from silo_node.dicom.dummies import holds
+from silo_node.dicom.tags import SEQUENCES
 
 UNDEFINED = 0xFFFFFFFF
 """A length that is not known beforehand: a delimiter ends the value."""
@@ -42,9 +43,18 @@ _CHARACTER_SET = 0x00080005
 _READ_AT_ONCE: Final = {0x00020002: b"UI", 0x00020010: b"UI", 0x00020016: b"AE", _CHARACTER_SET: b"CS"}
 """Elements that pydicom converts while it reads, or may, by the VR that they must have for that."""
 
+ITEM_HEAD: Final = b"\xfe\xff\x00\xe0"
+"""The tag of an item as it lies in a little endian file."""
+
+ITEM_DELIMITER: Final = (0xFFFE, 0xE00D, 0)
+"""Group, element and length of what ends an item of undefined length."""
+
+DELIMITERS: Final = 0xFFFE
+"""The group of items and of what ends them."""
+
+PIXEL_GROUP: Final = 0x7FE0
+
 _SEQUENCE_END = 0xFFFEE0DD
-_ITEM_DELIMITER = (0xFFFE, 0xE00D, 0)
-_DELIMITERS, _PIXEL_GROUP = 0xFFFE, 0x7FE0
 _SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 
@@ -63,6 +73,13 @@ Visit: TypeAlias = Callable[[int, bytes, int, int, int], None]
 """Called with tag, VR, where the value begins and ends, and in how many sequences it is.
 
 For a sequence its value is said to be empty; its items follow, each as ``ITEM`` without a VR, then the elements in it."""
+
+
+class Elements(Protocol):
+    """Visits the elements of one item, as its form has them."""
+
+    def __call__(self, data: bytes, at: int, end: int, visit: Visit, depth: int, *, is_open: bool) -> int:
+        """Visit those up to ``end``, or, in an item of undefined length, up to its delimiter; give where that ends."""
 
 
 class Odd(Exception):
@@ -127,7 +144,7 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call cos
     """
     end, count = len(data), Count()
     present = set() if present is None else present
-    element, short, last, padded, add, discard = _element, _SHORT, _PIXEL_GROUP, PADDED, present.add, present.discard
+    element, short, last, padded, add, discard = _element, _SHORT, PIXEL_GROUP, PADDED, present.add, present.discard
     for _ in repeat(None, MOST_ELEMENTS):
         if at + 8 > end:
             break
@@ -138,7 +155,7 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call cos
         if high >= last:
             if tag in PIXELS:
                 return at
-            if high == _DELIMITERS:
+            if high == DELIMITERS:
                 raise Odd
         if vr in short:
             at += 8
@@ -150,7 +167,7 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call cos
             if length == UNDEFINED:
                 if vr != b"SQ":
                     raise Odd
-                end_of_items = _items(data, at, None, count, 1)
+                end_of_items = items_of(data, at, None, count, 1, _elements)
                 if tag in wanted:
                     found[tag] = ITEMS if end_of_items > at + 8 else b""
                 (add if end_of_items > at + 8 else discard)(tag)
@@ -169,7 +186,7 @@ def top_level(  # noqa: C901, PLR0912  (the hot loop of every header: a call cos
         if tag in wanted:
             if length > LARGEST_VALUE or _READ_AT_ONCE.get(tag, vr) != vr:
                 raise Odd
-            found[tag] = data[value:at] if vr != b"SQ" else ITEMS if length else b""
+            found[tag] = data[value:at] if tag not in SEQUENCES else ITEMS if length else b""
     else:
         raise TooMuch
     if at != end:
@@ -202,11 +219,11 @@ def _elements(  # noqa: C901, PLR0912  (as top_level)
     while at + 8 <= end:
         high, low, vr, length = _element(data, at)
         tag = high << 16 | low
-        if high == _DELIMITERS:
-            if is_open and _item(data, at) == _ITEM_DELIMITER:
+        if high == DELIMITERS:
+            if is_open and _item(data, at) == ITEM_DELIMITER:
                 return at + 8
             raise Odd
-        if high == _PIXEL_GROUP and depth == 0 and tag in PIXELS:
+        if high == PIXEL_GROUP and depth == 0 and tag in PIXELS:
             return at
         if vr in _SHORT:
             at += 8
@@ -219,7 +236,7 @@ def _elements(  # noqa: C901, PLR0912  (as top_level)
                 if length != UNDEFINED and at + length > end:
                     raise Short if end == len(data) else Odd
                 visit(tag, vr, at, at, depth)
-                at = _items(data, at, None if length == UNDEFINED else at + length, visit, depth + 1)
+                at = items_of(data, at, None if length == UNDEFINED else at + length, visit, depth + 1, _elements)
                 continue
             if length == UNDEFINED:
                 raise Odd
@@ -237,7 +254,7 @@ def _elements(  # noqa: C901, PLR0912  (as top_level)
     return at
 
 
-def _items(data: bytes, at: int, end: int | None, visit: Visit, depth: int) -> int:
+def items_of(data: bytes, at: int, end: int | None, visit: Visit, depth: int, elements: Elements) -> int:
     """Go through the items of a sequence; give where it ends. ``end``: where, if its length was defined."""
     if depth > DEEPEST:
         raise Odd
@@ -253,11 +270,11 @@ def _items(data: bytes, at: int, end: int | None, visit: Visit, depth: int) -> i
             raise Odd
         visit(ITEM, b"", at, at, depth)
         if length == UNDEFINED:
-            at = _elements(data, at, len(data), visit, depth, is_open=True)
+            at = elements(data, at, len(data), visit, depth, is_open=True)
         elif at + length > len(data):
             raise Short
         else:
-            at = _elements(data, at, at + length, visit, depth, is_open=False)
+            at = elements(data, at, at + length, visit, depth, is_open=False)
     if at != end:
         raise Odd
     return at

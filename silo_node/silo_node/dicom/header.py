@@ -1,10 +1,11 @@
 """The header of a DICOM file: the elements that its verdict needs, without a look at its pixels.
 
-The plain case is read from the bytes (``silo_node.dicom.elements``), all else by pydicom, without conversion of values; the
-same values come out both ways. Nothing that pydicom raises or warns of leaves this module: its words hold values.
+The plain case is read from the bytes (``silo_node.dicom.elements`` and ``implicit_elements``), all else by pydicom, without
+conversion of values; the same values come out both ways. Nothing that pydicom raises or warns of leaves this module: its words
+hold values.
 
-    64 KiB ──> meta group ──> elements in order, up to the pixel data     (explicit little endian: 95 % of what scanners write)
-                    └───────> pydicom, with a limit of reads              (implicit, big endian, deflated, odd)
+    64 KiB ──> meta group ──> elements in order, up to the pixel data     (little endian, explicit or implicit)
+                    └───────> pydicom, with a limit of reads              (big endian, deflated, odd)
 """
 
 from __future__ import annotations
@@ -23,15 +24,28 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 from pydicom import dcmread
-from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 
+from silo_node.dicom import implicit_elements
 from silo_node.dicom.dummies import holds
-from silo_node.dicom.elements import ITEMS, LARGEST_VALUE, PADDED, PIXELS, UNDEFINED, Odd, Short, TooMuch, length_at, top_level
+from silo_node.dicom.elements import (
+    ITEMS,
+    LARGEST_VALUE,
+    PADDED,
+    PIXELS,
+    UNDEFINED,
+    Odd,
+    Short,
+    TooMuch,
+    Visit,
+    every_element,
+    length_at,
+    top_level,
+)
 from silo_node.dicom.tags import CHARACTER_SET, HEADER_TAGS, MEDIA_CLASS, SEQUENCES, SOURCE_TITLE, TRANSFER_SYNTAX
 from wardround.contract import dicom_dictionary
 
@@ -146,14 +160,28 @@ def _plain(data: bytes, size: int) -> Header:
     found: dict[int, bytes] = {}
     present: set[int] = set()
     at, syntax = plain_start(data, META_TAGS, found)
-    at = top_level(data, at, DATA_TAGS, found, present=present)
+    if syntax == IMPLICIT:
+        at = implicit_elements.top_level(data, at, DATA_TAGS, found, present)
+    else:
+        at = top_level(data, at, DATA_TAGS, found, present=present)
     if at == len(data) < size:
         raise Short
     for tag in READ_AT_ONCE.intersection(found):
-        found[tag] = found[tag].rstrip(PADDING)
-        if not found[tag].isascii() or not found[tag].decode("ascii").isprintable():
-            raise Odd
-    return Header(syntax, found, little=True, pixels=plain_pixels(data, at, size), size=size, present=known(frozenset(present)))
+        found[tag] = converted(found[tag])
+    pixels = plain_pixels(data, at, size, syntax)
+    return Header(syntax, found, little=True, pixels=pixels, size=size, present=known(frozenset(present)))
+
+
+def converted(value: bytes) -> bytes:
+    """Give a text that pydicom converts at once as it has it then: without its padding.
+
+    Raises:
+        Odd: it may fail to.
+    """
+    text = value.rstrip(PADDING)
+    if not text.isascii() or not text.decode("ascii").isprintable():
+        raise Odd
+    return text
 
 
 def plain_start(data: bytes, wanted: Container[int], found: dict[int, bytes]) -> tuple[int, str]:
@@ -167,13 +195,21 @@ def plain_start(data: bytes, wanted: Container[int], found: dict[int, bytes]) ->
     if data[PREAMBLE - 4 : PREAMBLE] != b"DICM":
         raise UnreadableHeader("D-NOTDICOM")
     at = top_level(data, PREAMBLE, wanted, found, group=2)
-    syntax = text_of(found.get(TRANSFER_SYNTAX, b""))
-    if syntax in ("", IMPLICIT, BIG_ENDIAN, DEFLATED) or data[at : at + 2] == b"\0\0":
+    value = found.get(TRANSFER_SYNTAX, b"")
+    syntax = text_of(value)
+    if syntax in ("", BIG_ENDIAN, DEFLATED) or data[at : at + 2] == b"\0\0":
+        raise Odd
+    if syntax == IMPLICIT and not value.startswith(IMPLICIT.encode()):
         raise Odd
     return at, syntax
 
 
-def plain_pixels(data: bytes, at: int, size: int) -> PixelPlace | None:
+def plain_elements(data: bytes, at: int, syntax: str, visit: Visit) -> int:
+    """Visit every element of a data set from a place on; see ``silo_node.dicom.elements.every_element``."""
+    return (implicit_elements.every_element if syntax == IMPLICIT else every_element)(data, at, visit)
+
+
+def plain_pixels(data: bytes, at: int, size: int, syntax: str) -> PixelPlace | None:
     """Give where the pixel data is whose element begins at a place.
 
     Raises:
@@ -182,6 +218,9 @@ def plain_pixels(data: bytes, at: int, size: int) -> PixelPlace | None:
     """
     if at == size:
         return None
+    if syntax == IMPLICIT:
+        length = length_at(data, at + 4)
+        return PixelPlace(at + 8, None if length == UNDEFINED else length)
     if data[at + 4 : at + 6] not in (b"OB", b"OW", b"OF", b"OD", b"UN"):
         raise Odd
     if at + 12 > len(data):
@@ -276,8 +315,10 @@ class Foreign:
 
     @property
     def implicit(self) -> bool:
-        """Whether elements have no VR."""
-        return bool(self.dataset.original_encoding[0])
+        """Whether elements have no VR: as they were read, which is not always what the file declares."""
+        declared = bool(self.dataset.original_encoding[0])
+        read = (each for each in self.dataset.elements() if isinstance(each, RawDataElement) and each.tag.group)
+        return next((each.is_implicit_VR for each in read), declared)
 
     @property
     def little(self) -> bool:
@@ -376,12 +417,7 @@ def _with_value(element: DataElement | RawDataElement) -> int | None:
 
 
 def _representation(element: RawDataElement) -> bytes:
-    if element.VR is not None:
-        return element.VR.encode()
-    try:
-        return dictionary_VR(element.tag).encode()
-    except KeyError:
-        return b"UN"
+    return element.VR.encode() if element.VR is not None else implicit_elements.representation(int(element.tag))
 
 
 @contextmanager

@@ -25,10 +25,12 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset, read_sequence
+from pydicom.multival import MultiValue
 
 from silo_node.dicom.elements import DEEPEST, ITEM, MOST_ELEMENTS, PIXELS, UNDEFINED, Odd, Short, TooMuch, Visit, every_element
 from silo_node.dicom.header import (
     FIRST_READ,
+    IMPLICIT,
     LARGEST_HEADER,
     REPEATED_GROUPS,
     Bounded,
@@ -38,6 +40,7 @@ from silo_node.dicom.header import (
     coded,
     foreign,
     foreign_pixels,
+    plain_elements,
     plain_pixels,
     plain_start,
 )
@@ -93,14 +96,14 @@ def scan(path: Path, name: PurePath, rules: Rules) -> Traces:
 def _plain(judge: Judge, file: BinaryIO, data: bytes, size: int) -> None:
     """Walk the plain case."""
     meta: dict[int, bytes] = {}
-    at, _syntax = plain_start(data, _META_GROUP, meta)
+    at, syntax = plain_start(data, _META_GROUP, meta)
     judge.meta(meta)
-    at = every_element(data, at, _visit(judge, data))
+    at = plain_elements(data, at, syntax, _visit(judge, data))
     if at == len(data) < size:
         raise Short
-    pixels = plain_pixels(data, at, size)
+    pixels = plain_pixels(data, at, size, syntax)
     if pixels is not None:
-        _behind(judge, file, _end_of_pixels(file, pixels, size, little=True), size, implicit=False, little=True)
+        _behind(judge, file, _end_of_pixels(file, pixels, size, little=True), size, implicit=syntax == IMPLICIT, little=True)
 
 
 def _visit(judge: Judge, data: bytes) -> Visit:
@@ -264,4 +267,5 @@ def _bytes(element: DataElement | RawDataElement) -> bytes:
     """Give the bytes of a value."""
     if isinstance(element, RawDataElement):
         return element.value or b""
-    return str(element.value or "").encode("utf-8", "replace")
+    several = isinstance(element.value, MultiValue | list)
+    return "\\".join(str(each) for each in (element.value if several else [element.value or ""])).encode("utf-8", "replace")

@@ -11,20 +11,22 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from silo_node.dicom.elements import ITEM, MOST_ELEMENTS, Odd, Short, TooMuch, every_element
+from silo_node.dicom.elements import ITEM, MOST_ELEMENTS, Odd, Short, TooMuch
 from silo_node.dicom.header import (
     FIRST_READ,
     LARGEST_HEADER,
     META_TAGS,
     Header,
     UnreadableHeader,
+    converted,
     foreign,
     foreign_pixels,
+    plain_elements,
     plain_pixels,
     plain_start,
 )
 from silo_node.dicom.privacy import each_element
-from silo_node.dicom.tags import CHARACTER_SET
+from silo_node.dicom.tags import CHARACTER_SET, TRANSFER_SYNTAX
 
 
 @dataclass(slots=True)
@@ -82,8 +84,13 @@ class _Growing:
         wanted = inside is not None and tag in self._wanted
         if vr == b"SQ":
             del self._sequences[depth:]
-            self._sequences.append(inside.items.setdefault(tag, []) if inside is not None and wanted else None)
+            items: list[Tree] = []
+            self._sequences.append(items if wanted else None)
+            if inside is not None and wanted:  # of a tag that stands twice the last counts, as everywhere
+                inside.values.pop(tag, None)
+                inside.items[tag] = items
         elif inside is not None and wanted:
+            inside.items.pop(tag, None)
             inside.values[tag] = value
 
     def _item(self, depth: int) -> None:
@@ -130,16 +137,21 @@ def read_tree(path: Path, wanted: Container[int]) -> Tree:
 
 
 def _plain(data: bytes, size: int, wanted: Container[int]) -> Tree:
-    at, _syntax = plain_start(data, (), {})
+    at, syntax = plain_start(data, {TRANSFER_SYNTAX}, {})
     growing = _Growing(wanted, little=True)
 
     def visit(tag: int, vr: bytes, begin: int, end: int, depth: int) -> None:
-        if vr == b"UN" and begin != end and tag in wanted:
+        if vr == b"UN" and tag in wanted:
             raise Odd  # a sequence may hide in it
-        growing.element(tag, vr, data[begin:end] if tag in wanted else b"", depth)
+        value = data[begin:end] if tag in wanted else b""
+        if tag == CHARACTER_SET:
+            if depth or vr != b"CS":
+                raise Odd  # pydicom converts it, and may fail to
+            value = converted(data[begin:end])
+        growing.element(tag, vr, value, depth)
 
-    at = every_element(data, at, visit)
+    at = plain_elements(data, at, syntax, visit)
     if at == len(data) < size:
         raise Short
-    plain_pixels(data, at, size)
+    plain_pixels(data, at, size, syntax)
     return growing.root

@@ -275,6 +275,34 @@ def test_overlays_and_curves(found):
     assert traces == {Trace("D-OVERLAY", "top", tag) for tag in (0x60023000, 0x60040100, 0x50001001)}
 
 
+@pytest.mark.parametrize("form", [PLAIN, Form(IMPLICIT), Form(BIG_ENDIAN)], ids=["plain", "implicit", "big"])
+def test_every_hiding_place_at_once(found, form):
+    """Preamble, private blocks, overlays, curves, behind the pixel data and the file's own name: in every form none is missed."""
+    inner = form.element(0x00110010, "LO", CANARY) + form.element(0x00111001, "LO", CANARY)
+    elements = [
+        form.sequence(UNLISTED_SEQUENCE, inner + form.element(0x60043000, "OB", CANARY)),
+        form.element(0x00090010, "LO", CANARY),
+        form.element(0x00091001, "LO", CANARY),
+        form.element(PATIENT_NAME, "PN", CANARY),
+        form.sequence(0x00291102, inner, undefined=True),
+        form.element(0x50001001, "LO", CANARY),
+        form.element(0x60023000, "OB", CANARY),
+    ]
+    behind = form.pixels() + form.element(0xFFFCFFFC, "OB", CANARY)
+    content = form.file(b"".join([*elements, behind]), preamble=CANARY.ljust(128, b"\0"))
+    assert found(content, name=PurePath("ward/canary.dcm")) == {
+        *(Trace("D-PRIVATE", "nested", tag) for tag in (0x00110010, 0x00111001)),
+        *(Trace("D-PRIVATE", "top", tag) for tag in (0x00090010, 0x00091001, 0x00291102)),
+        *(Trace("D-OVERLAY", "top", tag) for tag in (0x50001001, 0x60023000)),
+        Trace("D-OVERLAY", "nested", 0x60043000),
+        Trace("D-PHI", "top", PATIENT_NAME),
+        Trace("D-PHI", "after", 0xFFFCFFFC),
+        Trace("D-PREAMBLE", "file"),
+        Trace("D-PATH", "value"),
+        Trace("D-METHOD", "file"),
+    }
+
+
 @pytest.mark.parametrize(("head", "place"), [(b"", "file"), (b"II*\0", "image"), (b"MM\0*", "image")])
 def test_the_preamble_is_zero(found, head, place):
     for form in (PLAIN, Form(IMPLICIT)):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 
@@ -189,3 +191,29 @@ def test_a_real_series_agrees_with_an_independent_library(test_data):
     for corner in [(0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 19), (255, 255, 19)]:
         right, front, head = (volume.affine @ [*corner, 1])[:3]
         assert np.allclose(theirs.TransformIndexToPhysicalPoint(corner), [-right, -front, head], atol=2e-3)
+
+
+def test_a_real_series_in_disorder(test_data, tmp_path):
+    """Renamed and in another order, with a second series between its files: the same volume; without a slice: a gap of one."""
+    folder = test_data / "dicom/series/mr_adc_dcmqi_20slices"
+    whole = one_stack(folder)
+    expected = assemble(whole, folder)
+    export = tmp_path / "export"
+    export.mkdir()
+    names = {each.file: f"{(7 * at) % 20:02}.x" for at, each in enumerate(whole.slices)}
+    for at, (file, name) in enumerate(names.items()):
+        shutil.copyfile(folder / file, export / name)
+        other = pydicom.dcmread(folder / file)
+        other.SeriesInstanceUID = "1.2.826.0.1.3680043.10.1.7"
+        other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = f"1.2.826.0.1.3680043.10.1.7.{at}"
+        other.save_as(export / f"{name}.other")
+    stacks = {series.stacks[0].slices[0].series: series.stacks for series in found(export)}
+    assert [len(each) for each in stacks.values()] == [1, 1]
+    (renamed,) = stacks[whole.slices[0].series]
+    assert [each.file for each in renamed.slices] == list(names.values())
+    volume = assemble(renamed, export)
+    assert np.array_equal(volume.array, expected.array)
+    assert np.array_equal(volume.affine, expected.affine)
+    (export / list(names.values())[9]).unlink()
+    (short,) = {series.stacks[0].slices[0].series: series.stacks for series in found(export)}[whole.slices[0].series]
+    assert (short.troubles, short.missing, len(short.slices)) == (("D-GAP",), 1, 19)
