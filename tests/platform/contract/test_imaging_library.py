@@ -317,7 +317,7 @@ def test_a_contract_that_comes_as_a_value_is_held_to_the_same_rules() -> None:
 def test_what_is_shipped() -> None:
     """Of each kind of label that studies begin with."""
     lesions = ["ct.lesion@1.0.0", "ct.lesion@1.1.0"]
-    assert NAMES == ["chest.radiograph@1.0.0", *lesions, "dermoscopy.lesion@1.0.0", "mr.series@1.0.0"]
+    assert ["chest.radiograph@1.0.0", *lesions, "dermoscopy.lesion@1.0.0", "mr.series@1.0.0"] == NAMES
     labels = {library.find_imaging(name).label.kind for name in NAMES}
     assert labels == {"class", "multi_label", "mask"}
 
