@@ -19,6 +19,14 @@ LABELS: Final = {
 }
 """What people read for the kinds of labels."""
 
+_STUDIED: Final = {
+    "class": "",
+    "multi_label": "; a study predicts one of them",
+    "regression": "; no study predicts it yet",
+    "survival": "; no study predicts it yet",
+}
+"""How far studies go with labels that stand in a table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -170,7 +178,8 @@ def _identity(contract: ImagingContract) -> Iterator[Demand]:
         drawn = "something, or nothing, which says that nothing was found" if may else "something"
         yield Demand("drawn in it", drawn, "a warning, where it is nothing" if may else _ASIDE, ("D-MASKEMPTY",))
     else:
-        yield Demand("label", f"{LABELS[label.kind]}: {', '.join(label.fields)}", "its row is set aside", ("D-ROW",))
+        wanted = f"{LABELS[label.kind]}: {', '.join(label.fields)}{_STUDIED[label.kind]}"
+        yield Demand("label", wanted, "its row is set aside", ("D-ROW",))
 
 
 def span(numbers: Range) -> str:

@@ -75,6 +75,10 @@ def test_the_words_say_what_the_contract_says() -> None:
     chest = _asked(CHEST)
     assert chest["view"] == ("PA or AP", ("D-VIEW",))
     assert "atelectasis" in chest["label"][0]
+    assert chest["label"][0].endswith("; a study predicts one of them")
+    for kind, fields in (("regression", ["age"]), ("survival", ["age", "oedema"])):
+        number = _changed(CHEST, {"label": {"kind": kind, "fields": fields}})
+        assert _asked(number)["label"][0].endswith("; no study predicts it yet")
     assert chest["table"][0] == "a row of chest.findings 1.0.0 for its image, by image_uid"
     assert "stack" not in chest
     assert asked["drawn in it"] == ("something, or nothing, which says that nothing was found", ("D-MASKEMPTY",))
@@ -85,6 +89,7 @@ def test_the_words_say_what_the_contract_says() -> None:
     photographs = _asked(LESION)
     assert photographs["lowest and highest value"] == ("0 to 255", ("D-INTENSITY",))
     assert photographs["dimensions"] == ("2", ("D-FORMAT",))
+    assert photographs["label"][0] == "a class, one of several: malignant"
     assert photographs["table"][0].endswith("by path")
 
 
