@@ -204,6 +204,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     # Studies and bundles
     "P-SCHEMA": CatalogueEntry("the study and the schema do not fit"),
     "P-FIELD": CatalogueEntry("the study names a field that the schema does not have"),
+    "P-LABEL": CatalogueEntry("a label that no study is trained on yet"),
     "P-NETWORK": CatalogueEntry("an unknown network, loss, optimiser or argument"),
     "P-TRANSFORM": CatalogueEntry("transforms of images that cannot be done, or make no sense"),
     "P-WEIGHTS": CatalogueEntry("the file of initial weights does not fit the study's network"),

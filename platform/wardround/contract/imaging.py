@@ -163,7 +163,7 @@ class Privacy(Value):
     burned_in: Literal["refuse", "warn"] = "refuse"
 
 
-class Label(Value):
+class Label(Growing):
     """What is to be predicted.
 
     Attributes:
@@ -174,13 +174,18 @@ class Label(Value):
         format: of masks.
         classes: of masks, by the number that stands in them; 0 is background.
         path: the field of the table that names an example's mask file; DICOM segmentations are found by what they refer to.
+        empty: whether a mask without any class says that nothing was found, and its example is a valid one, or is none. An
+            example without a mask is none, either way.
     """
+
+    young: ClassVar[frozenset[str]] = frozenset({"empty"})
 
     kind: Literal["class", "multi_label", "regression", "survival", "mask"]
     fields: tuple[FieldName, ...] = ()
     format: Literal["dicom-seg", "nifti", "png"] | None = None
     classes: dict[Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}$")], Words] = Setting(default_factory=dict)
     path: FieldName | None = None
+    empty: Literal["refused", "allowed"] = "refused"
 
     @model_validator(mode="after")
     def _whole(self) -> Label:
@@ -193,6 +198,8 @@ class Label(Value):
         found: list[str] = []
         if masks != (self.format is not None) or masks != bool(self.classes):
             found.append("masks have a format and classes, and nothing else has")
+        if self.empty == "allowed" and not masks:
+            found.append("only masks may be empty")
         wanted = {"class": 1, "regression": 1, "survival": 2, "mask": 0}.get(self.kind)
         if len(self.fields) != wanted if wanted is not None else not self.fields:
             found.append("class and regression name one field, survival two (time, event), multi_label some, mask none")

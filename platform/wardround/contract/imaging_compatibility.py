@@ -106,6 +106,9 @@ def _label(old: ImagingContract, new: ImagingContract) -> Iterator[Change]:
     for number in dict.fromkeys([*before, *after]):
         if before.get(number) != after.get(number):
             yield Change(Grade.MAJOR, "label", f"class {number} from {word(before.get(number))} to {word(after.get(number))}")
+    if old.label.empty != new.label.empty:
+        grade = Grade.MAJOR if new.label.empty == "refused" else Grade.MINOR
+        yield Change(grade, "label", f"empty from {old.label.empty} to {new.label.empty}")
 
 
 def _table(old: TableLink | None, new: TableLink | None) -> Iterator[Change]:

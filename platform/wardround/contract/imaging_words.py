@@ -19,6 +19,14 @@ LABELS: Final = {
 }
 """What people read for the kinds of labels."""
 
+_STUDIED: Final = {
+    "class": "",
+    "multi_label": "; a study predicts one of them",
+    "regression": "; no study predicts it yet",
+    "survival": "; no study predicts it yet",
+}
+"""How far studies go with labels that stand in a table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -45,7 +53,7 @@ class Demand:
 _ASIDE: Final = "set aside"
 _POLICY: Final = "refused or set aside, by the node's policy"
 _LATER: Final = "the check of images does not look at it yet"
-_MASK_FILE: Final = ("D-MASKFILE", "D-MASKFIT", "D-MASKCLASS", "D-MASKEMPTY")
+_MASK_FILE: Final = ("D-MASKFILE", "D-MASKFIT", "D-MASKCLASS")
 _SEGMENTATION: Final = ("D-MASK", "D-MASKS", "D-MASKREF", *_MASK_FILE, "D-MASKOVER")
 _OTHER: Final = "of another kind, no fault"
 
@@ -166,8 +174,12 @@ def _identity(contract: ImagingContract) -> Iterator[Demand]:
         classes = ", ".join(f"{number} {name}" for number, name in label.classes.items())
         codes = _SEGMENTATION if label.format == "dicom-seg" else _MASK_FILE
         yield Demand("mask", f"{form} of the same shape, {where}; classes: 0 background, {classes}", _ASIDE, codes)
+        may = label.empty == "allowed"
+        drawn = "something, or nothing, which says that nothing was found" if may else "something"
+        yield Demand("drawn in it", drawn, "a warning, where it is nothing" if may else _ASIDE, ("D-MASKEMPTY",))
     else:
-        yield Demand("label", f"{LABELS[label.kind]}: {', '.join(label.fields)}", "its row is set aside", ("D-ROW",))
+        wanted = f"{LABELS[label.kind]}: {', '.join(label.fields)}{_STUDIED[label.kind]}"
+        yield Demand("label", wanted, "its row is set aside", ("D-ROW",))
 
 
 def span(numbers: Range) -> str:

@@ -12,7 +12,7 @@ from wardround.contract.library import find_any, table_or_implied
 from wardround.contract.model import Contract
 from wardround.errors import Problem, Refused, raise_all
 from wardround.strict_yaml import Document, Location, load, nearest, parse
-from wardround.study import images, losses, networks
+from wardround.study import images, labels, losses, networks
 from wardround.study.inputs import shape_of
 from wardround.study.kind import predicted
 from wardround.study.model import Study, TargetKind
@@ -83,15 +83,17 @@ def problems(
     if (imaging is None) != (study.images is None):
         found.append(_other_kind(imaging, place))
         return found
-    found += _target(study, contract, imaging, place)
+    untrained = labels.problems_of(study.target, contract, imaging, place("target", "field"))
+    found += untrained or _target(study, contract, imaging, place)
     for index, name in enumerate(study.features):
         found += _feature(name, contract, place("features", index))
     found += _images(study, imaging, place)
     if imaging is None or study.images is None or len(study.images.window) == imaging.geometry.dimensions:
         found += networks.problems_of(study.network, place("network"), shape_of(study, contract, imaging))
-    found += losses.problems_of(study.training.loss, study.target.kind, place("training", "loss"))
+    if not untrained:  # else there is no loss and no metric that would fit
+        found += losses.problems_of(study.training.loss, study.target.kind, place("training", "loss"))
+        found += _metric(study, predicted(study, contract).kind, place)
     found += _cohort(study, contract, place)
-    found += _metric(study, predicted(study, contract).kind, place)
     return found + _sense(study, place)
 
 

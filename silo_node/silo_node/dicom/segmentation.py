@@ -48,6 +48,9 @@ BACKGROUND: Final = "background"
 Fault: TypeAlias = Literal["D-MASKFILE", "D-MASKCLASS", "D-MASKFIT", "D-MASKOVER", "D-MASKEMPTY"]
 """Why a segmentation is no mask of a stack; see ``docs/reference/errors.md``."""
 
+EMPTY: Final = "D-MASKEMPTY"
+"""Of one that is a mask in all else, and has no voxel of any class."""
+
 LabelMap: TypeAlias = NDArray[np.uint16]
 
 _SERIES, _REFERENCED_SERIES, _REFERENCED_INSTANCE = 0x0020000E, 0x00081115, 0x00081155
@@ -230,7 +233,8 @@ def assign(segments: Iterable[Segment], classes: Mapping[str, str], names: Mappi
     """Give the class of each segment, by its number; 0 is background.
 
     A segment is of the class whose name its label or the meaning of its type is, but for case, spaces and marks. If neither is
-    one, or the two are two, it is of none.
+    one, or the two are two, it is of none. One segment at least is of a class: where nothing but background was ever looked for,
+    that nothing is drawn says nothing.
 
     Args:
         segments: of one segmentation.
@@ -249,6 +253,8 @@ def assign(segments: Iterable[Segment], classes: Mapping[str, str], names: Mappi
         if len(said) != 1:
             raise MaskError("D-MASKCLASS")
         found[each.number] = said.pop()
+    if not any(found.values()):
+        raise MaskError("D-MASKCLASS")
     return found
 
 
@@ -297,6 +303,8 @@ def target(stack: Stack) -> Target:
 def load_mask(stack: Stack, folder: Path, file: str, classes: Mapping[str, str], names: Mapping[str, str]) -> LabelMap:
     """Give the label map of a stack: ``(columns, rows, slices)``, as ``silo_node.dicom.volume`` has its axes.
 
+    All of it may be background; whether it is a mask then, the contract says.
+
     Raises:
         MaskError: the segmentation is no mask of this stack.
     """
@@ -323,8 +331,6 @@ def label_map(on: Target, folder: Path, file: str, classes: Mapping[str, str], n
     found = np.zeros((len(on.instances), on.rows, on.columns), np.uint16)
     for frame, at, pixels in zip(read.frames, slices, _frames(folder / file, read.image), strict=True):
         _draw(found[at], _classes(frame, pixels, of_class, lookup))
-    if not found.any():
-        raise MaskError("D-MASKEMPTY")
     return np.ascontiguousarray(found.transpose(2, 1, 0))
 
 

@@ -23,7 +23,7 @@ from silo_node.dicom.burned_in import looks_like_text
 from silo_node.dicom.child import serve
 from silo_node.dicom.instance import Instance
 from silo_node.dicom.pixels import UndecodableError, decode
-from silo_node.dicom.segmentation import Fault, MaskError, Target, label_map
+from silo_node.dicom.segmentation import EMPTY, Fault, MaskError, Target, label_map
 
 Code: TypeAlias = Literal["D-DECODE", "D-CRASH", "D-BURNED"]
 """Pixels do not decode; they ended their decoder, or kept it too long; they look as if text were burned in."""
@@ -105,10 +105,10 @@ def _ends(pixels: NDArray[Any], instance: Instance) -> tuple[float | None, float
 def _of_mask(path: Path, body: bytes) -> bytes:
     asked = _MASK.validate_json(body)
     try:
-        label_map(asked.on, path.parent, path.name, asked.classes, asked.names)
+        found = label_map(asked.on, path.parent, path.name, asked.classes, asked.names)
     except MaskError as fault:
         return fault.code.encode()
-    return b""
+    return b"" if found.any() else EMPTY.encode()
 
 
 def question(folder: Path, instance: Instance) -> bytes:

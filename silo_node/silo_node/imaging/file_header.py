@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 Trouble: TypeAlias = Literal[
     "D-PATHNAME", "D-NOFILE", "D-FILE", "D-FORMAT", "D-HEADER", "D-BOMB", "D-DECODE", "D-NOPLANE", "D-ORIENT", "D-TILT"
 ]
-MaskTrouble: TypeAlias = Literal["D-MASKFILE", "D-MASKFIT", "D-MASKCLASS", "D-MASKEMPTY"]
+MaskTrouble: TypeAlias = Literal["D-MASKFILE", "D-MASKFIT", "D-MASKCLASS"]
 
 Row4: TypeAlias = tuple[float, float, float, float]
 Affine: TypeAlias = tuple[Row4, Row4, Row4, Row4]

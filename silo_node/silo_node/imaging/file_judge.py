@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from silo_node.imaging import rules
 from silo_node.imaging.below import NameRefusedError, open_below
 from silo_node.imaging.file_header import FileError, FileHeader
 from silo_node.imaging.file_trial import FileTrial
@@ -232,7 +233,9 @@ def with_pixels(
             row, header = example.row, example.header
             if row is not None and row.mask is not None and header is not None and form_of_masks is not None:
                 fault = trial.mask_fault(row.mask, form_of_masks, contract.label.classes, header)
-                found[at] = example if fault is None else _told(example, [fault])
+                if fault is not None:
+                    is_allowed = rules.is_allowed(fault, contract)
+                    found[at] = _told(example, [] if is_allowed else [fault], [fault] if is_allowed else [])
             progress("masks", at + 1)
     return found
 

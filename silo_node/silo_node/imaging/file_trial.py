@@ -16,6 +16,7 @@ from typing import Final, Literal, Self
 from pydantic import TypeAdapter
 
 from silo_node.dicom.child import MEMORY_BYTES, Child, serve
+from silo_node.dicom.segmentation import EMPTY
 from silo_node.imaging.file_header import FileError, FileHeader
 from silo_node.imaging.files import Format, load, load_mask
 from wardround.contract.imaging import Range
@@ -80,8 +81,8 @@ def _answer(line: bytes) -> bytes:
     folder = Path(os.fsdecode(bytes.fromhex(asked.folder)))
     try:
         if asked.classes is not None and asked.on is not None and asked.form != "jpeg":
-            load_mask(folder, asked.name, asked.form, asked.classes, asked.on)
-            return b"\n"
+            mask = load_mask(folder, asked.name, asked.form, asked.classes, asked.on)
+            return b"\n" if mask.any() else f"{EMPTY}\n".encode()
         pixels = load(folder, asked.name, asked.form).array
     except FileError as fault:
         return fault.code.encode() + b"\n"

@@ -55,7 +55,7 @@ def load(folder: Path, name: str, form: Format) -> Volume:
 def load_mask(
     folder: Path, name: str, form: Literal["nifti", "png"], classes: Mapping[str, str], on: FileHeader
 ) -> NDArray[np.uint16]:
-    """Read the mask of an image: its shape but for colours, numbers of classes, 0 background.
+    """Read the mask of an image: its shape but for colours, numbers of classes, 0 background, which all of it may be.
 
     Args:
         folder: that both lie in.
@@ -65,7 +65,7 @@ def load_mask(
         on: the image that it lies on.
 
     Raises:
-        FileError: D-MASKFILE, D-MASKFIT, D-MASKCLASS, D-MASKEMPTY.
+        FileError: D-MASKFILE, D-MASKFIT, D-MASKCLASS.
     """
     try:
         header = look(folder, name, form)
@@ -78,8 +78,6 @@ def load_mask(
         raise FileError("D-MASKFIT")
     if not np.isin(pixels, [0, *(int(number) for number in classes)]).all():
         raise FileError("D-MASKCLASS")
-    if not pixels.any():
-        raise FileError("D-MASKEMPTY")
     return pixels.astype(np.uint16)
 
 

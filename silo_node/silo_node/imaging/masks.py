@@ -15,6 +15,7 @@ from silo_node.dicom.decoding import Trial
 from silo_node.dicom.index import Entry
 from silo_node.dicom.instance import Instance
 from silo_node.dicom.segmentation import BACKGROUND, References, target
+from silo_node.imaging import rules
 from silo_node.imaging.judge import FIRST, Example, Judgement
 from wardround.contract.imaging import ImagingContract
 from wardround.errors import Problem
@@ -88,12 +89,13 @@ def _with_mask(
     if len(entries) != 1:
         return _told(example, {"D-MASKS": entries[0].file} if entries else {"D-MASK": first.file})
     (entry,) = entries
-    codes = {"D-MASKREF": entry.file} if _refers_elsewhere(entry, first, known) else {}
+    codes = {"D-MASKREF"} if _refers_elsewhere(entry, first, known) else set[str]()
+    warned = {"D-MASKPHI"} if {trace.code for trace in entry.traces or ()} - _PASSED_BY else set[str]()
     if not example.stack.troubles and first.pixels.rows and first.pixels.columns:
         fault = trial.mask_fault(target(example.stack), entry.file, contract.label.classes, names)
-        codes |= {fault: entry.file} if fault is not None else {}
-    is_telling = bool({trace.code for trace in entry.traces or ()} - _PASSED_BY)
-    return replace(_told(example, codes, {"D-MASKPHI": entry.file} if is_telling else {}), mask=entry.file)
+        if fault is not None:
+            (warned if rules.is_allowed(fault, contract) else codes).add(fault)
+    return replace(_told(example, dict.fromkeys(codes, entry.file), dict.fromkeys(warned, entry.file)), mask=entry.file)
 
 
 def _refers_elsewhere(entry: Entry, first: Instance, known: frozenset[str]) -> bool:

@@ -49,14 +49,14 @@ NEXT: Final[Mapping[str, str]] = {
     "D-STEP": "choose a reconstruction with slices of this distance",
     "D-THICK": "choose a reconstruction with slices of this thickness",
     "D-PLANE": "choose the series of this plane; reformatted ones are series of their own",
-    "D-MASK": "export the segmentation with the series, or have one drawn; a finding of nothing is no segmentation",
+    "D-MASK": "export the segmentation with the series, or have one drawn; no segmentation is no finding of nothing",
     "D-MASKS": "leave the one that counts in the folder",
     "D-MASKFILE": "have it exported again as a binary segmentation or a label map; fractional ones are not read",
     "D-MASKREF": "export the series that it was drawn on, whole; de-identify images and segmentations together",
     "D-MASKFIT": "export the series that it was drawn on; a resampled one has to be drawn on the original again",
     "D-MASKCLASS": "name its segments under 'segments' of the source in site.yaml",
     "D-MASKOVER": "have the segments drawn so that a voxel is of one class",
-    "D-MASKEMPTY": "look whether the drawing was saved; a series without a finding is no example here",
+    "D-MASKEMPTY": "look whether the drawing was saved: one that was lost looks like a finding of nothing",
     "D-MASKSTRAY": "nothing, unless its series should be here",
     "D-MASKPHI": "let the de-identifier go over segmentations, too",
     "D-PATHNAME": "correct the path in the table: parts joined by a slash, within the folder of the source, and no links in it",
@@ -116,9 +116,9 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-MASKFILE": "A segmentation is binary, or a label map; it can be read, and its frames decode",
     "D-MASKREF": "The images that a segmentation refers to are there, and of the same patient and study",
     "D-MASKFIT": "Each frame of a segmentation lies on a slice, pixel on pixel",
-    "D-MASKCLASS": "Each segment is one of the contract's classes, by its label or the meaning of its type, never by its number",
+    "D-MASKCLASS": "Each segment is one of the contract's classes or background, and one at least is a class: by its label or "
+    "the meaning of its type, never by its number",
     "D-MASKOVER": "No voxel is of two classes",
-    "D-MASKEMPTY": "Something is drawn in a segmentation",
     "D-MASKSTRAY": "A segmentation refers to images of the contract's kind in this folder",
     "D-MASKPHI": "A segmentation identifies nobody",
     "D-PATHNAME": "A path of the table leads to a file in the folder of the source, without links and ways up",
@@ -135,6 +135,11 @@ def rule(code: str, contract: ImagingContract) -> str:
     """Say what should hold, in words that name the contract's numbers."""
     fixed = _FIXED.get(code)
     return fixed if fixed is not None else _of_contract(contract)[code]
+
+
+def is_allowed(code: str, contract: ImagingContract) -> bool:
+    """Say whether what a code says of a mask speaks against nothing under a contract, and is a warning."""
+    return code == "D-MASKEMPTY" and contract.label.empty == "allowed"
 
 
 def _of_contract(contract: ImagingContract) -> dict[str, str]:
@@ -163,6 +168,9 @@ def _of_contract(contract: ImagingContract) -> dict[str, str]:
         "D-STEP": f"The step between slices is {_range(geometry.slice_step)} mm",
         "D-PLANE": f"Slices are {geometry.plane}",
         "D-FORMAT": f"Images are in {FORMATS[contract.format]}, in {geometry.dimensions} dimensions, and of a kind that is read",
+        "D-MASKEMPTY": "A mask in which nothing is drawn says that nothing was found, and its example counts"
+        if contract.label.empty == "allowed"
+        else "Something is drawn in a mask; one without a finding is no example of this contract",
         "D-INTENSITY": f"Values are {_range(contract.intensity.possible)}",
         "D-BODYPART": f"Body Part Examined is {_any_of(protocol.body_parts)}",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -23,12 +24,16 @@ PLAIN = Department("north", 4, Scanner(Grid(48, 1.7, 12, 3.0, 3.0), 8.0), ((-60.
 def checked(tmp_path, capfd):
     """Write a department's export, check it, and give the status and the JSON report."""
 
-    def check(department: Department, *words: str) -> tuple[int, dict]:
+    def check(department: Department, *words: str, empty: str = "refused") -> tuple[int, dict]:
         write_export(tmp_path / "scans", department, 1)
+        schemas = tmp_path / f"schemas-{empty}"
+        shutil.copytree(SCHEMAS, schemas)
+        (contract,) = schemas.glob("imaging/phantom.lesion/*.yaml")
+        contract.write_text(contract.read_text().replace("  format: dicom-seg\n", f"  format: dicom-seg\n  empty: {empty}\n"))
         source = f'{{format: dicom, path: scans, pseudonym: "{PSEUDONYM}"}}'
         site = f"site: north\nname: North\nsources:\n  scans: {source}\nschemas:\n  phantom.lesion: {{source: scans}}\n"
         (tmp_path / "site.yaml").write_text(site)
-        asked = ("--site", str(tmp_path / "site.yaml"), "--schema", "phantom.lesion", "--schema-path", str(SCHEMAS))
+        asked = ("--site", str(tmp_path / "site.yaml"), "--schema", "phantom.lesion", "--schema-path", str(schemas))
         capfd.readouterr()
         status = run(["silo", "check", *asked, *words, "--format", "json"])
         return status, json.loads(capfd.readouterr().out)
@@ -71,10 +76,13 @@ def test_what_is_planted_is_found(checked, tmp_path):
 
 
 def test_a_phantom_without_a_lesion_has_an_empty_mask(checked):
-    """Which is no mask: such a series is set aside."""
+    """Such a series is set aside, unless the contract lets it be an example: then it is told, and counts."""
     status, report = checked(replace(PLAIN, healthy=1))
     assert (status, report["examples"]["set_aside"]) == (1, 1)
     assert standing(report, "sets examples aside") == {"D-MASKEMPTY": 1}
+    status, report = checked(replace(PLAIN, healthy=1), empty="allowed")
+    assert (status, report["examples"]) == (0, {"are": "series", "found": 4, "fit": 4, "set_aside": 0})
+    assert standing(report, "warning") == {"D-MASKEMPTY": 1, "D-MASKPHI": 4}
 
 
 def test_an_opaque_export_has_no_order(tmp_path):

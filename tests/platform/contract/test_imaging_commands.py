@@ -75,11 +75,21 @@ def test_the_words_say_what_the_contract_says() -> None:
     chest = _asked(CHEST)
     assert chest["view"] == ("PA or AP", ("D-VIEW",))
     assert "atelectasis" in chest["label"][0]
+    assert chest["label"][0].endswith("; a study predicts one of them")
+    for kind, fields in (("regression", ["age"]), ("survival", ["age", "oedema"])):
+        number = _changed(CHEST, {"label": {"kind": kind, "fields": fields}})
+        assert _asked(number)["label"][0].endswith("; no study predicts it yet")
     assert chest["table"][0] == "a row of chest.findings 1.0.0 for its image, by image_uid"
     assert "stack" not in chest
+    assert asked["drawn in it"] == ("something, or nothing, which says that nothing was found", ("D-MASKEMPTY",))
+    strict = library.find_imaging("ct.lesion@1.0.0")
+    assert _asked(strict)["drawn in it"] == ("something", ("D-MASKEMPTY",))
+    for contract, otherwise in ((CT, "a warning, where it is nothing"), (strict, "set aside")):
+        assert {each.otherwise for each in demands(contract) if each.what == "drawn in it"} == {otherwise}
     photographs = _asked(LESION)
     assert photographs["lowest and highest value"] == ("0 to 255", ("D-INTENSITY",))
     assert photographs["dimensions"] == ("2", ("D-FORMAT",))
+    assert photographs["label"][0] == "a class, one of several: malignant"
     assert photographs["table"][0].endswith("by path")
 
 
@@ -151,10 +161,10 @@ def test_check_compares_with_the_version_before(wardround: Callable[..., Any], t
     """A number that is too small for what changed is refused; one that fits is not."""
     folder = tmp_path / "imaging" / "ct.lesion"
     folder.mkdir(parents=True)
-    text = (SHIPPED / "imaging" / "ct.lesion" / "1.0.0.yaml").read_text(encoding="utf-8").replace("[CT]", "[CT]\n  views: [AP]")
-    for version, status, code in (("1.1.0", 2, "S-COMPAT"), ("2.0.0", 0, "since 1.0.0")):
+    text = (SHIPPED / "imaging" / "ct.lesion" / "1.1.0.yaml").read_text(encoding="utf-8").replace("[CT]", "[CT]\n  views: [AP]")
+    for version, status, code in (("1.2.0", 2, "S-COMPAT"), ("2.0.0", 0, "since 1.1.0")):
         file = folder / f"{version}.yaml"
-        file.write_text(text.replace("version: 1.0.0", f"version: {version}"), encoding="utf-8")
+        file.write_text(text.replace("version: 1.1.0", f"version: {version}"), encoding="utf-8")
         checked = wardround("schema", "check", file)
         assert (checked.status, code in checked.out + checked.err) == (status, True)
         file.unlink()
@@ -201,6 +211,8 @@ CLASSES = [
     (CT, {"privacy.burned_in": "warn"}, "minor"),
     (CT, {"label.classes": {"1": "tumour"}}, "major"),
     (CT, {"label.classes": {"1": "lesion", "2": "liver"}}, "major"),
+    (CT, {"label.empty": "refused"}, "major"),
+    (library.find_imaging("ct.lesion@1.0.0"), {"label.empty": "allowed"}, "minor"),
     (CHEST, {"label.fields": ["cardiomegaly", "atelectasis"]}, "major"),
     (CHEST, {"table.version": "1.0.1"}, "patch"),
     (CHEST, {"table.version": "1.2.0"}, "minor"),
@@ -289,10 +301,10 @@ def test_diff_of_images_in_words_and_for_programs(wardround: Callable[..., Any],
 
 def test_a_next_version_begins_as_a_copy(wardround: Callable[..., Any], tmp_path: Path) -> None:
     """With its comments, as a draft, in order."""
-    made = wardround("schema", "new", "ct.lesion", "--from", "ct.lesion", "--version", "1.1.0", "--folder", tmp_path / "imaging")
+    made = wardround("schema", "new", "ct.lesion", "--from", "ct.lesion", "--version", "1.2.0", "--folder", tmp_path / "imaging")
     assert made.status == 0
-    file = tmp_path / "imaging" / "ct.lesion" / "1.1.0.yaml"
-    assert library.load_imaging(file) == CT.model_copy(update={"version": "1.1.0", "status": "draft"})
+    file = tmp_path / "imaging" / "ct.lesion" / "1.2.0.yaml"
+    assert library.load_imaging(file) == CT.model_copy(update={"version": "1.2.0", "status": "draft"})
     assert "# CT Image Storage" in file.read_text(encoding="utf-8")
     assert wardround("schema", "check", file).status == 0
 

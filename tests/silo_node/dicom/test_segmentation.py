@@ -30,6 +30,7 @@ from silo_node.dicom.segmentation import (
 from silo_node.dicom.series import series_of
 
 LESION = {"1": "lesion"}
+LIVER = {"Liver": "background"}
 TWO = {"1": "lesion", "2": "vessel"}
 BOTH = {4: ("Lesion", "Lesion"), 9: ("Vessel", "Vessel")}
 
@@ -124,10 +125,10 @@ def test_label_maps(mask):
         ({"of_frames": {"sources": False, "places": False}}, "D-MASKFIT"),
         ({"drawn": [(1, 0, np.ones((4, 6), np.uint8))]}, "D-MASKFIT"),
         ({"FrameOfReferenceUID": "1.2.3.4"}, "D-MASKFIT"),
-        ({"drawn": [(1, 0, blank())]}, "D-MASKEMPTY"),
         ({"drawn": [(4, 1, blank((0, 0))), (9, 1, blank((0, 0)))], "segments": BOTH, "classes": TWO}, "D-MASKOVER"),
         ({"segments": {1: ("Lesion", "Vessel")}, "classes": TWO}, "D-MASKCLASS"),
         ({"segments": {1: ("Liver", "Liver")}}, "D-MASKCLASS"),
+        ({"segments": {1: ("Liver", "Liver")}, "names": {"liver": "background"}}, "D-MASKCLASS"),
         ({"segments": {1: ("Lesion", "Lesion"), 2: ("Liver", "Liver")}}, "D-MASKCLASS"),
         ({"kind": "FRACTIONAL"}, "D-MASKFILE"),
         ({"drawn": [(1, 0, blank((0, 0))), (1, 0, blank((1, 1)))]}, "D-MASKFILE"),
@@ -142,6 +143,13 @@ def test_label_maps(mask):
 def test_what_is_no_mask(mask, changed, expected):
     """Each fault has its code, and nothing is turned, moved or resampled until it fits."""
     assert code(lambda: mask(**changed)) == expected
+
+
+def test_nothing_drawn_is_all_background(mask):
+    """It is read as every other; whether it is an example, the contract says."""
+    for kind in ("BINARY", "LABELMAP"):
+        assert not mask([(1, at, blank()) for at in range(5)], kind=kind).any()
+    assert mask([(1, 0, blank((0, 0))), (2, 0, blank())], segments={1: ("Lesion", ""), 2: ("Liver", "")}, names=LIVER).sum() == 1
 
 
 def test_overlap_within_a_class_is_none(mask):
@@ -291,7 +299,9 @@ def test_masks_are_tried_in_the_child(paths, stack, export):
     """The same codes come back; names of files may be any bytes."""
     write_segmentation_of(paths, export / "good \n")
     write_segmentation_of(paths, export / "bad", kind="FRACTIONAL")
+    write_segmentation_of(paths, export / "empty", [(1, 0, blank())])
     with Trial(export) as trial:
+        assert trial.mask_fault(target(stack), "empty", LESION, {}) == "D-MASKEMPTY"
         assert trial.mask_fault(target(stack), "good \n", LESION, {}) is None
         assert trial.mask_fault(target(stack), "bad", LESION, {}) == "D-MASKFILE"
         assert trial.mask_fault(target(stack), "good \n", {"1": "liver"}, {}) == "D-MASKCLASS"

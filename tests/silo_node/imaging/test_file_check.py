@@ -13,7 +13,10 @@ from PIL import Image
 
 from silo_node.configuration import load_site
 from silo_node.imaging.file_check import fit_files
+from silo_node.imaging.file_judge import FileExample, Row, with_pixels
+from silo_node.imaging.files import look
 from wardround.console import run
+from wardround.contract.imaging import Label
 from wardround.contract.library import find_imaging
 
 COLUMNS = ("image_id", "path", "patient_key", "malignant", "diagnosis", "confirmation", "age", "sex", "body_site")
@@ -164,6 +167,24 @@ def test_the_files_that_training_uses(check, clinic, tmp_path):
         "p1.jpg": (),
         "p0.jpg": ("D-NOFILE",),
         "../site.yaml": ("D-PATHNAME",),
+    }
+
+
+def test_an_image_whose_mask_is_empty(tmp_path):
+    """It is an example where the contract says so, and told; else it is set aside."""
+    Image.new("L", (64, 64), 9).save(tmp_path / "image.png")
+    for name, number in (("empty.png", 0), ("drawn.png", 1)):
+        Image.new("L", (64, 64), number).save(tmp_path / name)
+    rows = [Row("image.png", "a", mask) for mask in ("empty.png", "drawn.png", "gone.png")]
+    told = {}
+    for empty in ("refused", "allowed"):
+        label = {"kind": "mask", "format": "png", "classes": {"1": "lesion"}, "path": "mask", "empty": empty}
+        contract = find_imaging("dermoscopy.lesion").model_copy(update={"format": "png", "label": Label.model_validate(label)})
+        examples = [FileExample(row, look(tmp_path, row.file, "png"), ()) for row in rows]
+        told[empty] = [(each.codes, each.warnings) for each in with_pixels(examples, [], tmp_path, contract)]
+    assert told == {
+        "refused": [(("D-MASKEMPTY",), ()), ((), ()), (("D-MASKFILE",), ())],
+        "allowed": [((), ("D-MASKEMPTY",)), ((), ()), (("D-MASKFILE",), ())],
     }
 
 

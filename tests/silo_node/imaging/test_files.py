@@ -241,15 +241,15 @@ def test_masks(tmp_path):
     assert load_mask(tmp_path, "m.nii", "nifti", {"1": "lesion"}, volume).sum() == 24
     nifti(tmp_path / "moved.nii", np.ones((2, 3, 4), np.uint8), AFFINE + np.eye(4)[::-1] * 0.5)
     Image.new("L", (6, 4)).save(tmp_path / "empty.png")
+    assert not load_mask(tmp_path, "empty.png", "png", {"1": "lesion"}, header).any()
     Image.new("RGB", (6, 4)).save(tmp_path / "colour.png")
     Image.new("L", (4, 6), 1).save(tmp_path / "other.png")
     Image.new("L", (6, 4), 255).save(tmp_path / "white.png")
     told = {
         name: code(load_mask, tmp_path, name, "png", {"1": "lesion"}, header)
-        for name in ("empty.png", "colour.png", "other.png", "white.png", "gone.png", "image.jpg")
+        for name in ("colour.png", "other.png", "white.png", "gone.png", "image.jpg")
     }
     assert told == {
-        "empty.png": "D-MASKEMPTY",
         "colour.png": "D-MASKFILE",
         "other.png": "D-MASKFIT",
         "white.png": "D-MASKCLASS",
@@ -292,12 +292,14 @@ def test_files_are_tried_in_the_child(tmp_path):
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "cut.png").write_bytes(png()[:-25])
     Image.new("L", (6, 4), 1).save(tmp_path / "m.png")
+    Image.new("L", (6, 4)).save(tmp_path / "empty.png")
     with FileTrial(tmp_path) as trial:
         assert trial.image_fault("a.png", "png", Range(low=0, high=255)) is None
         assert trial.image_fault("a.png", "png", Range(low=1, high=255)) == "D-INTENSITY"
         assert trial.image_fault("cut.png", "png", None) in ("D-DECODE", "D-HEADER")
         assert trial.mask_fault("m.png", "png", {"1": "lesion"}, look(tmp_path, "a.png", "png")) is None
         assert trial.mask_fault("m.png", "png", {"2": "lesion"}, look(tmp_path, "a.png", "png")) == "D-MASKCLASS"
+        assert trial.mask_fault("empty.png", "png", {"1": "lesion"}, look(tmp_path, "a.png", "png")) == "D-MASKEMPTY"
 
 
 # -------------------------------------------------------------------------------------------------------------- hostile

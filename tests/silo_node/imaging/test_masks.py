@@ -15,6 +15,7 @@ from silo_node.imaging.report import Tried, make_report
 from wardround.contract.imaging import ImagingContract
 
 CONTRACT = ImagingContract.model_validate({**LESION, "privacy": {"declared": False}})
+HEALTHY_TOO = ImagingContract.model_validate({**LESION, "label": {**LESION["label"], "empty": "allowed"}})
 CLEAN = {"PatientIdentityRemoved": "YES", "DeidentificationMethod": "test"}
 
 
@@ -33,11 +34,11 @@ def series(write_slice):
 def judged(export, tmp_path):
     """What becomes of the folder, with its masks."""
 
-    def judged_(names=None, rules=None):
+    def judged_(names=None, rules=None, contract=CONTRACT):
         index = Index(tmp_path / f"{len(list(tmp_path.iterdir()))}.sqlite", export, rules)
         index.update()
-        judgement = judge(index.entries(), CONTRACT)
-        return with_masks(judgement, index.segmentations(), index.instances(), CONTRACT, names or {}, export)
+        judgement = judge(index.entries(), contract)
+        return with_masks(judgement, index.segmentations(), index.instances(), contract, names or {}, export)
 
     return judged_
 
@@ -83,6 +84,26 @@ def test_a_mask_that_is_none(series, export, judged, changed, expected):
     write_segmentation_of(series("1.2.3.1"), export / "bad", **changed)
     write_segmentation_of(series("1.2.3.2"), export / "good")
     assert codes(judged()) == [(expected,), ()]
+
+
+def test_a_series_in_which_nothing_was_found(series, export, judged):
+    """It counts where the contract says so, and is told; one without a segmentation, or with one of no class, never does."""
+    nothing = [(1, at, np.zeros((6, 4), np.uint8)) for at in range(5)]
+    write_segmentation_of(series("1.2.3.1"), export / "healthy", nothing)
+    write_segmentation_of(series("1.2.3.2"), export / "ill")
+    series("1.2.3.3")
+    write_segmentation_of(series("1.2.3.4"), export / "liver", nothing, segments={1: ("Liver", "Liver")})
+    words = {"Liver": "background"}
+    found = judged(words, contract=HEALTHY_TOO)
+    assert codes(found) == [(), (), ("D-MASK",), ("D-MASKCLASS",)]
+    assert [example.warnings for example in found.examples][:2] == [("D-MASKEMPTY",), ()]
+    assert found.examples[0].mask == "healthy"
+    assert codes(judged(words)) == [("D-MASKEMPTY",), (), ("D-MASK",), ("D-MASKCLASS",)]
+    for contract, standing, word in ((HEALTHY_TOO, "warning", "counts"), (CONTRACT, "sets examples aside", "no example")):
+        report = make_report(contract, "x", judged(words, contract=contract), 0, Tried(0, 0), 0.0)
+        (finding,) = [each for each in report.findings if each.code == "D-MASKEMPTY"]
+        assert (finding.standing, finding.count, finding.where) == (standing, 1, ("healthy",))
+        assert word in finding.rule
 
 
 def test_images_that_are_gone(series, export, judged):

@@ -69,6 +69,18 @@ def test_examples_are_added_not_maps():
     assert parts[0].regions[0].distance_units == parts[0].regions[0].hausdorff_units == 0
 
 
+def test_an_example_without_a_finding_counts_where_something_is_drawn():
+    """A false finding is a Dice of 0 and has no distance; nothing drawn where nothing is counts among the records alone."""
+    empty, false = np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
+    false[1, 1] = 1
+    found = measure(pool([count_overlaps(each, empty, (1, 1), 1, 0.5) for each in (empty, false, empty)]), ("lesion",))
+    region = found.regions[0]
+    assert (found.records, region.examples, region.one_sided, region.dice, region.pooled_dice) == (3, 1, 1, 0, 0)
+    assert (region.surface_distance, region.hausdorff_95) == (None, None)
+    alone = measure(count_overlaps(empty, empty, (1, 1), 1, 0.5), ("lesion",))
+    assert (alone.records, alone.dice, alone.regions[0].dice, alone.loss) == (1, None, None, 0.5)
+
+
 def test_a_distance_beyond_any_body_is_counted_as_the_limit():
     """So that the sum of a hospital's examples stays an exact integer."""
     here, there = np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8)

@@ -92,6 +92,18 @@ def test_too_few_images_refuse_the_hospital(tmp_path):
     assert "T-FEW" in caught.value.codes
 
 
+def test_a_series_without_a_lesion_is_an_example_where_the_contract_says_so(tmp_path):
+    """Its mask is all background; by another contract it is set aside."""
+    site = site_of(tmp_path, replace(PLAIN, healthy=1))
+    both = IMAGING.model_copy(update={"label": IMAGING.label.model_copy(update={"empty": "allowed"})})
+    cohort = assemble(site, TABLE, limited(0.0), HASH, both)
+    assert (cohort.counts.found, cohort.counts.quarantined) == (8, 0)
+    masks = [load()[2] for part in (cohort.train, cohort.validation, cohort.test) for load in cohort.images.loaders(part)]
+    assert [bool(mask.any()) for mask in masks].count(False) == 1
+    strict = assemble(site, TABLE, limited(0.2), HASH, IMAGING)
+    assert strict.report.quarantined_by_code == {"D-MASKEMPTY": 1}
+
+
 def test_names_and_order_of_files_change_nothing(tmp_path):
     """Nor do folders: the fingerprint is of what is in the files."""
     site = site_of(tmp_path, PLAIN)

@@ -93,6 +93,17 @@ def test_an_image_without_anything_to_find_gives_a_finite_gradient(loss):
     assert torch.isfinite(logits.grad).all()
 
 
+@pytest.mark.parametrize("loss", losses_for("mask"))
+def test_where_nothing_is_to_be_found_drawing_nothing_is_best(loss):
+    """Certain, it costs nearly nothing, and a false finding costs more; neither is infinite."""
+    targets = torch.zeros((2, 4, 3, 5), dtype=torch.int64)
+    logits = torch.zeros((2, 3, 4, 3, 5))
+    logits[:, 0] = 40.0
+    logits[1, :, 0, 0, 0] = torch.tensor([0.0, 40.0, 0.0])
+    nothing, something = make_loss(settings(loss), "mask").each(logits, targets).tolist()
+    assert 0 <= nothing < 1e-5 < something < 100
+
+
 def test_the_focal_loss_takes_its_exponent():
     """What is already right counts less, the more so the larger it is."""
     logits, targets = data("classes")

@@ -1,0 +1,52 @@
+"""Labels that contracts declare and no study is trained on yet: refused by name, with what can be asked instead.
+
+What is trained on is one class against the others, one of several classes, or masks (``wardround.study.model.Target``).
+"""
+
+from __future__ import annotations
+
+from wardround.contract.imaging import ImagingContract
+from wardround.contract.model import Contract, ContractField
+from wardround.errors import Problem
+from wardround.study.model import Target
+
+_NUMBERS = ("integer", "number")
+
+
+def problems_of(target: Target, contract: Contract, imaging: ImagingContract | None, place: str) -> list[Problem]:
+    """Say whether a target is a label that no study is trained on yet: a number, a survival, or several labels at once.
+
+    Args:
+        target: of the study; a field that the contract does not have is said elsewhere.
+        contract: of the records.
+        imaging: of the images, if there are any; it says which fields are one label together.
+        place: of the target in the study file.
+    """
+    if target.field is None or target.field not in contract.names:
+        return []
+    field = contract.field(target.field)
+    label = None if imaging is None else imaging.label
+    of_label = label is not None and field.name in label.fields
+    if label is not None and of_label and label.kind == "survival":
+        part = "time" if field.name == label.fields[0] else "event"
+        rule = "A survival is a time and an event, and no study predicts it yet: the one without the other misleads"
+        step = f"choose a field that says what had come by a fixed time; {_coded(contract, label.fields)}"
+        return [Problem("P-LABEL", place, rule, f"{field.name!r} is the {part} of a survival", step)]
+    if field.type in _NUMBERS and not field.values:
+        rule, step = "Studies predict classes or masks; no study predicts a number yet", _coded(contract, (field.name,))
+        return [Problem("P-LABEL", place, rule, f"{field.name!r} is a number", step)]
+    if label is not None and of_label and label.kind == "multi_label" and target.positive is None:
+        rule = "Labels that may hold together are predicted one by one, each by a study of its own"
+        finding = f"{field.name!r} is one of {len(label.fields)} labels, and 'positive' does not say which value is looked for"
+        return [Problem("P-LABEL", place, rule, finding, f"write positive: {field.values[1]}")]
+    return []
+
+
+def _coded(contract: Contract, other_than: tuple[str, ...]) -> str:
+    """Name the fields that a study can predict."""
+    names = [field.name for field in contract.fields if _is_class(field) and field.name not in other_than]
+    return f"coded fields here: {', '.join(names)}" if names else "there is no coded field here: choose another schema"
+
+
+def _is_class(field: ContractField) -> bool:
+    return len(field.values) > 1 and field.privacy == "none"

@@ -1,0 +1,105 @@
+"""A label that no study is trained on is refused by name, alone, and with what can be asked instead."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wardround.contract.imaging import Label
+from wardround.contract.library import find, find_imaging
+from wardround.errors import Refused
+from wardround.strict_yaml import parse, parse_text
+from wardround.study import check, labels
+from wardround.study.check import load_study
+from wardround.study.model import Study, Target
+
+CHEST = find_imaging("chest.radiograph")
+assert CHEST.table is not None
+KEYS = ("image_uid", "patient_key", "age")
+ROWS = find(f"{CHEST.table.id}@{CHEST.table.version}")
+IMAGES = {
+    "preparation": [{"name": "Resize", "spatial_size": [64, 64]}, {"name": "ScaleIntensityRange", "a_min": 0, "a_max": 255}],
+    "window": [64, 64],
+}
+
+
+def study(target: dict[str, str]) -> str:
+    """A study of chest radiographs, as its file."""
+    return json.dumps(
+        {
+            "name": "chest",
+            "version": "1.0.0",
+            "title": "A title",
+            "question": "A question",
+            "author": "Ada Author",
+            "schema": {"id": CHEST.id, "version": CHEST.version},
+            "target": target,
+            "images": IMAGES,
+            "network": {"name": "ResNet18"},
+            "training": {"optimiser": {"learning_rate": 0.1}},
+            "seed": 1,
+            "rounds": {"maximum": 3},
+            "silos": {"minimum": 1},
+        }
+    )
+
+
+def problems(target: dict[str, str], label: Label = CHEST.label) -> list[tuple[str, str, str]]:
+    found = parse(Study, parse_text(study(target), "study.yaml"))
+    imaging = CHEST.model_copy(update={"label": label})
+    return [(each.code, each.finding, each.next_step) for each in check.problems(found, ROWS, imaging)]
+
+
+def of(kind: str, *fields: str) -> Label:
+    return Label.model_validate({"kind": kind, "fields": fields})
+
+
+def test_one_of_several_labels_is_predicted():
+    """With the value that is looked for; without it, the one problem names it."""
+    assert problems({"field": "oedema", "positive": "present"}) == []
+    ((code, finding, step),) = problems({"field": "oedema"})
+    assert (code, step) == ("P-LABEL", "write positive: present")
+    assert finding.startswith("'oedema' is one of 5 labels")
+
+
+@pytest.mark.parametrize("label", [CHEST.label, of("regression", "age")], ids=["any number", "a contract of a number"])
+@pytest.mark.parametrize("target", [{"field": "age"}, {"field": "age", "positive": "50"}], ids=["alone", "with a value"])
+def test_a_number_is_not_predicted(label, target):
+    """What can be predicted is named: coded fields that identify nobody; no loss is asked to fit what has none."""
+    ((code, finding, step),) = problems(target, label)
+    assert (code, finding) == ("P-LABEL", "'age' is a number")
+    assert step.startswith("coded fields here: ")
+    named = step.removeprefix("coded fields here: ").split(", ")
+    assert {"oedema", "no_finding"} <= set(named)
+    assert all(len(ROWS.field(name).values) > 1 and ROWS.field(name).privacy == "none" for name in named)
+
+
+def test_numbers_of_a_table_are_not_predicted_either():
+    """Of a table without a coded field nothing can be."""
+    table = ROWS.model_copy(update={"fields": tuple(ROWS.field(name) for name in KEYS)})
+    (problem,) = labels.problems_of(Target(field="age"), table, None, "study.yaml, line 3")
+    assert (problem.code, problem.place) == ("P-LABEL", "study.yaml, line 3")
+    assert problem.next_step == "there is no coded field here: choose another schema"
+    assert labels.problems_of(Target(field="oedema", positive="present"), ROWS, None, "") == []
+
+
+@pytest.mark.parametrize(("target", "part"), [({"field": "age"}, "time"), ({"field": "oedema", "positive": "present"}, "event")])
+def test_a_survival_is_not_predicted_nor_half_of_it(target, part):
+    """An event without its time counts who left early as one to whom nothing came; another field is no part of it."""
+    survival = of("survival", "age", "oedema")
+    ((code, finding, step),) = problems(target, survival)
+    assert (code, finding) == ("P-LABEL", f"'{target['field']}' is the {part} of a survival")
+    assert "fixed time" in step
+    assert "oedema" not in step
+    assert problems({"field": "no_finding", "positive": ROWS.field("no_finding").values[1]}, survival) == []
+
+
+def test_the_line_of_the_target_is_told(tmp_path: Path):
+    """As of every problem of a study file, all at once."""
+    text = study({"field": "age"}).replace('"target"', '\n"target"').replace('"field"', '\n"field"')
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        load_study(tmp_path / "study.yaml")
+    assert refused.value.codes == ("P-LABEL",)
+    assert refused.value.problems[0].place.endswith("line 3")
+    assert refused.value.exit_status == 2
