@@ -32,6 +32,7 @@ from wardround.study.images import Images
 from wardround.weights.packing import to_safetensors
 from wardround_lab.demo.departments import HOSPITALS, write_hospital
 from wardround_lab.monai_bundle import config, export
+from wardround_lab.monai_bundle.config import inert
 from wardround_lab.monai_bundle.export import write_bundle
 from wardround_lab.monai_bundle.held import parts_of_bundle
 from wardround_lab.monai_bundle.metadata import metadata
@@ -348,6 +349,22 @@ def test_a_folder_that_is_there_stays(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="O-EXISTS"):
         written(fitted(ON_IMAGES[0]), out)
     assert not list(out.iterdir())
+
+
+def test_no_word_of_a_study_is_run(tmp_path: Path) -> None:
+    """MONAI runs what begins with a dollar, wherever it stands, and follows references and macros: a study's words are inert."""
+    model = fitted(next(case for case in ON_IMAGES if case[0] == "UNet"))
+    texts = {"title": "$import antigravity", "question": "%configs/inference.json#run", "author": "@run, so @#### and %::x"}
+    bundle = written(replace(model, study=model.study.model_copy(update=texts)), tmp_path / "bundle")
+    read = json.loads((bundle / "configs" / "metadata.json").read_text())
+    with parts_of_bundle(bundle) as part:
+        assert part("inferer") is not None
+        for name in ("name", "task", "authors"):
+            assert part(f"_meta_#{name}").replace("::", "#") == read[name].replace("::", "#")
+    assert read["name"] == "'$import antigravity'"
+    assert "antigravity" not in sys.modules
+    assert inert("$f(x)") == "'$f(x)'"
+    assert inert("probability_$f(x)") == "probability_$f(x)"
 
 
 def test_ranges_follow_the_preparation() -> None:

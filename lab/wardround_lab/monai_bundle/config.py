@@ -5,6 +5,7 @@ MONAI's own transforms stand under their names, with MONAI's arguments; what it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -25,7 +26,8 @@ ARRANGE: Final = f"{CODE}.images.Arrange"
 """The first transform after an image was read."""
 SAVE: Final = f"{CODE}.masks.Save"
 """What writes a file."""
-_PLANE: Final = 2
+_SPECIAL: Final = ("$", "@", "%")
+_RELATIVE: Final = re.compile(r"([@%])(?=#|::)")
 _SUFFIXES: Final = {"dicom": (), "nifti": (".nii", ".nii.gz"), "png": (".png",), "jpeg": (".jpg", ".jpeg")}
 _LINEAR: Final = {2: "bilinear", 3: "trilinear"}
 
@@ -65,6 +67,12 @@ def inference(model: Model) -> Entry:
         },
         "run": ["$@evaluator.run()"],
     }
+
+
+def inert(words: str) -> str:
+    """Give words of a study so that MONAI finds nothing in them: it runs what begins with ``$``, and follows ``@`` and ``%``."""
+    apart = _RELATIVE.sub(r"\1 ", words)
+    return f"'{apart}'" if apart.startswith(_SPECIAL) else apart
 
 
 def parts_of(model: Model) -> tuple[Images, ImagingContract]:
@@ -189,5 +197,5 @@ def _masks(imaging: ImagingContract) -> list[Entry]:
 
 
 def _table(model: Model) -> Entry:
-    columns = list(model.columns)
+    columns = [inert(name) for name in model.columns]
     return {"_target_": f"{CODE}.scores.Scores", "path": "$@output_dir + '/predictions.csv'", "columns": columns}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from wardround.canonical import Json
 from wardround.contract.imaging import ImagingContract
 from wardround.study import transforms as fixed
-from wardround_lab.monai_bundle.config import Entry, parts_of
+from wardround_lab.monai_bundle.config import Entry, inert, parts_of
 from wardround_lab.onnx_export import classes_of
 from wardround_lab.onnx_export import metadata as study_of
 from wardround_lab.predict import Model
@@ -23,7 +23,20 @@ CAVEAT: Final = "The result of a study, not a medical device."
 
 
 def metadata(model: Model) -> Entry:
-    """Give ``configs/metadata.json``."""
+    """Give ``configs/metadata.json``; no word of the study is one that MONAI would follow or run."""
+    found: Entry = _inert(_metadata(model))
+    return found
+
+
+def _inert(value: Any) -> Any:  # noqa: ANN401  (JSON)
+    if isinstance(value, dict):
+        return {key: _inert(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_inert(each) for each in value]
+    return inert(value) if isinstance(value, str) else value
+
+
+def _metadata(model: Model) -> Entry:
     study, (_, imaging) = model.study, parts_of(model)
     return {
         "schema": SCHEMA,
