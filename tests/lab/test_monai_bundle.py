@@ -29,6 +29,7 @@ from wardround.errors import Refused
 from wardround.models.build import read_weights
 from wardround.study import transforms
 from wardround.study.images import Images
+from wardround.study.shape import Shape
 from wardround.weights.packing import to_safetensors
 from wardround_lab.demo.departments import HOSPITALS, write_hospital
 from wardround_lab.monai_bundle import config, export
@@ -101,6 +102,21 @@ def test_every_network_is_written(case, tmp_path: Path) -> None:
     assert (bundle / "docs" / "MODEL_CARD.md").read_bytes() == CARD
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert "wardround_bundle" not in sys.modules
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_masks_of_plane_images_are_the_same(channels: int, tmp_path: Path) -> None:
+    """Resampled, cut and filled up; what is drawn lies on the picture's own pixels."""
+    name, arguments, _ = next(case for case in ON_IMAGES if case[0] == "UNet")
+    shape = Shape(dimensions=2, inputs=channels, outputs=3, window=(32, 16), dense=True)
+    steps = (
+        {"name": "Spacing", "pixdim": (0.7, 1.3)},
+        {"name": "ScaleIntensity"},
+        {"name": "ResizeWithPadOrCrop", "spatial_size": (40, 16)},
+    )
+    model = fitted((name, arguments, shape), steps)
+    target = model.study.target.model_copy(update={"mask": ("lesion", "scar")})
+    written(replace(model, study=model.study.model_copy(update={"target": target})), tmp_path / "bundle")
 
 
 PREPARATIONS = {
