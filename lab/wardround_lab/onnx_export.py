@@ -67,7 +67,7 @@ def metadata(model: Model) -> dict[str, str]:
         "study_hash": model.study_hash,
         "question": study.question,
         "target": study.target.words,
-        "classes": json.dumps(_classes(model), ensure_ascii=False),
+        "classes": json.dumps(classes_of(model), ensure_ascii=False),
         "output": "logits: sigmoid gives the probability" if model.shape.outputs == 1 else "logits: softmax over axis 1",
         "contract": f"{contract.id} {contract.version}",
         "contract_hash": contract.contract_hash(),
@@ -87,7 +87,7 @@ def metadata(model: Model) -> dict[str, str]:
     }
 
 
-def _classes(model: Model) -> list[str]:
+def classes_of(model: Model) -> list[str]:
     """Name the outputs, in order."""
     target = model.study.target
     if target.kind == "mask":

@@ -30,6 +30,7 @@ from wardround.models.build import build_network, read_weights, write_weights
 from wardround.study.encoding import Encoding
 from wardround.study.inputs import shape_of
 from wardround.study.model import Study
+from wardround.study.networks import problems_of as network_problems
 from wardround.study.shape import Shape
 from wardround.values import Value
 from wardround.weights.packing import from_safetensors
@@ -98,6 +99,8 @@ def load_model(release: Path) -> Model:
     if (imaging is None) != (study.images is None):
         raise _unreadable(IMAGING, "it is there for studies of images, and for no others")
     packed, shape = from_safetensors(members[WEIGHTS]), shape_of(study, contract, imaging)
+    if network_problems(study.network, "network", shape):
+        raise _unreadable(STUDY, "its network is none that is known here, or not with these arguments")
     network = build_network(study.network, shape)
     if packed is None or packed[1] != read_weights(network)[1] or encoding.encoding_hash != contract.encoding_hash():
         raise _unreadable(WEIGHTS, "weights, encoding, study and schema do not belong together")

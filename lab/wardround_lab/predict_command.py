@@ -13,6 +13,7 @@ from wardround.errors import EXIT_DONE, EXIT_NOT_IN_ORDER, refuse
 
 if TYPE_CHECKING:
     from silo_node.configuration import Site
+    from wardround.canonical import Json
     from wardround_lab.predict import Model
 
 OWNER_ONLY = 0o600
@@ -28,7 +29,8 @@ def predict(release: Path, site_path: Path, out: Path, form: str) -> int:
 
     Writes one line for each valid record: the schema's primary key and the probability of the study's positive class, or of each
     of several. A model that draws masks writes a folder with a DICOM segmentation of each fit series, and an index.csv.
-    What breaks the schema is left out and counted. The output holds patient data and is readable by you only.
+    What breaks the schema is left out and counted; the study's cohort is not asked, and a line says so. The output holds patient
+    data and is readable by you only.
 
     Exit status 0: everything has a prediction. 1: something was left out. 2: nothing was written.
     """
@@ -40,6 +42,8 @@ def predict(release: Path, site_path: Path, out: Path, form: str) -> int:
     model, site = load_model(release), load_site(site_path)
     write = _draw if model.study.target.mask else _score
     left_out = write(model, site, out, form)
+    if model.study.cohort.where is not None and form != "json":
+        say(f"The study's cohort was not asked; training counted only records where: {model.study.cohort.where}")
     return EXIT_NOT_IN_ORDER if left_out else EXIT_DONE
 
 
@@ -60,7 +64,7 @@ def _score(model: Model, site: Site, out: Path, form: str) -> int:
     told = {**found.check.quarantined_by_code, **later}
     left_out = found.check.quarantined + sum(later.values())
     if form == "json":
-        print_json({"out": str(out), "predicted": found.table.height, "left_out": left_out, "codes": dict(sorted(told.items()))})
+        print_json(_told(model, out, found.table.height, left_out, told))
         return left_out
     say(f"Wrote {out}: {found.table.height} records, {asked}.")
     if model.imaging is not None:
@@ -77,11 +81,21 @@ def _draw(model: Model, site: Site, out: Path, form: str) -> int:
     told = {**drawn.check.quarantined_by_code, **drawn.left_out}
     left_out = drawn.check.quarantined + sum(drawn.left_out.values())
     if form == "json":
-        print_json({"out": str(out), "predicted": drawn.written, "left_out": left_out, "codes": dict(sorted(told.items()))})
+        print_json(_told(model, out, drawn.written, left_out, told))
         return left_out
     say(f"Wrote {out}: {drawn.written} segmentations, {model.study.target.words}.")
     _say_left_out("images", left_out, told)
     return left_out
+
+
+def _told(model: Model, out: Path, predicted: int, left_out: int, codes: Mapping[str, int]) -> dict[str, Json]:
+    return {
+        "out": str(out),
+        "predicted": predicted,
+        "left_out": left_out,
+        "codes": dict(sorted(codes.items())),
+        "cohort_not_asked": model.study.cohort.where,
+    }
 
 
 def _say_left_out(what: str, count: int, codes: Mapping[str, int]) -> None:

@@ -22,7 +22,7 @@ from silo_node.validation.check import CheckFailed
 from wardround.contract.library import find, find_imaging
 from wardround.errors import Refused
 from wardround.study.images import Images
-from wardround.study.model import Target
+from wardround.study.model import Cohort, Target
 from wardround_lab import predict_command, predict_images
 from wardround_lab.demo.departments import HOSPITALS, write_hospital
 from wardround_lab.phantoms.volume import Grid
@@ -191,10 +191,13 @@ def command(monkeypatch: pytest.MonkeyPatch, model: Model) -> Callable[..., str]
 
 
 def test_the_command_tells_what_was_left_out(site: Site, model: Model, tmp_path: Path, monkeypatch) -> None:
-    said = command(monkeypatch, bright(model))("release", "--site", str(site.path), "--out", str(tmp_path / "masks"))
+    told = bright(model)
+    told = replace(told, study=told.study.model_copy(update={"cohort": Cohort(where="age >= 18")}))
+    said = command(monkeypatch, told)("release", "--site", str(site.path), "--out", str(tmp_path / "masks"))
     assert "2 segmentations, which voxels are lesion." in said
     assert "1 images were left out" in said
     assert "D-GAP 1" in said
+    assert "cohort was not asked; training counted only records where: age >= 18" in said
 
 
 @pytest.mark.parametrize("classes", [(), ("mild", "severe")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -85,6 +86,38 @@ def test_another_contract_of_images_is_refused(release: Path, tmp_path: Path, wh
         load_model(copy)
     assert error.value.codes == (("E-READ",) if what == "missing" else ("E-HASH",))
     assert error.value.problems[0].place == "imaging.json"
+
+
+def test_the_command_writes_a_bundle(release: Path, tmp_path: Path) -> None:
+    """A folder for MONAI, with the release's own weights and card."""
+    out = tmp_path / "bundle"
+    words = [str(release), "--to", "monai-bundle", "--out", str(out), "--format", "json"]
+    done = click.testing.CliRunner().invoke(export, words, catch_exceptions=False)
+    assert json.loads(done.output) == {
+        "out": str(out),
+        "format": "monai-bundle",
+        "bytes": sum(path.stat().st_size for path in out.rglob("*") if path.is_file()),
+    }
+    assert (out / "models" / "model.safetensors").read_bytes() == (release / "model.safetensors").read_bytes()
+    assert (out / "docs" / "MODEL_CARD.md").read_bytes() == (release / "MODEL_CARD.md").read_bytes()
+    with pytest.raises(Refused) as error:
+        click.testing.CliRunner().invoke(export, words, catch_exceptions=False)
+    assert error.value.codes == ("O-EXISTS",)
+
+
+@pytest.mark.parametrize(("known", "other"), [(b'"UNet"', b'"WNet"'), (b'"num_res_units"', b'"num_red_units"')])
+def test_a_network_that_is_not_known_is_refused(release: Path, tmp_path: Path, known: bytes, other: bytes) -> None:
+    """A release of another version, say: its sums hold, and its network is none that is known here."""
+    copy = tmp_path / "release"
+    shutil.copytree(release, copy)
+    study, sums = copy / "study.json", copy / "SHA256SUMS"
+    before = study.read_bytes()
+    assert known in before
+    study.write_bytes(before.replace(known, other))
+    sums.write_text(sums.read_text().replace(sha256(before), sha256(study.read_bytes())))
+    with pytest.raises(Refused) as error:
+        load_model(copy)
+    assert (error.value.codes, error.value.problems[0].place) == (("E-READ",), "study.json")
 
 
 def test_the_command_writes_one_file(release: Path, tmp_path: Path) -> None:
