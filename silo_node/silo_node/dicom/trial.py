@@ -85,7 +85,7 @@ def _of_image(path: Path, body: bytes) -> bytes:
     instance = _INSTANCE.validate_json(body)
     try:
         pixels = decode(path, instance)
-    except (UndecodableError, OSError, MemoryError):
+    except (UndecodableError, OSError):
         return LOOK.dump_json(Look("D-DECODE"))
     frame = pixels if instance.pixels.frames == 1 else pixels[len(pixels) // 2]
     code: Code | None = "D-BURNED" if looks_like_text(frame) else None
@@ -108,8 +108,6 @@ def _of_mask(path: Path, body: bytes) -> bytes:
         label_map(asked.on, path.parent, path.name, asked.classes, asked.names)
     except MaskError as fault:
         return fault.code.encode()
-    except MemoryError:
-        return b"D-MASKFILE"
     return b""
 
 
