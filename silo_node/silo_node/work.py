@@ -77,12 +77,14 @@ class Stepped:
         step_us: microseconds of one, their median without the first.
         needed_mib: growth of the process's resident memory at its peak.
         available_mib: what it could still take before; None where nobody can tell.
+        at_once: how many were computed at once, the step taken with the gradient of all; it stays here. None: not said.
     """
 
     rows: int
     step_us: int
     needed_mib: int
     available_mib: int | None
+    at_once: int | None = None
 
 
 class Worker(Protocol):

@@ -4,7 +4,7 @@ whoever asks ──one line a question──> child (``serve``) ──one line a
                                         └─ gone, or silent for too long: ended, and the next question gets a new one
 
 Decoders are C, and files are hostile: whatever crashes, hangs or eats memory does so in the child, alone. What it prints goes
-nowhere: it may hold what a file holds.
+nowhere: it may hold what a file holds. It has no network; it may read the files that whoever asks may read.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Final, Self
 
+from silo_node.training.network import cut_network
 from wardround.supervision.no_dump import no_core_dumps
 
 MEMORY_BYTES: Final = 2 * 1024**3
@@ -127,7 +128,8 @@ class Child:
 
 
 def serve(memory_bytes: int, answer: Callable[[bytes], bytes]) -> None:
-    """Be the child: answer until standard input ends."""
+    """Be the child: answer until standard input ends, without a network, as the trainer is. Before any thread is started."""
+    cut_network()
     no_core_dumps()
     answers = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -109,11 +109,14 @@ def decode(path: Path, instance: Instance) -> NDArray[Any]:
 
     Raises:
         UndecodableError: they do not decode, whatever the reason.
+        MemoryError: there is no memory for them here, which says nothing of the file.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             found = pixel_array(path) if instance.syntax != DEFLATED else _inflated(path, instance.pixels).pixel_array
+        except MemoryError:
+            raise
         except Exception:  # noqa: BLE001  (plug-ins raise almost anything, with values in it)
             raise UndecodableError from None
     axes = 2 if instance.pixels.frames == 1 else 3

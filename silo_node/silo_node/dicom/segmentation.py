@@ -375,6 +375,8 @@ def _frames(path: Path, image: Instance) -> Iterator[NDArray[Any]]:
                 found = iter_pixels(path)
             for frame in found:
                 yield _of_size(frame, image)
+        except MemoryError:  # it says nothing of the file
+            raise
         except Exception:  # noqa: BLE001  (plug-ins raise almost anything, with values in it)
             raise MaskError("D-MASKFILE") from None
 

@@ -249,7 +249,10 @@ def _steps(bundle: Bundle, train: int, limit: int | None, asked: Asked) -> Itera
     study, rows = f"{bundle.study.name} {bundle.study.version}", train or bundle.study.silos.minimum_records
     stepped = try_steps(bundle, rows, limit)
     available = stepped.available_mib
-    finding = f"{study}: a step takes {stepped.needed_mib} MiB" + ("" if available is None else f"; {available} MiB are left")
+    cut = f", {stepped.at_once} of {stepped.rows} at once" if stepped.at_once not in (None, stepped.rows) else ""
+    finding = f"{study}: a step takes {stepped.needed_mib} MiB{cut}" + (
+        "" if available is None else f"; {available} MiB are left"
+    )
     yield Line(name="memory for training", state="ok", finding=finding)
     yield _pace(bundle, study, stepped, rows, asked)
 

@@ -22,6 +22,7 @@ from silo_node.dicom.pixels import UndecodableError
 from silo_node.imaging.loaded import Loaded
 from silo_node.imaging.transforms import Prepared, UnpreparableError, augment, prepare
 from silo_node.training.examples import Draw, UnfitExampleError
+from silo_node.training.memory import give_back, is_out_of_memory
 from wardround.errors import Broken
 from wardround.study.images import Images
 
@@ -57,6 +58,7 @@ class ImageExamples:
         self._load, self._size, self._images, self._dimensions = load, size, images, dimensions
         self._targets = None if labels is None else _targets(labels)
         self._cache = _Cache(cache_bytes)
+        self._spacings: dict[int, tuple[float, ...]] = {}
 
     @property
     def size(self) -> int:
@@ -127,7 +129,13 @@ class ImageExamples:
         Raises:
             UnfitExampleError: the example cannot be loaded or prepared.
         """
-        return self._prepared(index).spacing
+        if index not in self._spacings:
+            self._prepared(index)
+        return self._spacings[index]
+
+    def give_way(self) -> bool:
+        """Let go of half of what is kept; says whether there was anything. What is not kept is made anew each time."""
+        return self._cache.halve()
 
     def _made(self, index: int, draw: Draw | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         made = self._prepared(index)
@@ -137,18 +145,35 @@ class ImageExamples:
         return image, mask
 
     def _prepared(self, index: int) -> Prepared:
-        """Give a prepared example, from memory or made anew; the caller changes none of it."""
+        """Give a prepared example, from memory or made anew; the caller changes none of it.
+
+        Where there is no memory to make one, those that are kept give way.
+        """
         found = self._cache.get(index)
-        if found is None:
-            found = self._prepare(index)
-            self._cache.offer(index, found)
+        while found is None:
+            found = self._prepare_if_there_is_room(index)
+            if found is not None:
+                self._spacings[index] = found.spacing
+                self._cache.offer(index, found)
         return found
+
+    def _prepare_if_there_is_room(self, index: int) -> Prepared | None:
+        """Make an example anew; None where there was no memory for it, and there is more now."""
+        try:
+            return self._prepare(index)
+        except (MemoryError, RuntimeError, OSError) as error:
+            if not is_out_of_memory(error) or not self.give_way():
+                raise
+        give_back()  # not within the clause: the error's trace holds what was made so far
+        return None
 
     def _prepare(self, index: int) -> Prepared:
         finding = "it is not there any more, or does not decode"
         try:
             array, affine, mask = self._load(index)
-        except (UndecodableError, OSError, ValueError):
+        except (UndecodableError, OSError, ValueError) as error:
+            if is_out_of_memory(error):
+                raise
             loaded = None
         else:
             loaded = array, affine, mask
@@ -191,8 +216,20 @@ class _Cache:
         return self._kept.get(index)
 
     def offer(self, index: int, made: Prepared) -> None:
-        size = made.image.nbytes + (0 if made.mask is None else made.mask.nbytes)
+        size = _size(made)
         with self._lock:
             if index not in self._kept and self.bytes + size <= self._limit:
                 self._kept[index] = made
                 self.bytes += size
+
+    def halve(self) -> bool:
+        """Keep at most half of what is kept now; what came last goes first."""
+        with self._lock:
+            self._limit, before = self.bytes // 2, len(self._kept)
+            while self.bytes > self._limit:
+                self.bytes -= _size(self._kept.popitem()[1])
+            return len(self._kept) < before
+
+
+def _size(made: Prepared) -> int:
+    return made.image.nbytes + (0 if made.mask is None else made.mask.nbytes)

@@ -124,6 +124,8 @@ def _decoded(image: Image.Image, mode: str | None) -> np.ndarray[Any, np.dtype[A
         image.load()
         turned = ImageOps.exif_transpose(image)
         return np.asarray(turned if mode is None or turned.mode == mode else turned.convert(mode))
+    except MemoryError:  # it says nothing of the file
+        raise
     except Exception:  # noqa: BLE001  (as above)
         raise FileError("D-DECODE") from None
 

@@ -46,6 +46,10 @@ class TableExamples:
         chosen = torch.from_numpy(indexes)
         return inputs[chosen], labels[chosen]
 
+    def give_way(self) -> bool:
+        """Let go of nothing: encoded records are not made again."""
+        return False
+
     @cached_property
     def _tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.from_numpy(self.inputs), as_targets(self.labels)

@@ -68,6 +68,10 @@ class Examples(Protocol):
         """
         ...
 
+    def give_way(self) -> bool:
+        """Let go of some of what is only kept so that it need not be made again; says whether there was any."""
+        ...
+
 
 class DenseExamples(Examples, Protocol):
     """Images with a mask: training sees windows of them, evaluation the whole."""

@@ -57,7 +57,14 @@ class Fitted:
 
 
 def fit(
-    network: nn.Module, sample: Sample, training: Training, loss: Loss, records: int, execution: Execution, limit: int | None
+    network: nn.Module,
+    sample: Sample,
+    training: Training,
+    loss: Loss,
+    records: int,
+    execution: Execution,
+    limit: int | None,
+    beside: int = 0,
 ) -> Fitted:
     """Fit the number of examples that are computed at once to the memory of this process.
 
@@ -72,6 +79,7 @@ def fit(
         records: the training examples here.
         execution: which device; how many at once is what is found out.
         limit: the process's memory limit.
+        beside: bytes that are taken at times when no step is: while an example is prepared, or a whole image drawn on.
 
     Raises:
         MemoryError, RuntimeError: when not even one example fits.
@@ -87,8 +95,10 @@ def fit(
         message = f"{micro} at once take {cost.of(micro)} bytes, and there are {room}"
         raise MemoryError(message)
     on_device = execution.device.type == "cuda"  # then the processor's memory is all for images
-    left = room_bytes(torch.device("cpu"), limit) if on_device else room - cost.of(micro)
-    return Fitted(replace(execution, micro_batch=micro if cut else None), left)
+    left = (
+        (room_bytes(torch.device("cpu"), limit) or 0) - beside if on_device else room - max(cost.of(micro), cost.fixed + beside)
+    )
+    return Fitted(replace(execution, micro_batch=micro if cut else None), max(left, 0))
 
 
 def room_bytes(device: torch.device, limit: int | None) -> int | None:

@@ -28,7 +28,7 @@ class NotFinite(Exception):
 
 
 class TooManyAtOnce(Exception):
-    """There is no memory for so many examples at once; no step was taken yet, but a checkpoint may have been put back."""
+    """There was no memory for a batch as it is cut; no step was taken yet, but a checkpoint may have been put back."""
 
 
 def make_optimiser(network: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
@@ -116,7 +116,7 @@ def train(
         NotFinite: when the loss is.
         Withdrawn: when ``watch`` says that the task is not wanted any more.
         Unfit: when the keeper's state is not one of this training.
-        TooManyAtOnce: when memory runs out before the first step, and a batch may be cut into smaller pieces.
+        TooManyAtOnce: when memory runs out before the first step.
     """
     watch, execution = watch or Watch(), execution or Execution()
     batch_size = settings.batch_size or examples.size
@@ -174,7 +174,7 @@ class _Step:
         try:
             summed = self._gradient(batch, draw)
         except (MemoryError, RuntimeError) as error:
-            if not self._first or self._execution.halved(len(batch)) is None or not is_out_of_memory(error):
+            if not self._first or not is_out_of_memory(error):
                 raise
             self._optimiser.zero_grad(set_to_none=True)
             raise TooManyAtOnce from error

@@ -9,10 +9,12 @@ them, too. Elsewhere than on Linux nothing is limited.
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import logging
 import resource
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -71,6 +73,14 @@ def peak_bytes() -> int:
     return _figure(Path("/proc/self/status"), "VmHWM:") or 0
 
 
+def growth_bytes(work: Callable[[], object]) -> int:
+    """Do some work, and give by how much this process grew at its peak; 0 where the kernel does not say."""
+    give_back()
+    before = begin_peak()
+    work()
+    return peak_bytes() - before
+
+
 def _figure(file: Path, name: str) -> int | None:
     """Read a line of kB from one of the kernel's tables, in bytes."""
     try:
@@ -99,13 +109,15 @@ def has_room(limit_bytes: int | None) -> bool:
 
 
 def is_out_of_memory(error: BaseException, limit_bytes: int | None = None) -> bool:
-    """Say whether an error means that memory is missing: Python's and NumPy's MemoryError, torch's RuntimeError.
+    """Say whether an error means that memory is missing: Python's and NumPy's MemoryError, torch's RuntimeError, ENOMEM.
 
     With less than ``ROOM_BYTES`` left under a limit, any error does, by whatever name: OpenSSL says that it cannot copy
     a context, Python that it cannot start a thread. The limit was set with more than that left.
     """
     if limit_bytes is not None and sys.platform == "linux" and not has_room(limit_bytes):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS))
 
 

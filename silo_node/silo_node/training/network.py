@@ -1,4 +1,4 @@
-"""Cut this process off from every network: the trainer holds records, so it gets no way out.
+"""Cut this process off from every network: what holds records, or decodes hostile files, gets no way out.
 
 On Linux the kernel does it (a network namespace of its own, without even a loopback device). Where the kernel does not
 allow that, Python refuses to make any socket but a local one; that stops our own libraries, not hostile native code,
@@ -36,8 +36,8 @@ def _unshare() -> bool:
 def _refuse_sockets(event: str, arguments: tuple[object, ...]) -> None:
     """Audit hook: sockets of other families than AF_UNIX, and of no named family (AF_INET in the end), are not made."""
     if event == "socket.__new__" and arguments[1:2] != (socket.AF_UNIX,):
-        message = "the trainer has no network"
+        message = "this process has no network"
         raise PermissionError(message)
     if event in ("socket.getaddrinfo", "socket.gethostbyname"):
-        message = "the trainer has no network"
+        message = "this process has no network"
         raise PermissionError(message)

@@ -220,7 +220,7 @@ class Trainer:
             data = keyed_fingerprint(self._site.folder, cohort.fingerprint)
             self._tell_change(bundle, cohort, data)
             setting = self._site.file.resources.device
-            self._desks[key] = make_desk(bundle, cohort, policy, self._device, setting, data)
+            self._desks[key] = make_desk(bundle, cohort, policy, self._device, setting, data, self._log)
         return self._desks[key]
 
     def _tell_change(self, bundle: Bundle, cohort: Cohort, data: str | None) -> None:
@@ -281,7 +281,7 @@ class Trainer:
     def _train_as_fits(
         self, work: Work, desk: Desk, network: nn.Module, examples: Examples, training: Training, watch: Watch
     ) -> tuple[Notes, float]:
-        """Train with as many examples at once as the desk says; with half of them from the start, where there is no memory."""
+        """Train with as many examples at once as the desk says; from the start with more room, where there is no memory."""
         settings = desk.bundle.study.training
         seed = derive_seed(desk.bundle.study.seed, self._site.file.site, work.task.core.round, "local training")
         while True:
@@ -289,24 +289,36 @@ class Trainer:
             try:
                 return notes, train(network, examples, settings, desk.loss, seed, watch, notes.keeper, desk.execution)
             except TooManyAtOnce:
-                self._cut_smaller(work, desk, network)
+                pass
             except Unfit:
                 notes.unfit()
                 raise
             except (Withdrawn, NotFinite):
                 notes.ended()
                 raise
+            self._make_room(work, desk, network)  # not within a clause: the error's trace holds what did not fit
 
-    def _cut_smaller(self, work: Work, desk: Desk, network: nn.Module) -> None:
-        """Halve how many examples are computed at once, for all that this process does for the study from here on."""
-        examples = desk.train
-        less = None if examples is None else desk.execution.halved(desk.bundle.study.training.batch_size or examples.size)
-        if less is None or work.weights is None:
+    def _make_room(self, work: Work, desk: Desk, network: nn.Module) -> None:
+        """Let images that are kept give way, as long as there are any; then halve how many examples are computed at once.
+
+        Both for all that this process does for the study from here on.
+
+        Raises:
+            MemoryError: there is nothing more to give.
+        """
+        if work.weights is None or not (desk.give_way() or self._cut_smaller(desk)):
             raise MemoryError
         give_back()
+        write_weights(network, work.weights, desk.bundle.manifest)
+
+    def _cut_smaller(self, desk: Desk) -> bool:
+        examples = desk.train
+        less = None if examples is None else desk.execution.halved(desk.bundle.study.training.batch_size or examples.size)
+        if less is None:
+            return False
         self._log.warning("no memory was left: from here on at most %s examples are computed at once", less.micro_batch)
         desk.execution = less
-        write_weights(network, work.weights, desk.bundle.manifest)
+        return True
 
 
 def _distributions(desk: Desk) -> Distributions | None:
@@ -321,7 +333,8 @@ def _evaluate(desk: Desk, network: nn.Module, examples: Examples | None) -> Eval
     """Evaluate, unless the hospital's policy withholds figures of so few records."""
     if examples is None or examples.size < desk.policy.smallest_metrics:
         return Evaluation(counts=None)
-    return Evaluation(counts=count(desk.bundle.study, network, examples, desk.execution))
+    counts = desk.with_room(lambda: count(desk.bundle.study, network, examples, desk.execution))
+    return Evaluation(counts=counts)
 
 
 def _withheld(done: Done, policy: Policy) -> Done:

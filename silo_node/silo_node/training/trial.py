@@ -46,15 +46,18 @@ def try_steps(bundle: Bundle, rows: int, limit_bytes: int | None, execution: Exe
     give_back()
     available = available_bytes(limit_bytes)
     before = begin_peak()
-    took, held = _steps(bundle, rows, limit_bytes, execution or Execution())
+    took, held, at_once = _steps(bundle, rows, limit_bytes, execution or Execution())
     # allocators keep what was freed: the growth alone would be less in a process that did the same before
     needed = max(peak_bytes() - before, held)
     give_back()
-    return Stepped(rows, round(median(took) / 1000), -(-needed // MIB), None if available is None else available // MIB)
+    left = None if available is None else available // MIB
+    return Stepped(rows, round(median(took) / 1000), -(-needed // MIB), left, at_once)
 
 
-def _steps(bundle: Bundle, rows: int, limit_bytes: int | None, execution: Execution) -> tuple[list[int], int]:
-    """Train for a few batches; gives the nanoseconds of each step after the first, and the bytes of all tensors at the end."""
+def _steps(bundle: Bundle, rows: int, limit_bytes: int | None, execution: Execution) -> tuple[list[int], int, int]:
+    """Train for a few batches; gives the nanoseconds of each step after the first, the bytes of all tensors at the end, and how
+    many examples were computed at once.
+    """
     study, shape = bundle.study, shape_of(bundle.study, bundle.contract, bundle.imaging)
     sample = partial(made_up, shape=shape.taken(1)[1:], kind=study.target.kind, outputs=shape.outputs)
     loss = make_loss(study.training, study.target.kind)
@@ -80,7 +83,7 @@ def _steps(bundle: Bundle, rows: int, limit_bytes: int | None, execution: Execut
             if execution.device.type == "cuda":
                 torch.cuda.synchronize(execution.device)
             took.append(time.perf_counter_ns() - begun)
-    return took[1:], inputs.nbytes + _held(network, optimiser)
+    return took[1:], inputs.nbytes + _held(network, optimiser), at_once
 
 
 def _held(network: nn.Module, optimiser: torch.optim.Optimizer) -> int:

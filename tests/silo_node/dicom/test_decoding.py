@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -152,3 +153,22 @@ def test_whoever_asked_may_be_gone(images, export):
     )
     ready, answer = done.stdout.splitlines(keepends=True)
     assert (ready, trial.LOOK.validate_json(answer).code, done.stderr) == (child.READY, None, b"")
+
+
+WAY_OUT = """
+import sys
+from silo_node.dicom.child import serve
+from silo_node.training.probes import native_gets_out, python_gets_out
+serve(2 * 1024**3, lambda port: f"{python_gets_out()} {native_gets_out(int(port))}\\n".encode())
+"""
+CUT = "from silo_node.training.network import cut_network; print(cut_network())"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel cuts networks on Linux only")
+def test_a_process_that_decodes_has_no_network():
+    """Python makes no socket; native code reaches no port where the kernel lets a process cut itself off, as the trainer is."""
+    cut = subprocess.run([sys.executable, "-c", CUT], check=True, capture_output=True, text=True).stdout.strip()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = f"{door.getsockname()[1]}\n".encode()
+        said = subprocess.run([sys.executable, "-c", WAY_OUT], input=port, check=True, capture_output=True).stdout
+    assert said.split(b"\n")[:2] == [b"ready", b"False False" if cut == "kernel" else b"False True"]

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from errno import ENOMEM
 from typing import Any
 
 import numpy as np
@@ -273,3 +274,52 @@ def test_what_the_caller_got_wrong():
 def test_masks_are_not_looked_at_for_labels():
     """A folder may hold masks that a study of labels does not ask for."""
     assert bits(classified(Loading(masks=True)), EVERY, Draw()) == bits(classified(), EVERY, Draw())
+
+
+def full(*_words):
+    """A machine that has no memory."""
+    raise MemoryError
+
+
+class Tight(Loading):
+    """Images that are loaded only while few others are held."""
+
+    def __init__(self, error: Exception, most: int) -> None:
+        super().__init__()
+        self.error, self.most, self.examples = error, most, None
+
+    def __call__(self, index: int) -> Any:
+        if self.examples is not None and self.examples.cached > self.most:
+            raise self.error
+        return super().__call__(index)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"), OSError(ENOMEM, "")]
+)
+def test_what_is_kept_gives_way_to_what_is_asked_for(error):
+    """Where an image finds no memory, half of the others are let go of, again and again; no bit of any is another."""
+    load = Tight(error, most=1)
+    examples = classified(load)
+    load.examples = examples
+    assert examples.digest() == classified().digest()
+    assert examples.cached == 1, "no more was kept than let the others be made"
+    asked = np.arange(SIZE)
+    for drawn in (None, Draw()):
+        assert torch.equal(examples.batch(asked, drawn)[0], classified().batch(asked, drawn)[0])
+
+
+def test_where_nothing_is_kept_nothing_gives_way():
+    """No memory for a single image is what it is: not an image that is another than it was."""
+    with pytest.raises(MemoryError):
+        classified(full).digest()
+    assert not classified().give_way()
+
+
+def test_a_spacing_that_is_known_is_not_prepared_for_again():
+    """Evaluation asks for an image, then for its spacing."""
+    load = Loading(masks=True)
+    examples = segmented(load, cache_bytes=0)
+    examples.whole(2)
+    assert examples.spacing(2) == (0.5, 2.0)
+    assert load.asked[2] == 1

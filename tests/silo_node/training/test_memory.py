@@ -18,10 +18,13 @@ from supervised import eventually
 
 from silo_node.porter.bench_client import BenchClient
 from silo_node.training import memory
+from silo_node.training.execution import Execution
 from silo_node.training.memory import MIB, NO_ROOM_STATUS, ROOM_BYTES, NoRoom, counted_bytes, is_out_of_memory, limit_memory
 from silo_node.training.trainer import Trainer
 from silo_node.work import Busy, NotDone
+from wardround.models.build import build_network, read_weights
 from wardround.study.bundle import SUFFIX, bundle_bytes
+from wardround.study.inputs import shape_of
 
 WIDE = {"name": "FullyConnectedNet", "arguments": {"hidden_channels": [60_000]}}
 RECORDS = 3000
@@ -196,3 +199,57 @@ def test_what_a_study_held_is_dropped(tmp_path, monkeypatch):
         assert trainer.perform(work(made, "round", records=records)) == NotDone("H-MEMORY")
     assert not trainer._desks
     done(trainer.perform(work(made, "round", records=records)))
+
+
+class Kept:
+    """Examples of which some are kept, and that give way."""
+
+    def __init__(self, kept):
+        self.kept = kept
+
+    def give_way(self):
+        self.kept, before = self.kept // 2, self.kept
+        return before > 0
+
+
+def full(desk, most):
+    """Work that finds memory only once no more than this is kept."""
+    if desk.train.kept > most:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+    return "done"
+
+
+def desk_that_keeps(tmp_path, kept):
+    """A desk of the small study, with examples that give way."""
+    made = real_paper()
+    trainer = Trainer(write_site(tmp_path, rows(200)), logging.getLogger("test.memory"))
+    done(trainer.perform(work(made, "statistics")))
+    desk = trainer._desks[made.bundle.study_hash]
+    desk.train = Kept(kept)
+    return trainer, desk, made
+
+
+def test_what_is_kept_gives_way_to_an_evaluation(tmp_path, caplog):
+    """Half, and half again, as long as there is any; each time it is said."""
+    _, desk, _ = desk_that_keeps(tmp_path, 8)
+    with caplog.at_level(logging.WARNING):
+        assert desk.with_room(lambda: full(desk, 2)) == "done"
+    assert (desk.train.kept, len(caplog.records)) == (2, 2)
+    desk.train.kept = 8
+    with pytest.raises(RuntimeError, match="allocate"):
+        desk.with_room(lambda: full(desk, -1))
+    assert desk.train.kept == 0
+
+
+def test_what_is_kept_gives_way_before_batches_are_cut_smaller(tmp_path):
+    """Cutting changes last bits, and so the execution; letting go changes nothing."""
+    trainer, desk, made = desk_that_keeps(tmp_path, 1)
+    desk.execution, desk.train.size = Execution(micro_batch=4), 8
+    network = build_network(made.bundle.study.network, shape_of(made.bundle.study, made.bundle.contract, None))
+    asked = work(made, "round")
+    for seen in [(0, 4), (0, 2), (0, 1)]:
+        trainer._make_room(asked, desk, network)
+        assert (desk.train.kept, desk.execution.micro_batch) == seen
+    with pytest.raises(MemoryError):
+        trainer._make_room(asked, desk, network)
+    assert (read_weights(network)[0] == asked.weights).all(), "from the weights that came"

@@ -98,7 +98,7 @@ def test_images_are_computed_in_pieces_as_a_training_would(monkeypatch):
     monkeypatch.setattr("silo_node.training.trial.made_up", counted)
     monkeypatch.setattr("silo_node.training.trial.fit", lambda *words: Fitted(replace(words[5], micro_batch=1), None))
     found = try_steps(bundle, 100, None)
-    assert (found.rows, seen) == (bundle.study.training.batch_size, [1])
+    assert (found.rows, found.at_once, seen) == (bundle.study.training.batch_size, 1, [1])
 
 
 def test_memory_that_the_allocator_kept_is_counted_all_the_same(tmp_path):
