@@ -89,6 +89,13 @@ def test_every_code_has_a_place_where_it_is_made(tool):
     assert found - {"rules"} == set(get_args(FindingCode))
 
 
+def test_every_survivor_that_is_explained_is_still_a_change_of_the_code(tool):
+    texts = tool.read()
+    assert tool.stale(texts, tool.accepted()) == []
+    moved = tool.Accepted("silo_node/silo_node/validation/codes.py", "moved", "x == 1", None, "it was there once")
+    assert tool.stale(texts, [*tool.accepted(), moved]) == [moved]
+
+
 def test_traced_text_does_the_same_and_tells_what_runs(tool):
     ran = []
     space = {"_mutation_ran": lambda path, line: ran.append((path, line))}

@@ -17,6 +17,7 @@ from functools import lru_cache
 
 import polars as pl
 
+from silo_node.mapping import listed
 from silo_node.mapping.facts import Facts
 from silo_node.mapping.iso_days import iso_days
 from silo_node.mapping.resolve import FieldMapping
@@ -139,7 +140,10 @@ def _text_cells(mapping: FieldMapping, text: pl.Expr, facts: Facts, *, from_text
         value = text if not marks else pl.when(_marked(text, marks)).then(None).otherwise(text)
         quick = None
         if marks and from_text and mapping.field.required:
-            quick = Quick(text, facts.any(pl.any_horizontal(_is(text, mark).any() for mark in marks)))
+            if listed.told(mapping.field.values, marks):
+                quick = Quick(text, listed.marked(mapping.field.name, mapping.field.values, marks, facts))
+            else:
+                quick = Quick(text, facts.any(pl.any_horizontal(_is(text, mark).any() for mark in marks)))
         return Cells(value, None, (), text, quick)
     old, new = zip(*mapping.codes, strict=True) if mapping.codes else ((), ())
     value = text.replace_strict(pl.Series(old, dtype=pl.String), pl.Series(new, dtype=pl.String), default=None)

@@ -100,6 +100,10 @@ class Facts:
         """Give a number that is the sum of those of the table's parts."""
         return self._ask(f"count {len(self._parts)}", number, pl.Expr.sum)
 
+    def worst(self, name: str, grade: pl.Expr) -> pl.Expr:
+        """Give a number of which the table's is the greatest of its parts; under its name it is asked once."""
+        return self._ask(name, grade, pl.Expr.max)
+
     def whole(self, kept: pl.Expr, judge: Judge) -> pl.Expr:
         """Give a truth value of all records at once; see ``Whole``."""
         name = f"whole {len(self._whole)}"

@@ -32,12 +32,8 @@ def constant_fields(contract: Contract, names: set[str], height: int, facts: Fac
 
 def _constant(name: str, step: int, facts: Facts) -> Check:
     column = pl.col(name)
-
-    def changing(values: pl.Series) -> pl.Series:
-        return pl.Series([changes(values, step)])
-
     # Each value that is not the one makes two changes at the most, so that more of them tell of too many others.
-    seen = facts.count(column.map_batches(changing, return_dtype=pl.Int64, returns_scalar=True))
+    seen = facts.count(changes(column, step))
     return Check(
         code="T-CONST",
         severity="warning",
@@ -51,10 +47,9 @@ def _constant(name: str, step: int, facts: Facts) -> Check:
     )
 
 
-def changes(values: pl.Series, step: int) -> int:
+def changes(column: pl.Expr, step: int) -> pl.Expr:
     """Count how often a value differs from the one before it, among those at regular places; this is cheaper than counting."""
-    sample = values.gather_every(step).drop_nulls()
-    return int((sample.slice(1) != sample.slice(0, max(len(sample) - 1, 0))).sum())
+    return column.gather_every(step).drop_nulls().rle_id().last().fill_null(0).cast(pl.Int64)
 
 
 def constant(values: pl.Series) -> pl.Series:

@@ -15,16 +15,15 @@ from typing import Literal
 
 import polars as pl
 
+from silo_node.mapping import listed
 from silo_node.mapping.facts import Facts
+from silo_node.mapping.listed import SHORT_LIST
 from silo_node.mapping.resolve import identifying_fields
 from silo_node.validation.expressions import RuleCompiler
 from silo_node.validation.findings import Level
 from silo_node.validation.patterns import Pattern
 from wardround.contract import rules
 from wardround.contract.model import Contract, ContractField, Rule
-
-SHORT_LIST = 16
-"""Codes in a list that is searched by comparing with each."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,9 @@ def value_checks(contract: Contract, field: ContractField, facts: Facts, *, mapp
     yield from _range(field, column, facts)
     if field.values and not mapped_codes:
         outside = ~_one_of(column, field.values)
+        suspicion = listed.others(field.name, field.values, facts) if listed.told(field.values) else facts.any(outside.any())
         text = f"holds one of: {', '.join(field.values)}"
-        yield _check("T-ENUM", field, outside, facts.any(outside.any()), text, "map local codes under 'codes' in the site file")
+        yield _check("T-ENUM", field, outside, suspicion, text, "map local codes under 'codes' in the site file")
     yield from _text(field, column, facts)
     if field.constraints.unique and contract.primary_key != (field.name,):
         yield duplicates((field.name,), "holds a value only once", facts)
@@ -157,7 +157,7 @@ def repeats(hashes: pl.Series) -> bool:
 
 
 def _one_of(column: pl.Expr, values: tuple[str, ...]) -> pl.Expr:
-    """Whether a value is in a list; comparing one by one is the cheaper way for the short lists that codes have."""
+    """Whether a value is in a list; a short one is searched by comparing with each."""
     if len(values) > SHORT_LIST:
         return column.is_in(list(values))
     return reduce(or_, (column == value for value in values))

@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from silo_node.mapping.listed import SHORT_LIST
 from silo_node.mapping.resolve import identifying_fields
-from silo_node.validation.constraints import SHORT_LIST
 from silo_node.validation.records import Typed
 from wardround.contract.model import Contract, ContractField
 

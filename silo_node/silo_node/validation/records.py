@@ -74,7 +74,8 @@ class Records:
     def answer(self, facts: Facts) -> pl.DataFrame:
         """Give the one-row table of answers."""
         if self._table is not None:
-            return self._table.lazy().select(facts.asked).collect()
+            # At once: a lazy plan of so many aggregates costs more to improve than it saves.
+            return self._table.select(facts.asked)
         kept = {name: question.kept for name, question in facts.asked_of_all.items()}
         judges = {name: question.judge for name, question in facts.asked_of_all.items()}
         parts: list[pl.DataFrame] = []
@@ -84,7 +85,7 @@ class Records:
             found: dict[str, list[pl.Series]] = {name: [] for name in names}
             for block in self._blocks([*asked, *(kept[name] for name in names)]):
                 if asked:
-                    parts.append(block.lazy().select(asked).collect())
+                    parts.append(block.select(asked))
                 for name in names:
                     found[name].append(_column(block, kept[name]))
             for name in names:
