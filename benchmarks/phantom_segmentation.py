@@ -32,8 +32,6 @@ from wardround_lab.demo.departments import HOSPITALS, SCHEMA, write_hospital
 
 DICE = Measure("Dice", lambda metrics: metrics.dice)
 DEMO = Path(str(files("wardround_lab.demo")))
-DEADLINE_SECONDS = 3600.0
-"""Of a visit: in one process the hospitals work one after the other, and the last one's time begins with the first one's."""
 FIRST_SEED = 1000
 """Of phantoms: the demonstration's are others."""
 
@@ -47,7 +45,7 @@ def study_of(seed: int, chosen: argparse.Namespace) -> Study:
             "seed": seed,
             "network": made.network.model_copy(update={"normalisation": chosen.normalisation}),
             "training": made.training.model_copy(update={"local_epochs": chosen.epochs, "optimiser": optimiser}),
-            "rounds": made.rounds.model_copy(update={"maximum": chosen.rounds, "deadline_seconds": DEADLINE_SECONDS}),
+            "rounds": made.rounds.model_copy(update={"maximum": chosen.rounds}),
             "convergence": made.convergence.model_copy(update={"patience": chosen.patience}),
         }
     )

@@ -18,7 +18,7 @@ from coordinator.canary.visit import fly
 from coordinator.journal.journal import DiskJournal, Halted
 from coordinator.release.release import check_release, write_release
 from coordinator.rounds.admission import Admitted, Decision
-from coordinator.rounds.conductor import Conductor, TrainingHeld
+from coordinator.rounds.conductor import Conductor, Surroundings, TrainingHeld
 from coordinator.rounds.grid import Grid, Outgoing
 from coordinator.rounds.policy import shortfall
 from coordinator.studies import (
@@ -306,8 +306,8 @@ class Scheduler:
             with closing(DiskJournal(folder.path, bundle)) as journal:
                 grid = self._grid(bundle)
                 waits = partial(getattr, folder, "training_held")
-                conductor = Conductor(folder.bundle(), self._key, grid, keeper, journal, removed, self._current, waits)
-                outcome = conductor.run()
+                surroundings = Surroundings(removed, self._current, waits)
+                outcome = Conductor(folder.bundle(), self._key, grid, keeper, journal, surroundings).run()
             release = release_folder(self._centre, bundle)
             if release.exists():  # whole, if it is there: written in a life before this one
                 check_release(release, outcome)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from coordinator.identity import Centre
-from coordinator.rounds.conductor import Conductor
+from coordinator.rounds.conductor import Conductor, Surroundings
 from coordinator.rounds.encrypted_grid import EncryptedGrid, encryption_keys
 from coordinator.rounds.outcome import Outcome
 from coordinator.rounds.visits import Watcher
@@ -43,7 +43,8 @@ def simulate(bundle: Bundle, sites: Sequence[Site], centre: Centre, watcher: Wat
         with LocalGrid(doors) as grid:
             current = _current(sites)
             encrypted = EncryptedGrid(grid, encryption_keys(bundle.roster, current), centre.encryption)
-            return Conductor(bundle, centre.key, encrypted, watcher, current=current).run()
+            surroundings = Surroundings(current=current, turns=len(sites))
+            return Conductor(bundle, centre.key, encrypted, watcher, surroundings=surroundings).run()
 
 
 def _current(sites: Sequence[Site]) -> Current:

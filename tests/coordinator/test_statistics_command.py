@@ -11,7 +11,7 @@ from studies_on_paper import paper
 from told_wards import TO_CM_H2O, result_of, ward
 
 from coordinator.journal.journal import DiskJournal
-from coordinator.rounds.conductor import Conductor, TrainingHeld
+from coordinator.rounds.conductor import Conductor, Surroundings, TrainingHeld
 from coordinator.studies import submit
 from wardround.messages.round import Result, StatisticsResult, Task
 
@@ -38,7 +38,7 @@ def told(centre, study, **planted: dict[str, float]) -> None:
     folder = submit(centre, study.bundle)
     grid = PaperGrid([Telling(study, site, 240, planted=planted.get(site, {})) for site in SITES])
     with closing(DiskJournal(folder.path, study.bundle)) as journal, suppress(TrainingHeld):
-        Conductor(study.bundle, study.key, grid, Onlooker(), journal, training_held=lambda: True).run()
+        Conductor(study.bundle, study.key, grid, Onlooker(), journal, Surroundings(training_held=lambda: True)).run()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ torch: it only adds numbers. With a journal on disk it goes on where another con
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from coordinator.journal.entries import StudyEnded
 from coordinator.journal.journal import Halted, Journal, Unwritten
@@ -38,6 +39,27 @@ def _never() -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What a study is conducted in; as it stands: nobody is removed, keys are the roster's, nobody waits.
+
+    Attributes:
+        removed: says which hospitals are removed.
+        current: says which keys a hospital has now.
+        training_held: says whether the first round waits for somebody.
+        turns: how many hospitals do their work one after the other, as in a simulation; a visit may then take as many of the
+            study's deadlines, since the last one's time begins with the first one's.
+    """
+
+    removed: Removed = nobody
+    current: Current = as_on_roster
+    training_held: Callable[[], bool] = _never
+    turns: int = 1
+
+
+USUAL = Surroundings()
+
+
 class Conductor:
     """Conducts one study once, in as many lives as it takes."""
 
@@ -48,12 +70,9 @@ class Conductor:
         grid: Grid,
         watcher: Watcher,
         journal: Journal | None = None,
-        removed: Removed = nobody,
-        current: Current = as_on_roster,
-        training_held: Callable[[], bool] = _never,
+        surroundings: Surroundings = USUAL,
     ) -> None:
-        """Take the study, the coordinator's key, the transport, a watcher, the study's journal, and who says which hospitals
-        are removed, which keys they have now, and whether the first round waits for somebody.
+        """Take the study, the coordinator's key, the transport, a watcher, the study's journal, and what it is conducted in.
 
         Without a journal nothing outlives the process. The initial weights are let go of once the journal has them.
 
@@ -67,8 +86,9 @@ class Conductor:
         self._bundle = bundle = bundle.lightened()
         self._journal = journal or Unwritten()
         self._outcome = Outcome(roster=bundle.roster.sites)
-        self._visits = Visits(bundle, Caller(bundle, key, grid, removed), self._journal, watcher, self._outcome, current)
-        self._training_held = training_held
+        caller = Caller(bundle, key, grid, surroundings.removed, surroundings.turns)
+        self._visits = Visits(bundle, caller, self._journal, watcher, self._outcome, surroundings.current)
+        self._training_held = surroundings.training_held
         self._progress: Progress[str] = Progress(bundle.study.convergence)
 
     def run(self) -> Outcome:

@@ -140,11 +140,17 @@ class _Open:
 
 
 class Caller:
-    """Makes visits: knows the grid, the signing key, and what became of each hospital's last reply."""
+    """Makes visits: knows the grid, the signing key, and what became of each hospital's last reply.
 
-    def __init__(self, bundle: Bundle, key: SigningKey, grid: Grid, removed: Removed = nobody) -> None:
-        """Take the study, the coordinator's key, the transport, and who says which hospitals are removed."""
+    Attributes:
+        removed: says which hospitals are removed.
+        deadline_seconds: of a visit: the study's, as often as hospitals take turns.
+    """
+
+    def __init__(self, bundle: Bundle, key: SigningKey, grid: Grid, removed: Removed = nobody, turns: int = 1) -> None:
+        """Take the study, the coordinator's key, the transport, who says which hospitals are removed, and how many take turns."""
         self.removed = removed
+        self.deadline_seconds = turns * bundle.study.rounds.deadline_seconds
         self._bundle = bundle
         self._key = key
         self._grid = grid
@@ -175,7 +181,7 @@ class Caller:
         """
         self._visits += 1
         begun = time.monotonic()
-        deadline = begun + self._bundle.study.rounds.deadline_seconds
+        deadline = begun + self.deadline_seconds
         removed = self.removed()
         asked = [expectation for site, expectation in expected.items() if site not in known and site not in removed]
         task_for = partial(self._task, weights=weights, encoding=encoding, attempt=attempt)
@@ -206,7 +212,7 @@ class Caller:
 
     def _task(self, expected: Expectation, weights: Array | None, encoding: Encoding | None, attempt: int) -> Outgoing:
         site, arrays = expected.member.site, () if weights is None else (weights,)
-        seconds = self._bundle.study.rounds.deadline_seconds
+        seconds = self.deadline_seconds
         receipt = self._receipts.get(site)
         task = Task(
             to=site,

@@ -132,7 +132,7 @@ class Visits:
             if attempt > rules.retries:
                 break
             if closed.live and closed.visit.away:
-                self._rest(min(AWAY_SECONDS * 2 ** (attempt - 1), rules.deadline_seconds - closed.visit.seconds))
+                self._rest(min(AWAY_SECONDS * 2 ** (attempt - 1), self._caller.deadline_seconds - closed.visit.seconds))
         self._caller.dismiss(core)
         raise TooFew([_too_few(self._bundle, closed.record)])
 
@@ -168,12 +168,12 @@ class Visits:
         recalled: Recalled | None,
     ) -> Closed:
         """Make a visit, or go on with one that was open when the conductor died."""
-        rules, task_id, removed = self._bundle.study, core.task_id(), self._caller.removed()
+        task_id, removed = core.task_id(), self._caller.removed()
         recorder = Recorder(self._bundle, self._journal, self._watcher, core, attempt)
         models = len(expected) + MODELS_BESIDE if core.plan is not None else 0
         self._journal.make_room(models * self._bundle.manifest.byte_count)
         if recalled is None:
-            seconds = rules.rounds.deadline_seconds
+            seconds = self._caller.deadline_seconds
             asked = tuple(site for site in expected if site not in removed)
             self._journal.write(VisitOpened(core=core, task_id=task_id, attempt=attempt, asked=asked, deadline_seconds=seconds))
         else:

@@ -12,7 +12,7 @@ from studies_on_paper import RECORDS, paper
 from coordinator.journal.chronicle import read_chronicle
 from coordinator.journal.entries import ReplyAdmitted, ReplyLate, ReplyRefused, VisitOpened
 from coordinator.journal.journal import FOLDER, DiskJournal, read_entries
-from coordinator.rounds.conductor import Conductor
+from coordinator.rounds.conductor import Conductor, Surroundings
 from wardround.canonical import sha256
 from wardround.weights.packing import to_bytes
 
@@ -38,7 +38,7 @@ class Removing(PaperGrid):
 
 
 def study_with(asked, grid: Removing, study=STUDY, journal=None):
-    return Conductor(study.bundle, study.key, grid, Onlooker(), journal, grid.removed).run()
+    return Conductor(study.bundle, study.key, grid, Onlooker(), journal, Surroundings(removed=grid.removed)).run()
 
 
 def test_its_answer_is_refused_and_the_study_goes_on(tmp_path):
