@@ -1,7 +1,7 @@
 """Phantoms of four departments, where are the lesions: federated against pooled training and each alone.
 
-    python benchmarks/phantom_segmentation.py [--seeds 3] [--rounds 30] [--epochs 8] [--rate 0.003]
-                                              [--patience 10] [--normalisation group]
+    python benchmarks/phantom_segmentation.py [--seeds 3] [--first 1] [--rounds 30] [--epochs 8] [--rate 0.003]
+                                              [--patience 10] [--normalisation instance]
 
 The departments, the study and its contract are those of ``wardround demo imaging``, but for other phantoms: settings were
 tried on the demonstration's. Federated: the study conducted by ``wardround_lab.simulate`` (conductor, porters and trainers as in
@@ -55,11 +55,12 @@ def main() -> int:
     """Measure, and fail when federated is worse than pooled by more than is allowed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=1, help="the first seed: for runs side by side, a processor each")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--epochs", type=int, default=8, help="local epochs of a round")
     parser.add_argument("--rate", type=float, default=0.003, help="learning rate")
     parser.add_argument("--patience", type=int, default=10, help="rounds without a better Dice after which a training ends")
-    parser.add_argument("--normalisation", choices=get_args(Normalisation), default="group")
+    parser.add_argument("--normalisation", choices=get_args(Normalisation), default="instance")
     chosen = parser.parse_args()
     imaging = find_imaging(SCHEMA, [DEMO / "schemas"])
     print(f"at most {chosen.rounds} rounds of {chosen.epochs} local epochs, learning rate {chosen.rate}, one thread")
@@ -67,7 +68,7 @@ def main() -> int:
     head([each.department.site for each in HOSPITALS], DICE)
     seeds = []
     with tempfile.TemporaryDirectory() as name, one_thread():
-        for seed in range(1, chosen.seeds + 1):
+        for seed in range(chosen.first, chosen.first + chosen.seeds):
             folder = Path(name) / str(seed)
             paths = [write_hospital(folder / each.department.site, each, FIRST_SEED + seed) for each in HOSPITALS]
             with_keys(folder, paths)
