@@ -104,6 +104,10 @@ class Facts:
         """Give a number of which the table's is the greatest of its parts; under its name it is asked once."""
         return self._ask(name, grade, pl.Expr.max)
 
+    def asks(self, name: str) -> bool:
+        """Say whether something is asked under a name."""
+        return name in self._parts
+
     def whole(self, kept: pl.Expr, judge: Judge) -> pl.Expr:
         """Give a truth value of all records at once; see ``Whole``."""
         name = f"whole {len(self._whole)}"

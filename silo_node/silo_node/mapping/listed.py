@@ -25,20 +25,28 @@ def told(values: Sequence[str], marks: Sequence[str] = ()) -> bool:
 
 
 def others(name: str, values: Sequence[str], facts: Facts) -> pl.Expr:
-    """Give whether a field of texts holds one that is not on its list; one truth value over the facts."""
-    return _graded(name, values, (), facts) >= _OTHERS
+    """Give whether a field of texts holds one that is not on its list; one truth value over the facts.
+
+    Where marks are looked for already, that look tells it; it is never this one, blind for marks, that tells of marks.
+    """
+    look = _look_for_marks(name)
+    return (pl.col(look) if facts.asks(look) else _graded(f"listed {name}", name, values, (), facts)) >= _OTHERS
 
 
 def marked(name: str, values: Sequence[str], marks: Sequence[str], facts: Facts) -> pl.Expr:
     """Give whether a field of texts holds a mark for missing; one truth value over the facts."""
-    return _graded(name, values, marks, facts) == _MARKED
+    return _graded(_look_for_marks(name), name, values, marks, facts) == _MARKED
 
 
-def _graded(name: str, values: Sequence[str], marks: Sequence[str], facts: Facts) -> pl.Expr:
+def _look_for_marks(name: str) -> str:
+    return f"marks {name}"
+
+
+def _graded(look: str, name: str, values: Sequence[str], marks: Sequence[str], facts: Facts) -> pl.Expr:
     def grade(texts: pl.Series) -> pl.Series:
         return pl.Series([_grade(texts, values, marks)], dtype=pl.UInt8)
 
-    return facts.worst(f"listed {name}", pl.col(name).map_batches(grade, return_dtype=pl.UInt8, returns_scalar=True))
+    return facts.worst(look, pl.col(name).map_batches(grade, return_dtype=pl.UInt8, returns_scalar=True))
 
 
 def _grade(texts: pl.Series, values: Sequence[str], marks: Sequence[str]) -> int:

@@ -56,3 +56,12 @@ def test_a_mark_that_is_a_code_is_told_by_itself():
     assert not listed.told(VALUES, ("i",))
     assert not listed.told((), MARKS)
     assert not listed.told([str(each) for each in range(listed.SHORT_LIST + 1)])
+
+
+def test_marks_are_seen_whoever_asks_first() -> None:
+    """Asked for what is not on the list before it is asked for marks, a table still tells of its marks."""
+    facts = Facts()
+    outside = listed.others("code", ("a", "b"), facts)
+    mark = listed.marked("code", ("a", "b"), ("-9",), facts)
+    answers = pl.DataFrame({"code": ["a", "-9", "b"]}).select(facts.asked).select(outside=outside, mark=mark)
+    assert answers.row(0) == (True, True)
