@@ -212,7 +212,6 @@ class Caller:
 
     def _task(self, expected: Expectation, weights: Array | None, encoding: Encoding | None, attempt: int) -> Outgoing:
         site, arrays = expected.member.site, () if weights is None else (weights,)
-        seconds = self.deadline_seconds
         receipt = self._receipts.get(site)
         task = Task(
             to=site,
@@ -222,12 +221,12 @@ class Caller:
             encoding=encoding,
             records=expected.records,
             attempt=attempt,
-            deadline_seconds=seconds,
+            deadline_seconds=self._bundle.study.rounds.deadline_seconds,
             receipt=receipt,
             receipt_signature=None if receipt is None else self._key.sign(RECEIPT, model_bytes(receipt)),
             bodies=digests(arrays),
         )
-        return Outgoing(site, seal("task", task, self._key, arrays), seconds)
+        return Outgoing(site, seal("task", task, self._key, arrays), self.deadline_seconds)
 
     def dismiss(self, core: TaskCore) -> None:
         """Withdraw a task where it is still under way: its visit is closed, or will not be repeated."""

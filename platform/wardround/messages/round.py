@@ -135,7 +135,7 @@ class Task(Value):
     Attributes:
         records: the hospital's signed count of training records, once it is known; the reply must equal it.
         attempt: 0, or more when the round is repeated.
-        deadline_seconds: how long the coordinator will wait for the answer.
+        deadline_seconds: how long the hospital has for its answer; where hospitals take turns, from the beginning of its own.
         receipt: what became of the hospital's last reply; ``receipt_signature``: the coordinator's over it alone, which the
             hospital keeps in its ledger.
     """
