@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,16 +12,25 @@ import click
 
 from wardround.canonical import model_json
 from wardround.console import LazyGroup, format_option, print_json, say
-from wardround.contract.library import find
+from wardround.contract.imaging import ImagingContract
+from wardround.contract.library import find_any, table_or_implied
 from wardround.contract.model import Contract, ContractField
-from wardround.errors import refuse
+from wardround.errors import raise_all, refuse
 from wardround.files import write_new
+from wardround.study import labels
 from wardround.study.author_commands import author, sign
 from wardround.study.check import load_study
 from wardround.study.encoding import input_width
+from wardround.study.model import Target
+from wardround.study.proposal import fill
 
 STUDY_COMMANDS = "wardround.study_commands"
 TEMPLATE = "template.yaml"
+COLUMN = 29
+"""Where remarks stand in the file."""
+REMARK = re.compile(r"^( *[^# ][^#]*?) +(# .*)$")
+LISTED = "    - {"
+_TWO = 2
 EVENTS = frozenset(
     {"1", "yes", "y", "true", "t", "positive", "pos", "present", "detected", "event", "case", "disease", "ill", "abnormal"}
     | {"dead", "died", "deceased", "death", "malignant", "invasive", "metastatic", "progression", "progressed", "readmitted"}
@@ -57,35 +68,96 @@ study.add_command(sign)
 @click.option("--positive", help="The target's value to predict; needed where no value is called as an event is, such as yes.")
 @schema_path_option
 def new(file: Path, schema: str, target_name: str | None, positive: str | None, schema_path: tuple[Path, ...]) -> None:
-    """Write a study FILE to start from, with every setting explained; never overwrites."""
-    contract = find(schema, schema_path)
-    target = _target(contract, target_name)
-    positive = _positive(contract, target, positive)
-    keys = {*contract.primary_key, contract.patient_key, target.name}
-    features = [f.name for f in contract.fields if f.name not in keys and f.privacy == "none" and f.type != "date"]
-    text = (files("wardround.study") / TEMPLATE).read_text(encoding="utf-8")
+    """Write a study FILE to start from, with every setting explained; never overwrites.
+
+    Of images, it predicts what their schema has as a label: masks, or a field of its table.
+    """
+    named = find_any(schema, schema_path)
+    imaging = named if isinstance(named, ImagingContract) else None
+    contract = table_or_implied(named, schema_path) if isinstance(named, ImagingContract) else named
+    target = _target(contract, imaging, target_name, positive)
+    learning = _template("table" if imaging is None else "images")
+    learning = _of_table(learning, contract, target) if imaging is None else fill(learning, imaging, target)
+    text = _template().replace("@learning@\n", learning)
     for word, value in {
-        "@schema@": contract.id,
-        "@version@": contract.version,
-        "@target@": target.name,
-        "@positive@": json.dumps(positive, ensure_ascii=False),
-        "@features@": "\n".join(f"  - {name}" for name in features),
+        "@schema@": named.id,
+        "@version@": named.version,
+        "@deadline@": "600" if imaging is None else "3600",
+        "@metric@": _metric(target),
     }.items():
         text = text.replace(word, value)
     try:
-        write_new(file, text.encode())
+        write_new(file, _aligned(text).encode())
     except FileExistsError:
         raise refuse(
             "O-EXISTS", str(file), "Files are never overwritten", "there is a file already", "choose another name"
         ) from None
     say(f"Wrote {file}. Edit it, then run: wardround study check {file}")
-    others = ", ".join(value for value in target.values if value != positive)
-    say(f"It predicts whether {target.name} is {positive}; set target.positive if you mean another one ({others}).")
+    if target.positive is None:
+        say(f"It predicts {target.words}.")
+        return
+    others = ", ".join(value for value in contract.field(str(target.field)).values if value != target.positive)
+    say(f"It predicts whether {target.words}; set target.positive if you mean another one ({others}).")
 
 
-def _target(contract: Contract, name: str | None) -> ContractField:
-    """Choose the field to predict; never a guess among several."""
+def _template(part: str = "") -> str:
+    name = f"template_{part}.yaml" if part else TEMPLATE
+    return (files("wardround.study") / name).read_text(encoding="utf-8")
+
+
+def _aligned(text: str) -> str:
+    """Put the remarks of settings below each other; transforms have a column of their own."""
+    lines = [line if line.startswith(LISTED) else re.sub(REMARK, _set_apart, line) for line in text.split("\n")]
+    return "\n".join(lines)
+
+
+def _set_apart(found: re.Match[str]) -> str:
+    return f"{found[1]:<{COLUMN}}{found[2]}" if len(found[1]) < COLUMN - 1 else f"{found[1]}  {found[2]}"
+
+
+def _of_table(template: str, contract: Contract, target: Target) -> str:
+    keys = {*contract.primary_key, contract.patient_key, target.field}
+    features = [f.name for f in contract.fields if f.name not in keys and f.privacy == "none" and f.type != "date"]
+    for word, value in {
+        "@target@": str(target.field),
+        "@positive@": json.dumps(target.positive, ensure_ascii=False),
+        "@features@": "\n".join(f"  - {name}" for name in features),
+    }.items():
+        template = template.replace(word, value)
+    return template
+
+
+def _metric(target: Target) -> str:
+    """Give the line of the metric by which rounds are compared."""
+    if target.kind == "mask":
+        return "metric: dice               # dice or loss, pooled over hospitals"
+    return "metric: loss               # loss (ranking and calibration) or auroc (ranking alone), pooled over hospitals"
+
+
+def _target(contract: Contract, imaging: ImagingContract | None, name: str | None, positive: str | None) -> Target:
+    """Choose what is predicted: what was named, else what images are labelled with, else the one field that can be."""
+    if imaging is None or name is not None:
+        field = _field(contract, name)
+        return Target(field=field.name, positive=_positive(contract, field, positive))
+    if imaging.label.kind == "mask":
+        if positive is not None:
+            finding = "--positive was given, and no --target"
+            raise refuse("P-FIELD", imaging.id, "Masks have classes and no positive value", finding, "leave --positive out")
+        return Target(mask=tuple(imaging.label.classes.values()))
+    if imaging.label.kind == "multi_label":
+        field = _field(contract, None, imaging.label.fields)
+        return Target(field=field.name, positive=_positive(contract, field, positive))
+    field = contract.field(imaging.label.fields[0])
+    raise_all(labels.problems_of(Target(field=field.name), contract, imaging, imaging.id))
+    several = len(field.values) > _TWO and positive is None
+    return Target(field=field.name, positive=None if several else _positive(contract, field, positive))
+
+
+def _field(contract: Contract, name: str | None, among: Collection[str] | None = None) -> ContractField:
+    """Choose the field to predict, of all or among some; never a guess among several."""
     coded = {field.name: field for field in contract.fields if field.values and field.privacy == "none"}
+    if among is not None:
+        coded = {field: found for field, found in coded.items() if field in among}
     if name is None and len(coded) == 1:
         return next(iter(coded.values()))
     if name in coded:
