@@ -140,9 +140,8 @@ def _hospital_of_images(contract: ImagingContract, table: Contract, count: int, 
             }
         )
         return
-    say(
-        f"Wrote {images}: {made.files} files of {made.examples} SYNTHETIC examples of {contract.id} {contract.version}, {MADE_UP}."
-    )
+    what = f"{made.files} files of {made.examples} SYNTHETIC examples of {contract.id} {contract.version}"
+    say(f"Wrote {images}: {what}, {MADE_UP}.")
 
 
 def _write_images(
