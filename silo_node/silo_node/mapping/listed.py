@@ -14,7 +14,7 @@ from silo_node.mapping.facts import Facts
 
 SHORT_LIST: Final = 16
 """Codes in a list that is searched by comparing with each; that is the cheaper way for the lists that codes have."""
-BATCH: Final = 2**15
+BATCH: Final = 2**16
 """Texts that are compared with all codes before the next ones: they stay in the processor's cache."""
 _LISTED, _OTHERS, _MARKED = 0, 1, 2
 

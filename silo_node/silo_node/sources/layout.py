@@ -21,7 +21,6 @@ LOOK_BYTES = 1 << 17
 NEWLINE = 10
 RETURN = 13
 DOUBLE_QUOTE = 34
-LAST_OF_ASCII = 127
 BLANKS = b" \t"
 """White space that a reader of numbers passes over."""
 
@@ -64,15 +63,18 @@ def signs(raw: bytes, delimiter: int) -> Signs:
     """Look at every byte once."""
     data = np.frombuffer(raw, np.uint8)
     above = np.empty(min(LOOK_BYTES, len(data)), np.uint8)
-    least, most, least_above, delimiters = 0xFF, 0, 0xFF, 0
+    least, least_above, delimiters, only_ascii = 0xFF, 0xFF, 0, True
     for start in range(0, len(data), LOOK_BYTES):
         block = data[start : start + LOOK_BYTES]
-        least, most = min(least, int(block.min())), max(most, int(block.max()))
+        lowest = int(block.view(np.int8).min())
+        if lowest < 0:  # what is not ASCII has the highest bit
+            only_ascii, lowest = False, int(block.min())
+        least = min(least, lowest)
         delimiters += int(np.count_nonzero(block == delimiter))
         # Line feeds, and what is below, wrap to the greatest numbers: the least one is that of the least sign above them.
         least_above = min(least_above, int(np.subtract(block, NEWLINE + 1, out=above[: len(block)]).min()))
     plain = least >= NEWLINE and least_above > DOUBLE_QUOTE - (NEWLINE + 1)
-    return Signs(ascii=most <= LAST_OF_ASCII, nul=least == 0, plain=plain, delimiters=delimiters)
+    return Signs(ascii=only_ascii, nul=least == 0, plain=plain, delimiters=delimiters)
 
 
 def blank_begins(raw: bytes, delimiter: int) -> bool:

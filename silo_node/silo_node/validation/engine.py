@@ -203,7 +203,8 @@ def _aggregate_pass(work: _Work, checks: Sequence[Check]) -> _Suspects:
     if not asked:
         return _Suspects((), set(), ())
     answers = work.records.answer(facts)
-    found = answers.select(question.fill_null(value=True) for question in asked).row(0, named=True)
+    # What is not known is not cleared.
+    found = {name: truth is not False for name, truth in answers.select(asked).row(0, named=True).items()}
     doubted = {name for name in work.cells if found.get(f"doubt {name}", False)}
     # Where no record could be read there is no value, and the lines that are broken say so.
     readable = work.readable if work.records.height else []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from silo_node.mapping.cells import SCHEMA_TYPES
 from silo_node.mapping.facts import Facts
-from silo_node.validation.constraints import Check, context_checks, duplicates, rule_check, value_checks
+from silo_node.validation.constraints import Check, context_checks, duplicates, repeats, rule_check, value_checks
 from wardround.contract import rules
 from wardround.contract.model import Contract
 
@@ -49,3 +49,12 @@ def test_nothing_that_is_broken_goes_unsuspected(tmp_path_factory: Any, records:
         assert suspected or not over, (check.code, check.fields, check.rule)
         if check.code in ("T-NULL", "T-RANGE", "T-ENUM", "T-PATTERN", "T-RULE"):
             assert bool(suspected) == bool(broken), "a clean table must not pay for details"
+
+
+@given(
+    parts=st.lists(st.lists(st.sampled_from([0, 1, 2**32, 2**63, 2**64 - 1]) | st.integers(0, 2**64 - 1), max_size=4), min_size=1)
+)
+def test_hashes_that_repeat_are_seen(parts: list[list[int]]) -> None:
+    """Wherever they stand, in as many chunks as they come."""
+    hashes = pl.concat([pl.Series(part, dtype=pl.UInt64) for part in parts], rechunk=False)
+    assert repeats(hashes) == (len(set(hashes)) < len(hashes))

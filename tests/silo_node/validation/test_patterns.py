@@ -32,3 +32,12 @@ def test_one_wrong_text_among_many_is_suspected(spoilt: str) -> None:
     column = pl.Series("x", ["beef"] * 300_000 + [spoilt] + ["cafe"] * 10)
     suspected = pl.DataFrame({"x": column}).select(Pattern("^[0-9a-f]{4}$").suspicion(pl.col("x"))).item()
     assert suspected == (spoilt != "0123")
+
+
+@given(cells=st.lists(st.text(alphabet="abfgxAZ09_\u00e9", min_size=1, max_size=4).filter(lambda cell: len(cell.encode()) == 4)))
+def test_texts_of_one_length_are_judged_by_their_bytes(cells: list[str]) -> None:
+    """Where all texts have as many bytes, these are looked at side by side; in several chunks, too."""
+    parts = [pl.Series("x", part, dtype=pl.String) for part in (cells[:3], cells[3:])]
+    table = pl.concat(parts, rechunk=False).to_frame()
+    suspected = table.select(Pattern("^[0-9a-f]{4}$").suspicion(pl.col("x"))).item()
+    assert bool(suspected) == any(re.fullmatch("[0-9a-f]{4}", cell) is None for cell in cells)
