@@ -17,7 +17,7 @@ from silo_node.training.sealed_file import Damaged, Sealed, drop, read_sealed, w
 from silo_node.work import Done, Work
 from wardround.messages.round import RecordCount, RoundResult
 from wardround.values import Sha256, Slug, Value
-from wardround.weights.packing import Manifest, from_bytes, to_bytes
+from wardround.weights.packing import Manifest, as_wire, from_bytes
 
 KIND = "result"
 FILE = "result"
@@ -91,7 +91,7 @@ class Shelf:
             result=result,
             data=kept.done.data,
         )
-        write_sealed(self._folder / study / FILE, KIND, head, to_bytes(change))
+        write_sealed(self._folder / study / FILE, KIND, head, as_wire(change))
         self._kept[study] = replace(kept, durable=True)
 
     def _read(self, study: str, manifest: Manifest) -> _Kept | None:
