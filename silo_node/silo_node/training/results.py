@@ -52,7 +52,7 @@ class Shelf:
         self._kept: dict[str, _Kept] = {}
 
     def find(self, work: Work) -> Done | None:
-        """Give the result of this work, if it is the last of its study.
+        """Give the result of this work, if it is the last of its study; one of other work that is on disk is let go of.
 
         Raises:
             Refused: O-WRITE when it is there, but could not be made durable yet.
@@ -63,7 +63,11 @@ class Shelf:
             if found is not None:
                 self._kept[study] = found
         kept = self._kept.get(study)
-        if kept is None or kept.work != work.task.core.work_id():
+        if kept is None:
+            return None
+        if kept.work != work.task.core.work_id():
+            if kept.durable:  # as large as the weights, and read again where it is asked for after all
+                del self._kept[study]
             return None
         self._make_durable(study)
         return kept.done
