@@ -58,9 +58,9 @@ def memory(pid: int | str = "self") -> Memory:
     return Memory(*(1024 * int(lines[name].split()[0]) for name in ("VmRSS", "VmHWM")))
 
 
-def forget_peak() -> None:
-    """Have the peak of this process begin anew from what is resident now."""
-    Path("/proc/self/clear_refs").write_text("5")
+def forget_peak(pid: int | str = "self") -> None:
+    """Have the peak of a process begin anew from what is resident now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def available_bytes() -> int:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -31,6 +31,7 @@ from wardround_lab.synthetic import SyntheticHospital, make_synthetic
 LOOK_SECONDS = 0.005
 LIMIT_SECONDS = 900.0
 BUNDLE = "benchmark.wardround"
+CENTRE, SECRET = "centre", "passphrase"
 KINDS = {
     "coordinator.flower.superlink": "SuperLink",
     "coordinator.conductor_process": "conductor",
@@ -44,33 +45,45 @@ PASSPHRASE = b"a benchmark has no secrets"
 FIRST, CLOSING = ("round", 1), ("closing", 0)
 
 
-def prepare(folder: Path, study: Study, records: int) -> int:
-    """Make hospitals, centre, enrolment, bundle and approvals, and submit the study; gives the centre's port."""
+def prepare(folder: Path, study: Study, records: int) -> None:
+    """Make hospitals, centre, enrolment, bundle and approvals, and submit the study."""
     table = folder / "schemas" / "tables" / SCHEMA / "1.0.0.yaml"
     table.parent.mkdir(parents=True)
     table.write_text(json.dumps(contract_json()))
     contract = find(f"{SCHEMA}@1.0.0", (folder / "schemas",))
     hospitals = [SyntheticHospital(site, records, 0.2 + 0.2 * index, parquet=True) for index, site in enumerate(SITES)]
     paths = make_synthetic(folder, contract, Target(field="label", positive="yes"), hospitals, SEED)
-    centre, port = folder / "centre", free_port()
-    address = ("--address", f"localhost:{port}", "--listen", f"127.0.0.1:{port}")
-    _quietly("coordinator", "init", centre, "--name", "Benchmark", *address)
-    for path in paths:
-        secret = path.parent / "passphrase"
-        write_new(secret, PASSPHRASE, mode=0o600)
-        _quietly("silo", "init", "--site", path, "--passphrase-file", secret)
-        _quietly("coordinator", "enrol", path.parent / "request.json", "--dir", centre, "--yes")
-        invitation = centre / "invitations" / f"{load_site(path).file.site}.json"
-        _quietly("silo", "join", invitation, "--site", path)
+    port = free_port()
+    enrol(folder, paths, reached=port, listening=port)
     sites = [load_site(path) for path in paths]
     members = [load_identity(site.folder) for site in sites]
-    bundle = make_bundle(study, contract, make_roster(load_centre(centre).coordinator, members))
+    bundle = make_bundle(study, contract, make_roster(load_centre(folder / CENTRE).coordinator, members))
     bundle.write(folder / BUNDLE)
     person = Approver(name="Benchmark", role="benchmark")
     for site, member in zip(sites, members, strict=True):
         approve(site.folder, bundle, member, approval_key(site.folder, PASSPHRASE), person, timedelta(days=1))
-    _quietly("coordinator", "submit", folder / BUNDLE, "--dir", centre)
-    return port
+    quietly("coordinator", "submit", folder / BUNDLE, "--dir", folder / CENTRE)
+
+
+def enrol(folder: Path, paths: Sequence[Path], *, reached: int, listening: int) -> None:
+    """Make a centre and the keys of hospitals, and enrol them; both ports are on loopback.
+
+    Args:
+        folder: of the centre's directory; those of the hospitals lie beside it.
+        paths: of each hospital's ``site.yaml``.
+        reached: where hospitals believe their centre to be.
+        listening: where it is: another port where something stands between them.
+    """
+    centre = folder / CENTRE
+    address = ("--address", f"localhost:{reached}", "--listen", f"127.0.0.1:{listening}")
+    quietly("coordinator", "init", centre, "--name", "Benchmark", *address)
+    for path in paths:
+        secret = path.parent / SECRET
+        write_new(secret, PASSPHRASE, mode=0o600)
+        quietly("silo", "init", "--site", path, "--passphrase-file", secret)
+        quietly("coordinator", "enrol", path.parent / "request.json", "--dir", centre, "--yes")
+        invitation = centre / "invitations" / f"{load_site(path).file.site}.json"
+        quietly("silo", "join", invitation, "--site", path)
 
 
 def wardround(*words: object) -> list[str]:
@@ -78,7 +91,8 @@ def wardround(*words: object) -> list[str]:
     return [sys.executable, "-m", "wardround", *(str(word) for word in words)]
 
 
-def _quietly(*words: object) -> None:
+def quietly(*words: object) -> None:
+    """Run a command of ours that must succeed."""
     subprocess.run(wardround(*words), stdout=subprocess.DEVNULL, check=True)
 
 
@@ -95,6 +109,7 @@ class Ward:
 
     Attributes:
         begun: when its first process was started, as all times here in seconds since 1970.
+        limit_seconds: how long its study may take.
         opened: when each visit was opened.
         cpu: CPU seconds from the first round to the last, by kind of process.
     """
@@ -102,6 +117,7 @@ class Ward:
     folder: Path
     running: list[subprocess.Popen[bytes]]
     begun: float
+    limit_seconds: float = LIMIT_SECONDS
     opened: dict[Key, float] = field(default_factory=dict)
     cpu: dict[str, float] = field(default_factory=dict)
 
@@ -133,8 +149,8 @@ class Ward:
     def follow(self, at_visit: Callable[[Key], None] = lambda _key: None) -> None:
         """Note when each visit is opened, until the study has ended; somebody may look around at each."""
         before: dict[str, float] = {}
-        end = time.time() + LIMIT_SECONDS
-        (folder,) = folders(self.folder / "centre")
+        end = time.time() + self.limit_seconds
+        (folder,) = folders(self.folder / CENTRE)
         while True:
             state: StudyState | None = folder.read()
             assert time.time() < end, "too long"
@@ -156,18 +172,24 @@ class Ward:
     @property
     def release(self) -> Path:
         """The folder of the study's release."""
-        (release,) = (self.folder / "centre" / "releases").iterdir()
+        (release,) = (self.folder / CENTRE / "releases").iterdir()
         return release
 
 
+def start_centre(folder: Path, running: list[subprocess.Popen[bytes]], environment: Mapping[str, str] = os.environ) -> None:
+    """Start the centre, and wait until it is up."""
+    log = folder / "centre.out"
+    log.unlink(missing_ok=True)
+    launch(running, log, wardround("coordinator", "start", folder / CENTRE), environment)
+    await_line(running[-1], log, b" is up")
+
+
 @contextmanager
-def started(folder: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Ward]:
-    """Start a prepared deployment; all of it is ended with the block."""
+def started(folder: Path, environment: Mapping[str, str] = os.environ, limit_seconds: float = LIMIT_SECONDS) -> Iterator[Ward]:
+    """Start a centre and all hospitals of a folder, the centre first; all of it is ended with the block."""
     with processes() as running:
-        ward = Ward(folder, running, time.time())
-        launch(running, folder / "centre.out", wardround("coordinator", "start", folder / "centre"), environment)
-        await_line(running[0], folder / "centre.out", b" is up")
-        for site in SITES:
-            start = wardround("silo", "start", "--site", folder / site / "site.yaml")
-            launch(running, folder / f"{site}.out", start, environment)
+        ward = Ward(folder, running, time.time(), limit_seconds)
+        start_centre(folder, running, environment)
+        for site in sorted(folder.glob("*/site.yaml")):
+            launch(running, folder / f"{site.parent.name}.out", wardround("silo", "start", "--site", site), environment)
         yield ward

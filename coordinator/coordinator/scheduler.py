@@ -49,7 +49,10 @@ from wardround.values import instant
 log = logging.getLogger("conductor")
 
 OFFER_SECONDS = 30.0
-"""How long an offer is worth delivering; a hospital that is away is asked again after it."""
+"""How long an offer without a bundle is worth delivering; a hospital that is away is asked again after it."""
+SLOWEST_BYTES_A_SECOND = 1_000_000
+"""The slowest line (8 Mbit/s) over which a bundle still comes in time; Flower drops a message whose time is over, however much of
+it has arrived."""
 ASK_AGAIN_SECONDS = 3.0
 WAIT_SECONDS = 0.5
 FINAL: tuple[OfferState, ...] = ("approved", "rejected", "refused", "refused-by-policy")
@@ -169,6 +172,7 @@ class Scheduler:
         self._grids: dict[tuple[str, frozenset[str]], Grid] = {}
         self._asked: dict[str, _Asked] = {}
         self._next_ask: dict[tuple[str, str], float] = {}
+        self._lacking: set[tuple[str, str]] = set()
         self._halted: dict[str, float] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -237,16 +241,20 @@ class Scheduler:
         for silo in state.silos:
             due = self._next_ask.get((state.study_hash, silo.site), 0.0) <= now and silo.site not in out
             if silo.offer not in FINAL and due and (folder.path, silo.site) not in asking:
-                self._ask(folder, bundle, silo.site, with_bundle=silo.offer == "unknown")
+                self._ask(folder, bundle, silo.site)
 
-    def _ask(self, folder: StudyFolder, bundle: Bundle, site: str, *, with_bundle: bool) -> None:
-        arrays = (bundle_bytes(folder.bundle()),) if with_bundle else ()
+    def _ask(self, folder: StudyFolder, bundle: Bundle, site: str) -> None:
+        """Ask a hospital what it decided; one that has just said that it lacks the bundle is sent it."""
+        lacks = (bundle.study_hash, site) in self._lacking
+        self._lacking.discard((bundle.study_hash, site))
+        arrays = (bundle_bytes(folder.bundle()),) if lacks else ()
         offer = Offer(
             to=site, study_hash=bundle.study_hash, author=bundle.author_key, wardround=__version__, bodies=digests(arrays)
         )
         envelope = seal("offer", offer, self._key, arrays)
-        (message_id,) = self._grid(bundle).push_messages([Outgoing(site, envelope, OFFER_SECONDS)])
-        self._asked[message_id] = _Asked(folder, bundle, site, time.monotonic() + OFFER_SECONDS)
+        seconds = OFFER_SECONDS + sum(len(array) for array in arrays) / SLOWEST_BYTES_A_SECOND
+        (message_id,) = self._grid(bundle).push_messages([Outgoing(site, envelope, seconds)])
+        self._asked[message_id] = _Asked(folder, bundle, site, time.monotonic() + seconds)
 
     def _listen(self) -> None:
         """Take what hospitals answered to offers."""
@@ -271,7 +279,9 @@ class Scheduler:
             ours = (answer.site, answer.study_hash) == (asked.site, asked.bundle.study_hash)
             if ours and signed_by(envelope, "reply", self._current(member).signing_key):
                 self._note(asked.folder, asked.site, answer.state)
-                pause = 0.0 if answer.state == "unknown" else ASK_AGAIN_SECONDS
+                if answer.state == "unknown":
+                    self._lacking.add((asked.bundle.study_hash, asked.site))
+                    pause = 0.0
         self._next_ask[asked.bundle.study_hash, asked.site] = time.monotonic() + pause
 
     def _note(self, folder: StudyFolder, site: str, offer: OfferState) -> None:

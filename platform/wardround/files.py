@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
+from typing import TypeAlias
 
 from wardround.errors import Refused, refuse
+
+Data: TypeAlias = bytes | memoryview | tuple[bytes | memoryview, ...]
+"""What a file is to hold: in one piece, or in parts one behind the other, so that large ones need not be joined in memory."""
 
 
 def sync_folder(folder: Path) -> None:
@@ -22,7 +26,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write_beside(path: Path, data: bytes | memoryview, mode: int) -> Path:
+def _write_beside(path: Path, data: Data, mode: int) -> Path:
     # folders that are made for a private file are private too, each of them: Path.mkdir gives its mode to the last one only
     missing = [folder for folder in path.parents if not folder.exists()]
     for folder in reversed(missing):
@@ -31,7 +35,7 @@ def _write_beside(path: Path, data: bytes | memoryview, mode: int) -> Path:
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
-            file.write(data)
+            file.writelines(data if isinstance(data, tuple) else (data,))
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
@@ -40,7 +44,7 @@ def _write_beside(path: Path, data: bytes | memoryview, mode: int) -> Path:
     return Path(name)
 
 
-def write_atomic(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
+def write_atomic(path: Path, data: Data, mode: int = 0o644) -> None:
     """Write a file whole, replacing an older one.
 
     Raises:

@@ -14,7 +14,7 @@ from wardround.messages.data_report import DataReport
 from wardround.messages.round import Exponents, Percent, RecordCount, Result, SiloCode, Task
 from wardround.reference import Reference
 from wardround.values import Count, Sha256, Value
-from wardround.weights.packing import Manifest, Vector, from_bytes, to_bytes
+from wardround.weights.packing import Manifest, Vector, as_wire, from_bytes
 
 LARGEST_FRAME = 8 * 1024**3
 """Bytes of one frame at most: a whole state of two thousand million weights."""
@@ -115,13 +115,13 @@ TRIED: TypeAdapter[SteppedAnswer | NotDoneAnswer] = TypeAdapter(
 )
 
 
-def pack_outcome(outcome: Done | NotDone | Busy) -> tuple[bytes, bytes]:
+def pack_outcome(outcome: Done | NotDone | Busy) -> tuple[bytes, bytes | memoryview]:
     """Give an outcome's two frames."""
-    change = b""
+    change: bytes | memoryview = b""
     answer: DoneAnswer | NotDoneAnswer | BusyAnswer
     if isinstance(outcome, Done):
         answer = DoneAnswer(records=outcome.records, result=outcome.result, data=outcome.data)
-        change = b"" if outcome.change is None else to_bytes(outcome.change)
+        change = b"" if outcome.change is None else as_wire(outcome.change)
     elif isinstance(outcome, NotDone):
         answer = NotDoneAnswer(code=outcome.code, report=outcome.report, exponents=outcome.exponents)
     else:
@@ -140,7 +140,7 @@ def unpack_outcome(answer: bytes, change: bytes, manifest: Manifest) -> Done | N
     return Done(value.records, value.result, vector, value.data)
 
 
-def pack_tried(outcome: Stepped | NotDone) -> tuple[bytes, bytes]:
+def pack_tried(outcome: Stepped | NotDone) -> tuple[bytes, bytes | memoryview]:
     """Give a trial's two frames."""
     if isinstance(outcome, NotDone):
         return pack_outcome(outcome)

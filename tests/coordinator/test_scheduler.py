@@ -118,6 +118,51 @@ def test_a_study_waits_between_statistics_and_training(tmp_path, wardround):
     assert [[task.core.purpose for task in hospital.tasks].count("statistics") for hospital in invited] == [1, 1, 1]
 
 
+class Timed(PaperGrid):
+    """A grid that notes how long each message is worth delivering, and how many bytes of arrays it has."""
+
+    def __init__(self, invited):
+        super().__init__(invited)
+        self.noted = []
+
+    def push_messages(self, messages):
+        """Note, and send."""
+        self.noted += [(message.seconds_to_live, sum(map(len, message.envelope.arrays))) for message in messages]
+        return super().push_messages(messages)
+
+
+def test_a_bundle_has_the_time_of_a_slow_line(tmp_path, monkeypatch):
+    """A bundle lives as long as it takes over the slowest line that is meant, beside an offer's own time."""
+    monkeypatch.setattr(module, "SLOWEST_BYTES_A_SECOND", 1000)
+    study = paper()
+    grid = Timed([Invited(study, site, RECORDS[site], decision="waiting") for site in SITES])
+    submit(tmp_path, study.bundle)
+    scheduler = Scheduler(tmp_path, study.key, lambda _keys: grid)
+    ticks(scheduler, tmp_path, lambda state: all(silo.offer == "waiting" for silo in state.silos))
+    size = len(bundle_bytes(study.bundle))
+    assert {arrays for _, arrays in grid.noted} == {0, size}
+    assert all(seconds == pytest.approx(0.2 + arrays / 1000) for seconds, arrays in grid.noted)
+
+
+def test_a_bundle_goes_only_to_who_is_there(tmp_path):
+    """A hospital that was lost while its bundle was under way is first asked whether it is there, without the bundle."""
+    study = paper()
+    invited = [Invited(study, site, RECORDS[site], decision="waiting") for site in SITES]
+    grid = Timed(invited)
+    submit(tmp_path, study.bundle)
+    scheduler = Scheduler(tmp_path, study.key, lambda _keys: grid)
+    ticks(scheduler, tmp_path, lambda state: all(silo.offer == "unknown" for silo in state.silos))
+    for hospital in invited:
+        hospital.away = True
+    ticks(scheduler, tmp_path, lambda _: [size > 0 for _, size in grid.noted].count(True) == len(SITES))
+    brought = len(grid.noted)
+    ticks(scheduler, tmp_path, lambda _: len(grid.noted) >= brought + 2 * len(SITES))
+    assert not any(size for _, size in grid.noted[brought:])
+    for hospital in invited:
+        hospital.away = False
+    ticks(scheduler, tmp_path, lambda state: all(silo.offer == "waiting" for silo in state.silos))
+
+
 def test_nobody_is_overtaken(tmp_path):
     """While one hospital has not decided, the study waits, and nobody is sent a task."""
     study = paper()

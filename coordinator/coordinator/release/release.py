@@ -6,12 +6,14 @@ there are follows from the outcome: a failed study leaves no model.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from pydantic import BaseModel
 
@@ -24,11 +26,11 @@ from coordinator.release.environment import environment_of
 from coordinator.release.history import history_of
 from coordinator.release.report import render_report
 from coordinator.rounds.outcome import Outcome
-from wardround.canonical import model_json, sha256
+from wardround.canonical import model_json
 from wardround.errors import Broken, Refused, refuse
 from wardround.files import sync_folder
 from wardround.study.bundle import Bundle
-from wardround.weights.packing import to_safetensors
+from wardround.weights.packing import safetensors_parts
 
 SUMS = "SHA256SUMS"
 
@@ -52,6 +54,8 @@ FILES: dict[str, str] = {
 """Every file that a release may hold, and what it is."""
 _OF_A_RESULT = ("model.safetensors", "last.safetensors", "encoding.json")
 
+_Parts: TypeAlias = tuple[bytes | memoryview, ...]
+"""What a file holds, one part behind the other: weights are not copied to be written."""
 PROBE_BYTES = 256 * 1024
 """Written and removed before a study begins, to see that its release has a place."""
 
@@ -164,47 +168,50 @@ def _unwritable(folder: Path, error: OSError) -> Refused:
     )
 
 
-def _write_all(folder: Path, files: Iterator[tuple[str, bytes]]) -> None:
+def _write_all(folder: Path, files: Iterator[tuple[str, _Parts]]) -> None:
     """Write the files and their sums; one is in memory at a time."""
     sums: dict[str, str] = {}
-    for name, data in files:
-        sums[name] = sha256(data)
-        _write(folder / name, data)
+    for name, parts in files:
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(part)
+        sums[name] = digest.hexdigest()
+        _write(folder / name, *parts)
     lines = "".join(f"{value}  {name}\n" for name, value in sorted(sums.items()))
     _write(folder / SUMS, lines.encode())
     sync_folder(folder)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, *parts: bytes | memoryview) -> None:
     with path.open("xb") as file:
-        file.write(data)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _files(bundle: Bundle, outcome: Outcome, comparison: Comparison | None) -> Iterator[tuple[str, bytes]]:
+def _files(bundle: Bundle, outcome: Outcome, comparison: Comparison | None) -> Iterator[tuple[str, _Parts]]:
     if outcome.status != "failed":
         if outcome.best is None or outcome.last is None or outcome.encoding is None:
             msg = f"an outcome that is {outcome.status} has weights and an encoding"
             raise Broken(msg)
-        yield "model.safetensors", to_safetensors(outcome.best, bundle.manifest)
-        yield "last.safetensors", to_safetensors(outcome.last, bundle.manifest)
-        yield "encoding.json", _json(outcome.encoding)
-    yield "study.json", _json(bundle.study)
-    yield "contract.json", _json(bundle.contract)
+        yield "model.safetensors", safetensors_parts(outcome.best, bundle.manifest)
+        yield "last.safetensors", safetensors_parts(outcome.last, bundle.manifest)
+        yield "encoding.json", (_json(outcome.encoding),)
+    yield "study.json", (_json(bundle.study),)
+    yield "contract.json", (_json(bundle.contract),)
     if bundle.imaging is not None:
-        yield "imaging.json", _json(bundle.imaging)
-    yield "roster.json", _json(bundle.roster)
-    yield "history.json", _json(history_of(bundle, outcome))
+        yield "imaging.json", (_json(bundle.imaging),)
+    yield "roster.json", (_json(bundle.roster),)
+    yield "history.json", (_json(history_of(bundle, outcome)),)
     if comparison is not None:
-        yield "comparison.json", _json(comparison)
+        yield "comparison.json", (_json(comparison),)
     if outcome.statistics is not None:
         found = compare_for_others(bundle, outcome)
-        yield "comparability.json", _json(found)
-        yield "comparability.html", render_comparability(bundle, found).encode()
-    yield "environment.json", _json(environment_of(bundle))
-    yield "report.html", render_report(bundle, outcome, comparison, contents_of(bundle, outcome, comparison)).encode()
-    yield "MODEL_CARD.md", write_card(bundle, outcome, comparison).encode()
+        yield "comparability.json", (_json(found),)
+        yield "comparability.html", (render_comparability(bundle, found).encode(),)
+    yield "environment.json", (_json(environment_of(bundle)),)
+    yield "report.html", (render_report(bundle, outcome, comparison, contents_of(bundle, outcome, comparison)).encode(),)
+    yield "MODEL_CARD.md", (write_card(bundle, outcome, comparison).encode(),)
 
 
 def _json(model: BaseModel) -> bytes:

@@ -10,7 +10,7 @@ from wardround.study.bundle import Bundle
 from wardround.study.kind import predicted
 from wardround.study.model import Study
 from wardround.study.networks import words_of
-from wardround.weights.packing import to_bytes
+from wardround.weights.packing import as_wire
 
 _NO_PRIVACY = (
     "No privacy is accounted: differential privacy was not used, and no ε is claimed. Records did not move, but a model can "
@@ -121,13 +121,13 @@ def digests_of(bundle: Bundle, outcome: Outcome) -> Pairs:
     found = [
         ("study", bundle.study_hash),
         ("schema", bundle.contract.contract_hash()),
-        ("initial weights", sha256(to_bytes(bundle.weights))),
+        ("initial weights", sha256(as_wire(bundle.weights))),
     ]
     if outcome.encoding is not None:
         found.append(("encoding", outcome.encoding.encoding_digest()))
     if outcome.status != "failed":
         found += [
-            (name, sha256(to_bytes(weights)))
+            (name, sha256(as_wire(weights)))
             for name, weights in (("released weights", outcome.best), ("last weights", outcome.last))
             if weights is not None
         ]

@@ -7,6 +7,7 @@ other size is refused, never reshaped.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Annotated, TypeAlias
@@ -26,6 +27,8 @@ State: TypeAlias = Mapping[str, NDArray[np.float32]]
 """A network's tensors by name."""
 
 WIRE = np.dtype("<f4")
+_HEAD_LENGTH_BYTES = _HEAD_ALIGNMENT = 8
+"""Of a safetensors file: it begins with the length of its head, which spaces fill up."""
 
 
 class Tensor(Value):
@@ -130,7 +133,26 @@ def from_bytes(data: bytes | memoryview, manifest: Manifest) -> Vector | None:
 
 def to_safetensors(vector: Vector, manifest: Manifest) -> bytes:
     """Give the state as a safetensors file's bytes."""
-    return safetensors.numpy.save({name: array.copy() for name, array in unpack(vector, manifest).items()})
+    return b"".join(safetensors_parts(vector, manifest))
+
+
+def safetensors_parts(vector: Vector, manifest: Manifest) -> tuple[bytes, memoryview]:
+    """Give the state as a safetensors file's head and body, the body without a copy.
+
+    The format has tensors of one type in the order of their names, as a packed state has; the library writes the same bytes, from
+    two copies of all tensors. Format: huggingface.co/docs/safetensors, "Format".
+    """
+    if vector.shape != (manifest.size,):
+        msg = f"a vector of {vector.shape} elements for a manifest of {manifest.size}"
+        raise Broken(msg)
+    offsets = ((part.start * WIRE.itemsize, part.stop * WIRE.itemsize) for _, part in manifest.slices())
+    told = {
+        tensor.name: {"dtype": "F32", "shape": tensor.shape, "data_offsets": place}
+        for tensor, place in zip(manifest.tensors, offsets, strict=True)
+    }
+    words = json.dumps(told, separators=(",", ":")).encode()
+    words += b" " * (-len(words) % _HEAD_ALIGNMENT)
+    return len(words).to_bytes(_HEAD_LENGTH_BYTES, "little") + words, as_wire(vector)
 
 
 def from_safetensors(data: bytes) -> tuple[Vector, Manifest] | None:

@@ -15,11 +15,13 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import NoReturn
 
 from silo_node.proxy_trouble import PROXY_TROUBLE
 from silo_node.way_out import WayOut, handed_on
@@ -34,6 +36,8 @@ IDLE_SECONDS = 3
 SHORTEST_IDLE_SECONDS, LONGEST_IDLE_SECONDS = 0.05, 3.0
 SHORTEST_REPLY_SECONDS, LONGEST_REPLY_SECONDS = 0.02, 0.25
 OBJECT_BACKOFF_SECONDS = 0.05
+ENDED_STATUS = 1
+"""Exit status of a SuperNode whose connection has ended; its supervisor starts another one."""
 
 MODULE = "silo_node.flower.supernode"
 
@@ -147,8 +151,25 @@ def go_through_proxy(trouble: Path) -> None:
     vars(connection)["FleetHttpClient"] = fleet_client(route, trouble)
 
 
-def main() -> None:
-    """Start the SuperNode in this process; it reads the command line itself and never returns."""
+def run_to_the_end(supernode: Callable[[], None]) -> NoReturn:
+    """Run a SuperNode, and end this process when it comes back: its connection has ended for good.
+
+    Flower tries again where a centre is away, but not where a handshake broke off, as it does where something before the
+    centre (a balancer, a firewall, a proxy) takes the connection while the centre is down. Its loop then returns, and the
+    thread of its Runtime API would keep the process for ever: nobody would start another one.
+    """
+    try:
+        supernode()
+        print("the connection to the centre has ended", file=sys.stderr)  # noqa: T201  (into logs/supernode.out)
+    except Exception:  # noqa: BLE001  (whatever it is, the thread would keep the process)
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ENDED_STATUS)
+
+
+def main() -> NoReturn:
+    """Start the SuperNode in this process; it reads the command line itself."""
     os.environ.update(SWITCHED_OFF)
     begin_pulse()
     from flwr.supernode import start_client_internal as loop  # noqa: PLC0415  (the environment comes first)
@@ -166,7 +187,7 @@ def main() -> None:
         sys.exit(EXIT_USAGE)
     settle()
     reuse_memory()
-    flower_supernode()
+    run_to_the_end(flower_supernode)
 
 
 if __name__ == "__main__":

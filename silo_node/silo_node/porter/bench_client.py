@@ -35,13 +35,14 @@ from wardround.identity.software import code_digest
 from wardround.reference import current_reference
 from wardround.study.bundle import Bundle
 from wardround.values import Value
-from wardround.weights.packing import to_bytes
+from wardround.weights.packing import as_wire
 
 RETRY_SECONDS = 0.2
 GRACE_SECONDS = 5.0
-"""How much longer than the trainer's own patience a visit may take: to reach it, and until it counts as silent."""
+"""How long a trainer may take no more of an order, and how much longer than its own patience it may say nothing, until it counts
+as silent. Its patience begins when it has the whole order: hundreds of megabytes of weights take seconds on a busy machine."""
 REACH_SECONDS = 3.0
-"""Of these, how long a visit waits for a trainer that is not there to come back."""
+"""How long a visit waits for a trainer that is not there to come back."""
 MOST_DEATHS = 2
 """So many trainers may die over the same work before it is given up."""
 MOST_SILENT_SECONDS = 180.0
@@ -168,9 +169,8 @@ class BenchClient:
             TimeoutError: when it cannot be reached, or says nothing.
             EOFError, OSError: when it died.
         """
-        end = time.monotonic() + self._patience + GRACE_SECONDS
         order = PerformOrder(code=self._code, task=work.task, policy=work.policy, reference=current_reference())
-        weights = b"" if work.weights is None else to_bytes(work.weights)
+        weights = b"" if work.weights is None else as_wire(work.weights)
         try:
             connection = self._send(self._connect(REACH_SECONDS), order, weights)
         except (BrokenPipeError, ConnectionResetError):  # the connection was of a trainer that is gone
@@ -179,7 +179,8 @@ class BenchClient:
                 raise
             connection = self._send(self._connect(REACH_SECONDS), order, weights)
         care.ordered = True
-        answer, change = self._receive(connection, end), self._receive(connection, end)
+        answer = self._receive(connection, time.monotonic() + self._patience + GRACE_SECONDS)
+        change = self._receive(connection, time.monotonic() + GRACE_SECONDS)
         return unpack_outcome(answer, change, work.bundle.manifest)
 
     def _died(self, care: _Care) -> NotDone | Busy:
@@ -204,7 +205,7 @@ class BenchClient:
         self._care = None
         return NotDone("H-FAILED")
 
-    def _send(self, connection: Connection, order: Value, weights: bytes) -> Connection:
+    def _send(self, connection: Connection, order: Value, weights: bytes | memoryview) -> Connection:
         try:
             connection.send_bytes(order.model_dump_json(by_alias=True).encode())
             connection.send_bytes(weights)

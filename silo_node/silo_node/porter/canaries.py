@@ -23,7 +23,7 @@ from wardround.messages.envelope import Envelope, bodies_hold, signed_by
 from wardround.messages.round import SiloCode
 from wardround.study.bundle import Bundle
 from wardround.supervision.ground import free_bytes
-from wardround.weights.packing import to_bytes
+from wardround.weights.packing import as_wire
 
 PAUSE_SECONDS = 1.0
 """Between two canaries at least: each is a line of the ledger, and work."""
@@ -87,7 +87,7 @@ class Canaries:
         if canary.to != self._site:
             return "H-ADDRESS"
         plain = decrypted(envelope, self._encryption)
-        ours = canary.bodies == (sha256(to_bytes(approved.bundle.weights)),)
+        ours = canary.bodies == (sha256(as_wire(approved.bundle.weights)),)
         return None if ours and plain is not None and bodies_hold(plain, canary.bodies) else "H-BODY"
 
     def _takes_turn(self, canary: Canary, *, idle: bool) -> SiloCode | None:

@@ -41,7 +41,7 @@ from wardround.reference import Reference, current_reference, new_reference, ref
 from wardround.study.encoding import SMALLEST_DEVIATION, Encoding, NumberColumn, bounds, classes_of, input_width
 from wardround.study.model import Study
 from wardround.weights.fixed_point import MOST_RAISES, follows, plan_sum
-from wardround.weights.packing import Vector, from_bytes, to_bytes
+from wardround.weights.packing import Vector, as_wire, from_bytes
 
 PHASES = {"statistics": 0, "round": 1, "closing": 2, "test": 3}
 
@@ -409,7 +409,7 @@ def _header_fits(task: Task, approved: Approved) -> bool:
         return core.plan is None
     if core.plan is None or len(core.plan.exponents) != len(bundle.manifest.tensors):
         return False
-    return core.round != 1 or core.weights == sha256(to_bytes(bundle.weights))
+    return core.round != 1 or core.weights == sha256(as_wire(bundle.weights))
 
 
 def encoding_fits(encoding: Encoding, study: Study, contract: Contract) -> bool:

@@ -123,7 +123,7 @@ class Keeper:
         changed = head.fingerprint.differences(self._fingerprint)
         if head.records != training.records:
             changed = (*changed, "records")
-        return Start("restarted", why=changed) if changed else Start("resumed", head.epoch, sealed.body)
+        return Start("restarted", why=changed) if changed else Start("resumed", head.epoch, bytes(sealed.body))
 
     def boundary(self, epoch: int, take: Callable[[], bytes]) -> None:
         """Keep the state after an epoch, if there is enough in it to lose; a full disk stops no training."""

@@ -143,6 +143,7 @@ def train(
                 watch.count()
             if keeper is not None and epoch + 1 < settings.local_epochs:  # after the last epoch comes the result itself
                 keeper.boundary(epoch + 1, lambda: take(network, optimiser, order, execution.device))
+    network.zero_grad(set_to_none=True)  # as large as the weights, and nobody's any more
     mean = float(total) / examples.size
     if not np.isfinite(mean):
         raise NotFinite

@@ -17,7 +17,7 @@ from silo_node.training.sealed_file import Damaged, Sealed, drop, read_sealed, w
 from silo_node.work import Done, Work
 from wardround.messages.round import RecordCount, RoundResult
 from wardround.values import Sha256, Slug, Value
-from wardround.weights.packing import Manifest, from_bytes, to_bytes
+from wardround.weights.packing import Manifest, as_wire, from_bytes
 
 KIND = "result"
 FILE = "result"
@@ -52,7 +52,7 @@ class Shelf:
         self._kept: dict[str, _Kept] = {}
 
     def find(self, work: Work) -> Done | None:
-        """Give the result of this work, if it is the last of its study.
+        """Give the result of this work, if it is the last of its study; one of other work that is on disk is let go of.
 
         Raises:
             Refused: O-WRITE when it is there, but could not be made durable yet.
@@ -63,7 +63,11 @@ class Shelf:
             if found is not None:
                 self._kept[study] = found
         kept = self._kept.get(study)
-        if kept is None or kept.work != work.task.core.work_id():
+        if kept is None:
+            return None
+        if kept.work != work.task.core.work_id():
+            if kept.durable:  # as large as the weights, and read again where it is asked for after all
+                del self._kept[study]
             return None
         self._make_durable(study)
         return kept.done
@@ -91,7 +95,7 @@ class Shelf:
             result=result,
             data=kept.done.data,
         )
-        write_sealed(self._folder / study / FILE, KIND, head, to_bytes(change))
+        write_sealed(self._folder / study / FILE, KIND, head, as_wire(change))
         self._kept[study] = replace(kept, durable=True)
 
     def _read(self, study: str, manifest: Manifest) -> _Kept | None:

@@ -25,13 +25,13 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Sealed:
-    """What stood under an unbroken seal."""
+    """What stood under an unbroken seal; the body is seen where it was read, not copied."""
 
     head: bytes
-    body: bytes
+    body: memoryview
 
 
-def write_sealed(path: Path, kind: str, head: Value, body: bytes) -> None:
+def write_sealed(path: Path, kind: str, head: Value, body: bytes | memoryview) -> None:
     """Write a file whole and durable, for its owner only, in the place of an older one.
 
     Raises:
@@ -43,7 +43,7 @@ def write_sealed(path: Path, kind: str, head: Value, body: bytes) -> None:
     for part in parts:
         seal.update(part)
     remove_leftovers(path)  # of a trainer that was killed: there is one at a time
-    write_atomic(path, b"".join((*parts, seal.digest())), MODE)
+    write_atomic(path, (*parts, seal.digest()), MODE)
 
 
 def read_sealed(path: Path, kind: str) -> Sealed | None:
@@ -67,7 +67,7 @@ def read_sealed(path: Path, kind: str) -> Sealed | None:
     body = start + int.from_bytes(view[len(mark) : start], "little")
     if body > end:
         raise Damaged
-    return Sealed(bytes(view[start:body]), bytes(view[body:end]))
+    return Sealed(bytes(view[start:body]), view[body:end])
 
 
 def drop(path: Path) -> None:

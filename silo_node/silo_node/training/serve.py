@@ -146,7 +146,7 @@ class Clerk:
 
     def _do(
         self, order: PerformOrder | TryOrder, weights: bytes, connection: Connection
-    ) -> tuple[Done | NotDone | Busy | Stepped, tuple[bytes, bytes]]:
+    ) -> tuple[Done | NotDone | Busy | Stepped, tuple[bytes, bytes | memoryview]]:
         if order.code != self._code:
             self._log.error("H-CODE: the software here was changed since the porter was started; stop the node and start it")
             other = NotDone("H-CODE")
@@ -169,7 +169,7 @@ class Clerk:
         return self._bundles[study_hash]
 
 
-def _send(connection: Connection, frames: tuple[bytes, bytes]) -> None:
+def _send(connection: Connection, frames: tuple[bytes, bytes | memoryview]) -> None:
     for frame in frames:
         connection.send_bytes(frame)
 

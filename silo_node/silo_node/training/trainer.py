@@ -269,7 +269,8 @@ class Trainer:
         training = Training(self._site.file.site, core.study_hash, core.work_id(), desk.records)
         notes, loss = self._train_as_fits(work, desk, network, desk.train, training, watch)
         with np.errstate(invalid="ignore", over="ignore"):
-            change = read_weights(network)[0] - before
+            change = read_weights(network)[0]
+            change -= before  # in its place: weights may be most of what memory holds
         if not np.isfinite(change).all():
             raise NotFinite
         units = round(min(loss, LOSS_LIMIT) / LOSS_UNIT)

@@ -19,6 +19,7 @@ from wardround.weights.packing import (
     from_safetensors,
     manifest_of,
     pack,
+    safetensors_parts,
     to_bytes,
     to_safetensors,
     unpack,
@@ -43,6 +44,22 @@ def test_packing_returns_what_was_packed(state):
         assert {name: (array.shape, array.tobytes()) for name, array in found.items()} == {
             name: (array.shape, array.tobytes()) for name, array in state.items()
         }
+
+
+@given(states)
+def test_safetensors_are_written_as_the_library_writes_them(state):
+    """The file is byte for byte the library's: hashes of bundles and releases do not depend on who wrote it."""
+    manifest = manifest_of(state)
+    assert to_safetensors(pack(state, manifest), manifest) == safetensors.numpy.save({n: a.copy() for n, a in state.items()})
+
+
+def test_safetensors_are_not_copied_to_be_written():
+    """The body is the vector's own memory."""
+    manifest = Manifest(tensors=(Tensor(name="w", shape=(3,)),))
+    vector = np.arange(3, dtype=np.float32)
+    assert np.shares_memory(np.frombuffer(safetensors_parts(vector, manifest)[1], np.float32), vector)
+    with pytest.raises(Broken):
+        safetensors_parts(vector[:2], manifest)
 
 
 @given(states, st.randoms(use_true_random=False))

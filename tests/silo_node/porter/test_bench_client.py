@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
+from dataclasses import replace
 from multiprocessing.connection import Listener
 
+import numpy as np
 import pytest
 from paper_records import planned, real_paper, work
 from studies_on_paper import paper
@@ -179,6 +182,33 @@ def test_a_trainer_that_is_gone(tmp_path):
         answer = client.perform(ROUND)
     assert answer == NotDone("H-FAILED")
     assert 2.0 <= time.monotonic() - begun < 10.0
+
+
+def test_a_trainer_that_takes_large_weights_slowly_is_not_silent(tmp_path):
+    """While it takes more of the weights it is waited for, longer than a visit; its patience begins when it has them all."""
+    listener = Listener(str(tmp_path / "trainer.sock"), family="AF_UNIX")
+    weights = np.zeros(1_000_000, dtype=np.float32)
+
+    def serve():
+        with listener.accept() as connection:
+            connection.recv_bytes()
+            left = int.from_bytes(os.read(connection.fileno(), 4), "big")
+            pause = 2 * (PATIENCE + GRACE) / left
+            while left:
+                got = len(os.read(connection.fileno(), min(left, 400_000)))
+                left -= got
+                time.sleep(pause * got)
+            time.sleep(PATIENCE)
+            for frame in pack_outcome(NotDone("H-DATA")):
+                connection.send_bytes(frame)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    begun = time.monotonic()
+    assert BenchClient(tmp_path / "trainer.sock", PATIENCE).perform(replace(ROUND, weights=weights)) == NotDone("H-DATA")
+    assert time.monotonic() - begun > PATIENCE + GRACE
+    thread.join(5)
+    listener.close()
 
 
 def test_exponents_and_progress_cross_the_wire(trainer):

@@ -226,7 +226,8 @@ def test_a_checkpoint_is_data_and_private(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
     sealed = read_sealed(path, "checkpoint")
     assert CheckpointHead.model_validate_json(sealed.head).epoch == 2
-    header = json.loads(sealed.body[8 : 8 + int.from_bytes(sealed.body[:8], "little")])
+    body = bytes(sealed.body)
+    header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
     assert {name.split("/")[0] for name in header} == {"network", "optimiser", "order", "generator"}
     held = sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name.startswith(("network", "optimiser")))
     steps = 6

@@ -96,6 +96,13 @@ def test_nothing_leaks_from_round_to_round(optimiser):
     assert to_bytes(trained(WHOLE, how, net, used=used)) == to_bytes(trained(WHOLE, how, net))
 
 
+def test_no_gradient_is_held_after_a_training():
+    """Gradients are as large as the weights; between two trainings they are nobody's."""
+    built = build_network(network(), Shape.of_table(WIDTH))
+    trained(WHOLE, settings_of(), used=built)
+    assert all(parameter.grad is None for parameter in built.parameters())
+
+
 def test_torchs_generator_is_left_as_it_was():
     """Training and evaluating draw nothing from torch's global generator, and do not seed it."""
     torch.manual_seed(11)

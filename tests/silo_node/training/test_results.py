@@ -136,3 +136,19 @@ def test_what_is_kept_is_private(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["result"]
     assert (folder / "result").stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_result_on_disk_is_let_go_of_when_other_work_begins(tmp_path):
+    """A change of weights is as large as the weights: with its file on disk, it is not held while the next round trains."""
+    site = write_site(tmp_path, RECORDS)
+    count = done(Trainer(site).perform(work(PAPER, "statistics"))).records
+    asked = work(PAPER, "round", records=count)
+    shelf = Shelf("north", tmp_path / "journal", logging.getLogger("test"))
+    made = done(Trainer(site).perform(asked))
+    shelf.keep(asked, made)
+    assert shelf.find(asked) is made
+    assert shelf.find(work(PAPER, "round", 2, records=count)) is None
+    again = shelf.find(asked)
+    assert again is not None
+    assert again is not made
+    assert to_bytes(again.change) == to_bytes(made.change)
