@@ -20,6 +20,7 @@ from silo_node.validation.check import check
 from wardround.console import run
 from wardround.contract.library import find
 from wardround.metrics.pooled import pool
+from wardround.study.bundle import bundle_bytes
 from wardround.study.model import Study
 from wardround_lab.demo.baselines import compare, gather, score_counts
 from wardround_lab.onnx_export import to_onnx
@@ -46,6 +47,7 @@ STUDY = {
     "rounds": {"maximum": 10, "deadline_seconds": 60.0},
     "convergence": {"metric": "rmse", "patience": 3, "minimum_change": 0.05},
     "silos": {"minimum": 3},
+    "statistics": {"distributions": True},
 }
 SITES = ("north", "south", "west")
 
@@ -71,7 +73,7 @@ def study(tmp_path_factory) -> ApprovedStudy:
             table = pl.read_csv(file, infer_schema=False)
             rates = pl.when(pl.col("exang").is_not_null()).then(truth(table, seed)).alias("thalach")
             table.with_columns(rates).write_csv(file)
-            (folder / name / "policy.yaml").write_text("share_metrics: consortium\n")
+            (folder / name / "policy.yaml").write_text("share_metrics: consortium\nshare_distributions: consortium\n")
     return approved(folder, Study.model_validate(STUDY), CONTRACT, [folder / name / "site.yaml" for name in SITES])
 
 
@@ -157,3 +159,24 @@ def test_a_release_says_errors_in_few_digits_and_has_no_curve_of_classes(release
     assert {silo["site"]: silo["metrics"]["mae"] for silo in last["silos"]} == {
         silo.site: float(f"{silo.metrics.mae:.3g}") for silo in outcome.test.silos
     }
+
+
+def test_hospitals_are_compared_by_how_the_number_is_distributed(release):
+    """Its histogram, in groups that hide small cells, as of a feature; no sum of it leaves for that."""
+    told = json.loads((release / "comparability.json").read_text())
+    (field,) = [each for each in told["fields"] if each["field"] == "thalach"]
+    assert field["target"]
+    assert {each["site"] for each in field["sites"]} == set(SITES)
+    assert all(each["mean"] is None for each in field["sites"])
+    assert "Highest heart rate" in (release / "comparability.html").read_text()
+
+
+def test_a_hospital_sees_what_will_leave(study, tmp_path, capsys):
+    """The review names each sum, and makes an example of it on synthetic records."""
+    bundle = tmp_path / "study.wardround"
+    bundle.write_bytes(bundle_bytes(study.bundle))
+    assert run(["silo", "review", str(bundle), "--site", str(study.sites[0].path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "predicts the number thalach" in said
+    assert "sums of errors above and below, of their squares, of the predicted number, and of its squares" in said
+    assert "sums of errors on " in said

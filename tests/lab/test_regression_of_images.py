@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import polars as pl
 import pytest
+import torch
 import yaml
 from fixed_keys import fixed_keys
+from models_on_paper import made_model
 from PIL import Image
 
 from wardround.console import run
+from wardround.contract.library import find
+from wardround.models.build import read_weights
+from wardround.study.encoding import Ends, ends_of
+from wardround.study.images import Images
+from wardround.study.model import Target
+from wardround.study.shape import Shape
+from wardround.weights.packing import to_safetensors
+from wardround_lab.monai_bundle.export import write_bundle
 from wardround_lab.monai_bundle.held import parts_of_bundle
+from wardround_lab.onnx_export import near_number, to_onnx
 from wardround_lab.predict import load_model
 
 SITES = ("north", "south")
@@ -106,7 +119,7 @@ def test_a_study_of_photographs_learns_the_number(release: Path, tmp_path: Path)
     error = (found["predicted_age"] - found["age"]).abs().mean()
     assert error < 0.7 * (found["age"] - found["age"].mean()).abs().mean()
     report = (release / "report.html").read_text()
-    assert "mean absolute error (a)" in report
+    assert "ean absolute error (a)" in report
     assert "ROC" not in report
 
 
@@ -116,8 +129,6 @@ def test_its_bundle_gives_the_number_in_the_schemas_unit(release: Path, tmp_path
     assert run(["model", "export", str(release), "--to", "monai-bundle", "--out", str(out)]) == 0
     model = load_model(release)
     with parts_of_bundle(out) as part:
-        import torch
-
         image = torch.rand(model.shape.taken(1))
         with torch.no_grad():
             outputs = part("network_def")(image)
@@ -130,3 +141,34 @@ def test_its_bundle_gives_the_number_in_the_schemas_unit(release: Path, tmp_path
     assert "probabilit" not in (out / "configs" / "metadata.json").read_text()
     readme = (out / "docs" / "README.md").read_text()
     assert "`predicted_age`, in the schema's unit a" in readme
+
+
+def test_models_of_volumes_leave_as_what_they_are(tmp_path: Path) -> None:
+    """A network of volumes with one output: ONNX Runtime and MONAI give its numbers, in the schema's unit."""
+    shape, contract = Shape(dimensions=3, inputs=1, window=(32, 32, 32)), find("dermoscopy.images")
+    made = made_model("ResNet18", {"width": 0.125}, shape)
+    steps = (
+        {"name": "Orientation"},
+        {"name": "ScaleIntensityRange", "a_min": -60.0, "a_max": 180.0},
+        {"name": "Resize", "spatial_size": shape.window},
+    )
+    images = Images.model_validate({"channels": 1, "preparation": steps, "window": shape.window})
+    study = made.study.model_copy(update={"images": images, "target": Target(field="age", number=True)})
+    ends = ends_of(study, contract)
+    assert ends == Ends(low=0.0, high=120.0)
+    encoding = made.encoding.model_copy(update={"target": "age", "positive": None, "number": ends})
+    model = replace(made, study=study, contract=contract, encoding=encoding)
+    session = onnxruntime.InferenceSession(to_onnx(model), providers=["CPUExecutionProvider"])
+    batch = np.random.default_rng(2).normal(size=shape.taken(3)).astype(np.float32)
+    with torch.no_grad():
+        expected = model.said(model.network(torch.from_numpy(batch)))
+    assert np.abs(session.run(["value"], {"input": batch})[0][:, 0] - expected).max() <= 1e-5 * 120
+    write_bundle(model, to_safetensors(*read_weights(model.network)), b"# Model card", tmp_path / "bundle")  # held against it
+
+
+@pytest.mark.parametrize(("apart", "near"), [(0.0005, True), (0.01, False), (float("nan"), False)])
+def test_numbers_are_near_to_a_hundred_thousandth_of_their_range(apart: float, near: bool) -> None:
+    """Not those of a runtime that gives others, and nothing is near what is not finite."""
+    said = torch.tensor([[0.25], [-0.5]])
+    found = Ends(low=0.0, high=120.0).values(said.double().numpy()) + np.array([[apart], [0.0]])
+    assert near_number(said, torch.from_numpy(found), Ends(low=0.0, high=120.0)) is near

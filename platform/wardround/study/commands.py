@@ -14,6 +14,7 @@ from wardround.contract.library import find
 from wardround.contract.model import Contract, ContractField
 from wardround.errors import refuse
 from wardround.files import write_new
+from wardround.study import labels
 from wardround.study.author_commands import author, sign
 from wardround.study.check import load_study
 from wardround.study.encoding import input_width
@@ -53,14 +54,14 @@ study.add_command(sign)
 @study.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--schema", "schema", default="breast.cytology", show_default=True, help="The shared schema to start from.")
-@click.option("--target", "target_name", help="The coded field to predict; needed where the schema has several.")
+@click.option("--target", "target_name", help="The field to predict, coded or a number; needed where several are coded.")
 @click.option("--positive", help="The target's value to predict; needed where no value is called as an event is, such as yes.")
 @schema_path_option
 def new(file: Path, schema: str, target_name: str | None, positive: str | None, schema_path: tuple[Path, ...]) -> None:
     """Write a study FILE to start from, with every setting explained; never overwrites."""
     contract = find(schema, schema_path)
     target = _target(contract, target_name)
-    positive = _positive(contract, target, positive)
+    words = _number(target, positive) if labels.is_number(target) else _class(_positive(contract, target, positive))
     keys = {*contract.primary_key, contract.patient_key, target.name}
     features = [f.name for f in contract.fields if f.name not in keys and f.privacy == "none" and f.type != "date"]
     text = (files("wardround.study") / TEMPLATE).read_text(encoding="utf-8")
@@ -68,7 +69,7 @@ def new(file: Path, schema: str, target_name: str | None, positive: str | None, 
         "@schema@": contract.id,
         "@version@": contract.version,
         "@target@": target.name,
-        "@positive@": json.dumps(positive, ensure_ascii=False),
+        **words,
         "@features@": "\n".join(f"  - {name}" for name in features),
     }.items():
         text = text.replace(word, value)
@@ -79,8 +80,41 @@ def new(file: Path, schema: str, target_name: str | None, positive: str | None, 
             "O-EXISTS", str(file), "Files are never overwritten", "there is a file already", "choose another name"
         ) from None
     say(f"Wrote {file}. Edit it, then run: wardround study check {file}")
+    if labels.is_number(target):
+        say(f"It predicts the number {target.name}, in its unit {target.unit}.")
+        return
+    positive = _positive(contract, target, positive)
     others = ", ".join(value for value in target.values if value != positive)
     say(f"It predicts whether {target.name} is {positive}; set target.positive if you mean another one ({others}).")
+
+
+def _class(positive: str) -> dict[str, str]:
+    """Give what stands in the template where one value is looked for."""
+    return {
+        "@asked@": f"  positive: {json.dumps(positive, ensure_ascii=False)}",
+        "@loss@": "  loss: binary_cross_entropy # or focal; of images others, too\n"
+        "  focal_gamma: null          # of the focal loss alone",
+        "@metric@": "  metric: loss               # loss (ranking and calibration) or auroc (ranking alone), "
+        "pooled over hospitals; of masks also dice",
+    }
+
+
+def _number(target: ContractField, positive: str | None) -> dict[str, str]:
+    """Give what stands in the template where a number is predicted."""
+    if positive is not None:
+        raise refuse(
+            "P-FIELD",
+            target.name,
+            "A positive value is one of a coded field",
+            f"{target.name!r} is a number, and is predicted as it is",
+            "leave --positive out",
+        )
+    return {
+        "@asked@": "  number: true               # the number itself, in the schema's unit",
+        "@loss@": "  loss: mse                  # the mean squared error, the one of numbers",
+        "@metric@": "  metric: r2                 # r2; or rmse or mae in the schema's unit, as minimum_change then is, "
+        "pooled over hospitals",
+    }
 
 
 def _target(contract: Contract, name: str | None) -> ContractField:
@@ -88,14 +122,15 @@ def _target(contract: Contract, name: str | None) -> ContractField:
     coded = {field.name: field for field in contract.fields if field.values and field.privacy == "none"}
     if name is None and len(coded) == 1:
         return next(iter(coded.values()))
-    if name in coded:
-        return coded[name]
+    known = {**coded, **{number: contract.field(number) for number in labels.numbers(contract)}}
+    if name in known:
+        return known[name]
     raise refuse(
         "P-FIELD",
         contract.id,
-        "A study predicts a coded field",
+        "A study predicts a coded field, or a number with a range",
         "the schema has several and none was named" if name is None else f"{name!r} is not one of them",
-        f"name one with --target: {', '.join(coded)}" if coded else "choose another schema with --schema",
+        f"name one with --target: {', '.join(known)}" if known else "choose another schema with --schema",
     )
 
 

@@ -59,3 +59,19 @@ def test_what_cannot_be_told_is_asked(tmp_path: Path, wardround: Command, values
     assert not (tmp_path / "study.yaml").exists()
     assert "has no value 'other'" in _new(wardround, tmp_path, values, "--positive", "other")[1]
     assert _new(wardround, tmp_path, values, "--positive", values[0]) == (0, values[0])
+
+
+def test_a_number_is_asked_for_as_one(tmp_path: Path, wardround: Command) -> None:
+    """Named, since nobody guesses it; the file that is written is in order, and has the loss and the metric of numbers."""
+    file = tmp_path / "study.yaml"
+    answer = wardround("study", "new", file, "--schema", "heart.disease", "--target", "thalach")
+    assert (answer.status, answer.err) == (0, "")
+    assert "It predicts the number thalach, in its unit /min." in answer.out
+    assert wardround("study", "check", file).status == 0
+    written = yaml.safe_load(file.read_text())
+    assert written["target"] == {"field": "thalach", "number": True}
+    assert (written["training"]["loss"], written["convergence"]["metric"]) == ("mse", "r2")
+    assert "thalach" not in written["features"]
+    refused = wardround("study", "new", file, "--schema", "heart.disease", "--target", "thalach", "--positive", "yes")
+    assert refused.status == 2
+    assert "leave --positive out" in refused.err
