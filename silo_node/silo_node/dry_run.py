@@ -25,8 +25,9 @@ from silo_node.configuration import Site, load_site
 from silo_node.example import FIRST, Example, ExampleTensor, ExampleVisit
 from silo_node.training.network import cut_network
 from wardround.canonical import model_json, sha256
+from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
-from wardround.contract.synthetic.records import synthesise
+from wardround.contract.synthetic.records import Record, synthesise
 from wardround.contract.synthetic.sheet import sheet_of
 from wardround.errors import Problem, Refused
 from wardround.identity.approval import Approver
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 SEED: Final = 0
 USUAL_RECORDS: Final = 400
 MOST_RECORDS: Final = 20_000
+FEWEST_IMAGES: Final = 12
+"""How many images are made up: so few that a review does not wait for them."""
 USUAL_MEMORY: Final = 4 * 2**30
 """The limit where the site file gives the trainer none: a study that nobody has approved yet gets no more."""
 ROOM: Final = 1.5
@@ -74,10 +77,12 @@ def dry_run(site: Site, bundle: Bundle, folder: Path) -> Example:
     from silo_node.training.trainer import Trainer  # noqa: PLC0415  (as above)
 
     visits: list[ExampleVisit] = []
-    count = 0
+    count, of_images = 0, bundle.imaging is not None
     try:
         asked_elsewhere = {"coordinators": None, "authors": None, "required_confinement": ()}  # before; and of the real trainer
         policy = site.policy().model_copy(update=asked_elsewhere)
+        if of_images:
+            policy = policy.model_copy(update={"small_cell": 1, "minimum_records": None, "metrics_minimum": None})
         count = how_many(bundle, policy)
         pretended = _pretend(folder, site, bundle, policy, count)
         node = open_node(pretended.site, Trainer)
@@ -87,15 +92,15 @@ def dry_run(site: Site, bundle: Bundle, folder: Path) -> Example:
         finally:
             node.close()
     except Refused as refused:
-        return Example(records=count, visits=tuple(visits), codes=tuple(dict.fromkeys(refused.codes)))
-    return Example(records=count, visits=tuple(visits))
+        return Example(records=count, visits=tuple(visits), codes=tuple(dict.fromkeys(refused.codes)), of_images=of_images)
+    return Example(records=count, visits=tuple(visits), of_images=of_images)
 
 
 def how_many(bundle: Bundle, policy: Policy) -> int:
     """Give how many synthetic records let the study take place under a policy, if that is not beyond all measure."""
     split = bundle.study.split
     wanted = max(
-        USUAL_RECORDS,
+        USUAL_RECORDS if bundle.imaging is None else max(FEWEST_IMAGES, bundle.imaging.minimum_examples),
         bundle.contract.limits.min_records,
         ROOM * policy.least_records / split.train,
         ROOM * policy.smallest_metrics / split.validation,
@@ -108,10 +113,19 @@ def _pretend(folder: Path, site: Site, bundle: Bundle, policy: Policy, count: in
     from silo_node.identity import approval_key, create_identity  # noqa: PLC0415  (as open_node)
     from silo_node.porter.approvals import approve  # noqa: PLC0415  (as above)
 
-    records = synthesise(bundle.contract, count, SEED, where=bundle.study.cohort.where)
-    (folder / "records.csv").write_bytes(sheet_of(bundle.contract, records).encoded())
+    records: list[Record] | None
+    sources: Parts = {}
+    schemas: Parts = {}
+    if bundle.imaging is None:
+        records = synthesise(bundle.contract, count, SEED, where=bundle.study.cohort.where)
+    else:
+        records, sources, schemas = _images(folder / "images", bundle, bundle.imaging, count)
+    if records is not None:
+        (folder / "records.csv").write_bytes(sheet_of(bundle.contract, records).encoded())
+        sources["synthetic"] = {"format": "csv", "path": "records.csv"}
+        schemas[bundle.contract.id] = {"source": "synthetic", "columns": {name: name for name in bundle.contract.names}}
     (folder / "policy.yaml").write_text(json.dumps(model_json(policy)))
-    (folder / "site.yaml").write_text(json.dumps(_site_file(site, bundle.contract)))
+    (folder / "site.yaml").write_text(json.dumps(_site_file(site, sources, schemas)))
     made = load_site(folder / "site.yaml")
     member = create_identity(folder, made.file.site, made.file.name)
     centre = PretendedCentre(bundle.roster.coordinator.name)
@@ -123,13 +137,27 @@ def _pretend(folder: Path, site: Site, bundle: Bundle, policy: Policy, count: in
     return _Pretended(same, made, member, centre)
 
 
-def _site_file(site: Site, contract: Contract) -> dict[str, object]:
-    columns = {name: name for name in contract.names}
+Parts = dict[str, object]
+"""Of a site file: sources, or schemas."""
+
+
+def _images(folder: Path, bundle: Bundle, imaging: ImagingContract, count: int) -> tuple[list[Record] | None, Parts, Parts]:
+    """Make up images; gives the records of their table, if they have one, and what the site file says of the images."""
+    from silo_node.imaging.synthetic import make_images  # noqa: PLC0415  (a hospital without images has no pydicom)
+
+    made = make_images(folder, imaging, bundle.contract, count, SEED, where=bundle.study.cohort.where)
+    source: Parts = {"format": "images", "path": folder.name}
+    if made.pseudonym is not None:
+        source = {"format": "dicom", "path": folder.name, "pseudonym": made.pseudonym}
+    return made.records, {"images": source}, {imaging.id: {"source": "images"}}
+
+
+def _site_file(site: Site, sources: Parts, schemas: Parts) -> Parts:
     return {
         "site": site.file.site,
         "name": site.file.name,
-        "sources": {"synthetic": {"format": "csv", "path": "records.csv"}},
-        "schemas": {contract.id: {"source": "synthetic", "columns": columns}},
+        "sources": sources,
+        "schemas": schemas,
         "resources": model_json(site.file.resources),
     }
 

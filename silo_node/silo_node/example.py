@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MODULE = "silo_node.dry_run"
 SECONDS = 60.0
 """How long a dry run may take, once the libraries are loaded."""
+IMAGE_SECONDS = 180.0
+"""And of a study of images, which are written, checked and decoded besides."""
 LOADING_SECONDS = 60.0
 """How long loading them may take."""
 MOST_WEIGHTS = 20_000_000
@@ -66,7 +68,7 @@ class Example(Value):
         records: how many synthetic ones there were.
         codes: why there are no further visits, if it did not come to its end.
         too_large: the network has too many weights to be tried here.
-        of_images: the study reads images, and none are made up.
+        of_images: the records are examples with an image each, so few that the policy's limits of small counts were set aside.
     """
 
     records: Count = 0
@@ -76,17 +78,17 @@ class Example(Value):
     of_images: bool = False
 
 
-def make_example(site: Path, bundle_path: Path, bundle: Bundle, seconds: float = SECONDS) -> Example:
+def make_example(site: Path, bundle_path: Path, bundle: Bundle, seconds: float | None = None) -> Example:
     """Make an example of what leaves for a study; what goes wrong is said in codes, and stops nothing.
 
     Args:
         site: the hospital's ``site.yaml``: its policy and its trainer's memory limit hold.
         bundle_path: of the study.
         bundle: the same, read.
-        seconds: how long the dry run may take.
+        seconds: how long the dry run may take; what is usual when not given.
     """
-    if bundle.imaging is not None:
-        return Example(of_images=True)
+    if seconds is None:
+        seconds = SECONDS if bundle.imaging is None else IMAGE_SECONDS
     if bundle.manifest.size > MOST_WEIGHTS:
         return Example(too_large=True)
     with TemporaryDirectory(prefix="wardround-") as folder:
@@ -120,10 +122,10 @@ def lines(example: Example) -> Iterator[tuple[str, str]]:
     if example.too_large:
         yield "example", f"none: more than {MOST_WEIGHTS} weights are not tried here; names, shapes and bytes are as above"
         return
-    if example.of_images:
-        yield "example", "none: images are not made up here; what leaves is as above, figure by figure"
-        return
-    if example.visits:
+    if example.visits and example.of_images:
+        yield "example", f"of {example.records} SYNTHETIC images, made up from the schema, none of yours among them;"
+        yield "", "they are few, so your policy's limits of small counts were set aside. The node would send:"
+    elif example.visits:
         yield (
             "example",
             f"of {example.records} SYNTHETIC records, made up from the schema, none of yours among them. The node would send:",

@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 
 from silo_node.configuration import load_site
-from silo_node.policy import DISTRIBUTIONS_TOLD, SHOWN_TO_OTHERS
+from silo_node.policy import DISTRIBUTIONS_TOLD, SHOWN_TO_OTHERS, Policy
 from wardround.canonical import model_json
 from wardround.console import format_option, print_json, say
+from wardround.contract import library
 from wardround.directory import check_format
+from wardround.strict_yaml import nearest
 
 
 @click.command()
@@ -29,7 +31,8 @@ def policy(site_path: Path, write_default: bool, form: str) -> None:  # noqa: FB
     found = site.policy()
     settings = model_json(found)
     if form == "json":
-        print_json({"policy": settings, "digest": found.policy_digest(), "written": written})
+        unknown = tuple(unknown_schemas(found))
+        print_json({"policy": settings, "digest": found.policy_digest(), "written": written, "unknown_schemas": unknown})
         return
     if written:
         say(f"Wrote {site.policy_file.path}.")
@@ -39,3 +42,15 @@ def policy(site_path: Path, write_default: bool, form: str) -> None:  # noqa: FB
     say(f"{'digest'.ljust(width)}  {found.policy_digest()}")
     say(f"Figures shown to others? {SHOWN_TO_OTHERS[found.share_metrics].capitalize()}.")
     say(f"Distributions of fields told? {DISTRIBUTIONS_TOLD[found.share_distributions].capitalize()}.")
+    for schema, guess in unknown_schemas(found).items():
+        meant = f" Did you mean {guess}?" if guess else ""
+        say(f"never_fields: no schema {schema} is installed here; it is for studies that bring one of that name.{meant}")
+
+
+def unknown_schemas(policy: Policy) -> dict[str, str | None]:
+    """Give the schemas under ``never_fields`` of which no version is installed, with what may be meant.
+
+    They are no mistake for sure: a study may bring a schema of its own.
+    """
+    installed = {listing.id for listing in library.available_any()}
+    return {schema: nearest(schema, installed) for schema in policy.never_fields if schema not in installed}

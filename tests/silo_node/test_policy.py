@@ -246,6 +246,22 @@ def test_the_policy_is_shown_and_written_once(tmp_path: Path, wardround: Command
     assert "Figures shown to others? Yes" in wardround(*show).out
 
 
+def test_a_schema_that_is_not_installed_is_said(tmp_path: Path, wardround: Command) -> None:
+    """Fields under a misspelt schema are shut to no study that there is: the command says so, of tables and of images."""
+    hospital = write_hospital(tmp_path / "alpha", "alpha", range(20))
+    show = ("silo", "policy", "--site", hospital.site)
+    assert wardround("silo", "init", "--site", hospital.site).status == 0
+    policy = hospital.folder / POLICY_FILE
+    policy.write_text("never_fields: {breast.cytologie: [diagnosis], chest.radiograph: [age], our.own: [age]}\n")
+    said = wardround(*show).out.replace("\n", " ")
+    assert "no schema breast.cytologie" in said
+    assert "Did you mean breast.cytology?" in said
+    assert "no schema our.own" in said
+    assert "no schema chest.radiograph" not in said
+    found = wardround(*show, "--format", "json").json()
+    assert found["unknown_schemas"] == ["breast.cytologie", "our.own"]  # type: ignore[index]
+
+
 def test_a_mistake_in_the_policy_hides_nothing_and_starts_nothing(tmp_path: Path, wardround: Command) -> None:
     """What only looks works on; what would run or decide names the line."""
     hospital = write_hospital(tmp_path / "alpha", "alpha", range(20))

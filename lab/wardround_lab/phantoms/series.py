@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
+from silo_node.dicom.synthetic import settled
 from wardround_lab.phantoms.volume import HIGHEST_HU, LOWEST_HU, Grid, Scan
 
 Syntax: TypeAlias = Literal["explicit", "implicit", "rle", "jpeg2000"]
@@ -34,8 +35,6 @@ METHOD: Final = "Synthetic images: there is no patient"
 MAKER: Final = "Wardround phantoms"
 BITS: Final = 12
 LESION: Final = "lesion"
-NO_DATE, NO_TIME = "19000101", "000000"
-"""What stands where the standard wants a date: a dummy, for nothing was ever made on that day."""
 
 
 @dataclass(frozen=True)
@@ -139,18 +138,7 @@ def make_truth(scan: Scan, scanner: Scanner, slices: Sequence[FileDataset], pati
         content_label="LESIONS",
         omit_empty_frames=bool(mask.any()),
     )
-    return _settled(truth, make_uid(patient, series, "truth", "dimensions"))
-
-
-def _settled(truth: Dataset, dimensions: UID) -> Dataset:
-    """Take from a segmentation what the moment of its making left in it."""
-    del truth.ContributingEquipmentSequence
-    truth.ContentDate = truth.InstanceCreationDate = NO_DATE
-    truth.ContentTime = truth.InstanceCreationTime = NO_TIME
-    for element in truth.iterall():
-        if element.keyword == "DimensionOrganizationUID":
-            element.value = dimensions
-    return truth
+    return settled(truth, make_uid(patient, series, "truth", "dimensions"))
 
 
 # ------------------------------------------------------------------------------------------------------------- elements

@@ -1,4 +1,4 @@
-"""``wardround schema synthesise``: made-up records of a schema, in order or with faults on purpose."""
+"""``wardround schema synthesise``: made-up records of a schema, in order or with faults on purpose, and made-up images."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import re
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
 from wardround.console import format_option, print_json, say
 from wardround.contract import library
+from wardround.contract.imaging import ImagingContract
 from wardround.errors import Problem, Refused, raise_all, refuse
 from wardround.files import write_atomic, write_new
 
@@ -29,11 +31,14 @@ SITE_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 MADE_UP: Final = "made up from the schema alone; no record of a patient was read"
 PARQUET, WRITERS = ".parquet", "wardround.table_writers"
 """The ending of a Parquet file, and the entry points that write tables: whoever reads tables writes them, not the platform."""
+IMAGES, IMAGE_WRITERS = "images", "wardround.image_writers"
+"""The folder of images in a made-up hospital, and the entry points that write them."""
+USUAL_RECORDS, USUAL_IMAGES = 1000, 40
 
 
 @click.command()
 @click.argument("name")
-@click.option("-n", "count", type=int, default=1000, show_default=True, help="How many records.")
+@click.option("-n", "count", type=int, help=f"How many records [default: {USUAL_RECORDS}]; of images examples [{USUAL_IMAGES}].")
 @click.option("--seed", type=click.IntRange(0, 2**53 - 1), default=0, show_default=True, help="Another seed gives other records.")
 @click.option(
     "--dirty",
@@ -59,7 +64,7 @@ PARQUET, WRITERS = ".parquet", "wardround.table_writers"
 @format_option
 def synthesise(  # noqa: PLR0913, PLR0917  (click's)
     name: str,
-    count: int,
+    count: int | None,
     seed: int,
     dirty: tuple[str, ...],
     out: Path | None,
@@ -74,9 +79,16 @@ def synthesise(  # noqa: PLR0913, PLR0917  (click's)
     The same seed gives the same records on every machine. They are a table in shared form, a CSV or a Parquet file, and serve to
     try things; no figure on them says anything about patients. Their patient keys bear a mark by which silo check, silo review
     and the release of a study know them.
+
+    Of a schema of images, --site makes a hospital with them: a folder of images that obey it, and the table that it names.
     """
-    contract = library.find(name, schema_path)
+    found = library.find_any(name, schema_path)
     wanted = _wanted(dirty)
+    if isinstance(found, ImagingContract):
+        _no_table(wanted, out, site, parquet=parquet, force=force)
+        _hospital_of_images(found, library.table_or_implied(found, schema_path), count or USUAL_IMAGES, seed, str(site), form)
+        return
+    contract, count = found, USUAL_RECORDS if count is None else count
     files = {_path(contract, out, site, parquet=parquet): b""}
     if site is not None:
         files[Path(site) / SITE_FILE] = _site_file(contract, site, next(iter(files)))
@@ -93,6 +105,119 @@ def synthesise(  # noqa: PLR0913, PLR0917  (click's)
         print_json({**_as_json(contract, table), "seed": seed, "files": [str(each) for each in files]})
     else:
         _tell(contract, table, path)
+
+
+def _no_table(wanted: Mapping[str, int | None], out: Path | None, site: str | None, *, parquet: bool, force: bool) -> None:
+    """Refuse what is of tables alone."""
+    rule, problems = "Images are made up in order, for a hospital's folder", []
+    if site is None:
+        problems.append(_usage(rule, "--site was not given", "name the folder to make, such as --site made-up"))
+    for option, given in (("--dirty", wanted), ("--out", out), ("--parquet", parquet), ("--force", force)):
+        if given:
+            problems.append(_usage(rule, f"{option} is of tables alone", "leave it out"))
+    raise_all(problems)
+
+
+def _hospital_of_images(contract: ImagingContract, table: Contract, count: int, seed: int, site: str, form: str) -> None:
+    """Make a hospital's folder: images, the table that names them, and the ``site.yaml`` that maps both; whole or not at all."""
+    folder = Path(site)
+    path = _path(table, None, site, parquet=False)
+    if folder.exists():
+        raise _there(folder)
+    made, text = _write_images(folder, contract, table, count, seed, path.name)
+    images = folder / IMAGES
+    files = [images, folder / SITE_FILE] if text is None else [images, path, folder / SITE_FILE]
+    if form == "json":
+        print_json(
+            {
+                "synthetic": True,
+                "schema": f"{contract.id}@{contract.version}",
+                "contract_hash": contract.contract_hash(),
+                "examples": made.examples,
+                "image_files": made.files,
+                "seed": seed,
+                "files": [str(each) for each in files],
+            }
+        )
+        return
+    what = f"{made.files} files of {made.examples} SYNTHETIC examples of {contract.id} {contract.version}"
+    say(f"Wrote {images}: {what}, {MADE_UP}.")
+
+
+def _write_images(
+    folder: Path, contract: ImagingContract, table: Contract, count: int, seed: int, name: str
+) -> tuple[ImagesMade, bytes | None]:
+    """Make everything beside the folder, which then gets its name; gives what was made, and the table if there is one."""
+    from wardround.contract.synthetic.sheet import in_shared_form
+
+    write = _image_writer()
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+        place = Path(beside) / folder.name
+        made = write(place / IMAGES, contract, table, count, seed)
+        text = None if made.records is None else in_shared_form(table, iter(made.records))
+        if text is not None:
+            write_atomic(place / name, text)
+        write_atomic(place / SITE_FILE, _site_of_images(contract, table, folder.name, None if text is None else name, made))
+        place.rename(folder)
+    return made, text
+
+
+def _image_writer() -> Callable[[Path, ImagingContract, Contract, int, int], ImagesMade]:
+    found = next(iter(entry_points(group=IMAGE_WRITERS, name=IMAGES)), None)
+    rule = "Images are written where they can be read"
+    if found is None:
+        next_step = "install wardround-silo-node beside this, with its extra 'imaging'"
+        raise refuse("X-USAGE", "wardround schema synthesise", rule, "no package that reads them is installed", next_step)
+    try:
+        write: Callable[[Path, ImagingContract, Contract, int, int], ImagesMade] = found.load()
+    except ModuleNotFoundError as missing:
+        finding = f"the module {missing.name} is not installed"
+        raise refuse(
+            "X-EXTRA", "wardround schema synthesise", rule, finding, "pip install 'wardround-silo-node[imaging]'"
+        ) from None
+    return write
+
+
+def _site_of_images(contract: ImagingContract, table: Contract, site: str, name: str | None, made: ImagesMade) -> bytes:
+    """Give a ``site.yaml`` that maps images, and the table beside them."""
+    kind = "dicom" if contract.format == "dicom" else "images"
+    looks = "" if made.pseudonym is None else f", pseudonym: {json.dumps(made.pseudonym)}"
+    lines = [
+        f"site: {site}",
+        f"name: Synthetic hospital {site}",
+        "sources:",
+        f"  images: {{format: {kind}, path: {IMAGES}{looks}}}",
+    ]
+    if name is not None:
+        lines.append(f"  synthetic: {{format: csv, path: {json.dumps(name)}}}")
+    lines += ["schemas:", f"  {contract.id}: {{source: images}}"]
+    if name is not None:
+        lines += _mapped(table)
+    return "\n".join([*lines, ""]).encode()
+
+
+class ImagesMade(Protocol):
+    """What a writer of images says of what it made."""
+
+    @property
+    def records(self) -> list[dict[str, Cell]] | None:
+        """The table's records; None where the schema names no table."""
+        ...
+
+    @property
+    def pseudonym(self) -> str | None:
+        """What Patient IDs look like; None of images that have none."""
+        ...
+
+    @property
+    def examples(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def files(self) -> int:
+        """How many were written."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -179,12 +304,14 @@ def _site_file(contract: Contract, site: str, table: Path) -> bytes:
         "sources:",
         f"  synthetic: {{format: {table.suffix.removeprefix('.')}, path: {json.dumps(table.name)}}}",
         "schemas:",
-        f"  {contract.id}:",
-        "    source: synthetic",
-        "    columns:",
-        *(f"      {json.dumps(name)}: {json.dumps(name)}" for name in contract.names),
+        *_mapped(contract),
     ]
     return "\n".join([*lines, ""]).encode()
+
+
+def _mapped(contract: Contract) -> list[str]:
+    columns = (f"      {json.dumps(name)}: {json.dumps(name)}" for name in contract.names)
+    return [f"  {contract.id}:", "    source: synthetic", "    columns:", *columns]
 
 
 def _as_json(contract: Contract, table: _Table) -> dict[str, Json]:

@@ -28,7 +28,7 @@ def policy_problems(bundle: Bundle, policy: Policy) -> list[Problem]:
         *_schemas(bundle, policy),
         *_network(bundle, policy),
         *_strategy(study, policy),
-        *_fields(study, bundle.contract, policy),
+        *_fields(bundle, policy),
         *_privacy(policy),
         *_rounds(study, policy),
         *_bytes(bundle, policy),
@@ -109,19 +109,24 @@ def _strategy(study: Study, policy: Policy) -> Iterator[Problem]:
         yield _problem("G-STRATEGY", "strategies", "Only listed strategies combine this hospital's changes", finding)
 
 
-def _fields(study: Study, contract: Contract, policy: Policy) -> Iterator[Problem]:
-    """Find the fields that are never used, and those that stand in the policy and in no schema: they would protect nothing."""
-    key, never = f"never_fields.{contract.id}", policy.never_fields.get(contract.id, ())
+def _fields(bundle: Bundle, policy: Policy) -> Iterator[Problem]:
+    """Find the fields that are never used, and those that stand in the policy and in no schema: they would protect nothing.
+
+    The fields of a study of images are those of the table that its schema names; a policy may list them under either.
+    """
+    study, contract = bundle.study, bundle.contract
     used = {*study.target.fields, *study.features}
     if study.cohort.where is not None:
         used |= rules.fields(rules.parse(study.cohort.where, "cohort.where", "P-RULE"))
-    for name in sorted(used & set(never)):
-        yield _problem("G-FIELD", key, "These fields are never used", f"the study uses {name}")
-    for name in never:
-        if name not in contract.names and not _known_elsewhere(name, contract.id):
-            guess = nearest(name, contract.names)
-            next_step = f"did you mean {guess!r}?" if guess else "correct the field's name in the policy"
-            yield _problem("G-FIELD", key, "The policy names fields of the schema", f"it has no field {name}", next_step)
+    for schema in (contract.id, *(() if bundle.imaging is None else (bundle.imaging.id,))):
+        key, never = f"never_fields.{schema}", policy.never_fields.get(schema, ())
+        for name in sorted(used & set(never)):
+            yield _problem("G-FIELD", key, "These fields are never used", f"the study uses {name}")
+        for name in never:
+            if name not in contract.names and not _known_elsewhere(name, contract.id):
+                guess = nearest(name, contract.names)
+                next_step = f"did you mean {guess!r}?" if guess else "correct the field's name in the policy"
+                yield _problem("G-FIELD", key, "The policy names fields of the schema", f"it has no field {name}", next_step)
 
 
 def _known_elsewhere(name: str, schema: str) -> bool:

@@ -222,7 +222,8 @@ def batch(folder: Path, first: int, count: int) -> dict[str, int]:
     """Read corrupt files in a process of its own, so that a crash is a number and not the end of the tests."""
     command = [sys.executable, str(TOOL), str(first), str(count), str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(TOOL.parent), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=550, env=environment)
+    within = 60 + count  # seconds, of a machine that does other things too; how long one file may take, the tool asks
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=within, env=environment)
     assert done.returncode == 0, f"number {(folder / 'at').read_text()} ended the process: {done.stderr[-2000:]}"
     assert "CANARY" not in done.stdout + done.stderr
     told = json.loads(done.stdout)

@@ -11,13 +11,44 @@ from studies_on_paper import author, paper
 from silo_node.policy import Policy, parse_policy
 from silo_node.porter.policy_check import policy_problems, schema_differences
 from wardround.canonical import model_json
-from wardround.contract.library import find
+from wardround.contract.library import find, find_imaging
 from wardround.contract.model import Contract
 from wardround.errors import Refused
+from wardround.strict_yaml import parse, parse_text
+from wardround.study.model import Study
 
 UNSIGNED = paper(cohort={"where": "pressure > 60"}).bundle
 STUDY = UNSIGNED.signed(*author())
 """Three rounds of 25 weights, 100 bytes, signed by A. Scientist; features age, pressure and pain, target disease."""
+
+RADIOGRAPHS = """
+name: test-radiographs
+version: 1.0.0
+title: Edema
+question: Is there fluid?
+author: A. Scientist
+schema: {id: chest.radiograph, version: 1.0.0}
+target: {field: oedema, positive: present}
+images:
+  channels: 1
+  preparation: [{name: Resize, spatial_size: [32, 32]}]
+  window: [32, 32]
+network: {name: DenseNet121}
+training: {optimiser: {name: adam, learning_rate: 0.001}, local_epochs: 1, batch_size: 4}
+seed: 1
+split: {train: 0.6, validation: 0.2, test: 0.2}
+rounds: {maximum: 2}
+convergence: {patience: 2}
+silos: {minimum: 1}
+"""
+
+IMAGES = replace(
+    STUDY,
+    study=parse(Study, parse_text(RADIOGRAPHS, "study.yaml")),
+    contract=find("chest.findings"),
+    imaging=find_imaging("chest.radiograph"),
+)
+"""Of radiographs: its fields are those of the table that the schema of images names."""
 
 AUTHOR = author()[0].fingerprint
 FINGERPRINT = STUDY.roster.coordinator.fingerprint
@@ -87,6 +118,16 @@ def test_a_misspelt_field_protects_nothing_and_is_said():
     assert "'pressure'" in problem.next_step
 
 
+@pytest.mark.parametrize("schema", ["chest.findings", "chest.radiograph"])
+def test_fields_of_images_are_shut_under_either_name(schema: str) -> None:
+    """The table's fields are what a study of images uses, whichever of the two schemas the policy lists them under."""
+    assert [each.code for each in policy_problems(IMAGES, parse_policy(f"never_fields: {{{schema}: [oedema]}}"))] == ["G-FIELD"]
+    assert policy_problems(IMAGES, parse_policy(f"never_fields: {{{schema}: [age]}}")) == []
+    (unknown,) = policy_problems(IMAGES, parse_policy(f"never_fields: {{{schema}: [oedem]}}"))
+    assert unknown.code == "G-FIELD"
+    assert "'oedema'" in unknown.next_step
+
+
 def test_every_reason_at_once():
     """The hospital sees all of it, with place, rule, finding and next step."""
     text = """
@@ -153,3 +194,18 @@ def test_another_schema_is_allowed_by_its_hash_alone():
     allowed = parse_policy(f'other_schemas: ["{other.contract.contract_hash()}"]')
     assert policy_problems(other, allowed) == []
     assert [each.code for each in policy_problems(other, parse_policy(f"other_schemas: ['{'0' * 64}']"))] == ["G-SCHEMA"]
+
+
+def test_schemas_and_networks_of_images_are_held_to_like_those_of_tables():
+    """Another content under the name of an installed schema of images is said, and allowed by its own hash alone."""
+    assert policy_problems(IMAGES, Policy()) == []
+    assert IMAGES.imaging is not None
+    other = replace(IMAGES, imaging=IMAGES.imaging.model_copy(update={"title": "Radiographs of our own"}))
+    (problem,) = policy_problems(other, Policy())
+    assert (problem.code, "title" in problem.finding) == ("G-SCHEMA", True)
+    assert other.imaging is not None
+    for schema, found in ((other.imaging, []), (other.contract, ["G-SCHEMA"])):
+        policy = parse_policy(f'other_schemas: ["{schema.contract_hash()}"]')
+        assert [each.code for each in policy_problems(other, policy)] == found
+    assert [each.code for each in policy_problems(IMAGES, parse_policy("networks: {UNet: {}}"))] == ["G-NETWORK"]
+    assert policy_problems(IMAGES, parse_policy("networks: {DenseNet121: {}}")) == []
