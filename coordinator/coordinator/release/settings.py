@@ -28,7 +28,8 @@ _MASKS = (
 _NUMBERS = (
     "RMSE, mean absolute error and mean error (prediction less value) are in the schema’s unit, in three digits. R² is one "
     "less the share that squared errors have of the squared distances from the mean of the same records. Of all hospitals "
-    "together these are also the distances between hospitals: there it may be higher than at any of them."
+    "together these are also the distances between hospitals: there it may be higher than at any of them. A hospital whose "
+    "records changed after its first figures left shows none from then on."
 )
 _HOW = {"binary": _RESOLUTION, "classes": _RESOLUTION, "number": _NUMBERS, "mask": _MASKS}
 _METRICS = {"auroc": "AUROC", "dice": "Dice", "loss": "loss", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²"}
