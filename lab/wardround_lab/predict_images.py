@@ -19,7 +19,6 @@ from typing import Final
 import numpy as np
 import polars as pl
 import torch
-from monai.inferers import SlidingWindowInferer
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
@@ -39,6 +38,7 @@ from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Limits
 from wardround.errors import Broken, refuse
 from wardround.files import new_private_folder, write_atomic
+from wardround.models.from_monai import SlidingWindowInferer
 from wardround.study.images import Images
 from wardround_lab.predict import Model, Predictions, beside, require_readable
 

@@ -24,7 +24,6 @@ from wardround.study.bundle import SUFFIX, Bundle, read_bundle
 from wardround.study.check import load_study
 from wardround.study.commands import schema_path_option
 from wardround_lab.progress import Display, figures
-from wardround_lab.simulate import simulate as conduct
 
 RELEASE = "release"
 CENTRE = "centre"
@@ -63,6 +62,8 @@ def simulate(
     Of a study that asks for statistics.distributions, comparability.html and .json go to OUT, as the coordinator would see them.
     Ends with status 0 when complete, 3 when partial, 1 when failed.
     """
+    from wardround_lab.simulate import simulate as conduct
+
     require_free(out / RELEASE)
     sites = [_site(path) for path in site_paths]
     folder = centre or out / CENTRE

@@ -122,17 +122,7 @@ class LazyGroup(click.Group):
 
 def _absent(command: str, module: str) -> click.Command:
     def run() -> NoReturn:
-        raise Refused(
-            [
-                Problem(
-                    "X-EXTRA",
-                    f"wardround {command}",
-                    "The command needs a package that is not installed here",
-                    f"the Python module {module} is absent",
-                    "install the distribution that brings it (torch and monai: wardround-platform[models])",
-                )
-            ]
-        )
+        raise Refused([_extra(f"wardround {command}", module)])
 
     return click.Command(
         command,
@@ -140,6 +130,16 @@ def _absent(command: str, module: str) -> click.Command:
         help=f"(needs the Python module {module}, which is not installed here)",
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
         add_help_option=False,
+    )
+
+
+def _extra(command: str, module: str) -> Problem:
+    return Problem(
+        "X-EXTRA",
+        command,
+        "The command needs a package that is not installed here",
+        f"the Python module {module} is absent",
+        "install the distribution that brings it (torch and monai: wardround-platform[models])",
     )
 
 
@@ -168,6 +168,8 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit:
         raise
     except BaseException as error:  # Rust's panics are no Exceptions, and their words may hold a cell too
+        if isinstance(error, ModuleNotFoundError) and error.name and "." not in error.name:  # a command imported when it ran
+            return _say_absent(error.name, arguments, form)
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
         print_problems([_bug(error, _keep_trace(error, arguments))], form)
@@ -185,6 +187,13 @@ def _say_usage(error: click.ClickException, arguments: Sequence[str], form: str)
     else:
         print_problems([usage_problem(error, cli, arguments)], form)
     return EXIT_USAGE
+
+
+def _say_absent(module: str, arguments: Sequence[str], form: str) -> int:
+    from wardround.usage import called  # noqa: PLC0415  (where it is needed: --help stays quick)
+
+    print_problems([_extra(called(cli, arguments).command_path, module)], form)
+    return CATALOGUE["X-EXTRA"].exit_status
 
 
 def _bug(error: BaseException, reference: Reference | None) -> Problem:

@@ -25,7 +25,7 @@ def usage_problem(error: click.ClickException, root: click.Group, arguments: Seq
     """
     context = getattr(error, "ctx", None)
     if not isinstance(context, click.Context):  # of some errors click does not say where they were found
-        context = _called(root, arguments)
+        context = called(root, arguments)
     step = f"see: {context.command_path} --help"
     guess = _nearest(error, context)
     if guess is not None:
@@ -33,7 +33,7 @@ def usage_problem(error: click.ClickException, root: click.Group, arguments: Seq
     return Problem("X-USAGE", context.command_path, RULE, _finding(error), step)
 
 
-def _called(root: click.Group, arguments: Sequence[str]) -> click.Context:
+def called(root: click.Group, arguments: Sequence[str]) -> click.Context:
     """Give the innermost command that the first words name."""
     context = click.Context(root, info_name="wardround")
     for word in arguments:

@@ -11,6 +11,7 @@ import pytest
 from wardround import console
 from wardround.errors import Problem, Refused, refuse
 
+WAYS = ("well", "odd", "two", "one", "bug", "panic", "stop", "partial", "file", "extra", "part")
 PRIVATE = "Meyer, *1961-02-03"
 
 
@@ -19,9 +20,7 @@ class Panic(BaseException):
 
 
 @click.command()
-@click.option(
-    "--how", type=click.Choice(["well", "odd", "two", "one", "bug", "panic", "stop", "partial", "file"]), default="well"
-)
+@click.option("--how", type=click.Choice(WAYS), default="well")
 @console.format_option
 def act(how: str, form: str) -> int | None:
     """Do what is asked."""
@@ -29,6 +28,10 @@ def act(how: str, form: str) -> int | None:
         return 3
     if how == "stop":
         raise KeyboardInterrupt
+    if how == "extra":
+        import no_such_package_here  # noqa: F401
+    if how == "part":
+        import email.no_such_part  # noqa: F401
     if how == "bug":
         raise ValueError(PRIVATE)
     if how == "panic":
@@ -159,6 +162,17 @@ def test_an_absent_package_is_told(words, capsys):
     assert "no_such_package_here" in error
 
 
+def test_a_package_that_is_absent_when_a_command_runs_is_told(capsys):
+    """What a command imports only when it runs is X-EXTRA too; a part of a package that is there is not: that is a bug."""
+    for form in ("text", "json"):
+        assert console.run(["act", "--how", "extra", "--format", form]) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("X-EXTRA wardround act: the Python module no_such_package_here is absent. ")
+    assert [problem["code"] for problem in json.loads(output.out)["problems"]] == ["X-EXTRA"]
+    console.run(["act", "--how", "part"])
+    assert "an unexpected ModuleNotFoundError" in capsys.readouterr().err
+
+
 def test_help_lists_what_is_installed(capsys):
     """Help names every command of this installation, also those whose package is absent, and loads nothing else."""
     assert console.run(["--help"]) == 0
@@ -167,6 +181,30 @@ def test_help_lists_what_is_installed(capsys):
     assert "absent" in out
     assert console.run(["--version"]) == 0
     assert console.run(["act", "--help"]) == 0
+
+
+HELP_OF_EVERYTHING = """
+import sys
+import click
+from wardround.console import cli, run
+SLOW = {"torch", "monai", "polars", "flwr", "grpc", "matplotlib", "pydicom", "scipy", "sklearn"}
+def walk(command, words):
+    assert run([*words, "--help"]) == 0, words
+    assert not SLOW & {*sys.modules}, (words, SLOW & {*sys.modules})
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            walk(command.get_command(context, name), [*words, name])
+walk(cli, [])
+"""
+
+
+def test_help_imports_nothing_that_is_slow():
+    """Help of everything answers without what reads records, trains or speaks to the other side: in a second, not eight."""
+    done = subprocess.run([sys.executable, "-c", HELP_OF_EVERYTHING], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("wardround study build", "wardround silo start", "wardround coordinator start", "wardround simulate"):
+        assert f"Usage: {command} " in done.stdout
 
 
 def test_the_real_command_ends_with_its_status():

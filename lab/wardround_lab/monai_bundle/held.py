@@ -18,12 +18,11 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
-from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from silo_node.imaging.transforms import Prepared, prepare
 from wardround.contract.imaging import ImagingContract
+from wardround.models.from_monai import ConfigParser, MetaTensor
 from wardround.study import transforms as fixed
 from wardround.study.images import Images
 from wardround_lab.monai_bundle.config import ARRANGE, CODE, SAVE, Entry, parts_of

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from monai.networks import nets
 from torch import nn
 
 from wardround.errors import Broken
+from wardround.models.from_monai import nets
 from wardround.study.architectures.base import groups_of
 from wardround.study.model import Network, Normalisation
 from wardround.study.networks import arguments_of

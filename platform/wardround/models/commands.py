@@ -17,8 +17,6 @@ from wardround.errors import Problem, raise_all, refuse
 from wardround.identity.passphrase import passphrase_option
 from wardround.identity.roster import Coordinator, Member, Roster, read_member, read_party
 from wardround.identity.software import package_versions
-from wardround.models.build import initial_weights
-from wardround.models.transfer import weights_from_file
 from wardround.study.author_commands import author_json, author_option, open_author, signed_by_words
 from wardround.study.bundle import SUFFIX, Bundle, Versions
 from wardround.study.check import load_study
@@ -49,6 +47,9 @@ def make_bundle(
     Raises:
         Refused: P-ROSTER when the roster cannot satisfy the study's own rules, P-WEIGHTS when the file's weights do not fit.
     """
+    from wardround.models.build import initial_weights
+    from wardround.models.transfer import weights_from_file
+
     raise_all(_roster_problems(study, roster))
     shape = shape_of(study, contract, imaging)
     if beginning is None:

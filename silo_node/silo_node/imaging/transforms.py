@@ -14,13 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import monai.transforms as monai
 import numpy as np
 import torch
-from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from silo_node.training.examples import Draw
+from wardround.models.from_monai import MetaTensor
+from wardround.models.from_monai import transforms as monai
 from wardround.study import random_transforms as drawn
 from wardround.study import transforms as fixed
 from wardround.study.images import Images

@@ -12,7 +12,6 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
-from monai.inferers import SlidingWindowInferer
 from numpy.typing import NDArray
 from torch import nn
 
@@ -21,6 +20,7 @@ from silo_node.training.execution import CPU, Execution
 from silo_node.training.loop import NotFinite
 from silo_node.training.losses import Loss, score_loss
 from wardround.metrics.pooled import NumberCounts, ScoreCounts, count_numbers, count_scores
+from wardround.models.from_monai import SlidingWindowInferer
 
 EVALUATION_BATCH = 65_536
 """Records evaluated at once: bounds memory, changes no count."""

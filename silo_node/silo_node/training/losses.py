@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias, final
 
 import torch
-from monai.losses import DiceLoss, FocalLoss, GeneralizedDiceLoss
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
+from wardround.models.from_monai import losses as monai
 from wardround.study.model import Loss as Name
 from wardround.study.model import TargetKind, Training
 
@@ -99,9 +99,9 @@ def _squared(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 def _focal(gamma: float, kind: TargetKind) -> Loss:
     if kind == "binary":
-        of_one = FocalLoss(gamma=gamma, reduction="none")
+        of_one = monai.FocalLoss(gamma=gamma, reduction="none")
         return MeanOfTerms(lambda logits, targets: of_one(logits.reshape(-1, 1), targets.reshape(-1, 1)))
-    of_classes = FocalLoss(gamma=gamma, reduction="none", use_softmax=True)
+    of_classes = monai.FocalLoss(gamma=gamma, reduction="none", use_softmax=True)
     # the terms of the other classes are zero: the sum over classes is the term of the pixel
     return MeanOfTerms(lambda logits, targets: of_classes(logits, _channels(targets, logits)).sum(1, keepdim=True))
 
@@ -117,7 +117,7 @@ def _of_channels(make: Callable[..., Terms]) -> Terms:
     return lambda logits, targets: loss(logits, _channels(targets, logits))
 
 
-_CROSS_ENTROPY, _DICE = MeanOfTerms(_cross_entropy), _of_channels(DiceLoss)
+_CROSS_ENTROPY, _DICE = MeanOfTerms(_cross_entropy), _of_channels(monai.DiceLoss)
 
 
 def _dice_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -126,7 +126,7 @@ def _dice_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Te
     return dice.flatten(1).mean(1, keepdim=True) + crossed.flatten(1).mean(1, keepdim=True)
 
 
-_GENERALISED = GeneralizedDiceLoss(
+_GENERALISED = monai.GeneralizedDiceLoss(
     softmax=True, reduction="none", smooth_nr=GENERALISED_SMOOTHING, smooth_dr=GENERALISED_SMOOTHING
 )
 
