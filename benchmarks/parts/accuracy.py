@@ -20,7 +20,7 @@ from silo_node.training.study_examples import Part
 from wardround.contract.imaging import ImagingContract
 from wardround.contract.library import table_or_implied
 from wardround.identity.approval import Approver
-from wardround.metrics.pooled import NO_RECORDS, Metrics, measure, pool
+from wardround.metrics.pooled import NO_RECORDS, Metrics, pool
 from wardround.models.commands import make_bundle, make_roster
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
@@ -82,14 +82,14 @@ def approved(folder: Path, paths: Sequence[Path], study: Study, imaging: Imaging
 
 def figures(bundle: Bundle, wards: Sequence[Ward], weights: Vector, encoding: Encoding) -> dict[str, Metrics]:
     """Measure a model on everybody's test records."""
-    names = predicted(bundle.study, bundle.contract).classes
+    what = predicted(bundle.study, bundle.contract)
     counts = {}
     for ward in wards:
         found = score_counts(bundle, weights, encoding, Part(ward.cohort.test, ward.cohort.images))
         counts[ward.name] = found  # None where the split gives a small hospital no test record
     there = [found for found in counts.values() if found is not None]
-    told = {name: measure(NO_RECORDS if found is None else found, names) for name, found in counts.items()}
-    return {ALL: measure(pool(there), names), **told}
+    told = {name: what.measure(NO_RECORDS if found is None else found) for name, found in counts.items()}
+    return {ALL: what.measure(pool(there)), **told}
 
 
 def run(folder: Path, paths: Sequence[Path], bundle: Bundle, seed: int, what: Measure) -> list[Row]:

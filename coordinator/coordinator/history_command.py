@@ -16,7 +16,9 @@ from wardround.reference import with_reference
 NOTHING = "–"
 HEAD = ("visit", "attempt", "seconds", "loss", "sent", "stepped", "resumed", "counted (records)", "not counted")
 METRIC_COLUMN = 4
-"""Where AUROC stands; of a study of masks, Dice."""
+"""Where AUROC stands; of a study of masks, Dice; of one that predicts a number, R²."""
+METRICS = (("Dice", "dice"), ("R²", "r2"), ("AUROC", "auroc"))
+"""What the metric is called, by what a visit has; the last where none has any."""
 
 
 @click.command()
@@ -49,9 +51,11 @@ def _page(state: StudyState, told: Chronicle) -> list[str]:
     head = f"{state.name} {state.version}  {state.study_hash[:HASH_SHOWN]}"
     if told.summary.begun_by is None:
         return [head, "  Its journal has no line yet."]
-    masks = any(visit.dice is not None for visit in told.visits)
-    rows = [_with_metric(HEAD, "Dice" if masks else "AUROC")]
-    rows += [_with_metric(_row(visit), _figure(visit.dice if masks else visit.auroc)) for visit in told.visits]
+    name, metric = next(
+        (each for each in METRICS if any(getattr(visit, each[1]) is not None for visit in told.visits)), METRICS[-1]
+    )
+    rows = [_with_metric(HEAD, name)]
+    rows += [_with_metric(_row(visit), _figure(getattr(visit, metric))) for visit in told.visits]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [head, *table, *_end(told.summary)]

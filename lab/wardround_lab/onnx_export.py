@@ -13,26 +13,31 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from wardround.canonical import model_json
 from wardround.errors import Refused, refuse
+from wardround.study.encoding import Ends
+from wardround.study.kind import predicted
 from wardround_lab.predict import Model, chances
 
 OPSET: Final = 18
 """Version of ONNX's operators; runtimes since 2023 have it."""
-INPUT, OUTPUT = "input", "logits"
+INPUT, OUTPUT, NUMBER = "input", "logits", "value"
 BATCHES: Final = (1, 2, 5)
 """Examples at once on which the two are compared."""
 MOST_BYTES: Final = 2**31 - 2**20
 """Of one ONNX file: its encoding (protocol buffers) ends at 2 GiB."""
 SAME_CHANCE: Final = 1e-5
-"""How far probabilities may differ."""
+"""How far probabilities may differ, and numbers, as a share of their range."""
 SAME_LOGIT: Final = 1e-4
 """How far logits may differ, as a share of the largest one, or of 1 where that is smaller."""
 
 
 def to_onnx(model: Model) -> bytes:
     """Give a model as an ONNX file: ``(n, columns)`` or ``(n, channels, *window)`` in, logits out, for any number n.
+
+    Of a model that predicts a number, ``(n, 1)`` of it in the schema's unit come out.
 
     Raises:
         Refused: E-EXPORT when the packages for it are not installed, the model is too large for one file, or the exported
@@ -53,7 +58,7 @@ def to_onnx(model: Model) -> bytes:
     onnx.checker.check_model(made, full_check=True)
     data: bytes = made.SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    if not _same(model, lambda batch: session.run([OUTPUT], {INPUT: batch})[0]):
+    if not _same(model, lambda batch: session.run([output_of(model)], {INPUT: batch})[0]):
         raise _refused("the exported model gives other figures", "use the release as it is, and tell its makers")
     return data
 
@@ -67,8 +72,7 @@ def metadata(model: Model) -> dict[str, str]:
         "study_hash": model.study_hash,
         "question": study.question,
         "target": study.target.words,
-        "classes": json.dumps(classes_of(model), ensure_ascii=False),
-        "output": "logits: sigmoid gives the probability" if model.shape.outputs == 1 else "logits: softmax over axis 1",
+        **_outputs(model),
         "contract": f"{contract.id} {contract.version}",
         "contract_hash": contract.contract_hash(),
         "caveat": "The result of a study, not a medical device.",
@@ -87,9 +91,52 @@ def metadata(model: Model) -> dict[str, str]:
     }
 
 
+def _outputs(model: Model) -> dict[str, str]:
+    """Say what comes out."""
+    if model.encoding.number is not None:
+        return {"output": f"{NUMBER}: {model.study.target.words}", "unit": unit_of(model)}
+    return {
+        "classes": json.dumps(classes_of(model), ensure_ascii=False),
+        "output": "logits: sigmoid gives the probability" if model.shape.outputs == 1 else "logits: softmax over axis 1",
+    }
+
+
+def unit_of(model: Model) -> str:
+    """Give the schema's unit of a number that is predicted, in UCUM."""
+    return str(predicted(model.study, model.contract).unit)
+
+
+def output_of(model: Model) -> str:
+    """Name the output."""
+    return OUTPUT if model.encoding.number is None else NUMBER
+
+
+class InUnit(nn.Module):
+    """A network that predicts a number, with what turns its scale into the schema's unit behind it."""
+
+    def __init__(self, network: nn.Module, ends: Ends) -> None:
+        """Take the network, and the ends of the number's range."""
+        super().__init__()
+        self._network = network
+        self._ends = ends
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Give the number of each example, ``(n, 1)``."""
+        half = (self._ends.high - self._ends.low) / 2.0
+        found: torch.Tensor = (self._network(inputs) + 1.0) * half + self._ends.low
+        return found
+
+
+def _network_of(model: Model) -> nn.Module:
+    """Give what is exported: the network, and of a number what turns its scale into the unit."""
+    return model.network if model.encoding.number is None else InUnit(model.network, model.encoding.number).eval()
+
+
 def classes_of(model: Model) -> list[str]:
-    """Name the outputs, in order."""
+    """Name the outputs, in order; a number has no classes."""
     target = model.study.target
+    if target.kind == "number":
+        return []
     if target.kind == "mask":
         return ["background", *target.mask]
     return list(model.encoding.classes) if target.kind == "classes" else [str(target.positive)]
@@ -104,11 +151,11 @@ def _exported(model: Model) -> Any:  # noqa: ANN401  (onnx is an extra)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                model.network,
+                _network_of(model),
                 (torch.zeros(model.shape.taken(2)),),
                 dynamo=True,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=[output_of(model)],
                 dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
                 opset_version=OPSET,
                 verbose=False,
@@ -122,13 +169,13 @@ def _exported(model: Model) -> Any:  # noqa: ANN401  (onnx is an extra)
 
 def _same(model: Model, run: Any) -> bool:  # noqa: ANN401  (a function of a batch)
     """Say whether another runtime gives what the network gives, on numbers drawn from one seed."""
-    random = np.random.default_rng(1)
+    random, ends = np.random.default_rng(1), model.encoding.number
     for count in BATCHES:
         batch = random.normal(size=model.shape.taken(count)).astype(np.float32)
         with torch.no_grad():
             expected = model.network(torch.from_numpy(batch))
         found = torch.from_numpy(np.array(run(batch)))
-        if found.shape != expected.shape or not near(expected, found):
+        if found.shape != expected.shape or not (near(expected, found) if ends is None else near_number(expected, found, ends)):
             return False
     return True
 
@@ -138,6 +185,13 @@ def near(expected: torch.Tensor, found: torch.Tensor) -> bool:
     limit = SAME_LOGIT * max(1.0, float(expected.abs().max()))
     apart: NDArray[np.float64] = np.abs(chances(expected) - chances(found))
     return bool((expected - found).abs().max() <= limit) and bool(apart.max() <= SAME_CHANCE)
+
+
+def near_number(expected: torch.Tensor, found: torch.Tensor, ends: Ends) -> bool:
+    """Say whether numbers in the unit are those that a network's outputs stand for, to ``SAME_CHANCE`` of the range."""
+    numbers: NDArray[np.float64] = ends.values(expected.double().numpy())
+    apart = np.abs(numbers - found.double().numpy()).max()
+    return bool(apart <= SAME_CHANCE * max(ends.high - ends.low, float(np.abs(numbers).max())))
 
 
 def _refused(finding: str, step: str) -> Refused:

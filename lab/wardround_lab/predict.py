@@ -1,4 +1,4 @@
-"""Use a released model: a release folder and a hospital's own records in, probabilities out.
+"""Use a released model: a release folder and a hospital's own records in, probabilities out, or numbers.
 
 The release is complete: weights, the recipe from record or image to input, the schemas. The hospital's ``site.yaml`` maps and
 checks its records as for training, so that a wrong unit or code is found before it is scored. Predictions are patient
@@ -37,7 +37,7 @@ from wardround.weights.packing import from_safetensors
 
 WEIGHTS, ENCODING, STUDY, CONTRACT, SUMS = "model.safetensors", "encoding.json", "study.json", "contract.json", "SHA256SUMS"
 IMAGING, HISTORY = "imaging.json", "history.json"
-PROBABILITY = "probability"
+PROBABILITY, PREDICTED = "probability", "predicted"
 EMPTY_COLUMN = "T-ALLNULL"
 """A field without any value is no fault here: a few patients may all miss it."""
 BATCH = 65_536
@@ -66,8 +66,17 @@ class Model:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What the columns of its predictions are called: ``probability``, or one for each class."""
+        """What the columns of its predictions are called: ``probability``, one for each class, or after the number."""
+        if self.encoding.number is not None:
+            return (f"{PREDICTED}_{self.encoding.target}",)
         return tuple(f"{PROBABILITY}_{name}" for name in self.encoding.classes) or (PROBABILITY,)
+
+    def said(self, outputs: torch.Tensor) -> NDArray[np.float64]:
+        """Give what a network's outputs ``(n, outputs)`` stand for: probabilities, or numbers ``(n,)`` in the schema's unit."""
+        if self.encoding.number is None:
+            return chances(outputs)
+        scaled: NDArray[np.float64] = outputs[:, 0].double().numpy()
+        return self.encoding.number.values(scaled)
 
 
 @dataclass(frozen=True)
@@ -75,8 +84,8 @@ class Predictions:
     """What a model says of a hospital's records.
 
     Attributes:
-        table: the schema's primary key and ``probability``, or ``probability_CLASS`` for each of several classes, in the order
-            of the file; one row for each valid record.
+        table: the schema's primary key and ``probability``, or ``probability_CLASS`` for each of several classes, or
+            ``predicted_FIELD`` in the schema's unit; in the order of the file, one row for each valid record.
         check: what the check found; its quarantined records have no prediction.
     """
 
@@ -145,11 +154,11 @@ def _unreadable(name: str, finding: str) -> Refused:
 
 
 def score(model: Model, records: pl.DataFrame) -> NDArray[np.float64]:
-    """Give probabilities for records in schema form: ``(n_records,)``; of several classes, ``(n_records, classes)``."""
+    """Give predictions for records in schema form: ``(n_records,)``; of several classes, ``(n_records, classes)``."""
     inputs = inputs_of(records, model.encoding)
     parts = [torch.from_numpy(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
     with torch.no_grad():
-        return np.concatenate([chances(model.network(part)) for part in parts or [torch.from_numpy(inputs)]])
+        return np.concatenate([model.said(model.network(part)) for part in parts or [torch.from_numpy(inputs)]])
 
 
 def chances(logits: torch.Tensor) -> NDArray[np.float64]:
@@ -160,8 +169,8 @@ def chances(logits: torch.Tensor) -> NDArray[np.float64]:
     return np.asarray(torch.softmax(exact, dim=1).numpy())
 
 
-def with_chances(model: Model, keys: pl.DataFrame, found: NDArray[np.float64]) -> pl.DataFrame:
-    """Put probabilities beside keys."""
+def beside(model: Model, keys: pl.DataFrame, found: NDArray[np.float64]) -> pl.DataFrame:
+    """Put predictions beside keys."""
     columns = found.reshape(len(found), len(model.columns)).T
     return keys.with_columns(pl.Series(name, column) for name, column in zip(model.columns, columns, strict=True))
 
@@ -178,7 +187,7 @@ def predict(model: Model, site: Site) -> Predictions:
     result = check(site, contract, fields=model.study.features, max_fraction=1.0, minimum_records=1)
     require_readable(result)
     keys = result.valid.select(contract.primary_key)
-    return Predictions(with_chances(model, keys, score(model, result.valid)), result)
+    return Predictions(beside(model, keys, score(model, result.valid)), result)
 
 
 def require_readable(result: CheckResult) -> None:

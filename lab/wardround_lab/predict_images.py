@@ -1,4 +1,4 @@
-"""Use a released model on a hospital's images: a table of probabilities, or a segmentation of each series.
+"""Use a released model on a hospital's images: a table of probabilities or numbers, or a segmentation of each series.
 
     site.yaml ──check──> images that are fit ──study's preparation──> network ──┬─> probabilities, by the schema's key
                                                                                 └─> classes of voxels, on the image's own grid
@@ -40,7 +40,7 @@ from wardround.errors import Broken, refuse
 from wardround.files import new_private_folder, write_atomic
 from wardround.models.from_monai import SlidingWindowInferer
 from wardround.study.images import Images
-from wardround_lab.predict import Model, Predictions, chances, require_readable, with_chances
+from wardround_lab.predict import Model, Predictions, beside, require_readable
 
 INDEX: Final = "index.csv"
 """Of a folder of segmentations: which file is of which record."""
@@ -105,10 +105,10 @@ def predict_images(model: Model, site: Site) -> tuple[Predictions, Counter[str]]
     with torch.no_grad():
         for row, _, prepared in _each(asked, left):
             rows.append(row)
-            found.append(chances(model.network(prepared.image[None])))
+            found.append(model.said(model.network(prepared.image[None])))
     if not rows:
         raise CheckFailed(asked.result)
-    return Predictions(with_chances(model, asked.keys[rows], np.concatenate(found)), asked.result), left
+    return Predictions(beside(model, asked.keys[rows], np.concatenate(found)), asked.result), left
 
 
 @dataclass(frozen=True)

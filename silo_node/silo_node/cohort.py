@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,7 @@ from silo_node.validation.check import CheckFailed, CheckResult, check
 from silo_node.validation.explained import explained
 from silo_node.validation.expressions import RuleCompiler
 from silo_node.validation.findings import Finding
-from silo_node.validation.leakage import leaks
+from silo_node.validation.leakage import leaks, leaks_of_number
 from silo_node.validation.result import late_finding, said_to_be_synthetic, with_findings
 from wardround.canonical import canonical_bytes
 from wardround.contract import rules
@@ -33,7 +34,7 @@ from wardround.contract.severities import setting_for
 from wardround.errors import raise_all
 from wardround.messages.data_report import DataReport
 from wardround.study.check import problems
-from wardround.study.model import Split, Study
+from wardround.study.model import Split, Study, TargetKind
 
 if TYPE_CHECKING:
     from silo_node.imaging.records import ImageSet
@@ -44,6 +45,20 @@ FRACTION_BITS = 64
 
 MOST_WITHOUT_TARGET = 0.5
 """Share of the selected records that may lack the target before it is told, unless the contract has another."""
+
+_ONE_CLASS: Final = ("all selected records are of one class", "a hospital with one class cannot take part")
+_SAME: Final[Mapping[TargetKind, tuple[str, str, str]]] = MappingProxyType(
+    {
+        "binary": ("The target has both classes", *_ONE_CLASS),
+        "classes": ("The target has two classes or more", *_ONE_CLASS),
+        "number": (
+            "The target has two values or more",
+            "all selected records have the same",
+            "a hospital with one value cannot take part",
+        ),
+    }
+)
+"""What is said of a target that is the same in all records, by what is predicted."""
 
 _ORDER = "canonical order"
 _SIDE = "side of the patient"  # with blanks, as no field of a contract has
@@ -226,6 +241,7 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
     if target is None:
         return
     positive = study.target.positive
+    rule, finding, step = _SAME[study.target.kind]
     sides = labelled[target] if positive is None else labelled[target] == positive
     if sides.n_unique() < 2:  # noqa: PLR2004  (nothing to tell apart)
         raise CheckFailed(
@@ -236,11 +252,7 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
                         "T-LABEL",
                         result,
                         labelled.height,
-                        (
-                            "The target has both classes" if positive is not None else "The target has two classes or more",
-                            "all selected records are of one class",
-                            "check the mapping of the target and the cohort rule; a hospital with one class cannot take part",
-                        ),
+                        (rule, finding, f"check the mapping of the target and the cohort rule; {step}"),
                         field=target,
                     )
                 ],
@@ -289,8 +301,12 @@ def _missing_labels(
 
 
 def _leaks(result: CheckResult, contract: Contract, study: Study, target: str, labelled: pl.DataFrame) -> Iterator[Finding]:
-    sides = contract.field(target).values if study.target.positive is None else (study.target.positive,)
-    told = [leak for side in sides for leak in leaks(labelled, contract, study.features, target, side)]
+    if study.target.number:
+        told = list(leaks_of_number(labelled, contract, study.features, target))
+    else:
+        sides = contract.field(target).values if study.target.positive is None else (study.target.positive,)
+        told = [leak for side in sides for leak in leaks(labelled, contract, study.features, target, side)]
+    tells = "number" if study.target.number else "class"
     for leak in {each.field: each for each in told}.values():  # of several classes, each is told from the others
         setting = setting_for(contract, "T-LEAK", (leak.field,))
         usual: Literal["error", "warning"] = "error" if leak.same and not contract.field(leak.field).investigative else "warning"
@@ -300,7 +316,7 @@ def _leaks(result: CheckResult, contract: Contract, study: Study, target: str, l
             labelled.height,
             (
                 f"{leak.field} does not give {target} away",
-                "it is the target under another name" if leak.same else "it tells the class of each of the selected records",
+                "it is the target under another name" if leak.same else f"it tells the {tells} of each of the selected records",
                 "check the mapping of both; if it is right, the feature is known only once the target is: ask the study's author",
             ),
             field=leak.field,

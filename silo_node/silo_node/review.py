@@ -318,6 +318,8 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     if review.ending:
         yield "", "a node that starts after that day refuses this study: lengthen 'until' in site.yaml, or mend the records"
     yield "fields read", ", ".join((*study.target.fields, *study.features)) or "none but keys, which say which image is whose"
+    if study.target.number and bundle.imaging is None:
+        yield "predicts", study.target.words
     yield "network", f"{words_of(study.network)}, {bundle.manifest.size} weights"
     training = study.training
     batches = "all records at once" if training.batch_size is None else f"batches of {training.batch_size}"

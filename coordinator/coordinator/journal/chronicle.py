@@ -55,7 +55,7 @@ class ToldVisit(Value):
         outcome: ``open`` while nothing says how it ended.
         late: hospitals whose reply to an earlier visit came in this one.
         seconds: of the last conductor that had it open.
-        loss, auroc, dice: of the pooled counts of the weights that were sent; None where nobody showed any.
+        loss, auroc, dice, r2: of the pooled counts of the weights that were sent; None where nobody showed any.
         resumed: how many conductors died in it.
         sent, stepped: the weights that were sent, and those after the step.
     """
@@ -73,6 +73,7 @@ class ToldVisit(Value):
     loss: float | None = None
     auroc: float | None = None
     dice: float | None = None
+    r2: float | None = None
     resumed: Count
     sent: Sha256 | None
     stepped: Sha256 | None = None
@@ -225,6 +226,7 @@ def _closed(visit: ToldVisit, closed: VisitClosed) -> ToldVisit:
             "loss": None if record.pooled is None else record.pooled.loss,
             "auroc": None if record.pooled is None else record.pooled.auroc,
             "dice": None if record.pooled is None else record.pooled.dice,
+            "r2": None if record.pooled is None else record.pooled.r2,
             "stepped": record.stepped,
         }
     )

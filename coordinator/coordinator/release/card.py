@@ -17,7 +17,7 @@ from wardround.study.bundle import Bundle
 from wardround.study.kind import Predicted, predicted
 from wardround.study.networks import words_of
 
-_TASKS = {"binary": "binary classification", "classes": "classification", "mask": "segmentation"}
+_TASKS = {"binary": "binary classification", "classes": "classification", "number": "regression", "mask": "segmentation"}
 
 
 def plain(text: str) -> str:
@@ -93,7 +93,12 @@ def _use(bundle: Bundle, outcome: Outcome) -> Iterator[str]:
         return
     schema = bundle.schema
     records = f"records that obey `{schema.id}` {schema.version} ({plain(study.cohort.where or 'all valid records')})"
-    gives = {"binary": "the log-odds that", "classes": "a score for each class, whose softmax is a probability, of", "mask": "of"}
+    gives = {
+        "binary": "the log-odds that",
+        "classes": "a score for each class, whose softmax is a probability, of",
+        "number": "on a scale from −1 to 1 for the ends of the schema’s range,",
+        "mask": "of",
+    }
     yield f"The model gives {gives[study.target.kind]} {plain(study.target.words)}, for {records}."
     yield "Any other use is out of scope, the care of patients without an approval for it above all."
 
@@ -137,7 +142,7 @@ def _evaluation(outcome: Outcome, names: dict[str, str], comparison: Comparison 
         yield ""
         yield from _table(by_class.heads, [_line(name, figures) for name, figures in by_class.rows])
     if comparison is not None:
-        found = alternatives_of(comparison, names, what.kind)
+        found = alternatives_of(comparison, names, what)
         yield ""
         yield plain(found.verdict)
         yield ""

@@ -14,7 +14,7 @@ from coordinator.release.figures import plural, ratio, seconds
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-METRIC_NAMES = {"auroc": "AUROC", "dice": "mean Dice", "loss": "loss"}
+METRIC_NAMES = {"auroc": "AUROC", "dice": "mean Dice", "loss": "loss", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²"}
 _BROKEN = " The pooled line breaks where the hospitals change: figures are comparable only between the same patients."
 _HEIGHT = 2.6  # inches
 _LABEL_WIDTH = 22  # characters of a hospital's name before it wraps

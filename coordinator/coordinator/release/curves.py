@@ -24,7 +24,7 @@ class Curves:
     """What is drawn.
 
     Attributes:
-        metric: the study's convergence metric, ``auroc``, ``dice`` or ``loss``.
+        metric: the study's convergence metric, as the study names it.
         pooled: pieces of the pooled validation metric; a new piece begins where other hospitals evaluate, since
             figures are compared only between the same patients.
         sites: the same metric by hospital.
@@ -69,8 +69,8 @@ def curves_of(study: Study, outcome: Outcome, names: dict[str, str]) -> Curves:
 def _value(metrics: Metrics | None, metric: str) -> float | None:
     if metrics is None:
         return None
-    found: dict[str, float | None] = {"auroc": metrics.auroc, "dice": metrics.dice, "loss": metrics.loss}
-    return found[metric]
+    found: float | None = getattr(metrics, metric)  # named as the study names it; of its closed list
+    return found
 
 
 def _pieces(found: Iterable[tuple[tuple[str, ...], int, float | None]]) -> tuple[Line, ...]:

@@ -4,20 +4,27 @@ The centre has every hospital's own figures, to add them up. A hospital whose po
 is shown as withheld, and so is what would give it away: as many further hospitals as it takes, and sums over all.
 Everything in a release is made from what this module leaves. It is a promise of the centre's software: the centre itself sees
 the figures, in its journal.
+
+Errors of a number are released in few digits: so many that models can be compared, and that a mean over hundreds of records does
+not give the sum back to within a record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from math import floor, log10
 
 from coordinator.release.curves import mean_loss
 from coordinator.release.suppression import Audit, hidden_with
 from coordinator.rounds.outcome import Outcome, WithheldFor
 from wardround.messages.record import RoundRecord, SiloRecord
+from wardround.metrics.pooled import Metrics
 
 HIDDEN_AT_LEAST = 3
 """Hospitals that are hidden together, where one is and there are so many."""
+DIGITS = 3
+"""Significant digits of errors and losses in a release, and decimal places of R², where a number is predicted."""
 _EVALUATES = (("round", "closing"), ("test",))
 """Visits that evaluate the same records."""
 
@@ -26,7 +33,7 @@ def disclose(outcome: Outcome) -> Outcome:
     """Give the outcome as others may see it; one that was given so before stays as it is."""
     if outcome.withheld is not None:
         return outcome
-    return _with_statistics(_figures_disclosed(outcome))
+    return _in_few_digits(_with_statistics(_figures_disclosed(outcome)))
 
 
 def _figures_disclosed(outcome: Outcome) -> Outcome:
@@ -83,6 +90,53 @@ def _with_statistics(outcome: Outcome) -> Outcome:
         if site in hidden
     }
     return replace(outcome, untold=reasons, statistics={site: told[site] for site in told if site not in hidden})
+
+
+def _in_few_digits(outcome: Outcome) -> Outcome:
+    """Give the errors and losses of a study that predicts a number in few digits."""
+    if outcome.encoding is None or outcome.encoding.number is None:
+        return outcome
+    best = None if outcome.best_metrics is None else _rounded(outcome.best_metrics)
+    return _with_history(replace(outcome, best_metrics=best), [_record_rounded(record) for record in outcome.history])
+
+
+def _record_rounded(record: RoundRecord) -> RoundRecord:
+    silos = tuple(
+        silo.model_copy(
+            update={
+                "metrics": None if silo.metrics is None else _rounded(silo.metrics),
+                "training_loss": _significant(silo.training_loss),
+            }
+        )
+        for silo in record.silos
+    )
+    pooled = None if record.pooled is None else _rounded(record.pooled)
+    return record.model_copy(update={"silos": silos, "pooled": pooled, "training_loss": _significant(record.training_loss)})
+
+
+def _rounded(metrics: Metrics) -> Metrics:
+    """Round metrics of a number; the bias to the place of the RMSE's last digit, since it may be as near to zero as it likes."""
+    if metrics.rmse is None:
+        return metrics
+    bias = None if metrics.bias is None else round(metrics.bias, _places(metrics.rmse)) + 0.0
+    return metrics.model_copy(
+        update={
+            "loss": _significant(metrics.loss),
+            "r2": None if metrics.r2 is None else round(metrics.r2, DIGITS) + 0.0,
+            "rmse": _significant(metrics.rmse),
+            "mae": _significant(metrics.mae),
+            "bias": bias,
+        }
+    )
+
+
+def _significant(value: float | None) -> float | None:
+    return None if value is None else round(value, _places(value))
+
+
+def _places(value: float) -> int:
+    """Give how many decimal places leave so many significant digits of a number; fewer than none before the point."""
+    return DIGITS - 1 - floor(log10(abs(value))) if value else DIGITS
 
 
 def _with_history(outcome: Outcome, history: list[RoundRecord]) -> Outcome:

@@ -23,7 +23,7 @@ from wardround.metrics.pooled import Metrics
 from wardround.study.kind import Predicted
 from wardround.study.model import TargetKind
 
-COMPARED = ("auroc", "accuracy", "sensitivity", "specificity", "dice")
+COMPARED = ("auroc", "accuracy", "sensitivity", "specificity", "dice", "r2", "rmse", "mae")
 """The figures of a model on all test records that stand in a comparison."""
 
 
@@ -126,7 +126,7 @@ def site_rows(outcome: Outcome, names: dict[str, str], what: Predicted) -> tuple
     return tuple(SiteRow(name, of_silo(silos.get(site), columns)) for site, name in names.items())
 
 
-def alternatives_of(comparison: Comparison, names: dict[str, str], kind: TargetKind) -> Alternatives:
+def alternatives_of(comparison: Comparison, names: dict[str, str], what: Predicted) -> Alternatives:
     """Lay the comparison out: federated first, then pooled, then each hospital alone, in the roster's order."""
     order = {"federated": 0, "pooled": 1, "alone": 2}
     sites = [site for site in names if any(site in row.per_site for row in comparison.models)]
@@ -135,17 +135,17 @@ def alternatives_of(comparison: Comparison, names: dict[str, str], kind: TargetK
             name=row.name,
             kind=row.kind,
             own=_own(row, sites),
-            by_site=tuple(_main(row.per_site.get(site), kind) for site in sites),
+            by_site=tuple(_main(row.per_site.get(site), what.kind) for site in sites),
             overall=of_metrics(row.overall),
         )
         for row in comparison.models
     ]
     rows.sort(key=lambda row: (order[row.kind], len(sites) if row.own is None else row.own))
     return Alternatives(
-        columns=tuple(column for column in columns_of(Predicted(kind)) if column[0] in COMPARED),
+        columns=tuple(column for column in columns_of(what) if column[0] in COMPARED),
         sites=tuple(names[site] for site in sites),
         rows=tuple(rows),
-        verdict=_verdict(comparison, kind),
+        verdict=_verdict(comparison, what.kind),
     )
 
 
@@ -164,7 +164,7 @@ def _verdict(comparison: Comparison, kind: TargetKind) -> str:
     if federated is None:
         return ""
     name = MAIN[kind][1]
-    parts = [f"Over all test records the federated model reaches {'an' if name[0] == 'A' else 'a'} {name} of {ratio(federated)}"]
+    parts = [f"Over all test records the federated model reaches {'an' if name[0] in 'AR' else 'a'} {name} of {ratio(federated)}"]
     pooled = next((_overall(row) for row in comparison.models if row.kind == "pooled"), None)
     if pooled is not None:
         parts.append(f"a model trained on all records in one place {ratio(pooled)} ({pooled - federated:+.3f})".replace("-", "−"))

@@ -125,6 +125,14 @@ def millimetres(value: float | None) -> Figure:
     return Figure(UNDEFINED, shown=False) if value is None else Figure(f"{value:.2f}\u202fmm")
 
 
+def amount(value: float | None, *, signed: bool = False) -> Figure:
+    """Write an amount in the contract's unit, with three significant digits; a unit stands at the head of its column."""
+    if value is None:
+        return Figure(UNDEFINED, shown=False)
+    sign = "+" if signed else ""
+    return Figure(f"{float(f'{value:.3g}'):{sign}.10g}".replace("-", "−"))
+
+
 def ranked(value: float | None, error: float | None) -> Figure:
     """Write a metric of the ranking, with the resolution of the histogram."""
     return known(value, resolution(error))
@@ -142,6 +150,10 @@ def of_metrics(metrics: Metrics) -> dict[str, Figure]:
         "calibration": known(metrics.calibration_error),
         "loss": known(metrics.loss),
         "dice": known(metrics.dice),
+        "r2": known(metrics.r2),
+        "rmse": amount(metrics.rmse),
+        "mae": amount(metrics.mae),
+        "bias": amount(metrics.bias, signed=True),
         **{_dice_of(region.name): _dice(region) for region in metrics.regions},
         "records": Figure(count(metrics.records)),
     }
@@ -173,8 +185,15 @@ _COLUMNS: dict[TargetKind, Columns] = {
         ("precision", "mean average precision"),
         ("loss", "loss"),
     ),
+    "number": (
+        ("r2", "R²"),
+        ("rmse", "RMSE"),
+        ("mae", "mean absolute error"),
+        ("bias", "mean error"),
+    ),
     "mask": (("dice", "mean Dice"),),
 }
+_IN_UNITS = ("rmse", "mae", "bias")
 MAIN: dict[TargetKind, tuple[str, str]] = {kind: columns[0] for kind, columns in _COLUMNS.items()}
 """The metric by which models are compared."""
 
@@ -183,7 +202,9 @@ def columns_of(what: Predicted) -> Columns:
     """Give the metrics that a study's target has, the main one first; of masks with the Dice of each class."""
     dice = tuple((_dice_of(name), f"Dice: {name}") for name in what.classes) if what.kind == "mask" else ()
     losses = (("loss", "loss"), ("records", "examples")) if what.kind == "mask" else (("records", "records"),)
-    return (*_COLUMNS[what.kind], *dice, *losses)
+    unit = "" if what.unit in (None, "1") else f" ({what.unit})"
+    columns = ((name, words + unit if name in _IN_UNITS else words) for name, words in _COLUMNS[what.kind])
+    return (*columns, *dice, *losses)
 
 
 def instead(word: str, columns: Columns) -> dict[str, Figure]:

@@ -92,7 +92,7 @@ def page_of(bundle: Bundle, outcome: Outcome, comparison: Comparison | None, con
         by_class=None if headline.metrics is None else table_by_class(headline.metrics),
         confusion=None if headline.metrics is None else confusion_of(headline.metrics),
         performance=performance_charts(headline.metrics, outcome, names),
-        alternatives=None if comparison is None else alternatives_of(comparison, names, what.kind),
+        alternatives=None if comparison is None else alternatives_of(comparison, names, what),
         note="" if comparison is None else comparison.note,
         chart=None if comparison is None else charts.comparison_chart(comparison, names, main),
         course=course_of(bundle.study, outcome),

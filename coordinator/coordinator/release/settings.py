@@ -25,6 +25,16 @@ _MASKS = (
     "distances are of the other examples alone: how many have none stands beside them."
 )
 
+_NUMBERS = (
+    "RMSE, mean absolute error and mean error (prediction less value) are in the schema’s unit, in three digits. R² is one "
+    "less the share that squared errors have of the squared distances from the mean of the same records. Of all hospitals "
+    "together these are also the distances between hospitals: there it may be higher than at any of them. A hospital whose "
+    "records changed after its first figures left shows none from then on."
+)
+_HOW = {"binary": _RESOLUTION, "classes": _RESOLUTION, "number": _NUMBERS, "mask": _MASKS}
+_METRICS = {"auroc": "AUROC", "dice": "Dice", "loss": "loss", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²"}
+
+_INTERVALS = "Intervals are 95 % score intervals (Wilson) of independent records, though patients of one hospital are alike."
 _WITHHELD = (
     "Withheld means that a hospital’s policy does not let the figure or count out, or does not share it, or that one which is "
     "not shared would follow from it. It does not mean zero."
@@ -109,7 +119,7 @@ def course_of(study: Study, outcome: Outcome) -> str:
         return f"{plural(outcome.rounds, 'round')} of training closed before the study failed."
     if outcome.best_metrics is None:
         return f"{trained} The last weights are released, since no validation figures could be used to choose."
-    metric = {"auroc": "AUROC", "dice": "Dice", "loss": "loss"}[study.convergence.metric]
+    metric = _METRICS[study.convergence.metric]
     return (
         f"{trained} The weights after round {outcome.best_round} are released: they have the best pooled validation {metric} "
         "of all rounds that the same hospitals evaluated."
@@ -160,8 +170,8 @@ def synthetic_of(bundle: Bundle, outcome: Outcome) -> tuple[str, ...]:
 
 def limits_of(bundle: Bundle, outcome: Outcome) -> tuple[str, ...]:
     """Say what the result does not say."""
-    how = _MASKS if predicted(bundle.study, bundle.contract).kind == "mask" else _RESOLUTION
-    found = [*synthetic_of(bundle, outcome), _NO_PRIVACY, how, _WITHHELD, *withheld_of(bundle, outcome)]
+    kind = predicted(bundle.study, bundle.contract).kind
+    found = [*synthetic_of(bundle, outcome), _NO_PRIVACY, _HOW[kind], _WITHHELD, *withheld_of(bundle, outcome)]
     if bundle.study.silos.minimum_validation > 1:
         least = plural(bundle.study.silos.minimum_validation, "validation record")
         found.append(f"Validation figures of hospitals with fewer than {least} are not used.")
@@ -173,7 +183,7 @@ def limits_of(bundle: Bundle, outcome: Outcome) -> tuple[str, ...]:
         )
     hospitals = plural(len(bundle.roster.silos), "hospital")
     found += [
-        "Intervals are 95 % score intervals (Wilson) of independent records, though patients of one hospital are alike.",
+        *(() if kind == "number" else (_INTERVALS,)),
         f"The figures are about the patients of {hospitals}. They do not say how the model does elsewhere, or in later years.",
         "It is the result of a study, not a medical device, and comes with no approval for the care of patients.",
     ]

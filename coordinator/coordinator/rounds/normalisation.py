@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from wardround.contract.model import Contract
 from wardround.errors import Problem, raise_all
 from wardround.messages.data_report import WithheldCell
-from wardround.messages.distribution import is_possible, scale_of, told_fields
+from wardround.messages.distribution import is_possible, present_in, scale_of, told_fields
 from wardround.messages.round import FieldSums, StatisticsResult
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import SMALLEST_DEVIATION, Encoding, bounds, encoding_by, numeric_features
@@ -32,7 +32,7 @@ def distributions_possible(result: StatisticsResult, records: int, bundle: Bundl
     fields = result.distributions.fields
     if not bundle.study.statistics.distributions or tuple(each.field for each in fields) != told_fields(bundle.study):
         return False
-    present = {sums.field: sums.records for sums in result.sums}
+    present = present_in(bundle.study, {sums.field: sums.records for sums in result.sums}, records)
     return all(is_possible(each, scale_of(bundle.contract, each.field), records, present.get(each.field)) for each in fields)
 
 

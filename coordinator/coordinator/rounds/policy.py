@@ -43,6 +43,11 @@ class Candidate(Generic[Weights]):
         return self.value, float("-inf") if loss is None else -loss
 
 
+def _falling(value: float | None) -> float | None:
+    """Give a figure that is better when smaller as one that is better when larger."""
+    return None if value is None else -value
+
+
 class Progress(Generic[Weights]):
     """Judges evaluations as they come: convergence, and the best weights.
 
@@ -66,7 +71,13 @@ class Progress(Generic[Weights]):
             case "dice":
                 return metrics.dice
             case "loss":
-                return None if metrics.loss is None else -metrics.loss
+                return _falling(metrics.loss)
+            case "mae":
+                return _falling(metrics.mae)
+            case "rmse":
+                return _falling(metrics.rmse)
+            case "r2":
+                return metrics.r2
 
     def observe(self, round_number: int, weights: Weights, metrics: Metrics | None, evaluated_by: tuple[str, ...]) -> None:
         """Take note of the evaluation of the weights that ``round_number`` rounds made (0: the initial ones)."""

@@ -8,7 +8,7 @@ from coordinator.rounds.admission import Admitted, NotAdmitted, evaluation_of
 from coordinator.rounds.visit import Answered, Visit
 from wardround.messages.record import EvaluationStatus, RoundRecord, ShortfallCode, SiloRecord
 from wardround.messages.round import CentreCode, RoundResult, SiloCode, TaskCore
-from wardround.metrics.pooled import LOSS_UNIT, Counts, Metrics, measure, pool
+from wardround.metrics.pooled import LOSS_UNIT, Counts, Metrics, pool
 from wardround.study.bundle import Bundle
 from wardround.study.kind import predicted
 from wardround.study.model import Silos
@@ -32,8 +32,8 @@ def describe(
 ) -> RoundRecord:
     """Describe a visit: who counted, who did not and why, and the pooled figures of those who were evaluated."""
     used = used_evaluations(core, visit, bundle.study.silos)
-    classes = predicted(bundle.study, bundle.contract).classes
-    metrics = {site: measure(counts, classes) for site, counts in used.items()}
+    what = predicted(bundle.study, bundle.contract)
+    metrics = {site: what.measure(counts) for site, counts in used.items()}
     total = sum(admitted.reply.records for admitted in visit.admitted.values())
     answers = [
         _out(site, answered)
@@ -53,7 +53,7 @@ def describe(
         stepped=stepped,
         records=total,
         silos=tuple(sorted((*answers, *absent), key=lambda silo: silo.site)),
-        pooled=measure(pool(used.values()), classes, curves=core.purpose != "round") if used else None,
+        pooled=what.measure(pool(used.values()), curves=core.purpose != "round") if used else None,
         evaluated_by=tuple(used),
         late=tuple(sorted(visit.late)),
         seconds=visit.seconds,

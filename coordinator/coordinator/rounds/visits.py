@@ -13,7 +13,7 @@ from typing import Protocol
 
 from coordinator.journal.entries import SumClosed, VisitClosed, VisitOpened, VisitResumed
 from coordinator.journal.journal import Journal, Recalled
-from coordinator.rounds.admission import Decision, Expectation, NotAdmitted, evaluation_of
+from coordinator.rounds.admission import Decision, Expectation, NotAdmitted, TargetSums, evaluation_of, target_sums
 from coordinator.rounds.outcome import Outcome
 from coordinator.rounds.policy import shortfall
 from coordinator.rounds.recorder import Recorder, recalled_answers
@@ -93,6 +93,7 @@ class Visits:
         self._watcher = watcher
         self._outcome = outcome
         self._evaluated: dict[tuple[str, Purpose], int] = {}
+        self._targets: dict[tuple[str, Purpose], TargetSums | None] = {}
         self._excluded: dict[str, SiloCode | CentreCode] = {}
         self._present = bundle.roster.sites
         self._first: SumPlan | None = None
@@ -224,6 +225,7 @@ class Visits:
                 core,
                 self.records.get(member.site),
                 self._evaluated.get((member.site, _evaluation_kind(core))),
+                self._targets.get((member.site, _evaluation_kind(core))),
             )
             for member in self._bundle.roster.silos
             if core.purpose == "statistics" or member.site in self.records
@@ -247,6 +249,7 @@ class Visits:
             counts = evaluation_of(admitted.reply)
             if counts is not None:
                 self._evaluated.setdefault((site, _evaluation_kind(core)), counts.records)
+                self._targets.setdefault((site, _evaluation_kind(core)), target_sums(counts))
 
     def _remember_sizes(self, site: str, result: StatisticsResult) -> None:
         sizes: tuple[tuple[Purpose, int | None], ...] = (("round", result.validation), ("test", result.test))

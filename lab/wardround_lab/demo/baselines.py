@@ -38,7 +38,7 @@ from silo_node.training.scoring import count
 from silo_node.training.study_examples import Part, study_examples
 from wardround.errors import Broken
 from wardround.messages.round import StatisticsResult
-from wardround.metrics.pooled import NO_RECORDS, Counts, Metrics, measure, pool
+from wardround.metrics.pooled import NO_RECORDS, Counts, Metrics, pool
 from wardround.models.build import build_network, read_weights, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import Encoding
@@ -215,7 +215,7 @@ def _counts(bundle: Bundle, network: torch.nn.Module, examples: Examples) -> Cou
 
 
 def _measured(bundle: Bundle, counts: Counts | None) -> Metrics:
-    return measure(NO_RECORDS if counts is None else counts, predicted(bundle.study, bundle.contract).classes)
+    return predicted(bundle.study, bundle.contract).measure(NO_RECORDS if counts is None else counts)
 
 
 def score_counts(bundle: Bundle, weights: Vector, encoding: Encoding, part: Part) -> Counts | None:

@@ -88,12 +88,19 @@ def _dice(metrics: Metrics) -> float | None:
     return metrics.dice
 
 
+def _r2(metrics: Metrics) -> float | None:
+    return metrics.r2
+
+
 Pick: TypeAlias = Callable[[Metrics], float | None]
 METRICS: dict[str, Pick] = {"AUROC": _auroc, "accuracy": _accuracy}
 OF_MASKS: dict[str, Pick] = {"Dice": _dice}
+OF_NUMBERS: dict[str, Pick] = {"R²": _r2}
 
 
 def _metrics_of(overall: Metrics) -> dict[str, Pick]:
+    if overall.rmse is not None:
+        return OF_NUMBERS
     return OF_MASKS if overall.regions else METRICS
 
 

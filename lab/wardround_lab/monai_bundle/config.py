@@ -177,6 +177,9 @@ _STEPS: dict[type[fixed.Transform], Callable[[Any, Images], Entry]] = {
 
 
 def _activation(model: Model) -> Entry:
+    ends = model.encoding.number
+    if ends is not None:
+        return _monai_of("pred", "ScaleIntensityRange", a_min=-1.0, a_max=1.0, b_min=ends.low, b_max=ends.high, clip=False)
     return _monai_of("pred", "Activations", **({"sigmoid": True} if model.shape.outputs == 1 else {"softmax": True}))
 
 

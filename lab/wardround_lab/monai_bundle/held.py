@@ -26,8 +26,8 @@ from wardround.models.from_monai import ConfigParser, MetaTensor
 from wardround.study import transforms as fixed
 from wardround.study.images import Images
 from wardround_lab.monai_bundle.config import ARRANGE, CODE, SAVE, Entry, parts_of
-from wardround_lab.onnx_export import SAME_CHANCE, near
-from wardround_lab.predict import Model, chances
+from wardround_lab.onnx_export import SAME_CHANCE, near, near_number
+from wardround_lab.predict import Model
 from wardround_lab.predict_images import draw, label_map
 
 SAME_PREPARED: Final = 1e-5
@@ -78,9 +78,12 @@ def _apart(model: Model, prepared: Prepared, sample: dict[str, Any], made: MadeU
     """Say in what the end of a bundle differs from that of its release."""
     if not model.shape.dense:
         with torch.no_grad():
-            expected = chances(model.network(prepared.image[None]))
-        found = np.asarray(sample["pred"]).reshape(expected[0].shape)
-        return "" if np.abs(found - expected[0]).max() <= SAME_CHANCE else "it gives other probabilities"
+            outputs = model.network(prepared.image[None])
+        said, ends = model.said(outputs), model.encoding.number
+        if ends is not None:
+            return "" if near_number(outputs, torch.as_tensor(sample["pred"])[None], ends) else "it gives other numbers"
+        found = np.asarray(sample["pred"]).reshape(said[0].shape)
+        return "" if np.abs(found - said[0]).max() <= SAME_CHANCE else "it gives other probabilities"
     drawn = draw(model, prepared)
     if not np.abs(np.asarray(sample["pred"]) - drawn).max() <= SAME_CHANCE:
         return "it gives other probabilities"

@@ -9,7 +9,7 @@ from wardround.canonical import Json
 from wardround.contract.imaging import ImagingContract
 from wardround.study import transforms as fixed
 from wardround_lab.monai_bundle.config import Entry, inert, parts_of
-from wardround_lab.onnx_export import classes_of
+from wardround_lab.onnx_export import classes_of, unit_of
 from wardround_lab.onnx_export import metadata as study_of
 from wardround_lab.predict import Model
 
@@ -108,8 +108,20 @@ def _range(preparation: tuple[fixed.Preparation, ...]) -> list[Json]:
 
 
 def _output(model: Model) -> Entry:
-    """Give what the network says: logits, which the postprocessing makes probabilities of."""
-    names = classes_of(model)
+    """Give what the network says: logits, or a number on the scale of its range; postprocessing makes more of it."""
+    ends, names = model.encoding.number, classes_of(model)
+    if ends is not None:
+        return {
+            "type": "number",
+            "format": "regression",
+            "modality": "n/a",
+            "num_channels": model.shape.outputs,
+            "spatial_shape": [],
+            "dtype": "float32",
+            "value_range": [],
+            "is_patch_data": False,
+            "channel_def": {"0": f"{model.study.target.field}: -1 is {ends.low:g}, 1 is {ends.high:g} {unit_of(model)}"},
+        }
     words = "logit, softmax over channels gives the probability" if len(names) > 1 else "logit, its sigmoid is the probability"
     return {
         "type": "image" if model.shape.dense else "probabilities",
@@ -197,6 +209,9 @@ def _said(model: Model) -> str:
     _, imaging = parts_of(model)
     if not model.shape.dense:
         columns = ", ".join(f"`{name}`" for name in model.columns)
+        if model.encoding.number is not None:
+            said = f"`file`, and {columns}, in the schema's unit {unit_of(model)}"
+            return f"`OUTPUT/predictions.csv` has a line for each image: {said}."
         return f"`OUTPUT/predictions.csv` has a line for each image: `file`, and {columns} (that {model.study.target.words})."
     numbers = ", ".join(f"{number} is {name}" for number, name in enumerate(classes_of(model)))
     kind = "PNG" if imaging.format in ("png", "jpeg") else "NIfTI"

@@ -22,7 +22,7 @@ LABELS: Final = {
 _STUDIED: Final = {
     "class": "",
     "multi_label": "; a study predicts one of them",
-    "regression": "; no study predicts it yet",
+    "regression": "",
     "survival": "; no study predicts it yet",
 }
 """How far studies go with labels that stand in a table."""

@@ -43,11 +43,12 @@ Figure: TypeAlias = Literal[
     "distributions",
     "scores",
     "overlaps",
+    "errors",
     "training_loss",
     "change_of_weights",
 ]
-"""What a result holds: counts of records, sums of features, the outgoing report, distributions of fields, score histograms or
-sums of overlaps, the mean training loss, the change of the weights."""
+"""What a result holds: counts of records, sums of features, the outgoing report, distributions of fields, score histograms, sums
+of overlaps or of errors, the mean training loss, the change of the weights."""
 
 Digests: TypeAlias = Annotated[tuple[Sha256, ...], Field(max_length=2)]
 

@@ -9,7 +9,7 @@ the schema, a cell is a number.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
@@ -88,6 +88,11 @@ def scale_of(contract: Contract, name: str) -> Scale:
     return Scale(name, edges=(*(low + (high - low) * step / BINS for step in range(BINS)), high))
 
 
+def present_in(study: Study, sums: Mapping[FieldName, int], records: int) -> Mapping[FieldName, int]:
+    """Give how many values each numeric field that is told has: of a feature as its exact sums say, of a target one a record."""
+    return {**sums, **dict.fromkeys(study.target.fields, records)}
+
+
 def told_fields(study: Study) -> tuple[str, ...]:
     """Give the fields of which a study with distributions asks: its target and its features."""
     return (*study.target.fields, *study.features)
@@ -143,7 +148,7 @@ def is_possible(told: FieldDistribution, scale: Scale, records: int, present: in
         told: what came.
         scale: the cells, by the contract.
         records: training records.
-        present: how many values stand behind the exact sums of a numeric field; None where there are none.
+        present: how many values there are, of a numeric field (``present_in``); None where nothing says it.
     """
     if told.withheld is not None:
         return True

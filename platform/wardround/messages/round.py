@@ -205,7 +205,7 @@ class StatisticsResult(Value):
 
 
 class Evaluation(Value):
-    """How the received weights do on a hospital's own validation or test records; None where its policy withholds it."""
+    """How the received weights do on a hospital's own validation or test records; None where it is withheld."""
 
     counts: Counts | None
 

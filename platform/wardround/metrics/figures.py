@@ -62,6 +62,7 @@ class Metrics(Value):
         auroc, average_precision: of several classes the mean over those that have them, each against all others.
         accuracy: of two classes at probability one half, like ``sensitivity`` and ``specificity``.
         dice: of masks: mean over classes of the mean over examples.
+        r2, rmse, mae, bias: of a number; the last three in the contract's unit, and bias is the mean of prediction less value.
         classes, regions: by class, of a target with several, and of masks.
         roc, reliability, confusion: curves and table, of the pooled records of the last visits only.
     """
@@ -78,6 +79,10 @@ class Metrics(Value):
     average_precision: float | None = None
     average_precision_error: float | None = None
     dice: float | None = None
+    r2: float | None = None
+    rmse: float | None = None
+    mae: float | None = None
+    bias: float | None = None
     classes: Annotated[tuple[ClassMetrics, ...], OfEach] = ()
     regions: Annotated[tuple[RegionMetrics, ...], OfEach] = ()
     roc: Annotated[tuple[OperatingPoint, ...], OfEach] = ()
@@ -86,5 +91,7 @@ class Metrics(Value):
 
     @property
     def main(self) -> tuple[str, float | None]:
-        """The one metric for a line, with its name: Dice of masks, else AUROC."""
+        """The one metric for a line, with its name: Dice of masks, R² of a number, else AUROC."""
+        if self.rmse is not None:
+            return "R²", self.r2
         return ("Dice", self.dice) if self.regions else ("AUROC", self.auroc)

@@ -1,6 +1,6 @@
-"""Metrics of pooled records, whatever a study predicts: one of two classes, one of several, or masks.
+"""Metrics of pooled records, whatever a study predicts: one of two classes, one of several, a number, or masks.
 
-Each hospital sends counts and sums of integers: sufficient statistics, of one of three kinds. They are added over hospitals,
+Each hospital sends counts and sums of integers: sufficient statistics, of one of four kinds. They are added over hospitals,
 and the metrics of the sums are computed once. What cannot be said (no positives, say) is None, never NaN.
 """
 
@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import TypeAlias
 
+from wardround.canonical import Json
 from wardround.errors import Broken
-from wardround.metrics import histograms
+from wardround.metrics import histograms, regression
 from wardround.metrics.classes import ClassCounts, count_classes
 from wardround.metrics.figures import ClassMetrics, Metrics, RegionMetrics
 from wardround.metrics.histograms import BINS, LOGIT_LIMIT, ratio
 from wardround.metrics.losses import LOSS_LIMIT, LOSS_UNIT
+from wardround.metrics.regression import NumberCounts, count_numbers
 from wardround.metrics.scores import ScoreCounts, count_scores
 from wardround.metrics.segmentation import DICE_UNIT, DISTANCE_UNIT, RegionCounts, SegmentationCounts
 
@@ -28,17 +30,19 @@ __all__ = [
     "ClassCounts",
     "Counts",
     "Metrics",
+    "NumberCounts",
     "RegionCounts",
     "ScoreCounts",
     "SegmentationCounts",
     "count_classes",
+    "count_numbers",
     "count_scores",
     "largest_number",
     "measure",
     "pool",
 ]
 
-Counts: TypeAlias = ScoreCounts | ClassCounts | SegmentationCounts
+Counts: TypeAlias = ScoreCounts | ClassCounts | SegmentationCounts | NumberCounts
 """Sufficient statistics; which kind it is follows from the keys, which are closed."""
 Tree: TypeAlias = "int | tuple[Tree, ...] | dict[str, Tree]"
 """Numbers as the counts hold them."""
@@ -75,32 +79,36 @@ def _add(parts: Sequence[Tree]) -> Tree:
 
 
 def largest_number(counts: Counts) -> int:
-    """Give the largest number in some counts."""
-    return _largest(counts.model_dump())
+    """Give the largest number in some counts, of those that stand in JSON as numbers: the others are exact at any size."""
+    return _largest(counts.model_dump(mode="json"))
 
 
-def _largest(tree: Tree) -> int:
+def _largest(tree: Json) -> int:
     if isinstance(tree, int):
         return tree
-    return max((_largest(each) for each in (tree.values() if isinstance(tree, dict) else tree)), default=0)
+    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return max((_largest(each) for each in parts), default=0)
 
 
-def measure(counts: Counts, classes: Sequence[str] = (), *, curves: bool = False) -> Metrics:
+def measure(counts: Counts, classes: Sequence[str] = (), *, span: float | None = None, curves: bool = False) -> Metrics:
     """Compute the metrics of the records behind some counts.
 
     Args:
         counts: of one hospital, or pooled.
         classes: the study's names of the classes, in its order; none for a target with two.
+        span: of a number, how far apart the ends of its range are, in the contract's unit.
         curves: whether to give ROC and calibration curve, or the confusion matrix, too.
 
     Raises:
-        Broken: when there are not as many names as classes.
+        Broken: when there are not as many names as classes, or the span of a number is not given.
     """
     match counts:
         case ScoreCounts():
             return _of_scores(counts, curves=curves)
         case ClassCounts():
             return _of_classes(counts, classes, curves=curves)
+        case NumberCounts():
+            return _of_numbers(counts, span)
     return _of_masks(counts, classes)
 
 
@@ -196,6 +204,32 @@ def _of_region(region: RegionCounts, name: str) -> RegionMetrics:
         hausdorff_95=ratio(region.hausdorff_units * DISTANCE_UNIT, region.matched),
         one_sided=region.one_sided,
     )
+
+
+def _of_numbers(counts: NumberCounts, span: float | None) -> Metrics:
+    if span is None:
+        msg = "errors of a number are measured in its unit"
+        raise Broken(msg)
+    squared = regression.mean_squared_error(counts)
+    return Metrics(
+        records=counts.records,
+        positives=None,
+        loss=None if squared is None else 4 * squared,  # on the scale of training, the range is 2 long
+        auroc=None,
+        auroc_error=None,
+        accuracy=None,
+        sensitivity=None,
+        specificity=None,
+        calibration_error=None,
+        r2=regression.determination(counts),
+        rmse=_times(regression.root_mean_squared_error(counts), span),
+        mae=_times(regression.mean_absolute_error(counts), span),
+        bias=_times(regression.mean_error(counts), span),
+    )
+
+
+def _times(share: float | None, span: float) -> float | None:
+    return None if share is None else share * span
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from wardround.contract import rules
@@ -17,6 +18,26 @@ from wardround.study.inputs import shape_of
 from wardround.study.kind import predicted
 from wardround.study.model import Study, TargetKind
 
+METRICS: Final[Mapping[TargetKind, tuple[str, ...]]] = MappingProxyType(
+    {
+        "binary": ("auroc", "loss"),
+        "classes": ("auroc", "loss"),
+        "number": ("r2", "rmse", "mae"),
+        "mask": ("dice", "loss"),
+    }
+)
+"""Which metric may choose the weights, by what is predicted."""
+_WRONG_METRIC: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "auroc": "{what} no AUROC",
+        "dice": "only masks have a Dice",
+        "loss": "{what} an RMSE in the contract's unit; its loss is the square of it on another scale",
+        **dict.fromkeys(("mae", "rmse", "r2"), "only numbers have errors in a unit, and an R²"),
+    }
+)
+LEAST_TRAINED: Final = 0.5
+"""Of a number, the share of the patients that trains at least: sums of two studies' evaluations are then never of nearly the same
+records (decision 60)."""
 LEAST_CLASSES: Final = 3
 """Of a target that names no value to look for: of two, one is looked for."""
 
@@ -128,7 +149,12 @@ def _target(study: Study, contract: Contract, imaging: ImagingContract | None, p
         return list(_masks(study, imaging, place))
     if name not in contract.names:
         return [_unknown_field(name, contract, place("target", "field"))]
+    if study.target.number:
+        return _number(contract, name, place("target", "field"))
     values = contract.field(name).values
+    if labels.is_number(contract.field(name)):
+        rule, finding = "Whether a number is predicted stands in the study", f"{name!r} is a number, and no field of codes"
+        return [Problem("P-FIELD", place("target", "field"), rule, finding, "write number: true below it, and loss: mse")]
     if study.target.positive is None and len(values) < LEAST_CLASSES:
         finding = f"{name!r} has {len(values)} categories"
         next_step = "give 'positive', the value that is looked for" if values else "choose a coded field as target"
@@ -145,6 +171,24 @@ def _target(study: Study, contract: Contract, imaging: ImagingContract | None, p
             )
         ]
     return []
+
+
+def _number(contract: Contract, name: str, place: str) -> list[Problem]:
+    """A number that is predicted has a range: its errors are counted in parts of it, and training is on its scale."""
+    field, known = contract.field(name), labels.numbers(contract)
+    others = f"choose one of: {', '.join(known)}" if known else f"see: wardround schema show {contract.id}"
+    if not labels.is_number(field):
+        finding = f"{name!r} is no number"
+    elif _identifies(contract, name):
+        finding = f"{name!r} identifies people ({field.privacy})"
+    elif None in (field.constraints.minimum, field.constraints.maximum):
+        finding = f"{name!r} has no minimum and maximum"
+        others = f"declare both in a new version of the schema{f', or {others}' if known else ''}"
+    elif field.constraints.minimum == field.constraints.maximum:
+        finding = f"{name!r} has one value only"
+    else:
+        return []
+    return [Problem("P-FIELD", place, "A number that is predicted has a range, and identifies nobody", finding, others)]
 
 
 def _masks(study: Study, imaging: ImagingContract | None, place: _Places) -> Iterator[Problem]:
@@ -206,17 +250,17 @@ def _cohort(study: Study, contract: Contract, place: _Places) -> list[Problem]:
 
 
 def _metric(study: Study, kind: TargetKind, place: _Places) -> list[Problem]:
-    """Dice is of masks, and AUROC of records that are of one class or another."""
-    metric = study.convergence.metric
-    if metric == "loss" or (metric == "dice") == (kind == "mask"):
+    """Dice is of masks, AUROC of records that are of one class or another; errors of a number are said in its unit, or as R²."""
+    metric, fitting = study.convergence.metric, METRICS[kind]
+    if metric in fitting:
         return []
     return [
         Problem(
             "P-RANGE",
             place("convergence", "metric"),
             "The metric that chooses the weights is one that the study's target has",
-            "masks have no AUROC" if metric == "auroc" else "only masks have a Dice",
-            f"choose one of: {'dice' if metric == 'auroc' else 'auroc'}, loss",
+            _WRONG_METRIC[metric].format(what="masks have" if kind == "mask" else "a number has"),
+            f"choose one of: {', '.join(fitting)}",
         )
     ]
 
@@ -232,6 +276,16 @@ def _sense(study: Study, place: _Places) -> list[Problem]:
                 "Distributions are of fields of records",
                 "the study reads none: it predicts masks of images",
                 "set distributions to false",
+            )
+        )
+    if study.target.number and study.split.train < LEAST_TRAINED:
+        found.append(
+            Problem(
+                "P-RANGE",
+                place("split", "train"),
+                "Where a number is predicted, at least half of the patients train: evaluations tell sums over the others",
+                f"{study.split.train:g} of them do",
+                f"set train to {LEAST_TRAINED:g} or more",
             )
         )
     if len(study.silos.required) > study.silos.minimum:

@@ -30,6 +30,7 @@ COLUMN = 29
 """Where remarks stand in the file."""
 REMARK = re.compile(r"^( *[^# ][^#]*?) +(# .*)$")
 LISTED = "    - {"
+_LOSS = "loss: binary_cross_entropy # or focal; of images others, too\n  focal_gamma: null          # of the focal loss alone"
 _TWO = 2
 EVENTS = frozenset(
     {"1", "yes", "y", "true", "t", "positive", "pos", "present", "detected", "event", "case", "disease", "ill", "abnormal"}
@@ -64,7 +65,7 @@ study.add_command(sign)
 @study.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--schema", "schema", default="breast.cytology", show_default=True, help="The shared schema to start from.")
-@click.option("--target", "target_name", help="The coded field to predict; needed where the schema has several.")
+@click.option("--target", "target_name", help="The field to predict, coded or a number; needed where several are coded.")
 @click.option("--positive", help="The target's value to predict; needed where no value is called as an event is, such as yes.")
 @schema_path_option
 def new(file: Path, schema: str, target_name: str | None, positive: str | None, schema_path: tuple[Path, ...]) -> None:
@@ -94,7 +95,8 @@ def new(file: Path, schema: str, target_name: str | None, positive: str | None, 
         ) from None
     say(f"Wrote {file}. Edit it, then run: wardround study check {file}")
     if target.positive is None:
-        say(f"It predicts {target.words}.")
+        unit = f", in the schema's unit {contract.field(target.field).unit}" if target.number and target.field is not None else ""
+        say(f"It predicts {target.words}{unit}.")
         return
     others = ", ".join(value for value in contract.field(str(target.field)).values if value != target.positive)
     say(f"It predicts whether {target.words}; set target.positive if you mean another one ({others}).")
@@ -120,7 +122,8 @@ def _of_table(template: str, contract: Contract, target: Target) -> str:
     features = [f.name for f in contract.fields if f.name not in keys and f.privacy == "none" and f.type != "date"]
     for word, value in {
         "@target@": str(target.field),
-        "@positive@": json.dumps(target.positive, ensure_ascii=False),
+        "@asked@": "number: true" if target.number else f"positive: {json.dumps(target.positive, ensure_ascii=False)}",
+        "@loss@": "loss: mse" if target.number else _LOSS,
         "@features@": "\n".join(f"  - {name}" for name in features),
     }.items():
         template = template.replace(word, value)
@@ -129,6 +132,8 @@ def _of_table(template: str, contract: Contract, target: Target) -> str:
 
 def _metric(target: Target) -> str:
     """Give the line of the metric by which rounds are compared."""
+    if target.kind == "number":
+        return "metric: r2                 # r2; or rmse or mae, which are in the schema's unit, as minimum_change then is"
     if target.kind == "mask":
         return "metric: dice               # dice or loss, pooled over hospitals"
     return "metric: loss               # loss (ranking and calibration) or auroc (ranking alone), pooled over hospitals"
@@ -137,8 +142,7 @@ def _metric(target: Target) -> str:
 def _target(contract: Contract, imaging: ImagingContract | None, name: str | None, positive: str | None) -> Target:
     """Choose what is predicted: what was named, else what images are labelled with, else the one field that can be."""
     if imaging is None or name is not None:
-        field = _field(contract, name)
-        return Target(field=field.name, positive=_positive(contract, field, positive))
+        return _asked(contract, _field(contract, name), positive)
     if imaging.label.kind == "mask":
         if positive is not None:
             finding = "--positive was given, and no --target"
@@ -148,9 +152,21 @@ def _target(contract: Contract, imaging: ImagingContract | None, name: str | Non
         field = _field(contract, None, imaging.label.fields)
         return Target(field=field.name, positive=_positive(contract, field, positive))
     field = contract.field(imaging.label.fields[0])
+    if imaging.label.kind == "regression":
+        return _asked(contract, _field(contract, field.name), positive)
     raise_all(labels.problems_of(Target(field=field.name), contract, imaging, imaging.id))
     several = len(field.values) > _TWO and positive is None
     return Target(field=field.name, positive=None if several else _positive(contract, field, positive))
+
+
+def _asked(contract: Contract, field: ContractField, positive: str | None) -> Target:
+    """Ask for one value of a coded field, or for the number of another."""
+    if not labels.is_number(field):
+        return Target(field=field.name, positive=_positive(contract, field, positive))
+    if positive is not None:
+        rule, finding = "A positive value is one of a coded field", f"{field.name!r} is a number, and is predicted as it is"
+        raise refuse("P-FIELD", contract.id, rule, finding, "leave --positive out")
+    return Target(field=field.name, number=True)
 
 
 def _field(contract: Contract, name: str | None, among: Collection[str] | None = None) -> ContractField:
@@ -160,14 +176,15 @@ def _field(contract: Contract, name: str | None, among: Collection[str] | None =
         coded = {field: found for field, found in coded.items() if field in among}
     if name is None and len(coded) == 1:
         return next(iter(coded.values()))
-    if name in coded:
-        return coded[name]
+    known = coded if among is not None else {**coded, **{each: contract.field(each) for each in labels.numbers(contract)}}
+    if name in known:
+        return known[name]
     raise refuse(
         "P-FIELD",
         contract.id,
-        "A study predicts a coded field",
+        "A study predicts a coded field, or a number with limits",
         "the schema has several and none was named" if name is None else f"{name!r} is not one of them",
-        f"name one with --target: {', '.join(coded)}" if coded else "choose another schema with --schema",
+        f"name one with --target: {', '.join(known)}" if known else "choose another schema with --schema",
     )
 
 

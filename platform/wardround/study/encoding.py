@@ -8,14 +8,20 @@ mean (zero after scaling). A field that may be missing has an indicator column, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wardround.canonical import digest, model_json
 from wardround.contract.model import Contract
 from wardround.study.model import Study
 from wardround.values import FieldName, Growing, SchemaId, Sha256, Value, Version
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Numbers = TypeVar("Numbers", float, "NDArray[np.float64]")
 
 SMALLEST_DEVIATION = 2.0**-20
 """Standard deviations below this share of the field's range count as no variation: the column is only centred."""
@@ -53,6 +59,31 @@ class CodeColumn(Value):
 Column: TypeAlias = Annotated[NumberColumn | CodeColumn, Field(discriminator="kind")]
 
 
+class Ends(Value):
+    """The contract's range of a number that is predicted: a network says -1 for ``low``, and 1 for ``high``.
+
+    The scale of training is the contract's, so that nothing leaves a hospital for it.
+    """
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _apart(self) -> Ends:
+        if not self.low < self.high:
+            msg = "the ends of a range are apart"
+            raise ValueError(msg)
+        return self
+
+    def scaled(self, values: Numbers) -> Numbers:
+        """Give values in the contract's unit on the network's scale."""
+        return (values - self.low) * (2.0 / (self.high - self.low)) - 1.0
+
+    def values(self, scaled: Numbers) -> Numbers:
+        """Give what a network said in the contract's unit."""
+        return (scaled + 1.0) * ((self.high - self.low) / 2.0) + self.low
+
+
 class Encoding(Growing):
     """The complete recipe from a record in shared form to a network's input vector.
 
@@ -60,10 +91,11 @@ class Encoding(Growing):
         target: the field that is predicted; None where masks are.
         positive: of a target with two sides, the value that is looked for.
         classes: of a target with several, its values in the order of the scores.
+        number: of a target that is a number, its range.
         columns: none where the network sees images.
     """
 
-    young: ClassVar[frozenset[str]] = frozenset({"classes"})
+    young: ClassVar[frozenset[str]] = frozenset({"classes", "number"})
 
     data_schema: SchemaId = Field(alias="schema")
     version: Version
@@ -71,6 +103,7 @@ class Encoding(Growing):
     target: FieldName | None
     positive: str | None
     classes: tuple[str, ...] = ()
+    number: Ends | None = None
     columns: tuple[Column, ...]
 
     @property
@@ -105,6 +138,21 @@ def classes_of(study: Study, contract: Contract) -> tuple[str, ...]:
     return contract.field(field).values if field in contract.names and study.target.kind == "classes" else ()
 
 
+def ends_of(study: Study, contract: Contract) -> Ends | None:
+    """Give the range of a number that is predicted: the contract's minimum and maximum, beyond which no checked record is.
+
+    None of other targets, and where the contract gives no range.
+    """
+    name = study.target.field
+    if not study.target.number or name is None or name not in contract.names:
+        return None
+    limits = contract.field(name).constraints
+    low, high = limits.minimum, limits.maximum
+    if low is None or high is None or isinstance(low, str) or isinstance(high, str) or not low < high:
+        return None
+    return Ends(low=float(low), high=float(high))
+
+
 def encoding_by(contract: Contract, study: Study, moments: Mapping[str, tuple[float, float]]) -> Encoding:
     """Make a study's encoding from mean and standard deviation of each of its numeric features; all else is the contract's."""
 
@@ -122,6 +170,7 @@ def encoding_by(contract: Contract, study: Study, moments: Mapping[str, tuple[fl
         target=study.target.field,
         positive=study.target.positive,
         classes=classes_of(study, contract),
+        number=ends_of(study, contract),
         columns=tuple(column(name) for name in study.features),
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from wardround.contract.model import Contract
-from wardround.metrics.pooled import ClassCounts, Counts, ScoreCounts, SegmentationCounts
-from wardround.study.encoding import classes_of
+from wardround.metrics.pooled import ClassCounts, Counts, Metrics, NumberCounts, ScoreCounts, SegmentationCounts, measure
+from wardround.study.encoding import classes_of, ends_of
 from wardround.study.model import Study, TargetKind
 
 
@@ -16,14 +16,24 @@ class Predicted(NamedTuple):
     Attributes:
         kind: of the target.
         classes: names of the classes that are told apart, in the order of the counts; none of a target with two.
+        span: of a number, how far apart the ends of its range are; ``unit``: the contract's, in UCUM.
     """
 
     kind: TargetKind
     classes: tuple[str, ...] = ()
+    span: float | None = None
+    unit: str | None = None
+
+    def measure(self, counts: Counts, *, curves: bool = False) -> Metrics:
+        """Compute the metrics of the records behind some counts of this kind; see ``wardround.metrics.pooled.measure``."""
+        return measure(counts, self.classes, span=self.span, curves=curves)
 
 
 def predicted(study: Study, contract: Contract) -> Predicted:
     """Say what a study predicts."""
+    ends = ends_of(study, contract)
+    if ends is not None and study.target.field is not None:
+        return Predicted(study.target.kind, span=ends.high - ends.low, unit=contract.field(study.target.field).unit)
     return Predicted(study.target.kind, study.target.mask or classes_of(study, contract))
 
 
@@ -34,5 +44,7 @@ def fits(counts: Counts, what: Predicted) -> bool:
             return what.kind == "binary"
         case ClassCounts():
             return what.kind == "classes" and len(counts.confusion) == len(what.classes)
+        case NumberCounts():
+            return what.kind == "number"
         case SegmentationCounts():
             return what.kind == "mask" and len(counts.regions) == len(what.classes)

@@ -1,6 +1,6 @@
 """Labels that contracts declare and no study is trained on yet: refused by name, with what can be asked instead.
 
-What is trained on is one class against the others, one of several classes, or masks (``wardround.study.model.Target``).
+What is trained on is one class against the others, one of several classes, a number, or masks (``wardround.study.model.Target``).
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from wardround.contract.model import Contract, ContractField
 from wardround.errors import Problem
 from wardround.study.model import Target
 
-_NUMBERS = ("integer", "number")
-
 
 def problems_of(target: Target, contract: Contract, imaging: ImagingContract | None, place: str) -> list[Problem]:
-    """Say whether a target is a label that no study is trained on yet: a number, a survival, or several labels at once.
+    """Say whether a target is a label that no study is trained on yet: a survival, or several labels at once.
 
     Args:
         target: of the study; a field that the contract does not have is said elsewhere.
@@ -32,14 +30,25 @@ def problems_of(target: Target, contract: Contract, imaging: ImagingContract | N
         rule = "A survival is a time and an event, and no study predicts it yet: the one without the other misleads"
         step = f"choose a field that says what had come by a fixed time; {_coded(contract, label.fields)}"
         return [Problem("P-LABEL", place, rule, f"{field.name!r} is the {part} of a survival", step)]
-    if field.type in _NUMBERS and not field.values:
-        rule, step = "Studies predict classes or masks; no study predicts a number yet", _coded(contract, (field.name,))
-        return [Problem("P-LABEL", place, rule, f"{field.name!r} is a number", step)]
-    if label is not None and of_label and label.kind == "multi_label" and target.positive is None:
+    if label is not None and of_label and label.kind == "multi_label" and target.kind == "classes":
         rule = "Labels that may hold together are predicted one by one, each by a study of its own"
         finding = f"{field.name!r} is one of {len(label.fields)} labels, and 'positive' does not say which value is looked for"
         return [Problem("P-LABEL", place, rule, finding, f"write positive: {field.values[1]}")]
     return []
+
+
+def numbers(contract: Contract) -> tuple[str, ...]:
+    """Name the numbers that a study can predict: those with a range, which identify nobody."""
+    return tuple(field.name for field in contract.fields if is_number(field) and _is_bounded(field) and field.privacy == "none")
+
+
+def is_number(field: ContractField) -> bool:
+    """Say whether a field holds numbers."""
+    return field.type in ("integer", "number")
+
+
+def _is_bounded(field: ContractField) -> bool:
+    return None not in (field.constraints.minimum, field.constraints.maximum)
 
 
 def _coded(contract: Contract, other_than: tuple[str, ...]) -> str:

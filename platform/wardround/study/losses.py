@@ -16,12 +16,13 @@ KINDS: Mapping[Loss, frozenset[TargetKind]] = MappingProxyType(
         "dice": frozenset({"mask"}),
         "dice_cross_entropy": frozenset({"mask"}),
         "generalised_dice": frozenset({"mask"}),
+        "mse": frozenset({"number"}),
     }
 )
 """Every loss that a study may name, and the kinds of target that it is defined for."""
 
 _WORDS: Mapping[TargetKind, str] = MappingProxyType(
-    {"binary": "one positive class", "classes": "several classes", "mask": "a mask"}
+    {"binary": "one positive class", "classes": "several classes", "number": "a number", "mask": "a mask"}
 )
 
 

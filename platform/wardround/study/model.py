@@ -39,29 +39,34 @@ class Cohort(Value):
 
 
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(printable)]
-TargetKind: TypeAlias = Literal["binary", "classes", "mask"]
-"""One of two (one score), one of several (a score for each), or a class for each voxel."""
+TargetKind: TypeAlias = Literal["binary", "classes", "number", "mask"]
+"""One of two (one score), one of several (a score for each), a number, or a class for each voxel."""
 
 
 class Target(Growing):
     """What the model predicts.
 
     Attributes:
-        field: a coded field; with ``positive``, whether it has that value; without, which of its values it has.
+        field: a coded field; with ``positive``, whether it has that value; without, which of its values it has. Or a number.
         positive: the value that is looked for.
+        number: whether the field's number is predicted.
         mask: classes of the imaging contract's masks, in the order of the model's channels after the background.
     """
 
-    young: ClassVar[frozenset[str]] = frozenset({"mask"})
+    young: ClassVar[frozenset[str]] = frozenset({"mask", "number"})
 
     field: FieldName | None = None
     positive: ClassName | None = None
+    number: bool = False
     mask: Annotated[tuple[ClassName, ...], Setting(max_length=100)] = ()
 
     @model_validator(mode="after")
     def _one_thing(self) -> Target:
         if (self.field is None) != bool(self.mask) or (self.mask and self.positive is not None):
             msg = "a target is a field, with or without the value that is looked for, or classes of masks; one of the two"
+            raise ValueError(msg)
+        if self.number and (self.mask or self.positive is not None):
+            msg = "a number is predicted as it is: leave 'positive' and 'mask' out, or 'number'"
             raise ValueError(msg)
         if len(set(self.mask)) != len(self.mask):
             msg = "a class stands twice"
@@ -73,6 +78,8 @@ class Target(Growing):
         """What a prediction is."""
         if self.mask:
             return "mask"
+        if self.number:
+            return "number"
         return "classes" if self.positive is None else "binary"
 
     @property
@@ -85,6 +92,8 @@ class Target(Growing):
         """What is predicted, in words."""
         if self.mask:
             return f"which voxels are {', '.join(self.mask)}"
+        if self.number:
+            return f"the number {self.field}"
         return f"which {self.field}" if self.positive is None else f"{self.field} is {self.positive}"
 
 
@@ -124,7 +133,9 @@ class Optimiser(Value):
         return self
 
 
-Loss: TypeAlias = Literal["binary_cross_entropy", "cross_entropy", "focal", "dice", "dice_cross_entropy", "generalised_dice"]
+Loss: TypeAlias = Literal[
+    "binary_cross_entropy", "cross_entropy", "focal", "dice", "dice_cross_entropy", "generalised_dice", "mse"
+]
 """What training makes small; which one fits which target: ``wardround.study.losses``."""
 Precision: TypeAlias = Literal["float32", "mixed"]
 """In which numbers a network is computed in training."""
@@ -198,12 +209,20 @@ class Convergence(Value):
 
     The same metric chooses the released weights. ``loss`` also minds calibration; ``auroc`` minds ranking alone, and
     reaches its ceiling while probabilities are still far off. ``dice`` is of masks: the mean over classes of the mean Dice of
-    the examples.
+    the examples. ``mae``, ``rmse`` and ``r2`` are of a number. The first two improve as they fall; they, and what they change
+    by, are in the contract's unit.
     """
 
-    metric: Literal["auroc", "dice", "loss"] = "loss"
+    metric: Literal["auroc", "dice", "loss", "mae", "rmse", "r2"] = "loss"
     patience: Annotated[int, Setting(ge=1, le=100_000)] = 10
-    minimum_change: Annotated[float, Setting(ge=0, le=1)] = 0.001
+    minimum_change: Annotated[float, Setting(ge=0, le=1e9)] = 0.001
+
+    @model_validator(mode="after")
+    def _change_fits(self) -> Convergence:
+        if self.minimum_change > 1 and self.metric not in ("mae", "rmse"):
+            msg = f"{self.metric} changes by less than 1: minimum_change is at most 1"
+            raise ValueError(msg)
+        return self
 
 
 class Silos(Value):

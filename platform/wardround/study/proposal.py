@@ -63,6 +63,8 @@ def _target(target: Target) -> str:
     if target.mask:
         classes = json.dumps(list(target.mask), ensure_ascii=False)
         return f"  mask: {classes}   # classes of the schema's masks; those left out count as background"
+    if target.number:
+        return f"  field: {target.field}\n  number: true   # the number itself, in the schema's unit"
     if target.positive is None:
         return f"  field: {target.field}   # which of its values; with positive: whether it is that one"
     return f"  field: {target.field}\n  positive: {json.dumps(target.positive, ensure_ascii=False)}"
@@ -129,4 +131,4 @@ def _arguments(*, dense: bool) -> str:
 def _loss(target: Target) -> str:
     first = "dice_cross_entropy" if target.kind == "mask" else losses_for(target.kind)[0]
     others = [loss for loss in losses_for(target.kind) if loss != first]
-    return f"{first}   # or {', '.join(others)}"
+    return f"{first}   # or {', '.join(others)}" if others else first

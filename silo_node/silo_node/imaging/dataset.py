@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from silo_node.dicom.pixels import UndecodableError
 from silo_node.imaging.loaded import Loaded
 from silo_node.imaging.transforms import Prepared, UnpreparableError, augment, prepare
+from silo_node.training.encode import Labels, as_targets
 from silo_node.training.examples import Draw, UnfitExampleError
 from silo_node.training.memory import give_back, is_out_of_memory
 from wardround.errors import Broken
@@ -39,7 +40,7 @@ class ImageExamples:
         images: Images,
         dimensions: int,
         *,
-        labels: NDArray[np.bool_] | NDArray[np.int64] | None,
+        labels: Labels | None,
         cache_bytes: int,
     ) -> None:
         """Load nothing yet.
@@ -50,13 +51,13 @@ class ImageExamples:
             size: how many examples there are.
             images: what the study asks of images.
             dimensions: of the images, 2 or 3.
-            labels: of each example, truth values where one class is positive, else numbers of classes; None for masks.
+            labels: of each example, as ``silo_node.training.encode.labels_of`` gives them; None for masks.
             cache_bytes: how much memory prepared examples may take.
         """
         if labels is not None and labels.shape != (size,):
             raise Broken("as many labels as examples")
         self._load, self._size, self._images, self._dimensions = load, size, images, dimensions
-        self._targets = None if labels is None else _targets(labels)
+        self._targets = None if labels is None else as_targets(labels)
         self._cache = _Cache(cache_bytes)
         self._spacings: dict[int, tuple[float, ...]] = {}
 
@@ -101,8 +102,8 @@ class ImageExamples:
             draw: for augmentation; None in evaluation, where nothing is random.
 
         Returns:
-            Inputs, float32 ``(n, channels, *window)``, and targets: float32 ``(n,)`` of zeros and ones, int64 ``(n,)`` of
-            classes, or int64 ``(n, *window)`` of masks.
+            Inputs, float32 ``(n, channels, *window)``, and targets: float32 ``(n,)`` of zeros and ones or of a
+            number, int64 ``(n,)`` of classes, or int64 ``(n, *window)`` of masks.
 
         Raises:
             UnfitExampleError: an example cannot be loaded or prepared.
@@ -187,11 +188,6 @@ class ImageExamples:
                 finding = error.finding
         # not within the except clause: what the loader raised may name a file, and would go along as the context
         raise UnfitExampleError(index, finding)
-
-
-def _targets(labels: NDArray[np.bool_] | NDArray[np.int64]) -> torch.Tensor:
-    kind = np.float32 if labels.dtype == np.bool_ else np.int64
-    return torch.from_numpy(np.ascontiguousarray(labels, dtype=kind))
 
 
 def _masked(mask: torch.Tensor | None) -> torch.Tensor:

@@ -11,6 +11,7 @@ from wardround.messages.data_report import DataReport, ShownCell, subset_sums
 from wardround.messages.distribution import (
     FieldDistribution,
     is_possible,
+    present_in,
     scale_of,
     shows_few,
     told_fields,
@@ -36,7 +37,7 @@ def _faults(records: int, result: StatisticsResult, bundle: Bundle, small_cell: 
     if tuple(each.field for each in fields) != told_fields(bundle.study):
         yield BlockedPart(why="number", place=_FIELD)
         return
-    present = {sums.field: sums.records for sums in result.sums}
+    present = present_in(bundle.study, {sums.field: sums.records for sums in result.sums}, records)
     for each in fields:
         if not is_possible(each, scale_of(bundle.contract, each.field), records, present.get(each.field)):
             yield BlockedPart(why="range", place=_COUNT)

@@ -46,6 +46,7 @@ from wardround.messages.envelope import Envelope, digests, seal
 from wardround.messages.offer import OfferAnswer, OfferState
 from wardround.messages.round import (
     Collect,
+    Evaluation,
     FiguresFor,
     Reply,
     RoundResult,
@@ -56,7 +57,7 @@ from wardround.messages.round import (
     TaskCore,
     Working,
 )
-from wardround.metrics.pooled import ClassCounts, ScoreCounts, SegmentationCounts
+from wardround.metrics.pooled import ClassCounts, NumberCounts, ScoreCounts, SegmentationCounts
 from wardround.reference import current_reference
 from wardround.weights.fixed_point import OutOfRange, check_range
 from wardround.weights.norm import l2_norm
@@ -150,7 +151,7 @@ class Gate:
         )
         if parts:
             return self._block(task, approved, parts)
-        outcome = self._weighed(outcome, policy)
+        outcome = self._of_the_same_records(task.study_hash, self._weighed(outcome, policy))
         outcome = self._distributions_weighed(outcome, approved.bundle.contract, policy.small_cell)
         code = _objection(task, approved, outcome, policy)
         if code is not None:
@@ -278,6 +279,19 @@ class Gate:
             return outcome
         weighed = self._before.report_weighed(outcome.result.report, policy.small_cell)
         return replace(outcome, result=outcome.result.model_copy(update={"report": weighed}))
+
+    def _of_the_same_records(self, study_hash: str, done: Done) -> Done:
+        """Give a result without its sums of a number, where the study's first ones were of other records.
+
+        The sides on which patients are stay the same in a study: of two sums over almost the same records, the difference is
+        the value of those that were added, left out or corrected.
+        """
+        result = done.result
+        if isinstance(result, StatisticsResult) or not isinstance(result.evaluation.counts, NumberCounts):
+            return done
+        if done.data == self.ledger.measured_on(study_hash, done.data):
+            return done
+        return replace(done, result=result.model_copy(update={"evaluation": Evaluation(counts=None)}))
 
     def _remember(self, report: DataReport | None) -> None:
         """Write a report down before it leaves."""
@@ -457,6 +471,7 @@ def figures_of(done: Done) -> tuple[Figure, ...]:
             "records": True,
             "scores": isinstance(result.evaluation.counts, ScoreCounts | ClassCounts),
             "overlaps": isinstance(result.evaluation.counts, SegmentationCounts),
+            "errors": isinstance(result.evaluation.counts, NumberCounts),
             "training_loss": isinstance(result, RoundResult),
             "change_of_weights": done.change is not None,
         }

@@ -48,6 +48,7 @@ class Ledger:
         self.now = now
         self._releases: dict[str, dict[str, tuple[Purpose, int]]] = {}
         self._tests: dict[str, str] = {}
+        self._measured: dict[str, str | None] = {}
         self._bytes: dict[str, dict[str, int]] = {}
         self._approvals: set[str] = set()
         self._writer = LedgerWriter(folder, key, self._remember)
@@ -59,6 +60,8 @@ class Ledger:
             content = _content(entry)
             self._releases.setdefault(entry.approval, {})[content] = (entry.purpose, entry.bytes)
             self._bytes.setdefault(entry.study, {})[content] = entry.bytes
+            if "errors" in entry.figures:
+                self._measured.setdefault(entry.study, entry.data)
             if entry.purpose == "test":
                 self._tests[entry.study] = entry.task
 
@@ -81,6 +84,13 @@ class Ledger:
     def knows_approval(self, approval: str) -> bool:
         """Say whether an approval stands in the ledger."""
         return approval in self._approvals
+
+    def measured_on(self, study_hash: str, data: str | None) -> str | None:
+        """Give the fingerprint of the records over which a study's first sums of a number left, over every restart and approval.
+
+        ``data`` where none left yet.
+        """
+        return self._measured.get(study_hash, data)
 
     def test_task(self, study_hash: str) -> str | None:
         """Give the task for which a study's test records were read, over every restart and approval."""

@@ -19,6 +19,7 @@ from wardround.messages.data_report import FindingCode, ImageCode
 from wardround.messages.distribution import Withholding, scale_of, told_fields
 from wardround.messages.round import LARGEST_EXPONENT, FiguresFor, Purpose, SiloCode
 from wardround.metrics.pooled import BINS, LOSS_LIMIT, LOSS_UNIT, RegionCounts
+from wardround.metrics.regression import MOST_ERROR, STEPS
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import numeric_features
 from wardround.study.kind import Predicted, predicted
@@ -37,6 +38,7 @@ FigureName: TypeAlias = Literal[
     "histogram of scores by class, and summed loss",
     "records by their class and the predicted one, histograms of scores for each class, and summed loss",
     "voxels that overlap, Dice and surface distances of each class, summed over examples, and summed loss",
+    "sums of errors above and below, of their squares, of the predicted number, and of its squares",
     "exponents that hold the change of each tensor",
     "distribution of a field: records in its bins or categories and missing, small cells together with others only",
 ]
@@ -206,6 +208,19 @@ def _scores_of(what: Predicted) -> Figure:
                     loss,
                 ),
             )
+        case "number":
+            return Figure(
+                name="sums of errors above and below, of their squares, of the predicted number, and of its squares",
+                values=(
+                    Integers(place=f"{_COUNTS}.records", numbers=1, most=MOST_RECORDS),
+                    *(
+                        Integers(place=f"{_COUNTS}.{name}", numbers=1, most=EXACT_INTEGER_LIMIT - 1)
+                        for name in ("over", "under", "target")
+                    ),
+                    LargeIntegers(place=f"{_COUNTS}.squares", numbers=1, bits=_bits(MOST_ERROR)),
+                    LargeIntegers(place=f"{_COUNTS}.target_squares", numbers=1, bits=_bits(STEPS)),
+                ),
+            )
         case "mask":
             examples = ("present", "matched")
             sums = tuple(name for name in RegionCounts.model_fields if name not in examples)
@@ -218,6 +233,11 @@ def _scores_of(what: Predicted) -> Figure:
                     loss,
                 ),
             )
+
+
+def _bits(most: int) -> int:
+    """Give how many bits hold the sum of the squares of so many integers as a hospital has records, each up to ``most``."""
+    return (MOST_RECORDS * most * most).bit_length()
 
 
 _LOSS = Figure(

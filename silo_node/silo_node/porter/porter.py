@@ -38,7 +38,7 @@ from wardround.messages.envelope import Envelope, bodies_hold, in_memory, read, 
 from wardround.messages.offer import OFFER
 from wardround.messages.round import ORDER, RECEIPT, Collect, SiloCode, Task, Withdraw
 from wardround.reference import Reference, current_reference, new_reference, refer_to, referred
-from wardround.study.encoding import SMALLEST_DEVIATION, Encoding, NumberColumn, bounds, classes_of, input_width
+from wardround.study.encoding import SMALLEST_DEVIATION, Encoding, NumberColumn, bounds, classes_of, ends_of, input_width
 from wardround.study.model import Study
 from wardround.weights.fixed_point import MOST_RAISES, follows, plan_sum
 from wardround.weights.packing import Vector, as_wire, from_bytes
@@ -420,8 +420,8 @@ def encoding_fits(encoding: Encoding, study: Study, contract: Contract) -> bool:
         contract.encoding_hash(),
     ):
         return False
-    target = (encoding.target, encoding.positive, encoding.classes)
-    if target != (study.target.field, study.target.positive, classes_of(study, contract)):
+    target = (encoding.target, encoding.positive, encoding.classes, encoding.number)
+    if target != (study.target.field, study.target.positive, classes_of(study, contract), ends_of(study, contract)):
         return False
     if tuple(column.field for column in encoding.columns) != study.features:
         return False

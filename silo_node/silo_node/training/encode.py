@@ -16,13 +16,14 @@ from silo_node.training.examples import Draw
 from wardround.errors import Broken
 from wardround.study.encoding import CodeColumn, Encoding, NumberColumn
 
-Labels: TypeAlias = NDArray[np.bool_] | NDArray[np.int64]
+Labels: TypeAlias = NDArray[np.bool_] | NDArray[np.int64] | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class TableExamples:
     """Encoded records: ``inputs`` float32 of shape ``(n_records, width)``, ``labels`` of shape ``(n_records,)``: bool where one
-    value is looked for, int64 (the number of the class) where there are several.
+    value is looked for, int64 (the number of the class) where there are several, float32 on the scale of its range where a number
+    is predicted.
     """
 
     inputs: NDArray[np.float32]
@@ -83,10 +84,10 @@ def inputs_of(records: pl.DataFrame, encoding: Encoding) -> NDArray[np.float32]:
 
 
 def labels_of(records: pl.DataFrame, encoding: Encoding) -> Labels:
-    """Give what is to be predicted of records: bool where one value is looked for, else the number of the class.
+    """Give what is to be predicted of records: of two, bool; of several, the number of the class; of a number, float32.
 
     Raises:
-        Broken: for a value that checked records cannot have: none, or one that is no class.
+        Broken: for a value that checked records cannot have: none, one that is no class, or one outside of the range.
     """
     if encoding.target is None:
         msg = "masks are no field of a record"
@@ -94,6 +95,11 @@ def labels_of(records: pl.DataFrame, encoding: Encoding) -> Labels:
     values = records[encoding.target]
     if values.null_count():
         raise _unchecked(encoding.target)
+    if encoding.number is not None:
+        exact = values.cast(pl.Float64).to_numpy()
+        if not ((encoding.number.low <= exact) & (exact <= encoding.number.high)).all():
+            raise _unchecked(encoding.target)
+        return encoding.number.scaled(exact).astype(np.float32)
     if encoding.positive is not None:
         return (values == encoding.positive).to_numpy().astype(np.bool_)
     numbers = values.replace_strict(list(encoding.classes), range(len(encoding.classes)), default=None, return_dtype=pl.Int64)
@@ -103,7 +109,7 @@ def labels_of(records: pl.DataFrame, encoding: Encoding) -> Labels:
 
 
 def as_targets(labels: Labels) -> torch.Tensor:
-    """Give labels as what a loss takes: zeros and ones in float32, or numbers of classes in int64."""
+    """Give labels as what a loss takes: zeros and ones, or numbers, in float32; or numbers of classes in int64."""
     return torch.from_numpy(labels if labels.dtype == np.int64 else labels.astype(np.float32))
 
 

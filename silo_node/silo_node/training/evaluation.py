@@ -19,7 +19,7 @@ from silo_node.training.examples import DenseExamples, Examples
 from silo_node.training.execution import CPU, Execution
 from silo_node.training.loop import NotFinite
 from silo_node.training.losses import Loss, score_loss
-from wardround.metrics.pooled import ScoreCounts, count_scores
+from wardround.metrics.pooled import NumberCounts, ScoreCounts, count_numbers, count_scores
 from wardround.models.from_monai import SlidingWindowInferer
 
 EVALUATION_BATCH = 65_536
@@ -95,6 +95,16 @@ def evaluate_classes(
     """
     scored = _score(network, examples, score_loss("classes"), execution or Execution())
     return count(scored.logits, scored.targets.astype(np.int64), scored.losses)
+
+
+def evaluate_number(network: nn.Module, examples: Examples, execution: Execution | None = None) -> NumberCounts:
+    """Count the errors of a network that predicts a number.
+
+    Raises:
+        NotFinite: when a prediction is not.
+    """
+    scored = _score(network, examples, score_loss("number"), execution or Execution())
+    return count_numbers(scored.logits.reshape(-1), scored.targets.astype(np.float32))
 
 
 def draw_masks(

@@ -63,7 +63,8 @@ class Examples(Protocol):
             draw: for augmentation; None in evaluation, where nothing is random.
 
         Returns:
-            Inputs, float32, ``(n, ...)``, and targets: float32 ``(n,)`` of zeros and ones where one class is positive,
+            Inputs, float32, ``(n, ...)``, and targets: float32 ``(n,)`` of zeros and ones where one class is positive, float32
+            ``(n,)`` from -1 to 1 where a number is predicted,
             int64 ``(n,)`` for several classes, int64 ``(n, *window)`` for masks, each number a class, 0 the background.
         """
         ...

@@ -3,7 +3,7 @@
 So the gradient of a batch is the weighted mean of the gradients of its pieces, however it is cut. Where a loss has many
 terms for an example (pixels, classes), the example's own is their mean. Dice losses are of one image each, never of a
 batch (``batch=False``). What is predicted are logits, ``(n, 1)`` or ``(n, classes)`` or ``(n, classes, *window)``; for
-targets see ``silo_node.training.examples``.
+targets see ``silo_node.training.examples``. A number is predicted on the scale of its range, ``(n, 1)``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias, final
 
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
 from wardround.models.from_monai import losses as monai
 from wardround.study.model import Loss as Name
@@ -79,13 +79,22 @@ def make_loss(training: Training, kind: TargetKind) -> Loss:
     return MeanOfTerms(_TERMS[training.loss])
 
 
-def score_loss(kind: Literal["binary", "classes"]) -> Loss:
-    """Give the loss by which evaluation counts scores, whatever training made small: cross-entropy, which minds calibration."""
+def score_loss(kind: Literal["binary", "classes", "number"]) -> Loss:
+    """Give the loss by which evaluation counts scores, whatever training made small: cross-entropy, which minds calibration.
+
+    Of a number the squared error, by which it was trained.
+    """
+    if kind == "number":
+        return _SQUARED
     return BinaryCrossEntropy() if kind == "binary" else _CROSS_ENTROPY
 
 
 def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return cross_entropy(logits, targets, reduction="none").unsqueeze(1)
+
+
+def _squared(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return mse_loss(outputs, targets.reshape(-1, 1), reduction="none")
 
 
 def _focal(gamma: float, kind: TargetKind) -> Loss:
@@ -128,9 +137,11 @@ def _generalised_dice(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tens
     return whole.flatten(1)
 
 
+_SQUARED = MeanOfTerms(_squared)
 _TERMS: dict[Name, Terms] = {
     "cross_entropy": _cross_entropy,
     "dice": _DICE,
     "dice_cross_entropy": _dice_cross_entropy,
     "generalised_dice": _generalised_dice,
+    "mse": _squared,
 }

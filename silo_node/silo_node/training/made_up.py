@@ -22,6 +22,8 @@ def made_up(count: int, shape: tuple[int, ...], kind: TargetKind, outputs: int) 
     inputs = torch.from_numpy(np.random.default_rng(SEED).standard_normal((count, *shape), dtype=np.float32))
     if kind == "binary":
         return inputs, (torch.arange(count) % 2).to(torch.float32)
+    if kind == "number":
+        return inputs, torch.linspace(-1.0, 1.0, count)
     if kind == "classes":
         return inputs, torch.arange(count) % outputs
     window = (count, *shape[1:])

@@ -10,6 +10,10 @@ with at most one in a thousand of the smaller class wrong:
 Small hospitals are no alarm: the class of every record must be so unlikely to come out by chance that fewer than one in
 2**40 ways to deal the classes to the records would do. Where a value tells the class and the class tells the value, the
 feature is the target under another name; that is an error, the rest a warning.
+
+Of a target that is a number, a feature leaks when it explains it: a number, when their correlation is above 0.999; a code, when
+the means of its values do as well as that, and at least ten records stand behind each on average. It is the target under another
+name when it is the same number in every record.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from wardround.contract.model import Contract
 
 LEAST_OF_A_CLASS: Final = 10
 LEAST_CORRELATION: Final = 0.999
+LEAST_ON_A_LINE: Final = 20
+"""Fewer records than this may lie on a line by chance, in rounded numbers."""
 MISTAKES: Final = 1000
 """One record of the smaller class in so many may be told wrongly."""
 LEAST_BITS: Final = 40.0
@@ -65,6 +71,42 @@ def leaks(records: pl.DataFrame, contract: Contract, features: Sequence[str], ta
             told = _by_value(column.is_null(), positive)
         if told is not None:
             yield Leak(name, told)
+
+
+def leaks_of_number(records: pl.DataFrame, contract: Contract, features: Sequence[str], target: str) -> Iterator[Leak]:
+    """Give the features that leak a number.
+
+    Args:
+        records: those with a target, in schema form.
+        contract: says what a feature is.
+        features: of the study.
+        target: the field that is predicted.
+    """
+    number = records[target].cast(pl.Float64)
+    for name in features:
+        column = records[name]
+        told = _by_means(column, number) if contract.field(name).values else _by_line(column.cast(pl.Float64), number)
+        if told is not None:
+            yield Leak(name, told)
+
+
+def _by_line(column: pl.Series, number: pl.Series) -> bool | None:
+    """Say whether a number explains another: True when it is the same one, None when it does not."""
+    known = column.is_not_null()
+    values, numbers = column.filter(known).to_numpy(), number.filter(known).to_numpy()
+    if len(values) < LEAST_ON_A_LINE or abs(_correlation(values, numbers)) <= LEAST_CORRELATION:
+        return None
+    return bool((values == numbers).all() and known.all())
+
+
+def _by_means(column: pl.Series, number: pl.Series) -> bool | None:
+    """Say whether codes explain a number by the mean of each; a code is never the number itself."""
+    table = pl.DataFrame({"value": column, "number": number})
+    if table.height < LEAST_OF_A_CLASS * table["value"].n_unique():
+        return None
+    left = table.select(((pl.col("number") - pl.col("number").mean().over("value")) ** 2).sum()).item()
+    whole = table.select(((pl.col("number") - pl.col("number").mean()) ** 2).sum()).item()
+    return False if left < (1 - LEAST_CORRELATION**2) * whole else None
 
 
 def _by_value(column: pl.Series, positive: pl.Series) -> bool | None:

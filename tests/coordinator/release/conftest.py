@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from masks_on_paper import guesses, overlaps
+from numbers_on_paper import errors
 from studies_on_paper import node_key
 
 from coordinator.release.comparison import Comparison, ModelRow, SiteRecords
@@ -17,9 +18,9 @@ from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Coordinator, Member, Roster
 from wardround.messages.data_report import DataReport, FindingSummary, ShownCell, WithheldCell
 from wardround.messages.record import RoundRecord, SiloRecord
-from wardround.metrics.pooled import Counts, count_scores, measure, pool
+from wardround.metrics.pooled import Counts, count_scores, pool
 from wardround.study.bundle import Bundle, Versions
-from wardround.study.encoding import Encoding, NumberColumn
+from wardround.study.encoding import Encoding, Ends, NumberColumn
 from wardround.study.kind import Predicted
 from wardround.study.model import Study
 from wardround.weights.packing import manifest_of, pack, to_bytes
@@ -39,6 +40,8 @@ def counts(seed: int, records: int, separation: float, what: Predicted = BINARY)
         return overlaps(records, *np.clip(0.3 + 0.2 * separation - 0.1 * np.arange(len(what.classes)), 0.05, 0.95))
     if what.kind == "classes":
         return guesses(records, len(what.classes), separation)
+    if what.kind == "number":
+        return errors(records, 0.08 / (1.2 + separation), 0.45 + 0.01 * (seed // 100))
     labels = np.arange(records) % 3 == 0
     logits = np.where(labels, separation, -separation) + random.normal(size=records)
     losses = np.logaddexp(0.0, np.where(labels, -logits, logits))
@@ -149,7 +152,7 @@ class Visits:
             return SiloRecord(**counted, evaluation="withheld"), None
         age = number - (purpose == "round")
         found = counts(100 * place + (purpose == "test"), evaluated, 0.1 + 0.5 * age - 0.1 * place, self.what)
-        return SiloRecord(**counted, evaluation="shown", metrics=measure(found, self.what.classes)), found
+        return SiloRecord(**counted, evaluation="shown", metrics=self.what.measure(found)), found
 
     def visit(self, purpose: str, number: int, attempt: int = 0) -> RoundRecord:
         parts = [self.silo(purpose, number, site) for site in SITES]
@@ -165,7 +168,7 @@ class Visits:
             stepped=None,
             records=sum(silo.records or 0 for silo, _ in parts),
             silos=tuple(silo for silo, _ in parts),
-            pooled=measure(pool(used.values()), self.what.classes, curves=purpose != "round") if used else None,
+            pooled=self.what.measure(pool(used.values()), curves=purpose != "round") if used else None,
             evaluated_by=tuple(used),
             seconds=1.5 + number,
         )
@@ -190,6 +193,7 @@ def make_outcome(bundle) -> Callable[..., Outcome]:
             encoding_hash=of.contract.encoding_hash(),
             target="diagnosis",
             positive="malignant",
+            number=Ends(low=40.0, high=300.0) if what.kind == "number" else None,
             columns=columns,
         )
         outcome.test = visits.visit("test", ROUNDS)
@@ -239,8 +243,8 @@ def comparison() -> Comparison:
 def comparison_of(what: Predicted) -> Comparison:
     def row(name: str, kind: str, step: float, site: str | None = None) -> ModelRow:
         found = {each: counts(9, SITES[each][2], 1.0 + step + 0.3 * (each == site), what) for each in SITES}
-        per_site = {each: measure(value, what.classes) for each, value in found.items()}
-        overall = measure(pool(found.values()), what.classes)
+        per_site = {each: what.measure(value) for each, value in found.items()}
+        overall = what.measure(pool(found.values()))
         return ModelRow(name=name, kind=kind, site=site, per_site=per_site, overall=overall)
 
     alone = [row(f"{name} alone", "alone", -0.6, site) for site, (name, _, _) in SITES.items()]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from predicting import NUMBER
 
-from coordinator.release.disclosure import disclose
+from coordinator.release.disclosure import _significant, disclose
 from coordinator.release.history import history_of
 from coordinator.release.release import write_release
 from coordinator.rounds.outcome import Outcome
@@ -247,6 +248,33 @@ def test_no_file_of_a_release_shows_them(tmp_path, bundle, complete, comparison,
     if own == "coordinator":
         assert texts["report.html"].count("withheld") > 12
         assert json.loads(texts["history.json"])["reports"]["south"] == {"withheld": True}
+
+
+def test_errors_of_a_number_are_released_in_three_digits(make_outcome):
+    """Everywhere: pooled, of each hospital, losses too. The mean of 20 errors to six digits would be their sum exactly."""
+    exact = make_outcome(what=NUMBER)
+    shown = disclose(exact)
+    found = [record.pooled for record in shown.history] + [silo.metrics for record in shown.history for silo in record.silos]
+    figures = [metrics for metrics in (*found, shown.best_metrics, shown.test.pooled) if metrics is not None]
+    assert len(figures) > 20
+    for metrics in figures:
+        for value in (metrics.rmse, metrics.mae, metrics.loss):
+            assert value == float(f"{value:.3g}")
+        assert metrics.r2 == round(metrics.r2, 3)
+        assert metrics.bias == round(metrics.bias, 1)  # an RMSE of 10 to 20 has one place after the point in three digits
+    losses = [silo.training_loss for record in shown.history for silo in record.silos if silo.training_loss is not None]
+    assert losses
+    assert losses == [float(f"{value:.3g}") for value in losses]
+    assert shown.test.pooled.rmse == float(f"{exact.test.pooled.rmse:.3g}") != exact.test.pooled.rmse
+    assert disclose(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("exact", "rounded"),
+    [(0.0, 0.0), (0.00123456, 0.00123), (9.996, 10.0), (123456.0, 123000.0), (99.96, 100.0), (5e-324, 5e-324)],
+)
+def test_digits_are_counted_from_the_first(exact, rounded):
+    assert _significant(exact) == rounded
 
 
 def test_a_study_of_two(bundle, make_outcome):

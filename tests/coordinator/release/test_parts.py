@@ -197,7 +197,7 @@ def test_hospitals_with_made_up_records_are_named(bundle, complete, names):
 
 
 def test_the_comparison_sets_the_federated_model_first(comparison, names):
-    found = alternatives_of(comparison, names, "binary")
+    found = alternatives_of(comparison, names, Predicted("binary"))
     assert [row.kind for row in found.rows] == ["federated", "pooled", "alone", "alone", "alone"]
     assert [row.own for row in found.rows] == [None, None, 0, 1, 2]
     assert f"{comparison.federated.overall.auroc:.3f}" in found.verdict

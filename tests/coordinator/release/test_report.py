@@ -6,10 +6,11 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from predicting import CLASSES, MASKS, predict
+from predicting import CLASSES, MASKS, NUMBER, predict
 from studies_on_paper import node_key
 
 from coordinator.release.card import write_card
+from coordinator.release.disclosure import disclose
 from coordinator.release.release import contents_of, write_release
 from coordinator.release.report import render_report
 from wardround.errors import CATALOGUE
@@ -17,7 +18,7 @@ from wardround.identity.roster import Roster
 
 HOSTILE = "<script>alert(1)</script> \"' & {{ 7*7 }} $x$ --> | [a](b)"
 VOID = {"meta", "link", "br", "img", "input", "hr"}
-KINDS = {"classes": CLASSES, "masks": MASKS}
+KINDS = {"classes": CLASSES, "masks": MASKS, "numbers": NUMBER}
 SVG_LEAVES = {"path", "line", "circle", "use"}  # closed in place
 
 
@@ -62,7 +63,7 @@ def visible(text: str) -> str:
     return " ".join(bare.split())
 
 
-@pytest.fixture(params=["complete", "partial", "failed", "withheld", "compared", "classes", "masks"])
+@pytest.fixture(params=["complete", "partial", "failed", "withheld", "compared", *KINDS])
 def page(request, bundle, make_outcome, comparison, make_comparison, monkeypatch) -> str:
     if request.param in KINDS:
         what = KINDS[request.param]
@@ -265,6 +266,33 @@ def test_masks_are_shown_by_class_and_by_hospital(bundle, make_outcome, make_com
     assert f"| liver | {pooled.records} | {pooled.regions[0].dice:.3f}" in card
 
 
+def test_numbers_are_shown_with_their_unit_and_by_hospital(bundle, make_outcome, make_comparison, monkeypatch):
+    """R², RMSE, absolute and mean error, in three digits; the learning curve; and nothing that classes or masks have."""
+    predict(monkeypatch, NUMBER)
+    outcome = disclose(make_outcome(what=NUMBER))
+    page, pooled = render(bundle, outcome, make_comparison(NUMBER)), outcome.test.pooled
+    text, card = visible(page), write_card(bundle, outcome, make_comparison(NUMBER))
+    assert not [name for name in ("roc", "calibration", "dice") if f'id="{name}-figure_1"' in page]
+    assert 'id="validation-figure_1"' in page
+    for shown in (text, card.replace("\\[", "[").replace("\\]", "]")):
+        assert "RMSE (mm[Hg])" in shown
+        assert f"{pooled.rmse:g}" in shown
+        assert f"{pooled.r2:.3f}" in shown
+        assert all(f"{silo.metrics.mae:g}" in shown for silo in outcome.test.silos)
+        assert all(word not in shown for word in ("AUROC", "Dice", "Wilson"))
+        assert "reaches an R² of" in shown
+    assert "positive" not in text.partition("What was asked")[0]
+    assert "; regression" in card
+
+
+def test_a_number_without_a_unit_has_none(bundle, make_outcome, monkeypatch):
+    """UCUM's 1 is the code of a pure number, and no unit to be read."""
+    predict(monkeypatch, NUMBER._replace(unit="1"))
+    text = visible(render(bundle, make_outcome(what=NUMBER)))
+    assert "RMSE" in text
+    assert "(1)" not in text
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_withheld_stays_withheld_whatever_is_predicted(bundle, make_outcome, monkeypatch, tmp_path, kind):
     """Of hospitals that do not share, no figure of any class, and no sum from which one would follow, is in a release."""
@@ -276,8 +304,8 @@ def test_withheld_stays_withheld_whatever_is_predicted(bundle, make_outcome, mon
     history = (tmp_path / "release" / "history.json").read_text()
     page = (tmp_path / "release" / "report.html").read_text()
     pooled = json.loads(history)["test"]
-    assert pooled["classes"] or pooled["regions"]  # all three are hidden together: the sum of all may be shown
-    assert 'id="dice-figure_1"' in page or kind == "classes"
+    assert pooled["classes"] or pooled["regions"] or pooled["rmse"]  # all three are hidden together: the sum of all may be shown
+    assert ('id="dice-figure_1"' in page) is (kind == "masks")
     for record in outcome.history:
         for metrics in (silo.metrics for silo in record.silos if silo.metrics is not None):
             assert metrics.model_dump_json() not in history

@@ -3,9 +3,10 @@
 import pytest
 from lives import live
 from masks_on_paper import GOOD_REGION, guesses, overlaps
+from numbers_on_paper import errors
 from paper_hospitals import PaperHospital, conduct
 from paper_visits import BRIEF, codes
-from predicting import CLASSES, MASKS, predict
+from predicting import CLASSES, MASKS, NUMBER, predict
 from studies_on_paper import RECORDS, Paper, paper, scores
 
 from coordinator.history_command import _page
@@ -14,6 +15,7 @@ from coordinator.rounds.outcome import Outcome
 from coordinator.service_commands import _where
 from coordinator.studies import StudyState
 from wardround.metrics.pooled import measure, pool
+from wardround.metrics.regression import NumberCounts
 from wardround.metrics.segmentation import RegionCounts, SegmentationCounts
 from wardround_lab.progress import figures, line
 
@@ -79,6 +81,42 @@ def test_a_study_of_classes_has_a_confusion_matrix_at_its_end_alone(monkeypatch)
     assert not any(silo.metrics.confusion for silo in outcome.test.silos)
 
 
+def numbers(size: int, age: int) -> NumberCounts:
+    """Give evaluations that are best after two rounds."""
+    return errors(size, 0.05 + 0.02 * abs(age - 2))
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "r2"])
+def test_a_study_of_a_number_is_pooled_judged_and_told_in_its_unit(monkeypatch, tmp_path, metric):
+    """RMSE and absolute error are better when they fall, R² when it rises; all three choose the same weights here."""
+    predict(monkeypatch, NUMBER)
+    study = paper(convergence={"metric": metric, "patience": 3, "minimum_change": 0.0})
+    outcome = live(tmp_path, study, hospitals(study, numbers))
+    assert (outcome.status, outcome.best_round) == ("complete", 2)
+    assert outcome.best_metrics.rmse == outcome.best_metrics.mae == pytest.approx(0.05 * 260, abs=1e-2)
+    assert outcome.best_metrics.r2 == pytest.approx(0.75, abs=1e-3)
+    assert outcome.best_metrics.bias == pytest.approx(0, abs=1e-9)
+    assert outcome.test.pooled == NUMBER.measure(pool([numbers(20, 2)] * 3))
+    told = read_chronicle(tmp_path, study.bundle.study_hash)
+    assert [(visit.r2, visit.auroc, visit.dice) for visit in told.visits] == [
+        (None, None, None) if record.pooled is None else (record.pooled.r2, None, None) for record in outcome.history
+    ]
+    assert figures(outcome.best_metrics) == f"R² {outcome.best_metrics.r2:.4f}, loss {outcome.best_metrics.loss:.4f}"
+
+
+def test_training_stops_when_the_error_falls_by_less_than_the_study_asks(monkeypatch):
+    """The change is in the contract's unit, and towards zero."""
+    predict(monkeypatch, NUMBER)
+    falling = {"counts": lambda size, age: errors(size, 0.05 / (1 + age))}
+    rules = {"metric": "rmse", "patience": 1}
+    ended = {}
+    for change in (0.0, 5.0):
+        study = paper(rounds={"maximum": 6, "deadline_seconds": 30.0}, convergence={**rules, "minimum_change": change})
+        ended[change] = conduct(study, hospitals(study, falling["counts"])).rounds
+    assert ended[0.0] == 6
+    assert ended[5.0] == 3  # 13 to 6.5 mmHg is more than 5; 6.5 to 4.3, which the third round evaluates, is not
+
+
 def huge(size: int, _age: int) -> SegmentationCounts:
     """Give sums that a roster of three could not add exactly."""
     region = RegionCounts.model_validate({**GOOD_REGION, "true": 2**53 - 1, "present": size, "matched": 2})
@@ -91,6 +129,10 @@ OTHER = {
     "masks of another number of classes": (MASKS, lambda size, _age: overlaps(size, 0.5)),
     "masks of sums beyond exact integers": (MASKS, huge),
     "masks of other examples": (MASKS, lambda size, age: masks(size + 1, age)),
+    "scores for a number": (NUMBER, lambda size, _age: scores([150] * (size // 2), [100] * (size - size // 2))),
+    "numbers of other records": (NUMBER, lambda size, age: numbers(size + 1, age)),
+    "numbers for masks": (MASKS, numbers),
+    "numbers for classes": (CLASSES, numbers),
     "masks for classes": (CLASSES, masks),
     "another number of classes": (CLASSES, lambda size, _age: guesses(size, 4, 1.0)),
     "scores for classes": (CLASSES, lambda size, _age: scores([150] * (size // 2), [100] * (size - size // 2))),
@@ -103,14 +145,29 @@ def test_counts_of_another_kind_are_refused(monkeypatch, case):
     what, wrong = OTHER[case]
     predict(monkeypatch, what)
     study = paper(rounds=BRIEF)
-    right = masks if what is MASKS else lambda size, age: guesses(size, 3, age + 1.0)
+    right = {"mask": masks, "number": numbers}.get(what.kind, lambda size, age: guesses(size, 3, age + 1.0))
     outcome = conduct(study, hospitals(study, right, counts=wrong))
     assert set(codes(outcome)) == {None, "R-METRICS"}
     assert outcome.status == "partial"
     assert outcome.best_evaluated_by == ("alpha", "gamma")
 
 
-@pytest.mark.parametrize("counts", [masks, lambda size, _age: guesses(size, 2, 1.0)])
+def test_values_that_change_between_rounds_are_refused(monkeypatch):
+    """R-METRICS: what is predicted stays what it was, as the records do; a hospital that tells other sums has other ones."""
+    predict(monkeypatch, NUMBER)
+    study = paper(rounds={"maximum": 3, "deadline_seconds": 30.0})
+    moved = lambda size, age: errors(size, 0.05, middle=0.5 if age < 2 else 0.51)  # noqa: E731  (as the others)
+    outcome = conduct(study, hospitals(study, numbers, counts=moved))
+    counted = [("beta" in record.counted, record.purpose) for record in outcome.history]
+    assert counted[:3] == [(True, "statistics"), (True, "round"), (True, "round")]
+    assert (False, "round") in counted
+    refused = [
+        silo.code for record in outcome.history for silo in record.silos if silo.site == "beta" and silo.status == "refused"
+    ]
+    assert set(refused) == {"R-METRICS"}
+
+
+@pytest.mark.parametrize("counts", [numbers, masks, lambda size, _age: guesses(size, 2, 1.0)])
 def test_a_study_of_two_classes_takes_scores_alone(counts):
     study = paper(rounds=BRIEF)
     outcome = conduct(study, hospitals(study, None, counts=counts))

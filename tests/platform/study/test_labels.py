@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,13 +10,13 @@ from wardround.contract.imaging import Label
 from wardround.contract.library import find, find_imaging
 from wardround.errors import Refused
 from wardround.strict_yaml import parse, parse_text
-from wardround.study import check, labels
+from wardround.study import check
 from wardround.study.check import load_study
-from wardround.study.model import Study, Target
+from wardround.study.model import Study
 
 CHEST = find_imaging("chest.radiograph")
 assert CHEST.table is not None
-KEYS = ("image_uid", "patient_key", "age")
+MSE = {"loss": "mse", "optimiser": {"learning_rate": 0.1}}
 ROWS = find(f"{CHEST.table.id}@{CHEST.table.version}")
 IMAGES = {
     "preparation": [{"name": "Resize", "spatial_size": [64, 64]}, {"name": "ScaleIntensityRange", "a_min": 0, "a_max": 255}],
@@ -23,7 +24,7 @@ IMAGES = {
 }
 
 
-def study(target: dict[str, str]) -> str:
+def study(target: dict[str, Any], **changed: Any) -> str:
     """A study of chest radiographs, as its file."""
     return json.dumps(
         {
@@ -40,12 +41,13 @@ def study(target: dict[str, str]) -> str:
             "seed": 1,
             "rounds": {"maximum": 3},
             "silos": {"minimum": 1},
+            **changed,
         }
     )
 
 
-def problems(target: dict[str, str], label: Label = CHEST.label) -> list[tuple[str, str, str]]:
-    found = parse(Study, parse_text(study(target), "study.yaml"))
+def problems(target: dict[str, Any], label: Label = CHEST.label, **changed: Any) -> list[tuple[str, str, str]]:
+    found = parse(Study, parse_text(study(target, **changed), "study.yaml"))
     imaging = CHEST.model_copy(update={"label": label})
     return [(each.code, each.finding, each.next_step) for each in check.problems(found, ROWS, imaging)]
 
@@ -62,25 +64,13 @@ def test_one_of_several_labels_is_predicted():
     assert finding.startswith("'oedema' is one of 5 labels")
 
 
-@pytest.mark.parametrize("label", [CHEST.label, of("regression", "age")], ids=["any number", "a contract of a number"])
-@pytest.mark.parametrize("target", [{"field": "age"}, {"field": "age", "positive": "50"}], ids=["alone", "with a value"])
-def test_a_number_is_not_predicted(label, target):
-    """What can be predicted is named: coded fields that identify nobody; no loss is asked to fit what has none."""
-    ((code, finding, step),) = problems(target, label)
-    assert (code, finding) == ("P-LABEL", "'age' is a number")
-    assert step.startswith("coded fields here: ")
-    named = step.removeprefix("coded fields here: ").split(", ")
-    assert {"oedema", "no_finding"} <= set(named)
-    assert all(len(ROWS.field(name).values) > 1 and ROWS.field(name).privacy == "none" for name in named)
-
-
-def test_numbers_of_a_table_are_not_predicted_either():
-    """Of a table without a coded field nothing can be."""
-    table = ROWS.model_copy(update={"fields": tuple(ROWS.field(name) for name in KEYS)})
-    (problem,) = labels.problems_of(Target(field="age"), table, None, "study.yaml, line 3")
-    assert (problem.code, problem.place) == ("P-LABEL", "study.yaml, line 3")
-    assert problem.next_step == "there is no coded field here: choose another schema"
-    assert labels.problems_of(Target(field="oedema", positive="present"), ROWS, None, "") == []
+def test_a_label_that_is_a_number_is_predicted_as_one():
+    """Under a contract whose label is that number; the study says that it is one, and how wrong a prediction is."""
+    number = {"field": "age", "number": True}
+    found = problems(number, of("regression", "age"), training=MSE, convergence={"metric": "r2"})
+    assert found == []
+    codes = [code for code, _, _ in problems(number, of("regression", "age"))]
+    assert codes == ["P-RANGE", "P-RANGE"]  # the loss, and the metric
 
 
 @pytest.mark.parametrize(("target", "part"), [({"field": "age"}, "time"), ({"field": "oedema", "positive": "present"}, "event")])
@@ -96,7 +86,7 @@ def test_a_survival_is_not_predicted_nor_half_of_it(target, part):
 
 def test_the_line_of_the_target_is_told(tmp_path: Path):
     """As of every problem of a study file, all at once."""
-    text = study({"field": "age"}).replace('"target"', '\n"target"').replace('"field"', '\n"field"')
+    text = study({"field": "oedema"}).replace('"target"', '\n"target"').replace('"field"', '\n"field"')
     (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(Refused) as refused:
         load_study(tmp_path / "study.yaml")

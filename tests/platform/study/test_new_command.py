@@ -64,6 +64,22 @@ def test_what_cannot_be_told_is_asked(tmp_path: Path, wardround: Command, values
     assert _new(wardround, tmp_path, values, "--positive", values[0]) == (0, values[0])
 
 
+def test_a_number_is_asked_for_as_one(tmp_path: Path, wardround: Command) -> None:
+    """Named, since nobody guesses it; the file that is written is in order, and has the loss and the metric of numbers."""
+    file = tmp_path / "study.yaml"
+    answer = wardround("study", "new", file, "--schema", "heart.disease", "--target", "thalach")
+    assert (answer.status, answer.err) == (0, "")
+    assert "It predicts the number thalach, in the schema's unit /min." in answer.out
+    assert wardround("study", "check", file).status == 0
+    written = yaml.safe_load(file.read_text())
+    assert written["target"] == {"field": "thalach", "number": True}
+    assert (written["training"]["loss"], written["convergence"]["metric"]) == ("mse", "r2")
+    assert "thalach" not in written["features"]
+    refused = wardround("study", "new", file, "--schema", "heart.disease", "--target", "thalach", "--positive", "yes")
+    assert refused.status == 2
+    assert "leave --positive out" in refused.err
+
+
 def _of_images(wardround: Command, folder: Path, schema: str, *words: str) -> Any:
     """Write a study of images, which has to be in order as it is; gives it as it was read."""
     folder.mkdir(exist_ok=True)
@@ -133,3 +149,18 @@ def test_what_cannot_be_told_of_images_is_asked(tmp_path: Path, wardround: Comma
     assert wardround("study", "new", file, "--schema", "ct.lesion", "--positive", "lesion").status == 2
     assert wardround("study", "new", file, "--schema", "chest.radiograph", "--target", "lung").status == 2
     assert not file.exists()
+
+
+def test_a_number_of_images_is_asked_for_as_one(tmp_path: Path, wardround: Command) -> None:
+    """Named, or because it is the label of the schema; not where the schema gives it no limits."""
+    named = _of_images(wardround, tmp_path / "named", "dermoscopy.lesion", "--target", "age")
+    assert (named.target.kind, named.training.loss, named.convergence.metric) == ("number", "mse", "r2")
+    raw = yaml.safe_load(
+        (Path(__file__).parents[3] / "schemas/wardround_schemas/imaging/dermoscopy.lesion/1.0.0.yaml").read_text()
+    )
+    place = tmp_path / "label" / "imaging" / "test.age"
+    place.mkdir(parents=True)
+    changed = {**raw, "id": "test.age", "label": {"kind": "regression", "fields": ["age"]}}
+    (place / "1.0.0.yaml").write_text(yaml.safe_dump(changed))
+    label = _of_images(wardround, tmp_path / "label", "test.age")
+    assert label.target == named.target

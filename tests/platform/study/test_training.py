@@ -36,7 +36,8 @@ def test_the_exponent_belongs_to_the_focal_loss() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "problem"), [("focal", None), ("dice", "P-RANGE"), ("cross_entropy", "P-RANGE"), ("mse", "Y-VALUE")]
+    ("loss", "problem"),
+    [("focal", None), ("dice", "P-RANGE"), ("cross_entropy", "P-RANGE"), ("mse", "P-RANGE"), ("msle", "Y-VALUE")],
 )
 def test_a_loss_is_held_against_the_target(tmp_path: Path, loss: str, problem: str | None) -> None:
     """One that is defined for it is taken; another is refused at its line, with those that are; an unknown one is no value."""

@@ -4,26 +4,30 @@ from dataclasses import replace
 
 import pytest
 from masks_on_paper import guesses, overlaps
-from predicting import CLASSES, MASKS, predict
+from numbers_on_paper import errors
+from predicting import CLASSES, MASKS, NUMBER, predict
 from studies_on_paper import paper, scores
 
 from silo_node.example import _evaluated
 from silo_node.porter.manifest import egress_manifest
 from wardround.messages.round import Evaluation, Reply, SiloRefusal
 
-RIGHT = {"mask": overlaps(30, 0.7, 0.4), "classes": guesses(30, 3, 1.0)}
-FIGURE = {"mask": "overlaps", "classes": "scores"}
+RIGHT = {"mask": overlaps(30, 0.7, 0.4), "classes": guesses(30, 3, 1.0), "number": errors(30, 0.1)}
+FIGURE = {"mask": "overlaps", "classes": "scores", "number": "errors"}
+ASKS = {"binary": {}, "classes": {}, "mask": {}, "number": {"convergence": {"metric": "r2"}}}
+"""What the study says otherwise, by what it predicts."""
+SAME, OTHER = "5" * 64, "6" * 64
 
 
 def telling(counts):
     return lambda done: replace(done, result=done.result.model_copy(update={"evaluation": Evaluation(counts=counts)}))
 
 
-@pytest.mark.parametrize("what", [MASKS, CLASSES], ids=lambda what: what.kind)
+@pytest.mark.parametrize("what", [MASKS, CLASSES, NUMBER], ids=lambda what: what.kind)
 def test_counts_of_the_studys_kind_leave(open_house, monkeypatch, what):
     """Each number at a place that the manifest names; the ledger says what it was."""
     predict(monkeypatch, what)
-    house = open_house()
+    house = open_house(**ASKS[what.kind])
     house.visit("statistics")
     house.spy.outcome = lambda work: telling(RIGHT[what.kind])(house.spy.honest(work))
     answer = house.visit("closing")
@@ -42,6 +46,11 @@ WRONG = {
     "more classes": (CLASSES, guesses(30, 4, 1.0)),
     "few examples": (MASKS, overlaps(10, 0.7, 0.4)),
     "few records of classes": (CLASSES, guesses(10, 3, 1.0)),
+    "scores for a number": (NUMBER, scores([150] * 15, [100] * 15)),
+    "few records of a number": (NUMBER, errors(10, 0.1)),
+    "a number for masks": (MASKS, RIGHT["number"]),
+    "a number for classes": (CLASSES, RIGHT["number"]),
+    "a number for two classes": (None, RIGHT["number"]),
     "masks for two classes": (None, RIGHT["mask"]),
     "several classes for two": (None, RIGHT["classes"]),
 }
@@ -53,13 +62,69 @@ def test_counts_of_another_kind_are_kept_back(open_house, monkeypatch, case):
     what, counts = WRONG[case]
     if what is not None:
         predict(monkeypatch, what)
-    house = open_house()
+    house = open_house(**ASKS["binary" if what is None else what.kind])
     house.visit("statistics")
     house.spy.outcome = lambda work: telling(counts)(house.spy.honest(work))
     answer = house.visit("closing")
     assert isinstance(answer, SiloRefusal)
     assert answer.code == "H-GATE"
     assert house.entries()[-2]["event"] == "blocked"
+
+
+def on(data: str, counts):
+    """Have the trainer tell counts of records with this fingerprint."""
+    return lambda done: replace(telling(counts)(done), data=data)
+
+
+def test_sums_of_a_number_are_of_the_same_records_in_all_of_a_study(open_house, monkeypatch):
+    """Were one record corrected, added or left out between two of them, their difference would be its value.
+
+    Patients stay on their sides in a study. So once sums left, others leave over the very same records alone, after a restart
+    as well; the hospital goes on training, and its figures are withheld.
+    """
+    predict(monkeypatch, NUMBER)
+    house = open_house(**ASKS["number"])
+    house.visit("statistics")
+    first, corrected = errors(30, 0.1), errors(30, 0.1, middle=0.50001)
+
+    def told(purpose, number, data, counts):
+        house.spy.outcome = lambda work: on(data, counts)(house.spy.honest(work))
+        answer = house.visit(purpose, number)
+        assert isinstance(answer, Reply), answer
+        return answer.result.evaluation.counts
+
+    assert told("round", 1, SAME, first) == first
+    assert told("closing", 3, OTHER, corrected) is None
+    assert house.entries()[-1]["figures"] == ["records"]
+    house.reopen()
+    assert told("test", 3, SAME, first) == first
+
+
+def test_scores_of_classes_are_told_as_before(open_house):
+    """They hold no value of a record: what an approval says of its records goes for them."""
+    house = open_house()
+    house.visit("statistics")
+    for data in (SAME, OTHER):
+        house.spy.outcome = lambda work, data=data: on(data, scores([150] * 15, [100] * 15))(house.spy.honest(work))
+        assert house.visit("closing").result.evaluation.counts is not None
+
+
+def test_the_manifest_of_a_number_names_each_sum(monkeypatch):
+    """Sums of squares with as many bits as the policy's most records can make, and no more."""
+    predict(monkeypatch, NUMBER)
+    (figure,) = [
+        each for each in egress_manifest(paper().bundle).visit("round").figures if each.name.startswith("sums of errors")
+    ]
+    assert [each.place.removeprefix("result.evaluation.counts.") for each in figure.values] == [
+        "records",
+        "over",
+        "under",
+        "target",
+        "squares",
+        "target_squares",
+    ]
+    assert [each.bits for each in figure.values[-2:]] == [69, 65]
+    assert figure.withheld_below
 
 
 def test_the_manifest_of_two_classes_is_what_it_was(monkeypatch):
@@ -73,15 +138,16 @@ def test_the_manifest_of_two_classes_is_what_it_was(monkeypatch):
         "negatives.*",
         "loss_units",
     ]
-    for what in (MASKS, CLASSES):
+    for what in (MASKS, CLASSES, NUMBER):
         with monkeypatch.context() as patch:
             predict(patch, what)
             digests.add(egress_manifest(bundle).egress_digest())
-    assert len(digests) == 3
+    assert len(digests) == 4
 
 
 def test_an_example_says_what_is_told():
     assert _evaluated(None) == "scores withheld"
     assert _evaluated(RIGHT["mask"]) == "overlaps and surface distances of 30 examples, of 2 classes"
     assert _evaluated(RIGHT["classes"]) == "scores of 30 records, of 3 classes"
+    assert _evaluated(RIGHT["number"]) == "sums of errors on 30 records, and of the number itself"
     assert _evaluated(scores([150] * 2, [100])) == "scores of 3 records, 2 of them positive"

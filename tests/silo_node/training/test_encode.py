@@ -3,10 +3,12 @@
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from studies_on_paper import encoding
 
 from silo_node.training.encode import encode
 from wardround.errors import Broken
+from wardround.study.encoding import Ends
 
 ENCODING = encoding()
 AGE, PRESSURE = ENCODING.columns[0], ENCODING.columns[1]
@@ -53,6 +55,20 @@ def test_labels_are_the_positive_class():
     examples = encode(table(age=[30] * 2, pressure=[1.0] * 2, pain=["none"] * 2, disease=["present", "absent"]), ENCODING)
     assert examples.labels.tolist() == [True, False]
     assert examples.size == 2
+
+
+def test_a_number_is_on_the_scale_of_its_range():
+    """-1 and 1 are the contract's ends, computed in float64; nothing of the hospital's own is in the scale."""
+    number = encoding(target="pressure", positive=None, number=Ends(low=40.0, high=300.0), columns=ENCODING.columns[:1])
+    values = [40.0, 170.0, 171.3, 300.0]
+    examples = encode(table(age=[30] * 4, pressure=values, pain=["none"] * 4, disease=["absent"] * 4), number)
+    assert examples.labels.dtype == np.float32
+    assert examples.labels.tolist() == [np.float32(value / 130 - 40 / 130 - 1) for value in values]
+    targets = examples.batch(np.arange(4), None)[1]
+    assert (targets.dtype, targets.tolist()) == (torch.float32, examples.labels.tolist())
+    for wrong in (39.9, 300.1, None):
+        with pytest.raises(Broken, match="pressure"):
+            encode(table(pressure=[wrong]), number)
 
 
 def test_no_records_are_encoded_to_nothing():

@@ -20,6 +20,8 @@ def settings(loss: str, **more) -> Training:
 def data(kind, count=5, seed=0):
     """Logits and targets of some examples: three classes, or one score."""
     random = np.random.default_rng(seed)
+    if kind == "number":
+        return (torch.from_numpy(random.normal(size=size).astype(np.float32)) for size in ((count, 1), (count,)))
     window = (4, 3, 5) if kind == "mask" else ()
     logits = random.normal(size=(count, 1 if kind == "binary" else 3, *window)).astype(np.float32)
     targets = random.integers(0, 2 if kind == "binary" else 3, (count, *window))
@@ -34,6 +36,8 @@ def softmax(logits):
 def by_hand(loss, kind, logits, targets):
     """One example's loss, in float64, as one would write it down."""
     logits, targets = logits.double().numpy(), targets.numpy()
+    if kind == "number":
+        return (logits[0] - targets) ** 2
     if kind == "binary":
         right = 1 / (1 + np.exp(-logits[0] if targets else logits[0]))
         return -np.log(right) * ((1 - right) ** 2 if loss == "focal" else 1)

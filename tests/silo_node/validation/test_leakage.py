@@ -16,7 +16,7 @@ from silo_node.cohort import Cohort, assemble
 from silo_node.configuration import load_site
 from silo_node.local_report.question import Question
 from silo_node.validation.check import CheckFailed
-from silo_node.validation.leakage import leaks
+from silo_node.validation.leakage import leaks, leaks_of_number
 from wardround.contract.model import Contract
 
 HASH = "5" * 64
@@ -109,6 +109,56 @@ def test_what_tells_every_class_is_told_from_forty_bits_on(features: Contract, h
     """46 records, half of them ill, are dealt in 2**42.9 ways, of which two values have four; 44 in 2**40.9."""
     sick = np.arange(2 * half) < half
     assert found(features, sick, code=np.where(sick, "a", "b")) == leak
+
+
+def leaking(contract: Contract, numbers: np.ndarray, **columns: Any) -> dict[str, bool]:
+    """Give the features that leak a number, and whether each is the number itself."""
+    table = pl.DataFrame({**columns, "target": numbers})
+    return {each.field: each.same for each in leaks_of_number(table, contract, list(columns), "target")}
+
+
+def test_what_explains_a_number_leaks(features: Contract) -> None:
+    """A number on a line with it, in another unit or rounded; a code whose values each stand for one of its numbers."""
+    random = np.random.default_rng(4)
+    rate = np.rint(random.normal(120, 20, 200))
+    steps = random.integers(0, 4, 200)
+    assert leaking(features, rate, number=rate, count=np.rint(-rate * 10 + 3)) == {"number": True, "count": False}
+    assert leaking(features, steps * 30.0, code=np.array(list("abcd"))[steps]) == {"code": False}
+
+
+def test_what_tells_a_number_well_does_not_leak(features: Contract) -> None:
+    """Strong features do not, few records do not, and values that are the same everywhere do not."""
+    random = np.random.default_rng(5)
+    rate = random.normal(120, 20, 500)
+    steps = random.integers(0, 4, 500)
+    columns = {"number": rate + random.normal(0, 2, 500), "count": np.full(500, 7)}
+    assert leaking(features, rate, **columns, code=np.array(list("abcd"))[steps]) == {}
+    assert leaking(features, rate[:19], number=rate[:19]) == {}
+    assert leaking(features, steps[:39] * 30.0, code=np.array(list("abcd"))[steps[:39]]) == {}
+    missing = pl.Series(rate).set(pl.Series(random.random(500) < 0.99), None)
+    assert leaking(features, rate, number=missing) == {}
+
+
+def test_a_study_of_a_number_does_not_learn_from_it_either(tmp_path: Path, clinic: Contract) -> None:
+    """An error where it is the number in the very same figures; and nothing to learn from one value."""
+    asked = {
+        "target": {"field": "pulse", "number": True},
+        "features": ["radius"],
+        "training": {"loss": "mse", "optimiser": {"learning_rate": 0.1}},
+        "convergence": {"metric": "r2"},
+    }
+    study = make_study(tmp_path, **asked)
+    told = [(at, name, str(value)) for at in range(HEIGHT) for name, value in (("Puls", 40 + at), ("Radius_cm", (40 + at) / 20))]
+    site = make_site(tmp_path, rows(*[(at, name, value.replace(".", ",")) for at, name, value in told], height=HEIGHT))
+    outgoing = assemble(site, clinic, study, HASH).outgoing
+    assert [(each.code, each.severity, each.field) for each in outgoing.findings if each.code == "T-LEAK"] == [
+        ("T-LEAK", "warning", "radius")
+    ]
+    same = make_site(tmp_path, rows(*[(at, "Puls", "70") for at in range(HEIGHT)], height=HEIGHT))
+    with pytest.raises(CheckFailed) as refused:
+        assemble(same, clinic, study, HASH)
+    assert refused.value.codes == ("T-LABEL",)
+    assert "all selected records have the same" in str(refused.value)
 
 
 def run(folder: Path, contract: Contract, content: str) -> Cohort:

@@ -11,11 +11,11 @@ from ignite.engine import Engine, Events
 
 
 class Scores:
-    """Write a CSV file at the end of a run: the file of each image, and the probability of each column.
+    """Write a CSV file at the end of a run: the file of each image, and the probability, or the number, of each column.
 
     Attributes:
         path: of the table; it replaces an older one.
-        columns: names of the probabilities, in the network's order.
+        columns: names of the probabilities, or of the number, in the network's order.
     """
 
     def __init__(self, path: str, columns: Sequence[str]) -> None:
