@@ -18,6 +18,7 @@ from silo_node.policy import Policy, PolicyFile, largest_norm, stricter
 from silo_node.porter.approvals import pause, read_pause
 from silo_node.porter.distribution_rules import beside_report, distribution_faults
 from silo_node.porter.egress import beyond, beyond_a_code, of_another_kind
+from silo_node.porter.few_records import SMALL, shows_few, too_few
 from silo_node.porter.ledger import Ledger
 from silo_node.porter.policy_check import policy_problems
 from silo_node.porter.told_before import NOWHERE, Origins, ToldBefore
@@ -40,7 +41,7 @@ from wardround.ledger.entries import (
 )
 from wardround.messages.canary import Canary, CanaryFigures, CanaryReport
 from wardround.messages.confidential import encrypted_for
-from wardround.messages.data_report import DataReport, ShownCell
+from wardround.messages.data_report import DataReport
 from wardround.messages.distribution import Distributions
 from wardround.messages.envelope import Envelope, digests, seal
 from wardround.messages.offer import OfferAnswer, OfferState
@@ -68,8 +69,6 @@ if TYPE_CHECKING:
     from wardround.contract.model import Contract
     from wardround.study.bundle import Bundle
 
-
-_SMALL = BlockedPart(why="small_cell")
 
 _Outcome = TypeVar("_Outcome", Done, NotDone)
 
@@ -137,8 +136,8 @@ class Gate:
         self._write_approval(approved)
         if isinstance(outcome, NotDone):
             parts = beyond_a_code(outcome, task.core.purpose, approved.manifest)
-            if not parts and outcome.report is not None and _shows_few(outcome.report, policy):
-                parts = (_SMALL,)
+            if not parts and outcome.report is not None and shows_few(outcome.report, policy):
+                parts = (SMALL,)
             return (
                 self._block(task, approved, parts) if parts else self._refuse_task(task, approved, self._weighed(outcome, policy))
             )
@@ -146,7 +145,7 @@ class Gate:
         parts = (
             beyond(outcome, task.core.purpose, approved.manifest)
             or of_another_kind(outcome, approved.bundle)
-            or _too_few(task, outcome, policy)
+            or too_few(task, outcome, policy)
             or distribution_faults(outcome, approved.bundle, policy.small_cell)
         )
         if parts:
@@ -412,33 +411,6 @@ def _as_allowed(done: Done, policy: Policy) -> Done:
     return replace(done, result=result.model_copy(update={"distributions": told}))
 
 
-def _too_few(task: Task, done: Done, policy: Policy) -> tuple[BlockedPart, ...]:
-    """Say where too few records stand behind a result's numbers, by the policy."""
-    if done.records < policy.least_records:
-        return (BlockedPart(why="minimum_records", place="records"),)
-    if task.records not in (None, done.records):
-        return ()  # refused as such: those records are none that anybody waits for
-    if isinstance(done.result, StatisticsResult):
-        return (_SMALL,) if _shows_few_of(done, done.result, policy) else ()
-    counts = done.result.evaluation.counts
-    few = counts is not None and counts.records < policy.smallest_metrics
-    return (BlockedPart(why="metrics_minimum"),) if few else ()
-
-
-def _shows_few_of(done: Done, result: StatisticsResult, policy: Policy) -> bool:
-    counts = [size for size in (result.validation, result.test) if size is not None]
-    for sums in result.sums:
-        counts += (sums.records, done.records - sums.records)
-    counts += _left_out(done.records, result)
-    return any(0 < count < policy.small_cell for count in counts) or _shows_few(result.report, policy)
-
-
-def _shows_few(report: DataReport, policy: Policy) -> bool:
-    """Say whether a report shows a small count."""
-    cells = (report.found, report.quarantined, report.valid, *(finding.records for finding in report.findings))
-    return any(0 < cell.count < policy.small_cell for cell in cells if isinstance(cell, ShownCell))
-
-
 def _objection(task: Task, approved: Approved, done: Done, policy: Policy) -> SiloCode | None:
     """Say why a result is none that this task can use, or that the policy does not let out; it is nothing unapproved."""
     fixed = approved.approval.data
@@ -491,13 +463,3 @@ def _exact(figures: CanaryFigures) -> CanaryFigures | None:
         return CanaryFigures.model_validate(figures.__dict__)
     except ValidationError:
         return None
-
-
-def _left_out(records: int, result: StatisticsResult) -> list[int]:
-    """Give how many valid records are in neither part that is named, for every choice of parts, as far as it can be computed."""
-    report = result.report
-    valid = [report.valid.count] if isinstance(report.valid, ShownCell) else []
-    if isinstance(report.found, ShownCell) and isinstance(report.quarantined, ShownCell):
-        valid.append(report.found.count - report.quarantined.count)
-    named = {0, result.validation or 0, result.test or 0, (result.validation or 0) + (result.test or 0)}
-    return [count - records - part for count in valid for part in named]
