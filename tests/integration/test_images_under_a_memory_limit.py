@@ -186,7 +186,7 @@ def test_eight_series_train_under_two_gibibytes_as_on_a_large_machine(north, mon
     assert (batch, training) == (TRAINING, TRAINING)
     assert at_once in (1, 2, 4), "a power of two below the batch"
     assert kept < TRAINING
-    assert kept_mib == kept * int(wide[5]) // TRAINING
+    assert abs(kept_mib - kept * int(wide[5]) / TRAINING) < 1, "both are whole MiB"
     assert {each["level"] for each in narrowly} == {"INFO"}, "nothing had to be tried twice"
     moved, apart = (np.linalg.norm(other - large.last) for other in (north.bundle.weights, small.last))
     assert moved > 0.01
