@@ -36,8 +36,8 @@ _WRONG_METRIC: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 LEAST_TRAINED: Final = 0.5
-"""Of a number, the share of the patients that trains at least: sums of two studies' evaluations are then never of nearly the same
-records (decision 60)."""
+"""Of a number, the share of the patients that trains at least: sums of two studies' evaluations are then hardly ever of nearly
+the same records, since sides are drawn (decision 60)."""
 LEAST_CLASSES: Final = 3
 """Of a target that names no value to look for: of two, one is looked for."""
 

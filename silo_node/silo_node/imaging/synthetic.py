@@ -26,7 +26,7 @@ from wardround.contract.implied_table import PATIENT
 from wardround.contract.model import Contract, ContractField
 from wardround.contract.rules import Cell
 from wardround.contract.synthetic.records import synthesise
-from wardround.errors import refuse
+from wardround.errors import Broken, refuse
 from wardround.study.encoding import bounds
 
 Record = dict[str, Cell]
@@ -225,7 +225,7 @@ def _middle(allowed: Range | None, usual: float) -> float:
 def _write_files(folder: Path, contract: ImagingContract, record: Record, drawn: Drawn) -> int:
     """Write an image that is no DICOM, and its mask, under the names that the record has for them."""
     if contract.table is None or contract.table.path is None:
-        return 0
+        raise Broken("a table names images that are no DICOM")
     image = _place(folder, contract, str(record[contract.table.path]), contract.format)
     flat = len(drawn.pixels) == 1
     _write(image, contract.format, drawn.pixels[0] if flat else drawn.pixels, drawn.spacing)

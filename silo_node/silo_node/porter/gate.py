@@ -283,12 +283,12 @@ class Gate:
         """Give a result without its sums of a number, where the study's first ones were of other records.
 
         The sides on which patients are stay the same in a study: of two sums over almost the same records, the difference is
-        the value of those that were added, left out or corrected.
+        the value of those that were added, left out or corrected. Records without a fingerprint cannot be held against others.
         """
         result = done.result
         if isinstance(result, StatisticsResult) or not isinstance(result.evaluation.counts, NumberCounts):
             return done
-        if done.data == self.ledger.measured_on(study_hash, done.data):
+        if done.data is not None and done.data == self.ledger.measured_on(study_hash, done.data):
             return done
         return replace(done, result=result.model_copy(update={"evaluation": Evaluation(counts=None)}))
 
