@@ -18,7 +18,7 @@ LENGTH: Final = len("YYYY-MM-DD")
 FIRST_YEAR: Final = 1000
 BATCH: Final = 2**16
 """Texts whose bytes are taken at a time."""
-BLOCK: Final = 2**13
+BLOCK: Final = 2**14
 """Texts that are read at a time: their bytes stay in the processor's cache."""
 
 _MONTHS: Final = 12

@@ -8,7 +8,9 @@ whether each of its bytes is an allowed one.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -25,7 +27,7 @@ _RANGE = re.compile(r"(.)(?:-(.))?")
 
 @dataclass(frozen=True)
 class _SingleClass:
-    """``least`` to ``most`` characters, all of them in one of the ``ranges`` of bytes, ends included."""
+    """``least`` to ``most`` characters, all of them in one of the ``ranges`` of bytes: ends included, in order, with gaps."""
 
     ranges: tuple[tuple[int, int], ...]
     least: int
@@ -44,14 +46,15 @@ class _SingleClass:
         return pl.Series([False])
 
     def _holds(self, signs: NDArray[np.uint8]) -> bool:
+        moved = np.empty(min(BLOCK, len(signs)), np.uint8)
         for start in range(0, len(signs), BLOCK):
             block = signs[start : start + BLOCK]
-            (first, last), *others = self.ranges
-            found = block - np.uint8(first) <= last - first  # wraps below the first
-            for first, last in others:
-                found |= block - np.uint8(first) <= last - first
-            if not found.all():
+            if block.min() < self.ranges[0][0] or block.max() > self.ranges[-1][1]:
                 return False
+            for (_, last), (first, _) in pairwise(self.ranges):
+                # What lies between two ranges becomes the least numbers; what is below them wraps.
+                if np.subtract(block, last + 1, out=moved[: len(block)]).min() < first - last - 1:
+                    return False
         return True
 
 
@@ -102,5 +105,16 @@ def _single_class(pattern: str) -> _SingleClass | None:
     found = _SINGLE_CLASS.fullmatch(pattern)
     if found is None:
         return None
-    ranges = tuple((ord(first), ord(last or first)) for first, last in _RANGE.findall(found[1]))
+    ranges = _apart((ord(first), ord(last or first)) for first, last in _RANGE.findall(found[1]))
     return _SingleClass(ranges, int(found[2]), int(found[3] or found[2]))
+
+
+def _apart(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Put ranges in order, those that meet as one."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(last, found[-1][1]))
+        else:
+            found.append((first, last))
+    return tuple(found)

@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from silo_node.validation.patterns import Pattern
 
-PATTERNS = ["^[0-9a-f]{4}$", "[A-Z]{1,2}", "^[A-Z][0-9]{1,6}$", "a|b", "^(?=a)[ab]+$", r"(a|b)\1", r"\d+", "^[a-f_0-9]{2}$", "x?"]
+PATTERNS = [
+    "^[0-9a-f]{4}$",
+    "[A-Z]{1,2}",
+    "^[A-Z][0-9]{1,6}$",
+    "a|b",
+    "^(?=a)[ab]+$",
+    r"(a|b)\1",
+    r"\d+",
+    "^[a-f_0-9]{2}$",
+    "[x9_a-cb-f]{2,3}",
+    "[A-BC]{1,2}",
+    "x?",
+]
 """Single classes with their own suspicion, ordinary ones, and two that only Python's engine knows."""
 
 texts = st.lists(st.none() | st.text(alphabet="abfgxAZ09_\n\u00e9 ", max_size=5), max_size=12)
