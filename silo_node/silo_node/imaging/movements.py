@@ -1,6 +1,6 @@
 """Random transforms that only move pixels (mirrored, turned by quarters, cut): MONAI's draws, without what its tensors carry.
 
-MONAI keeps with each tensor where it lies and what was done to it, and copies that at every step: a quarter of a small network's
+MONAI keeps with each tensor where it lies and what was done to it, and copies that at every step: a fifth of a small network's
 training went there. Nothing of it is asked for after an augmentation. What is drawn, and so each bit, is what MONAI's
 transforms of these names draw from the same generator; the tests hold one against the other.
 
