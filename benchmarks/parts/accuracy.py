@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Final
 from simulate import Watcher
 
 from coordinator.identity import create_centre, load_centre
+from silo_node.cohort import check_for_study
 from silo_node.configuration import load_site
 from silo_node.identity import approval_key, create_identity, load_identity
 from silo_node.porter.approvals import approve
@@ -27,7 +28,7 @@ from wardround.study.encoding import Encoding
 from wardround.study.kind import predicted
 from wardround.study.model import Study
 from wardround.weights.packing import Vector
-from wardround_lab.demo.baselines import Ward, gather, learn_alone, learn_pooled, score_counts
+from wardround_lab.demo.baselines import gather, learn_alone, learn_pooled, score_counts
 from wardround_lab.simulate import simulate
 
 ALLOWANCE: Final = 0.02
@@ -36,10 +37,13 @@ ALLOWANCE: Final = 0.02
 ALL: Final = "all"
 """Of the test records of all hospitals together."""
 
+OWN: Final = "of the split"
+"""Of the split's own test records of all hospitals together, where the figures are those of further ones."""
+
 
 @dataclass(frozen=True)
 class Row:
-    """One model of one seed: its figures on the test records of each hospital and of all."""
+    """One model of one seed: its figures on all test records, on those of each hospital, and maybe at ``OWN``."""
 
     name: str
     figures: dict[str, Metrics]
@@ -80,20 +84,40 @@ def approved(folder: Path, paths: Sequence[Path], study: Study, imaging: Imaging
     return bundle
 
 
-def figures(bundle: Bundle, wards: Sequence[Ward], weights: Vector, encoding: Encoding) -> dict[str, Metrics]:
+def further_tests(bundle: Bundle, paths: Sequence[Path]) -> dict[str, Part]:
+    """Read and check all records of sites as hospitals do, to test with: none of them has a part in the study."""
+    tests = {}
+    for path in paths:
+        site = load_site(path)
+        checked = check_for_study(site, bundle.contract, bundle.study, bundle.imaging)
+        assert checked.result.passed, checked.result.findings
+        tests[site.file.site] = Part(checked.result.valid, checked.images)
+    return tests
+
+
+def figures(bundle: Bundle, tests: Mapping[str, Part], weights: Vector, encoding: Encoding) -> dict[str, Metrics]:
     """Measure a model on everybody's test records."""
     what = predicted(bundle.study, bundle.contract)
-    counts = {}
-    for ward in wards:
-        found = score_counts(bundle, weights, encoding, Part(ward.cohort.test, ward.cohort.images))
-        counts[ward.name] = found  # None where the split gives a small hospital no test record
+    # None where the split gives a small hospital no test record
+    counts = {name: score_counts(bundle, weights, encoding, part) for name, part in tests.items()}
     there = [found for found in counts.values() if found is not None]
     told = {name: what.measure(NO_RECORDS if found is None else found) for name, found in counts.items()}
     return {ALL: what.measure(pool(there)), **told}
 
 
-def run(folder: Path, paths: Sequence[Path], bundle: Bundle, seed: int, what: Measure) -> list[Row]:
-    """Conduct and train all models of one seed."""
+def run(
+    folder: Path, paths: Sequence[Path], bundle: Bundle, seed: int, what: Measure, further: Mapping[str, Part] | None = None
+) -> list[Row]:
+    """Conduct and train all models of one seed.
+
+    Args:
+        folder: where the centre is.
+        paths: of the hospitals' ``site.yaml``.
+        bundle: the study, which all approved.
+        seed: of the study.
+        what: is shown.
+        further: test records besides the split's own, by hospital; all figures are theirs then, but for those at ``OWN``.
+    """
     sites = [load_site(path) for path in paths]
     begun = time.perf_counter()
     outcome = simulate(bundle, sites, load_centre(folder / "centre"), Watcher())
@@ -102,15 +126,22 @@ def run(folder: Path, paths: Sequence[Path], bundle: Bundle, seed: int, what: Me
     assert outcome.encoding is not None
     seconds = time.perf_counter() - begun
     wards = gather(bundle, sites)
-    rows = [Row("federated", figures(bundle, wards, outcome.best, outcome.encoding), outcome.rounds, outcome.best_round, seconds)]
-    show(seed, rows[-1], what)
+    own = {ward.name: Part(ward.cohort.test, ward.cohort.images) for ward in wards}
+
+    def row(name: str, weights: Vector, encoding: Encoding, rounds: int, best: int, seconds: float) -> Row:
+        found = figures(bundle, own, weights, encoding)
+        if further is not None:
+            found = {**figures(bundle, further, weights, encoding), OWN: found[ALL]}
+        measured = Row(name, found, rounds, best, seconds)
+        show(seed, measured, what)
+        return measured
+
+    rows = [row("federated", outcome.best, outcome.encoding, outcome.rounds, outcome.best_round, seconds)]
     for name, ward in [("pooled", None), *((f"{ward.name} alone", ward) for ward in wards)]:
         begun = time.perf_counter()
         learned = learn_pooled(bundle, wards, outcome.encoding) if ward is None else learn_alone(bundle, ward)
         seconds = time.perf_counter() - begun
-        measured = figures(bundle, wards, learned.weights, learned.encoding)
-        rows.append(Row(name, measured, learned.rounds, learned.best_round, seconds))
-        show(seed, rows[-1], what)
+        rows.append(row(name, learned.weights, learned.encoding, learned.rounds, learned.best_round, seconds))
     return rows
 
 

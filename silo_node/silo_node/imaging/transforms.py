@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from silo_node.imaging.movements import MOVEMENTS, Seen
 from silo_node.training.examples import Draw
 from wardround.models.from_monai import MetaTensor
 from wardround.models.from_monai import transforms as monai
@@ -124,15 +125,38 @@ def augment(images: Images, prepared: Prepared, index: int, draw: Draw) -> tuple
         index: its number.
         draw: the training's seed and epoch.
     """
-    sample: Sample = {IMAGE: MetaTensor(prepared.image.clone())}
+    sample: Sample = {IMAGE: prepared.image}
     if prepared.mask is not None:
-        sample[MASK] = MetaTensor(prepared.mask[None].to(torch.float32))
+        sample[MASK] = prepared.mask[None]
     asked = _Asked(tuple(sample), prepared.image.ndim - 1, images.window)
     for place, each in enumerate(images.augmentation):
-        step = build(each, asked)
-        step.set_random_state(state=generator(draw.seed, draw.epoch, index, place))
-        sample = step(sample)
+        random = generator(draw.seed, draw.epoch, index, place)
+        if type(each) in MOVEMENTS:
+            sample = _moved_by(each, random, sample, asked)
+        else:
+            step = build(each, asked)
+            step.set_random_state(state=random)
+            sample = step(_copied(sample))
     return _plain(sample[IMAGE]), None if prepared.mask is None else _classes(sample[MASK])
+
+
+def _moved_by(each: fixed.Transform, random: np.random.RandomState, sample: Sample, asked: _Asked) -> Sample:
+    tensors = {key: _bare(tensor) for key, tensor in sample.items()}
+    mask = tensors[MASK][0] if MASK in tensors else None
+    move = MOVEMENTS[type(each)](each, random, Seen(tuple(tensors[IMAGE].shape[1:]), mask, asked.window))
+    return {key: move(tensor) for key, tensor in tensors.items()}
+
+
+def _copied(sample: Sample) -> Sample:
+    """Give a sample as MONAI has it, for it may change what it is given; as it is where MONAI made it."""
+    return {
+        key: tensor if isinstance(tensor, MetaTensor) else MetaTensor(tensor.to(torch.float32, copy=True))
+        for key, tensor in sample.items()
+    }
+
+
+def _bare(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
 
 
 def generator(seed: int, epoch: int, index: int, place: int) -> np.random.RandomState:
@@ -179,14 +203,14 @@ def _whole_matrix(sample: Sample) -> NDArray[np.float64]:
     return np.asarray(image.affine.numpy()[kept][:, kept], dtype=np.float64)
 
 
-def _plain(image: MetaTensor) -> torch.Tensor:
+def _plain(image: torch.Tensor) -> torch.Tensor:
     """Give a tensor that is no MetaTensor and holds no more memory than it shows."""
-    return torch.as_tensor(image.as_tensor()).float().clone(memory_format=torch.contiguous_format)
+    return _bare(image).float().clone(memory_format=torch.contiguous_format)
 
 
-def _classes(mask: MetaTensor) -> torch.Tensor:
+def _classes(mask: torch.Tensor) -> torch.Tensor:
     """Give a mask as whole numbers, of one byte each where that holds them."""
-    numbers = torch.as_tensor(mask.as_tensor())[0].round()
+    numbers = _bare(mask)[0].round()
     small = numbers.numel() == 0 or bool(numbers.max() <= torch.iinfo(torch.uint8).max)
     return numbers.to(torch.uint8 if small else torch.int32).clone(memory_format=torch.contiguous_format)
 
@@ -299,28 +323,6 @@ class _Normalised:
         return float(counted.mean(dtype=np.float64)), float(counted.std(dtype=np.float64)) or 1.0
 
 
-class _MarkedCrop:
-    """``RandCropByPosNegLabel``; of a mask that is all of one kind, a part anywhere, where MONAI warns."""
-
-    def __init__(self, each: drawn.RandCropByPosNegLabel, asked: _Asked) -> None:
-        self._around = monai.RandCropByPosNegLabeld(asked.keys, MASK, asked.window, each.pos, each.neg)
-        self._anywhere = _part(asked)
-
-    def set_random_state(self, state: np.random.RandomState) -> None:
-        self._around.set_random_state(state=state)
-        self._anywhere.set_random_state(state=state)
-
-    def __call__(self, sample: Sample) -> Sample:
-        marked = sample[MASK].as_tensor() > 0
-        if bool(marked.any()) and not bool(marked.all()):
-            return dict(self._around(sample)[0])
-        return dict(self._anywhere(sample))
-
-
-def _part(asked: _Asked) -> Step:
-    return monai.RandSpatialCropd(asked.keys, asked.window, random_size=False)
-
-
 # ------------------------------------------------------------------------------------------------------------- the table
 
 
@@ -376,13 +378,9 @@ _BUILDERS: dict[type[fixed.Transform], Callable[[Any, _Asked], Step]] = {
     fixed.CenterSpatialCrop: lambda each, asked: monai.CenterSpatialCropd(asked.keys, each.roi_size),
     fixed.SpatialPad: lambda each, asked: _Filled(monai.SpatialPadd, each.spatial_size, each.value, asked),
     fixed.CropForeground: _Foreground,
-    drawn.RandFlip: lambda each, asked: monai.RandFlipd(asked.keys, each.probability, each.spatial_axis),
-    drawn.RandRotate90: lambda each, asked: monai.RandRotate90d(asked.keys, each.probability, each.max_k, each.spatial_axes),
     drawn.RandRotate: _rotated,
     drawn.RandZoom: _zoomed,
     drawn.RandAffine: _moved,
-    drawn.RandSpatialCrop: lambda _, asked: _part(asked),
-    drawn.RandCropByPosNegLabel: _MarkedCrop,
     drawn.RandGaussianNoise: lambda each, _: monai.RandGaussianNoised(IMAGE, each.probability, each.mean, each.std),
     drawn.RandGaussianSmooth: lambda each, _: monai.RandGaussianSmoothd(IMAGE, *[each.sigma] * 3, prob=each.probability),
     drawn.RandScaleIntensity: lambda each, _: monai.RandScaleIntensityd(
@@ -395,7 +393,7 @@ _BUILDERS: dict[type[fixed.Transform], Callable[[Any, _Asked], Step]] = {
     drawn.RandBiasField: lambda each, _: monai.RandBiasFieldd(IMAGE, each.degree, each.coeff_range, prob=each.probability),
     drawn.RandSimulateLowResolution: _coarsened,
 }
-"""What makes each transform of the allow-list; a test holds it against the list."""
+"""What makes each transform of the allow-list that is not a movement; a test holds both tables against the list."""
 
 
 def build(each: fixed.Transform, asked: _Asked) -> Step:

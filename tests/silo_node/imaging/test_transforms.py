@@ -17,6 +17,7 @@ from silo_node.dicom.instance import instance
 from silo_node.dicom.series import series_of
 from silo_node.dicom.volume import assemble, image
 from silo_node.imaging import transforms
+from silo_node.imaging.movements import MOVEMENTS
 from silo_node.imaging.transforms import UnpreparableError, augment, channel_first, prepare
 from wardround.study.images import Images
 from wardround.study.random_transforms import Augmentation
@@ -62,9 +63,9 @@ BLOB[5:9, 6:9] = 1
 
 
 def test_every_transform_of_the_allow_list_is_built():
-    """The list of what a study may name, and the table of what builds it, are one."""
+    """The list of what a study may name, and the tables of what builds it, are one."""
     listed = [kind for union in (Preparation, Augmentation) for kind in get_args(get_args(union)[0])]
-    assert set(transforms._BUILDERS) == set(listed)
+    assert sorted(map(str, [*transforms._BUILDERS, *MOVEMENTS])) == sorted(map(str, listed))
 
 
 def test_intensities_of_a_window():
