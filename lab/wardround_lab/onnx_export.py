@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -97,8 +98,13 @@ def _outputs(model: Model) -> dict[str, str]:
         return {"output": f"{NUMBER}: {model.study.target.words}", "unit": unit_of(model)}
     return {
         "classes": json.dumps(classes_of(model), ensure_ascii=False),
-        "output": "logits: sigmoid gives the probability" if model.shape.outputs == 1 else "logits: softmax over axis 1",
+        "output": "logits: softmax over axis 1" if in_classes(model) else "logits: sigmoid gives the probability",
     }
+
+
+def in_classes(model: Model) -> bool:
+    """Say whether one of several outputs is true: their probabilities add up to 1; of labels, each is by itself."""
+    return model.study.target.kind in ("classes", "mask")
 
 
 def unit_of(model: Model) -> str:
@@ -139,6 +145,8 @@ def classes_of(model: Model) -> list[str]:
         return []
     if target.kind == "mask":
         return ["background", *target.mask]
+    if target.kind == "labels":
+        return list(target.fields)
     return list(model.encoding.classes) if target.kind == "classes" else [str(target.positive)]
 
 
@@ -175,15 +183,17 @@ def _same(model: Model, run: Any) -> bool:  # noqa: ANN401  (a function of a bat
         with torch.no_grad():
             expected = model.network(torch.from_numpy(batch))
         found = torch.from_numpy(np.array(run(batch)))
-        if found.shape != expected.shape or not (near(expected, found) if ends is None else near_number(expected, found, ends)):
+        if found.shape != expected.shape or not (
+            near(expected, found, model.said) if ends is None else near_number(expected, found, ends)
+        ):
             return False
     return True
 
 
-def near(expected: torch.Tensor, found: torch.Tensor) -> bool:
+def near(expected: torch.Tensor, found: torch.Tensor, said: Callable[[torch.Tensor], NDArray[np.float64]] = chances) -> bool:
     """Say whether logits are the same but for the order in which float32 is added up; nothing is near what is not finite."""
     limit = SAME_LOGIT * max(1.0, float(expected.abs().max()))
-    apart: NDArray[np.float64] = np.abs(chances(expected) - chances(found))
+    apart: NDArray[np.float64] = np.abs(said(expected) - said(found))
     return bool((expected - found).abs().max() <= limit) and bool(apart.max() <= SAME_CHANCE)
 
 

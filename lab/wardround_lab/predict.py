@@ -66,13 +66,16 @@ class Model:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What the columns of its predictions are called: ``probability``, one for each class, or after the number."""
+        """What the columns of its predictions are called: ``probability``, one for each class or label, or after the number."""
         if self.encoding.number is not None:
             return (f"{PREDICTED}_{self.encoding.target}",)
-        return tuple(f"{PROBABILITY}_{name}" for name in self.encoding.classes) or (PROBABILITY,)
+        several = (*self.encoding.classes, *(label.field for label in self.encoding.labels))
+        return tuple(f"{PROBABILITY}_{name}" for name in several) or (PROBABILITY,)
 
     def said(self, outputs: torch.Tensor) -> NDArray[np.float64]:
         """Give what a network's outputs ``(n, outputs)`` stand for: probabilities, or numbers ``(n,)`` in the schema's unit."""
+        if self.encoding.labels:
+            return np.asarray(torch.sigmoid(outputs.double()).numpy())
         if self.encoding.number is None:
             return chances(outputs)
         scaled: NDArray[np.float64] = outputs[:, 0].double().numpy()
@@ -84,8 +87,9 @@ class Predictions:
     """What a model says of a hospital's records.
 
     Attributes:
-        table: the schema's primary key and ``probability``, or ``probability_CLASS`` for each of several classes, or
-            ``predicted_FIELD`` in the schema's unit; in the order of the file, one row for each valid record.
+        table: the schema's primary key and ``probability``, or ``probability_CLASS`` for each of several classes,
+            ``probability_FIELD`` for each of several labels, or ``predicted_FIELD`` in the schema's unit; in the order of the
+            file, one row for each valid record.
         check: what the check found; its quarantined records have no prediction.
     """
 
@@ -154,7 +158,7 @@ def _unreadable(name: str, finding: str) -> Refused:
 
 
 def score(model: Model, records: pl.DataFrame) -> NDArray[np.float64]:
-    """Give predictions for records in schema form: ``(n_records,)``; of several classes, ``(n_records, classes)``."""
+    """Give predictions for records in schema form: ``(n_records,)``; of several classes or labels, ``(n_records, outputs)``."""
     inputs = inputs_of(records, model.encoding)
     parts = [torch.from_numpy(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
     with torch.no_grad():
@@ -162,7 +166,7 @@ def score(model: Model, records: pl.DataFrame) -> NDArray[np.float64]:
 
 
 def chances(logits: torch.Tensor) -> NDArray[np.float64]:
-    """Give the probabilities that logits ``(n, outputs)`` stand for: ``(n,)`` of one output, else ``(n, outputs)``."""
+    """Give the probabilities that logits ``(n, outputs)`` of classes stand for: ``(n,)`` of one output, else ``(n, outputs)``."""
     exact = logits.double()
     if exact.shape[1] == 1:
         return np.asarray(torch.sigmoid(exact[:, 0]).numpy())

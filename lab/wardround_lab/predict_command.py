@@ -28,9 +28,9 @@ def predict(release: Path, site_path: Path, out: Path, form: str) -> int:
     """Score the records or images that site.yaml maps with the model of a RELEASE folder.
 
     Writes one line for each valid record: the schema's primary key and the probability of the study's positive class, or of each
-    of several; or the predicted number, in the schema's unit. A model that draws masks writes a folder with a DICOM segmentation
-    of each fit series, and an index.csv. What breaks the schema is left out and counted; the study's cohort is not asked, and a
-    line says so. The output holds patient data and is readable by you only.
+    of several, or of each label; or the predicted number, in the schema's unit. A model that draws masks writes a folder with a
+    DICOM segmentation of each fit series, and an index.csv. What breaks the schema is left out and counted; the study's cohort
+    is not asked, and a line says so. The output holds patient data and is readable by you only.
 
     Exit status 0: everything has a prediction. 1: something was left out. 2: nothing was written.
     """
@@ -62,6 +62,8 @@ def _score(model: Model, site: Site, out: Path, form: str) -> int:
     write_atomic(out, found.table.write_csv().encode(), OWNER_ONLY)
     target = model.study.target
     asked = f"probability that {target.words}" if target.kind == "binary" else f"probabilities of each {target.field}"
+    if target.labels:
+        asked = f"probabilities of each of {target.words}"
     if target.number:
         asked = f"{target.words}, in the schema's unit {predicted(model.study, model.contract).unit}"
     told = {**found.check.quarantined_by_code, **later}

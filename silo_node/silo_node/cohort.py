@@ -51,6 +51,11 @@ _SAME: Final[Mapping[TargetKind, tuple[str, str, str]]] = MappingProxyType(
     {
         "binary": ("The target has both classes", *_ONE_CLASS),
         "classes": ("The target has two classes or more", *_ONE_CLASS),
+        "labels": (
+            "A label has both classes at least",
+            "all selected records are of one class, of each label",
+            "a hospital with one class of each cannot take part",
+        ),
         "number": (
             "The target has two values or more",
             "all selected records have the same",
@@ -72,7 +77,7 @@ class Counts:
         found: in the table.
         quarantined: set aside by the check.
         not_selected: left out by the cohort rule, or unknown to it.
-        without_target: left out because the target is missing.
+        without_target: left out because the target is missing; of several labels all, or in an evaluation one that few lack.
         train: for training.
         validation: for choosing the model.
         test: for the final figures.
@@ -185,19 +190,24 @@ def cohort_of(site: Site, contract: Contract, study: Study, study_hash: str, che
     if not result.passed:
         raise CheckFailed(result)
     selected = _select(result.valid, contract, study)
-    target = study.target.field
-    labelled = selected if target is None else selected.filter(pl.col(target).is_not_null())
-    if target is not None:
-        result = _with_late(site, result, contract, _missing_labels(result, contract, target, selected, labelled))
-    parts = split(labelled, contract, study.split, study_hash)
+    labelled = _labelled(selected, study.target.fields)
+    empty = labelled.is_empty()
+    missing = [each for name in study.target.fields for each in _missing_labels(result, contract, name, selected, empty=empty)]
+    if missing:
+        result = _with_late(site, result, contract, missing)
+    train, validation, test = split(labelled, contract, study.split, study_hash)
+    small_cell = site.policy().small_cell
+    parts = train, _few_missing_left_out(validation, study, small_cell), _few_missing_left_out(test, study, small_cell)
     _enough(site, result, study, labelled, parts[0])
-    if target is not None and study.features:
-        result = _with_late(site, result, contract, _leaks(result, contract, study, target, labelled))
+    late = [*_one_sided(result, study, labelled)]
+    if study.features:
+        late += [each for name in study.target.fields for each in _leaks(result, contract, study, name, labelled)]
+    result = _with_late(site, result, contract, late)
     counts = Counts(
         found=result.found,
         quarantined=result.quarantined,
         not_selected=result.valid.height - selected.height,
-        without_target=selected.height - labelled.height,
+        without_target=selected.height - sum(part.height for part in parts),
         train=parts[0].height,
         validation=parts[1].height,
         test=parts[2].height,
@@ -213,6 +223,21 @@ def _select(valid: pl.DataFrame, contract: Contract, study: Study) -> pl.DataFra
         return valid
     expression = rules.parse(study.cohort.where, "cohort.where", "P-RULE")
     return valid.filter(RuleCompiler(contract).truth(expression).fill_null(value=False))
+
+
+def _labelled(records: pl.DataFrame, fields: tuple[str, ...]) -> pl.DataFrame:
+    """Keep the records that have something to predict: a target, or one of several labels at least."""
+    return records.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in fields)) if fields else records
+
+
+def _few_missing_left_out(part: pl.DataFrame, study: Study, small_cell: int) -> pl.DataFrame:
+    """Leave the records out of an evaluation in which one of several labels is missing that fewer than a small cell lack.
+
+    How many records stand behind a label is told. So each is missing in none of those that are evaluated, or in many.
+    """
+    while few := [label.field for label in study.target.labels if 0 < part[label.field].null_count() < small_cell]:
+        part = part.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in few))
+    return part
 
 
 def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFrame, train: pl.DataFrame) -> None:
@@ -237,13 +262,8 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
                 policy.small_cell,
             )
         )
-    target = study.target.field
-    if target is None:
-        return
-    positive = study.target.positive
-    rule, finding, step = _SAME[study.target.kind]
-    sides = labelled[target] if positive is None else labelled[target] == positive
-    if sides.n_unique() < 2:  # noqa: PLR2004  (nothing to tell apart)
+    if study.target.fields and not _told_apart(study, labelled):
+        rule, finding, step = _SAME[study.target.kind]
         raise CheckFailed(
             with_findings(
                 result,
@@ -253,12 +273,41 @@ def _enough(site: Site, result: CheckResult, study: Study, labelled: pl.DataFram
                         result,
                         labelled.height,
                         (rule, finding, f"check the mapping of the target and the cohort rule; {step}"),
-                        field=target,
+                        field=study.target.field,
                     )
                 ],
                 policy.small_cell,
             )
         )
+
+
+def _told_apart(study: Study, labelled: pl.DataFrame) -> tuple[str, ...]:
+    """Name the fields of the target in which records differ: there is something to learn."""
+    found = []
+    for name in study.target.fields:
+        positive, values = study.target.looked_for(name), labelled[name].drop_nulls()
+        sides = values if positive is None else values == positive
+        if sides.n_unique() > 1:
+            found.append(name)
+    return tuple(found)
+
+
+def _one_sided(result: CheckResult, study: Study, labelled: pl.DataFrame) -> Iterator[Finding]:
+    """Of several labels, one that is the same in all records is a warning: the others are learned here, and it elsewhere."""
+    for label in study.target.labels:
+        if label.field not in _told_apart(study, labelled) and labelled[label.field].count():
+            yield late_finding(
+                "T-LABEL",
+                result,
+                labelled[label.field].count(),
+                (
+                    "Each label has both classes",
+                    "all selected records of which it is known are of one class",
+                    "check the mapping of the label and the cohort rule; if it is right, other hospitals teach it",
+                ),
+                field=label.field,
+                severity="warning",
+            )
 
 
 def _with_late(site: Site, result: CheckResult, contract: Contract, late: Iterable[Finding]) -> CheckResult:
@@ -277,10 +326,10 @@ def _with_late(site: Site, result: CheckResult, contract: Contract, late: Iterab
 
 
 def _missing_labels(
-    result: CheckResult, contract: Contract, name: str, selected: pl.DataFrame, labelled: pl.DataFrame
+    result: CheckResult, contract: Contract, name: str, selected: pl.DataFrame, *, empty: bool
 ) -> Iterator[Finding]:
-    """A target that most records lack is a warning; one that all lack, an error: there is nothing to learn from."""
-    missing = selected.height - labelled.height
+    """A target that most records lack is a warning; where all do, an error: there is nothing to learn from (``empty``)."""
+    missing = selected[name].null_count()
     setting = setting_for(contract, "T-LABELMISS", (name,))
     most = MOST_WITHOUT_TARGET if setting is None or setting.max_fraction is None else setting.max_fraction
     if missing <= most * selected.height:
@@ -296,15 +345,16 @@ def _missing_labels(
             "check the mapping of the target, its marks for missing and the cohort rule",
         ),
         field=name,
-        severity="error" if labelled.is_empty() else severity,
+        severity="error" if empty else severity,
     )
 
 
-def _leaks(result: CheckResult, contract: Contract, study: Study, target: str, labelled: pl.DataFrame) -> Iterator[Finding]:
+def _leaks(result: CheckResult, contract: Contract, study: Study, target: str, selected: pl.DataFrame) -> Iterator[Finding]:
+    labelled, sought = selected.filter(pl.col(target).is_not_null()), study.target.looked_for(target)
     if study.target.number:
         told = list(leaks_of_number(labelled, contract, study.features, target))
     else:
-        sides = contract.field(target).values if study.target.positive is None else (study.target.positive,)
+        sides = contract.field(target).values if sought is None else (sought,)
         told = [leak for side in sides for leak in leaks(labelled, contract, study.features, target, side)]
     tells = "number" if study.target.number else "class"
     for leak in {each.field: each for each in told}.values():  # of several classes, each is told from the others

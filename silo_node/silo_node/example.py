@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 from silo_node.configuration import load_site
 from silo_node.credentials import environment_without
 from wardround.messages.round import Purpose, Result, RoundResult, StatisticsResult
-from wardround.metrics.pooled import LOSS_UNIT, ClassCounts, Counts, NumberCounts, ScoreCounts, SegmentationCounts
+from wardround.metrics.pooled import LOSS_UNIT, ClassCounts, Counts, LabelCounts, NumberCounts, ScoreCounts, SegmentationCounts
 from wardround.values import Count, Value
 
 if TYPE_CHECKING:
@@ -164,6 +164,9 @@ def _evaluated(counts: Counts | None) -> str:
             return f"scores of {counts.records} records, {sum(counts.positives)} of them positive"
         case ClassCounts():
             return f"scores of {counts.records} records, of {len(counts.confusion)} classes"
+        case LabelCounts():
+            held = sum(each is not None for each in counts.labels)
+            return f"scores of {counts.records} records, for {held} of {len(counts.labels)} labels"
         case NumberCounts():
             return f"sums of errors on {counts.records} records, and of the number itself"
         case SegmentationCounts():

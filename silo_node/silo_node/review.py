@@ -318,7 +318,7 @@ def _lines(review: Review) -> Iterator[tuple[str, str]]:
     if review.ending:
         yield "", "a node that starts after that day refuses this study: lengthen 'until' in site.yaml, or mend the records"
     yield "fields read", ", ".join((*study.target.fields, *study.features)) or "none but keys, which say which image is whose"
-    if study.target.number and bundle.imaging is None:
+    if (study.target.number or study.target.labels) and bundle.imaging is None:
         yield "predicts", study.target.words
     yield "network", f"{words_of(study.network)}, {bundle.manifest.size} weights"
     training = study.training

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from clinic_on_disk import make_site, rows
+from clinic_on_disk import CLINIC, SMALL_CELL, load_contract, make_site, rows
 from clinic_study import make_study
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,6 +142,97 @@ def test_records_without_a_target_teach_nothing(tmp_path: Path, clinic: Contract
     cohort = run(tmp_path, clinic, rows((0, "Befund", ""), (5, "Befund", ""), height=HEIGHT))
     assert cohort.counts.without_target == 2
     assert {"P0", "P5"}.isdisjoint(_all(cohort)["patient_key"])
+
+
+LABELS = {"labels": [{"field": "outcome", "positive": "ill"}, {"field": "sex", "positive": "male"}]}
+
+
+def several(folder: Path, *changed: tuple[int, str, str], leaky: bool = False, **asked: Any) -> Cohort:
+    """Give a cohort of two labels, either of which may be missing; without ``leaky`` no feature tells one of them."""
+    fields = [{**each, "constraints": {}} if each["name"] == "sex" else each for each in CLINIC["fields"]]
+    apart = [] if leaky else [(at, "Geschlecht", "WM"[at // 2 % 2]) for at in range(HEIGHT)]
+    site = make_site(folder, rows(*apart, *changed, height=HEIGHT))
+    study = make_study(folder, **{"target": LABELS, **asked})
+    return assemble(site, load_contract({**CLINIC, "fields": fields}, folder), study, HASH)
+
+
+def test_a_record_with_one_label_at_least_stays(tmp_path: Path) -> None:
+    """What is missing is left out of loss and counts later; a record without any label teaches nothing."""
+    cohort = several(tmp_path, (0, "Befund", ""), (5, "Geschlecht", ""), (7, "Befund", ""), (7, "Geschlecht", ""))
+    kept = set(_all(cohort)["patient_key"])
+    assert "P7" not in kept
+    assert {"P0", "P5"} <= set(_all(several(tmp_path))["patient_key"])
+    in_training = {"P0", "P5"} & set(cohort.train["patient_key"])
+    assert kept == {f"P{at}" for at in range(HEIGHT)} - {"P7"} - ({"P0", "P5"} - in_training)
+    assert cohort.counts.without_target == 1 + 2 - len(in_training)
+    assert several(tmp_path).fingerprint != cohort.fingerprint
+
+
+def test_a_label_is_missing_in_none_or_in_many_of_those_that_are_evaluated(tmp_path: Path) -> None:
+    """How many have it and have it not is told, so how many lack it follows: the few who do are left out. They train."""
+    full = several(tmp_path, split={"train": 0.4, "validation": 0.3, "test": 0.3})
+    validation, train = full.validation["patient_key"].to_list(), full.train["patient_key"].to_list()
+    many, few = [int(key[1:]) for key in validation[:9]], [int(key[1:]) for key in (*validation[9:11], *train[:2])]
+    missing = [*((at, "Befund", "") for at in many), *((at, "Geschlecht", "") for at in few)]
+    cohort = several(tmp_path, *missing, split={"train": 0.4, "validation": 0.3, "test": 0.3})
+    assert cohort.validation.height == full.validation.height - 2
+    assert (cohort.validation["outcome"].null_count(), cohort.validation["sex"].null_count()) == (9, 0)
+    assert cohort.train["sex"].null_count() == 2
+    assert cohort.test.equals(full.test)
+    # who lacks both labels of which few lack one leaves the other with few as well: it is looked at again
+    chain = [*((at, "Befund", "") for at in many[:4]), *((at, "Geschlecht", "") for at in (*many[:1], *few[:1]))]
+    again = several(tmp_path, *chain, split={"train": 0.4, "validation": 0.3, "test": 0.3})
+    nulls = again.validation["outcome"].null_count(), again.validation["sex"].null_count()
+    assert all(each == 0 or each >= SMALL_CELL for each in nulls)
+
+
+def test_a_label_of_a_single_class_is_told_and_the_others_are_learned(tmp_path: Path) -> None:
+    """T-LABEL as a warning, of that label; refused only where no label has anything to tell."""
+    only = [(at, "Befund", "g") for at in range(HEIGHT)]
+    cohort = several(tmp_path, *only)
+    (found,) = [each for each in cohort.report.findings if each.code == "T-LABEL"]
+    assert (found.severity, found.field) == ("warning", "outcome")
+    (told,) = [each for each in cohort.outgoing.findings if each.code == "T-LABEL"]
+    assert told.records is None
+    with pytest.raises(CheckFailed) as refused:
+        several(tmp_path, *only, *((at, "Geschlecht", "W") for at in range(HEIGHT)))
+    assert refused.value.codes == ("T-LABEL",)
+
+
+def test_a_label_that_most_records_lack_is_told(tmp_path: Path) -> None:
+    """T-LABELMISS of the label that it is; the records stay for the other one."""
+    cohort = several(tmp_path, *((at, "Befund", "") for at in range(2 * HEIGHT // 3)))
+    found = [(each.severity, each.field, each.count) for each in cohort.report.findings if each.code == "T-LABELMISS"]
+    assert found == [("warning", "outcome", 2 * HEIGHT // 3)]
+    assert cohort.counts.without_target == 0
+
+
+def test_a_hospital_that_never_looks_for_a_label_may_take_part(tmp_path: Path) -> None:
+    """Where its schema lets the field be empty: it is told so, once, and teaches the other one."""
+    fields = [
+        {**each, "missing": {"max_fraction": 1.0}, "constraints": {}} if each["name"] == "sex" else each
+        for each in CLINIC["fields"]
+    ]
+    site = make_site(tmp_path, rows(*((at, "Geschlecht", "") for at in range(HEIGHT)), height=HEIGHT))
+    contract = load_contract({**CLINIC, "fields": fields}, tmp_path)
+    cohort = assemble(site, contract, make_study(tmp_path, target=LABELS), HASH)
+    assert [(each.code, each.severity, each.field) for each in cohort.report.findings if each.code.startswith("T-LABEL")] == [
+        ("T-LABELMISS", "warning", "sex")
+    ]
+    assert cohort.counts.without_target == 0
+
+
+def test_a_feature_that_gives_one_of_several_labels_away_is_told(tmp_path: Path) -> None:
+    """T-LEAK, against each label by itself, over the records that have it."""
+    high = [(at, "Puls", str(100 + at // 2 if at % 2 else 40 + at // 4)) for at in range(HEIGHT)]
+    cohort = several(tmp_path, *high, (0, "Befund", ""))
+    found = [(each.severity, each.field, each.expectation) for each in cohort.report.findings if each.code == "T-LEAK"]
+    assert found == [("warning", "pulse", "pulse does not give outcome away")]
+    both = several(tmp_path, *high, leaky=True)
+    assert [each.expectation for each in both.report.findings if each.code == "T-LEAK"] == [
+        "pulse does not give outcome away",
+        "pulse does not give sex away",
+    ]
 
 
 def test_a_single_class_is_refused(tmp_path: Path, clinic: Contract) -> None:

@@ -8,6 +8,7 @@ from wardround.study import kind
 from wardround.study.kind import Predicted
 
 CLASSES = Predicted("classes", ("mild", "moderate", "severe"))
+LABELS = Predicted("labels", ("effusion", "oedema"))
 NUMBER = Predicted("number", span=260.0, unit="mm[Hg]")
 MASKS = Predicted("mask", ("liver", "tumour"))
 

@@ -169,8 +169,7 @@ class _Site:
 
     @property
     def _positive(self) -> int | None:
-        target = self._bundle.study.target
-        looked_for = target.positive if target.field == self._scale.field else None
+        looked_for = self._bundle.study.target.looked_for(self._scale.field)
         return None if looked_for is None else self._scale.values.index(looked_for)
 
     def _moments(self, told: Sequence[Told]) -> Moments | None:

@@ -1,12 +1,15 @@
-"""Figures by class: how well each is told from the others, or how well its masks are found; and who is taken for whom."""
+"""Figures by class or label: how well each is told from the others, or its masks are found; and who is taken for whom."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coordinator.release.figures import Figure, count, known, millimetres, percent, ranked, share
-from wardround.metrics.figures import ClassMetrics, RegionMetrics
+from coordinator.release.figures import WITHHELD, Figure, count, known, millimetres, of_metrics, percent, ranked, share
+from wardround.metrics.figures import ClassMetrics, LabelMetrics, RegionMetrics
 from wardround.metrics.pooled import Metrics
+
+_LABEL_FIGURES = 7
+"""Columns of a table by label, beside the name."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Table:
 
 
 def table_by_class(metrics: Metrics) -> Table | None:
-    """Give the pooled figures of each class; None of a target with two."""
+    """Give the pooled figures of each class, or label; None of a target with two."""
     if metrics.regions:
         return Table(
             "By class, over all examples. Distances are of the examples in which truth and prediction have the class.",
@@ -32,7 +35,22 @@ def table_by_class(metrics: Metrics) -> Table | None:
             ("class", "records", "AUROC", "sensitivity", "specificity", "average precision", "calibration error"),
             tuple((each.name, _of_class(each, metrics.records)) for each in metrics.classes),
         )
+    if metrics.labels:
+        return Table(
+            "By label, over the records of which it is known. Sensitivity and specificity are at a probability of one half.",
+            ("label", "records", "positive", "AUROC", "sensitivity", "specificity", "average precision", "calibration error"),
+            tuple((each.name, _of_label(each)) for each in metrics.labels),
+        )
     return None
+
+
+def _of_label(each: LabelMetrics) -> tuple[Figure, ...]:
+    found = each.metrics
+    if found is None:
+        return (Figure(WITHHELD, shown=False),) * _LABEL_FIGURES
+    figures = of_metrics(found)
+    shown = ("auroc", "sensitivity", "specificity", "precision", "calibration")
+    return (figures["records"], Figure(count(found.positives)), *(figures[name] for name in shown))
 
 
 def _of_region(region: RegionMetrics) -> tuple[Figure, ...]:

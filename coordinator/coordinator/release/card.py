@@ -17,7 +17,13 @@ from wardround.study.bundle import Bundle
 from wardround.study.kind import Predicted, predicted
 from wardround.study.networks import words_of
 
-_TASKS = {"binary": "binary classification", "classes": "classification", "number": "regression", "mask": "segmentation"}
+_TASKS = {
+    "binary": "binary classification",
+    "classes": "classification",
+    "labels": "classification of several labels",
+    "number": "regression",
+    "mask": "segmentation",
+}
 
 
 def plain(text: str) -> str:
@@ -96,6 +102,7 @@ def _use(bundle: Bundle, outcome: Outcome) -> Iterator[str]:
     gives = {
         "binary": "the log-odds that",
         "classes": "a score for each class, whose softmax is a probability, of",
+        "labels": "the log-odds of each of",
         "number": "on a scale from −1 to 1 for the ends of the schema’s range,",
         "mask": "of",
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from coordinator.rounds.outcome import Outcome
 from wardround.messages.record import RoundRecord, SiloRecord
+from wardround.metrics.labels import behind
 from wardround.metrics.pooled import Metrics
 from wardround.study.model import Study
 
@@ -57,7 +58,10 @@ def curves_of(study: Study, outcome: Outcome, names: dict[str, str]) -> Curves:
     best = None if outcome.status == "failed" else _value(outcome.best_metrics, metric)
     return Curves(
         metric=metric,
-        pooled=_pieces((record.evaluated_by, _weights_age(record), _value(record.pooled, metric)) for record in evaluations),
+        pooled=_pieces(
+            ((record.evaluated_by, behind(record.pooled)), _weights_age(record), _value(record.pooled, metric))
+            for record in evaluations
+        ),
         sites=tuple(_site_line(names[site], site, shown, metric) for site in outcome.roster),
         loss=_pieces([(record.counted, record.round, mean_loss(record)) for record in rounds]),
         site_loss=tuple(_loss_line(names[site], site, rounds) for site in outcome.roster),
@@ -73,9 +77,9 @@ def _value(metrics: Metrics | None, metric: str) -> float | None:
     return found
 
 
-def _pieces(found: Iterable[tuple[tuple[str, ...], int, float | None]]) -> tuple[Line, ...]:
-    """Make lines of (hospitals, round, figure), a new one wherever the hospitals change."""
-    pieces: list[tuple[tuple[str, ...], list[tuple[int, float]]]] = []
+def _pieces(found: Iterable[tuple[object, int, float | None]]) -> tuple[Line, ...]:
+    """Make lines of (hospitals, round, figure), a new one wherever the hospitals change, or what they tell."""
+    pieces: list[tuple[object, list[tuple[int, float]]]] = []
     for sites, number, value in found:
         if value is None:
             continue

@@ -5,6 +5,9 @@ is shown as withheld, and so is what would give it away: as many further hospita
 Everything in a release is made from what this module leaves. It is a promise of the centre's software: the centre itself sees
 the figures, in its journal.
 
+Of several labels, each hospital may withhold some. Where one hospital is hidden, pooled figures of a label that another one
+withholds are not shown: fewer stand behind them, so that those of the hidden one could follow.
+
 Errors of a number are released in few digits: so many that models can be compared, and that a mean over hundreds of records does
 not give the sum back to within a record.
 """
@@ -19,6 +22,7 @@ from coordinator.release.curves import mean_loss
 from coordinator.release.suppression import Audit, hidden_with
 from coordinator.rounds.outcome import Outcome, WithheldFor
 from wardround.messages.record import RoundRecord, SiloRecord
+from wardround.metrics.labels import over_labels
 from wardround.metrics.pooled import Metrics
 
 HIDDEN_AT_LEAST = 3
@@ -48,12 +52,14 @@ def _figures_disclosed(outcome: Outcome) -> Outcome:
     in_records = _shown(records, hidden, protected)
     in_scores = [_shown(family, hidden, protected) for family in scores]
     reasons: dict[str, WithheldFor] = {site: "own policy" if site in protected else "another hospital" for site in hidden}
+    withheld = [_withheld_labels(outcome.history, kinds) for kinds in _EVALUATES]
     shown = [
         _record(
             record,
             frozenset(hidden),
             total=frozenset(record.counted) in in_records,
             pooled=frozenset(record.evaluated_by) in in_scores[record.purpose == "test"],
+            labels=withheld[record.purpose == "test"],
         )
         for record in outcome.history
     ]
@@ -62,12 +68,26 @@ def _figures_disclosed(outcome: Outcome) -> Outcome:
         replace(
             outcome,
             withheld=reasons,
-            best_metrics=outcome.best_metrics if best else None,
+            best_metrics=_without(outcome.best_metrics, withheld[0]) if best else None,
             best_withheld=outcome.best_metrics is not None and not best,
             reports={site: report for site, report in outcome.reports.items() if site not in hidden},
         ),
         shown,
     )
+
+
+def _withheld_labels(history: Iterable[RoundRecord], kinds: tuple[str, ...]) -> frozenset[str]:
+    """Name the labels that a hospital withholds whose figures are used: over fewer hospitals than the others."""
+    told = [silo.metrics.labels for record in history if record.purpose in kinds for silo in record.silos if silo.metrics]
+    return frozenset(label.name for labels in told for label in labels if label.metrics is None)
+
+
+def _without(metrics: Metrics | None, labels: frozenset[str]) -> Metrics | None:
+    """Give pooled metrics without some labels; the means are then over the others."""
+    if metrics is None or not labels:
+        return metrics
+    left = [each if each.name not in labels else each.model_copy(update={"metrics": None}) for each in metrics.labels]
+    return over_labels(metrics.records, left)
 
 
 def _with_statistics(outcome: Outcome) -> Outcome:
@@ -156,7 +176,7 @@ def _shown(family: Iterable[tuple[str, ...]], hidden: tuple[str, ...], protected
     return {sites for sites in sorted(sets, key=len, reverse=True) if audit.shows(sites)}
 
 
-def _record(record: RoundRecord, hidden: frozenset[str], *, total: bool, pooled: bool) -> RoundRecord:
+def _record(record: RoundRecord, hidden: frozenset[str], *, total: bool, pooled: bool, labels: frozenset[str]) -> RoundRecord:
     """Give a visit's record without the figures of hidden hospitals, and without sums that may not be shown."""
     changes: dict[str, object] = {
         "silos": tuple(_silo(silo, total=total) if silo.site not in hidden else _hidden(silo) for silo in record.silos),
@@ -168,8 +188,7 @@ def _record(record: RoundRecord, hidden: frozenset[str], *, total: bool, pooled:
         changes["bytes_up"] = sum(silo.bytes_up or 0 for silo in record.silos)
     else:
         changes["records"] = None
-    if not pooled:
-        changes["pooled"] = None
+    changes["pooled"] = _without(record.pooled, labels) if pooled else None
     return record.model_copy(update=changes)
 
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from wardround.messages.data_report import Cell, ShownCell
 from wardround.messages.record import SiloRecord
-from wardround.metrics.figures import RegionMetrics
+from wardround.metrics.figures import LabelMetrics, RegionMetrics
 from wardround.metrics.pooled import Metrics
 from wardround.study.kind import Predicted
 from wardround.study.model import TargetKind
@@ -155,6 +155,7 @@ def of_metrics(metrics: Metrics) -> dict[str, Figure]:
         "mae": amount(metrics.mae),
         "bias": amount(metrics.bias, signed=True),
         **{_dice_of(region.name): _dice(region) for region in metrics.regions},
+        **{_auroc_of(label.name): _auroc(label) for label in metrics.labels},
         "records": Figure(count(metrics.records)),
     }
 
@@ -165,6 +166,15 @@ def _dice_of(name: str) -> str:
 
 def _dice(region: RegionMetrics) -> Figure:
     return known(region.dice, plural(region.examples, "example"))
+
+
+def _auroc_of(name: str) -> str:
+    return f"auroc of {name}"
+
+
+def _auroc(label: LabelMetrics) -> Figure:
+    found = label.metrics
+    return Figure(WITHHELD, shown=False) if found is None else ranked(found.auroc, found.auroc_error)
 
 
 Columns: TypeAlias = tuple[tuple[str, str], ...]
@@ -185,6 +195,12 @@ _COLUMNS: dict[TargetKind, Columns] = {
         ("precision", "mean average precision"),
         ("loss", "loss"),
     ),
+    "labels": (
+        ("auroc", "mean AUROC"),
+        ("precision", "mean average precision"),
+        ("calibration", "mean calibration error"),
+        ("loss", "loss"),
+    ),
     "number": (
         ("r2", "R²"),
         ("rmse", "RMSE"),
@@ -199,12 +215,16 @@ MAIN: dict[TargetKind, tuple[str, str]] = {kind: columns[0] for kind, columns in
 
 
 def columns_of(what: Predicted) -> Columns:
-    """Give the metrics that a study's target has, the main one first; of masks with the Dice of each class."""
-    dice = tuple((_dice_of(name), f"Dice: {name}") for name in what.classes) if what.kind == "mask" else ()
+    """Give the metrics that a study's target has, the main one first; of masks and labels also of each."""
+    each: Columns = ()
+    if what.kind == "mask":
+        each = tuple((_dice_of(name), f"Dice: {name}") for name in what.classes)
+    if what.kind == "labels":
+        each = tuple((_auroc_of(name), f"AUROC: {name}") for name in what.classes)
     losses = (("loss", "loss"), ("records", "examples")) if what.kind == "mask" else (("records", "records"),)
     unit = "" if what.unit in (None, "1") else f" ({what.unit})"
     columns = ((name, words + unit if name in _IN_UNITS else words) for name, words in _COLUMNS[what.kind])
-    return (*columns, *dice, *losses)
+    return (*columns, *each, *losses)
 
 
 def instead(word: str, columns: Columns) -> dict[str, Figure]:

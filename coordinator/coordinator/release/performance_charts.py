@@ -1,4 +1,4 @@
-"""The report's charts of the released model: ROC and calibration of a score, Dice of masks by hospital."""
+"""The report's charts of the released model: ROC and calibration of a score, or of each label; Dice of masks by hospital."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def performance_charts(metrics: Metrics | None, outcome: Outcome, names: dict[st
     """Draw what there is to draw of the released model."""
     if metrics is None:
         return ()
-    found = (roc_chart(metrics), calibration_chart(metrics), dice_chart(metrics, outcome, names))
+    told = [(f" of {label.name}", label.metrics) for label in metrics.labels if label.metrics is not None] or [("", metrics)]
+    scores = [chart for of, each in told for chart in (roc_chart(each, of), calibration_chart(each, of))]
+    found = (*scores, dice_chart(metrics, outcome, names))
     return tuple(chart for chart in found if chart is not None)
 
 
@@ -36,8 +38,8 @@ def _shares(axes: Axes, across: str, up: str) -> None:
     axes.tick_params(length=0)
 
 
-def roc_chart(metrics: Metrics) -> Chart | None:
-    """Draw the pooled ROC curve, and the threshold at a probability of one half."""
+def roc_chart(metrics: Metrics, of: str = "") -> Chart | None:
+    """Draw the pooled ROC curve, and the threshold at a probability of one half; ``of`` says of which label it is."""
     points = [
         (1 - point.specificity, point.sensitivity)
         for point in metrics.roc
@@ -48,7 +50,7 @@ def roc_chart(metrics: Metrics) -> Chart | None:
     even = (1 - metrics.specificity, metrics.sensitivity)
     points = sorted([*points, even])  # it is published by itself: the curve goes through it
     description = (
-        f"ROC curve of the pooled records: AUROC {ratio(metrics.auroc)}. At a probability of one half: sensitivity "
+        f"ROC curve{of} of the pooled records: AUROC {ratio(metrics.auroc)}. At a probability of one half: sensitivity "
         f"{ratio(metrics.sensitivity)}, specificity {ratio(metrics.specificity)}."
     )
 
@@ -58,15 +60,15 @@ def roc_chart(metrics: Metrics) -> Chart | None:
         _shares(axes, "1 − specificity", "sensitivity")
 
     caption = f"{description} Between any two others of its points stand at least {LEAST_IN_BAND} records."
-    return Chart(draw("roc", description, _HEIGHT, paint), caption, description)
+    return Chart(draw(f"roc{of.replace(' ', '-')}", description, _HEIGHT, paint), caption, description)
 
 
-def calibration_chart(metrics: Metrics) -> Chart | None:
-    """Draw observed shares by predicted probability."""
+def calibration_chart(metrics: Metrics, of: str = "") -> Chart | None:
+    """Draw observed shares by predicted probability; ``of`` says of which label."""
     groups = metrics.reliability
     if not groups:
         return None
-    description = "Calibration of the pooled records: " + ", ".join(
+    description = f"Calibration{of} of the pooled records: " + ", ".join(
         f"{ratio(group.predicted)} predicted, {ratio(group.observed)} observed" for group in groups
     )
 
@@ -75,10 +77,10 @@ def calibration_chart(metrics: Metrics) -> Chart | None:
         _shares(axes, "predicted probability", "observed share of positives")
 
     caption = (
-        f"Calibration: on the dashed line, predictions are observed shares. {plural(len(groups), 'group')} of records with "
+        f"Calibration{of}: on the dashed line, predictions are observed shares. {plural(len(groups), 'group')} of records with "
         f"like scores, the smallest of {min(group.records for group in groups)}."
     )
-    return Chart(draw("calibration", f"{description}.", _HEIGHT, paint), caption, f"{description}.")
+    return Chart(draw(f"calibration{of.replace(' ', '-')}", f"{description}.", _HEIGHT, paint), caption, f"{description}.")
 
 
 def dice_chart(metrics: Metrics, outcome: Outcome, names: dict[str, str]) -> Chart | None:

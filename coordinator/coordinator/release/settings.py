@@ -25,13 +25,19 @@ _MASKS = (
     "distances are of the other examples alone: how many have none stands beside them."
 )
 
+_LABELS = (
+    "Figures of a label are of the records of which it is known, and of the hospitals that do not withhold it, as they do where "
+    "few have it, few have it not, or it is missing in few. Means are over the labels that are shown, each weighing the same: of "
+    "hospitals that withhold different labels they are of different labels. A hospital whose records changed after its first "
+    "figures left shows none from then on."
+)
 _NUMBERS = (
     "RMSE, mean absolute error and mean error (prediction less value) are in the schema’s unit, in three digits. R² is one "
     "less the share that squared errors have of the squared distances from the mean of the same records. Of all hospitals "
     "together these are also the distances between hospitals: there it may be higher than at any of them. A hospital whose "
     "records changed after its first figures left shows none from then on."
 )
-_HOW = {"binary": _RESOLUTION, "classes": _RESOLUTION, "number": _NUMBERS, "mask": _MASKS}
+_HOW = {"binary": _RESOLUTION, "classes": _RESOLUTION, "labels": f"{_LABELS} {_RESOLUTION}", "number": _NUMBERS, "mask": _MASKS}
 _METRICS = {"auroc": "AUROC", "dice": "Dice", "loss": "loss", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²"}
 
 _INTERVALS = "Intervals are 95 % score intervals (Wilson) of independent records, though patients of one hospital are alike."

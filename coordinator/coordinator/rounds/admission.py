@@ -24,7 +24,7 @@ from wardround.messages.round import (
     TaskCore,
     Working,
 )
-from wardround.metrics.pooled import Counts, NumberCounts, largest_number
+from wardround.metrics.pooled import Counts, LabelCounts, NumberCounts, largest_number
 from wardround.reference import Reference
 from wardround.study.bundle import Bundle
 from wardround.study.kind import fits, predicted
@@ -32,8 +32,9 @@ from wardround.weights.fixed_point import RECORD_LIMIT, OutOfRange, check_range
 from wardround.weights.norm import SLACK, l2_norm
 from wardround.weights.packing import Vector, from_bytes
 
-TargetSums: TypeAlias = tuple[int, int]
-"""Sum of a number that is predicted, and of its squares: the same in every evaluation of the same records."""
+TargetSums: TypeAlias = tuple[tuple[int, int] | None, ...]
+"""Sum of a number that is predicted, and of its squares; or of each label how many records are of either side, None where that is
+withheld: the same in every evaluation of the same records."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Expectation:
     Attributes:
         records: its signed count of training records; None before it is known.
         evaluated: how many records its evaluations of this purpose had before; None before the first.
-        target: what they told of the target's values of these records; None before the first, and where nothing is told.
+        target: what they told of the target's values of these records; nothing before the first.
         message: SHA-256 of the message that it was sent: a refusal of no task names it.
     """
 
@@ -51,7 +52,7 @@ class Expectation:
     core: TaskCore
     records: int | None
     evaluated: int | None = None
-    target: TargetSums | None = None
+    target: TargetSums = ()
     message: str | None = None
 
 
@@ -183,13 +184,18 @@ def _objection_to_counts(reply: Reply, expected: Expectation, bundle: Bundle) ->
     if counts.records >= RECORD_LIMIT or largest_number(counts) * len(bundle.roster.silos) >= EXACT_INTEGER_LIMIT:
         return "R-METRICS"  # so that the pooled counts of the whole roster are exact too
     changed = expected.evaluated is not None and counts.records != expected.evaluated
-    moved = expected.target is not None and target_sums(counts) != expected.target
+    moved = any(None not in (now, then) and now != then for now, then in zip(target_sums(counts), expected.target, strict=False))
     return "R-METRICS" if changed or moved or counts.records == 0 else None
 
 
-def target_sums(counts: Counts) -> TargetSums | None:
-    """Give what some counts tell of the target's values themselves, where it is a number."""
-    return (counts.target, counts.target_squares) if isinstance(counts, NumberCounts) else None
+def target_sums(counts: Counts) -> TargetSums:
+    """Give what some counts tell of the target's values themselves, where it is a number, or several labels."""
+    match counts:
+        case NumberCounts():
+            return ((counts.target, counts.target_squares),)
+        case LabelCounts():
+            return counts.sides
+    return ()
 
 
 def evaluation_of(reply: Reply) -> Counts | None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from wardround.messages.record import ShortfallCode
+from wardround.metrics.labels import behind
 from wardround.metrics.pooled import Metrics
 from wardround.study.model import Convergence, Silos
 
 Weights = TypeVar("Weights")
 """The weights themselves, or whatever stands for them."""
+Evaluators: TypeAlias = tuple[tuple[str, ...], tuple[int | None, ...]]
+"""Which hospitals evaluated, and of several labels how many of their records stand behind each."""
 
 
 def shortfall(rules: Silos, counted: Mapping[str, int]) -> tuple[ShortfallCode, ...]:
@@ -51,15 +54,16 @@ def _falling(value: float | None) -> float | None:
 class Progress(Generic[Weights]):
     """Judges evaluations as they come: convergence, and the best weights.
 
-    Figures are compared only between rounds that the same hospitals evaluated: another set of hospitals is another
-    set of patients. Among such sets the one with most hospitals (then most records, then the latest) decides.
+    Figures are compared only between rounds that the same hospitals evaluated, each with the same labels: another set of
+    hospitals is another set of patients. Among such sets the one with most hospitals (then most records, then the latest)
+    decides.
     """
 
     def __init__(self, rules: Convergence) -> None:
         """Begin without any evaluation."""
         self._rules = rules
-        self._best: dict[tuple[str, ...], Candidate[Weights]] = {}
-        self._evaluators: tuple[str, ...] = ()
+        self._best: dict[Evaluators, Candidate[Weights]] = {}
+        self._evaluators: Evaluators = (), ()
         self._reference: float | None = None
         self._stale = 0
 
@@ -84,16 +88,17 @@ class Progress(Generic[Weights]):
         value = None if metrics is None else self.value(metrics)
         if metrics is None or value is None:
             return
+        evaluators = evaluated_by, behind(metrics)
         if round_number > 0:  # the initial weights are no result, however lucky
-            known = self._best.pop(evaluated_by, None)
+            known = self._best.pop(evaluators, None)
             candidate = Candidate(round_number, weights, metrics, evaluated_by, value)
             better = known is None or candidate.rank > known.rank
-            self._best[evaluated_by] = candidate if better or known is None else known  # put back last: latest set
-        self._track(value, evaluated_by)
+            self._best[evaluators] = candidate if better or known is None else known  # put back last: latest set
+        self._track(value, evaluators)
 
-    def _track(self, value: float, evaluated_by: tuple[str, ...]) -> None:
-        if evaluated_by != self._evaluators or self._reference is None:
-            self._evaluators, self._reference, self._stale = evaluated_by, value, 0
+    def _track(self, value: float, evaluators: Evaluators) -> None:
+        if evaluators != self._evaluators or self._reference is None:
+            self._evaluators, self._reference, self._stale = evaluators, value, 0
         elif value > self._reference + self._rules.minimum_change:
             self._reference, self._stale = value, 0
         else:

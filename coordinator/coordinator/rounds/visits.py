@@ -93,7 +93,7 @@ class Visits:
         self._watcher = watcher
         self._outcome = outcome
         self._evaluated: dict[tuple[str, Purpose], int] = {}
-        self._targets: dict[tuple[str, Purpose], TargetSums | None] = {}
+        self._targets: dict[tuple[str, Purpose], TargetSums] = {}
         self._excluded: dict[str, SiloCode | CentreCode] = {}
         self._present = bundle.roster.sites
         self._first: SumPlan | None = None
@@ -225,7 +225,7 @@ class Visits:
                 core,
                 self.records.get(member.site),
                 self._evaluated.get((member.site, _evaluation_kind(core))),
-                self._targets.get((member.site, _evaluation_kind(core))),
+                self._targets.get((member.site, _evaluation_kind(core)), ()),
             )
             for member in self._bundle.roster.silos
             if core.purpose == "statistics" or member.site in self.records

@@ -96,11 +96,14 @@ Pick: TypeAlias = Callable[[Metrics], float | None]
 METRICS: dict[str, Pick] = {"AUROC": _auroc, "accuracy": _accuracy}
 OF_MASKS: dict[str, Pick] = {"Dice": _dice}
 OF_NUMBERS: dict[str, Pick] = {"R²": _r2}
+OF_LABELS: dict[str, Pick] = {"mean AUROC": _auroc}
 
 
 def _metrics_of(overall: Metrics) -> dict[str, Pick]:
     if overall.rmse is not None:
         return OF_NUMBERS
+    if overall.labels:
+        return OF_LABELS
     return OF_MASKS if overall.regions else METRICS
 
 

@@ -15,6 +15,7 @@ from wardround.errors import Broken
 from wardround.study import transforms as fixed
 from wardround.study.images import Images
 from wardround.study.networks import arguments_of
+from wardround_lab.onnx_export import in_classes
 from wardround_lab.predict import Model
 
 Entry: TypeAlias = dict[str, Any]
@@ -180,7 +181,7 @@ def _activation(model: Model) -> Entry:
     ends = model.encoding.number
     if ends is not None:
         return _monai_of("pred", "ScaleIntensityRange", a_min=-1.0, a_max=1.0, b_min=ends.low, b_max=ends.high, clip=False)
-    return _monai_of("pred", "Activations", **({"sigmoid": True} if model.shape.outputs == 1 else {"softmax": True}))
+    return _monai_of("pred", "Activations", **({"softmax": True} if in_classes(model) else {"sigmoid": True}))
 
 
 def _monai_of(key: str, name: str, **arguments: Any) -> Entry:  # noqa: ANN401  (as above)

@@ -9,7 +9,7 @@ from wardround.canonical import Json
 from wardround.contract.imaging import ImagingContract
 from wardround.study import transforms as fixed
 from wardround_lab.monai_bundle.config import Entry, inert, parts_of
-from wardround_lab.onnx_export import classes_of, unit_of
+from wardround_lab.onnx_export import classes_of, in_classes, unit_of
 from wardround_lab.onnx_export import metadata as study_of
 from wardround_lab.predict import Model
 
@@ -122,7 +122,7 @@ def _output(model: Model) -> Entry:
             "is_patch_data": False,
             "channel_def": {"0": f"{model.study.target.field}: -1 is {ends.low:g}, 1 is {ends.high:g} {unit_of(model)}"},
         }
-    words = "logit, softmax over channels gives the probability" if len(names) > 1 else "logit, its sigmoid is the probability"
+    words = "logit, softmax over channels gives the probability" if in_classes(model) else "logit, its sigmoid is the probability"
     return {
         "type": "image" if model.shape.dense else "probabilities",
         "format": "labels" if model.shape.dense else "classes",
@@ -212,7 +212,8 @@ def _said(model: Model) -> str:
         if model.encoding.number is not None:
             said = f"`file`, and {columns}, in the schema's unit {unit_of(model)}"
             return f"`OUTPUT/predictions.csv` has a line for each image: {said}."
-        return f"`OUTPUT/predictions.csv` has a line for each image: `file`, and {columns} (that {model.study.target.words})."
+        of = "each of " if model.study.target.labels else "that "
+        return f"`OUTPUT/predictions.csv` has a line for each image: `file`, and {columns} ({of}{model.study.target.words})."
     numbers = ", ".join(f"{number} is {name}" for number, name in enumerate(classes_of(model)))
     kind = "PNG" if imaging.format in ("png", "jpeg") else "NIfTI"
     dicom = " `wardround predict` writes DICOM segmentations instead." if imaging.format == "dicom" else ""

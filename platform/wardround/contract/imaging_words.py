@@ -21,7 +21,7 @@ LABELS: Final = {
 
 _STUDIED: Final = {
     "class": "",
-    "multi_label": "; a study predicts one of them",
+    "multi_label": "; a study predicts all, some, or one of them",
     "regression": "",
     "survival": "; no study predicts it yet",
 }

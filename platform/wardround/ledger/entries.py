@@ -42,13 +42,14 @@ Figure: TypeAlias = Literal[
     "report",
     "distributions",
     "scores",
+    "labels",
     "overlaps",
     "errors",
     "training_loss",
     "change_of_weights",
 ]
-"""What a result holds: counts of records, sums of features, the outgoing report, distributions of fields, score histograms, sums
-of overlaps or of errors, the mean training loss, the change of the weights."""
+"""What a result holds: counts of records, sums of features, the outgoing report, distributions of fields, score histograms, those
+of several labels, sums of overlaps or of errors, the mean training loss, the change of the weights."""
 
 Digests: TypeAlias = Annotated[tuple[Sha256, ...], Field(max_length=2)]
 

@@ -59,11 +59,12 @@ class Metrics(Value):
 
     Attributes:
         positives: of a target with two classes.
-        auroc, average_precision: of several classes the mean over those that have them, each against all others.
+        auroc, average_precision: of several classes the mean over those that have them, each against all others; of several
+            labels the mean over those that have them, as of ``loss`` and ``calibration_error``.
         accuracy: of two classes at probability one half, like ``sensitivity`` and ``specificity``.
         dice: of masks: mean over classes of the mean over examples.
         r2, rmse, mae, bias: of a number; the last three in the contract's unit, and bias is the mean of prediction less value.
-        classes, regions: by class, of a target with several, and of masks.
+        classes, regions, labels: by class, of a target with several, and of masks; by label, of several labels.
         roc, reliability, confusion: curves and table, of the pooled records of the last visits only.
     """
 
@@ -85,6 +86,7 @@ class Metrics(Value):
     bias: float | None = None
     classes: Annotated[tuple[ClassMetrics, ...], OfEach] = ()
     regions: Annotated[tuple[RegionMetrics, ...], OfEach] = ()
+    labels: Annotated[tuple[LabelMetrics, ...], OfEach] = ()
     roc: Annotated[tuple[OperatingPoint, ...], OfEach] = ()
     reliability: Annotated[tuple[ReliabilityGroup, ...], OfEach] = ()
     confusion: Annotated[tuple[Annotated[tuple[Count, ...], OfEach], ...], OfEach] = ()
@@ -94,4 +96,18 @@ class Metrics(Value):
         """The one metric for a line, with its name: Dice of masks, R² of a number, else AUROC."""
         if self.rmse is not None:
             return "R²", self.r2
-        return ("Dice", self.dice) if self.regions else ("AUROC", self.auroc)
+        return ("Dice", self.dice) if self.regions else ("mean AUROC" if self.labels else "AUROC", self.auroc)
+
+
+class LabelMetrics(Value):
+    """How well one of several labels is told, as of a target with two classes.
+
+    Attributes:
+        name: the schema's field; ``metrics``: of the records of which the label is known; None where everybody withholds them.
+    """
+
+    name: Name
+    metrics: Metrics | None
+
+
+Metrics.model_rebuild()

@@ -1,6 +1,6 @@
-"""Metrics of pooled records, whatever a study predicts: one of two classes, one of several, a number, or masks.
+"""Metrics of pooled records, whatever a study predicts: one of two classes, one of several, several labels, a number, or masks.
 
-Each hospital sends counts and sums of integers: sufficient statistics, of one of four kinds. They are added over hospitals,
+Each hospital sends counts and sums of integers: sufficient statistics, of one of five kinds. They are added over hospitals,
 and the metrics of the sums are computed once. What cannot be said (no positives, say) is None, never NaN.
 """
 
@@ -14,8 +14,9 @@ from wardround.canonical import Json
 from wardround.errors import Broken
 from wardround.metrics import histograms, regression
 from wardround.metrics.classes import ClassCounts, count_classes
-from wardround.metrics.figures import ClassMetrics, Metrics, RegionMetrics
+from wardround.metrics.figures import ClassMetrics, LabelMetrics, Metrics, RegionMetrics
 from wardround.metrics.histograms import BINS, LOGIT_LIMIT, ratio
+from wardround.metrics.labels import LabelCounts, count_labels, over_labels
 from wardround.metrics.losses import LOSS_LIMIT, LOSS_UNIT
 from wardround.metrics.regression import NumberCounts, count_numbers
 from wardround.metrics.scores import ScoreCounts, count_scores
@@ -29,12 +30,14 @@ __all__ = [
     "NO_RECORDS",
     "ClassCounts",
     "Counts",
+    "LabelCounts",
     "Metrics",
     "NumberCounts",
     "RegionCounts",
     "ScoreCounts",
     "SegmentationCounts",
     "count_classes",
+    "count_labels",
     "count_numbers",
     "count_scores",
     "largest_number",
@@ -42,10 +45,10 @@ __all__ = [
     "pool",
 ]
 
-Counts: TypeAlias = ScoreCounts | ClassCounts | SegmentationCounts | NumberCounts
+Counts: TypeAlias = ScoreCounts | ClassCounts | LabelCounts | SegmentationCounts | NumberCounts
 """Sufficient statistics; which kind it is follows from the keys, which are closed."""
-Tree: TypeAlias = "int | tuple[Tree, ...] | dict[str, Tree]"
-"""Numbers as the counts hold them."""
+Tree: TypeAlias = "int | tuple[Tree, ...] | dict[str, Tree] | None"
+"""Numbers as the counts hold them; None where they are withheld."""
 NO_RECORDS = ScoreCounts(positives=(0,) * BINS, negatives=(0,) * BINS, loss_units=0)
 """The counts of a target with two classes on no records."""
 
@@ -64,8 +67,11 @@ def pool(counts: Iterable[Counts]) -> Counts:
     return kinds.pop().model_validate(_add([each.model_dump() for each in parts]))
 
 
-def _add(parts: Sequence[Tree]) -> Tree:
-    """Add numbers place by place."""
+def _add(told: Sequence[Tree]) -> Tree:
+    """Add numbers place by place; what somebody withholds is not added, and what everybody does stays so."""
+    parts = [each for each in told if each is not None]
+    if not parts:
+        return None
     first = parts[0]
     if isinstance(first, dict):
         return {key: _add([each[key] for each in parts if isinstance(each, dict)]) for key in first}
@@ -95,7 +101,7 @@ def measure(counts: Counts, classes: Sequence[str] = (), *, span: float | None =
 
     Args:
         counts: of one hospital, or pooled.
-        classes: the study's names of the classes, in its order; none for a target with two.
+        classes: the study's names of the classes or labels, in its order; none for a target with two.
         span: of a number, how far apart the ends of its range are, in the contract's unit.
         curves: whether to give ROC and calibration curve, or the confusion matrix, too.
 
@@ -107,6 +113,8 @@ def measure(counts: Counts, classes: Sequence[str] = (), *, span: float | None =
             return _of_scores(counts, curves=curves)
         case ClassCounts():
             return _of_classes(counts, classes, curves=curves)
+        case LabelCounts():
+            return _of_labels(counts, classes, curves=curves)
         case NumberCounts():
             return _of_numbers(counts, span)
     return _of_masks(counts, classes)
@@ -173,6 +181,15 @@ def _of_class(counts: ClassCounts, number: int, name: str, records: int) -> Clas
         sensitivity=ratio(right, own),
         specificity=ratio(records - own - (called - right), records - own),
         calibration_error=histograms.calibration_error(*sides),
+    )
+
+
+def _of_labels(counts: LabelCounts, names: Sequence[str], *, curves: bool) -> Metrics:
+    _as_many(names, counts.labels)
+    told = zip(names, counts.labels, strict=True)
+    return over_labels(
+        counts.records,
+        [LabelMetrics(name=name, metrics=None if each is None else _of_scores(each, curves=curves)) for name, each in told],
     )
 
 

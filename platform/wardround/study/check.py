@@ -22,6 +22,7 @@ METRICS: Final[Mapping[TargetKind, tuple[str, ...]]] = MappingProxyType(
     {
         "binary": ("auroc", "loss"),
         "classes": ("auroc", "loss"),
+        "labels": ("auroc", "loss"),
         "number": ("r2", "rmse", "mae"),
         "mask": ("dice", "loss"),
     }
@@ -104,7 +105,7 @@ def problems(
     if (imaging is None) != (study.images is None):
         found.append(_other_kind(imaging, place))
         return found
-    untrained = labels.problems_of(study.target, contract, imaging, place("target", "field"))
+    untrained = labels.problems_of(study.target, contract, imaging, lambda *at: place("target", *at))
     found += untrained or _target(study, contract, imaging, place)
     for index, name in enumerate(study.features):
         found += _feature(name, contract, place("features", index))
@@ -145,6 +146,8 @@ def _unknown_field(name: str, contract: Contract, place: str) -> Problem:
 
 def _target(study: Study, contract: Contract, imaging: ImagingContract | None, place: _Places) -> list[Problem]:
     name = study.target.field
+    if study.target.labels:
+        return list(_labels(study, contract, place))
     if name is None:
         return list(_masks(study, imaging, place))
     if name not in contract.names:
@@ -171,6 +174,32 @@ def _target(study: Study, contract: Contract, imaging: ImagingContract | None, p
             )
         ]
     return []
+
+
+def _labels(study: Study, contract: Contract, place: _Places) -> Iterator[Problem]:
+    """Each of several labels is a yes or a no of its own: a field of two categories that identifies nobody."""
+    rule = "Each of several labels is a field of two categories, and identifies nobody"
+    for index, label in enumerate(study.target.labels):
+        at = place("target", "labels", index, "field")
+        if label.field not in contract.names:
+            yield _unknown_field(label.field, contract, at)
+            continue
+        values = contract.field(label.field).values
+        if len(values) != labels.TWO:
+            what = f"has {len(values)} categories" if values else "is no coded field"
+            step = "predict it in a study of its own" if values else "leave it out"
+            yield Problem("P-FIELD", at, rule, f"{label.field!r} {what}", step)
+        elif _identifies(contract, label.field):
+            finding = f"{label.field!r} identifies people ({contract.field(label.field).privacy})"
+            yield Problem("P-FIELD", at, rule, finding, f"leave {label.field!r} out")
+        elif label.positive not in values:
+            yield Problem(
+                "P-FIELD",
+                place("target", "labels", index, "positive"),
+                "The value that is looked for is one of the label's categories",
+                f"{label.field!r} has no category {label.positive!r}",
+                f"choose one of: {', '.join(values)}",
+            )
 
 
 def _number(contract: Contract, name: str, place: str) -> list[Problem]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from wardround.study import labels
 from wardround.study.author_commands import author, sign
 from wardround.study.check import load_study
 from wardround.study.encoding import input_width
-from wardround.study.model import Target
+from wardround.study.model import LEAST_LABELS, Label, Target
 from wardround.study.proposal import fill
 
 STUDY_COMMANDS = "wardround.study_commands"
@@ -71,7 +70,7 @@ study.add_command(sign)
 def new(file: Path, schema: str, target_name: str | None, positive: str | None, schema_path: tuple[Path, ...]) -> None:
     """Write a study FILE to start from, with every setting explained; never overwrites.
 
-    Of images, it predicts what their schema has as a label: masks, or a field of its table.
+    Of images, it predicts what their schema has as a label: masks, a field of its table, or several at once.
     """
     named = find_any(schema, schema_path)
     imaging = named if isinstance(named, ImagingContract) else None
@@ -149,12 +148,16 @@ def _target(contract: Contract, imaging: ImagingContract | None, name: str | Non
             raise refuse("P-FIELD", imaging.id, "Masks have classes and no positive value", finding, "leave --positive out")
         return Target(mask=tuple(imaging.label.classes.values()))
     if imaging.label.kind == "multi_label":
-        field = _field(contract, None, imaging.label.fields)
-        return Target(field=field.name, positive=_positive(contract, field, positive))
+        fields = [contract.field(each) for each in imaging.label.fields]
+        second = {each.name: each.values[1] if positive is None else _positive(contract, each, positive) for each in fields}
+        sought = tuple(Label(field=name, positive=value) for name, value in second.items())
+        if len(sought) < LEAST_LABELS:
+            return Target(field=sought[0].field, positive=sought[0].positive)
+        return Target(labels=sought)
     field = contract.field(imaging.label.fields[0])
     if imaging.label.kind == "regression":
         return _asked(contract, _field(contract, field.name), positive)
-    raise_all(labels.problems_of(Target(field=field.name), contract, imaging, imaging.id))
+    raise_all(labels.problems_of(Target(field=field.name), contract, imaging, lambda *_: imaging.id))
     several = len(field.values) > _TWO and positive is None
     return Target(field=field.name, positive=None if several else _positive(contract, field, positive))
 
@@ -169,14 +172,12 @@ def _asked(contract: Contract, field: ContractField, positive: str | None) -> Ta
     return Target(field=field.name, number=True)
 
 
-def _field(contract: Contract, name: str | None, among: Collection[str] | None = None) -> ContractField:
-    """Choose the field to predict, of all or among some; never a guess among several."""
+def _field(contract: Contract, name: str | None) -> ContractField:
+    """Choose the field to predict; never a guess among several."""
     coded = {field.name: field for field in contract.fields if field.values and field.privacy == "none"}
-    if among is not None:
-        coded = {field: found for field, found in coded.items() if field in among}
     if name is None and len(coded) == 1:
         return next(iter(coded.values()))
-    known = coded if among is not None else {**coded, **{each: contract.field(each) for each in labels.numbers(contract)}}
+    known = {**coded, **{each: contract.field(each) for each in labels.numbers(contract)}}
     if name in known:
         return known[name]
     raise refuse(

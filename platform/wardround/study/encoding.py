@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from wardround.canonical import digest, model_json
 from wardround.contract.model import Contract
-from wardround.study.model import Study
+from wardround.study.model import Label, Study
 from wardround.values import FieldName, Growing, SchemaId, Sha256, Value, Version
 
 if TYPE_CHECKING:
@@ -88,14 +88,15 @@ class Encoding(Growing):
     """The complete recipe from a record in shared form to a network's input vector.
 
     Attributes:
-        target: the field that is predicted; None where masks are.
+        target: the field that is predicted; None where masks or several labels are.
         positive: of a target with two sides, the value that is looked for.
         classes: of a target with several, its values in the order of the scores.
         number: of a target that is a number, its range.
+        labels: several labels, in the order of the scores.
         columns: none where the network sees images.
     """
 
-    young: ClassVar[frozenset[str]] = frozenset({"classes", "number"})
+    young: ClassVar[frozenset[str]] = frozenset({"classes", "labels", "number"})
 
     data_schema: SchemaId = Field(alias="schema")
     version: Version
@@ -104,6 +105,7 @@ class Encoding(Growing):
     positive: str | None
     classes: tuple[str, ...] = ()
     number: Ends | None = None
+    labels: tuple[Label, ...] = ()
     columns: tuple[Column, ...]
 
     @property
@@ -171,6 +173,7 @@ def encoding_by(contract: Contract, study: Study, moments: Mapping[str, tuple[fl
         positive=study.target.positive,
         classes=classes_of(study, contract),
         number=ends_of(study, contract),
+        labels=study.target.labels,
         columns=tuple(column(name) for name in study.features),
     )
 

@@ -25,7 +25,9 @@ def shape_of(study: Study, contract: Contract, imaging: ImagingContract | None) 
 
 
 def _outputs(study: Study, contract: Contract) -> int:
-    """Count the scores: one of two sides, one for each class, one for each class of masks and the background."""
+    """Count the scores: one of two sides, one for each class or label, one for each class of masks and the background."""
     if study.target.kind == "mask":
         return 1 + len(study.target.mask)
+    if study.target.labels:
+        return len(study.target.labels)
     return max(1, len(classes_of(study, contract)))

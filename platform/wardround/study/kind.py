@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from wardround.contract.model import Contract
-from wardround.metrics.pooled import ClassCounts, Counts, Metrics, NumberCounts, ScoreCounts, SegmentationCounts, measure
+from wardround.metrics.pooled import (
+    ClassCounts,
+    Counts,
+    LabelCounts,
+    Metrics,
+    NumberCounts,
+    ScoreCounts,
+    SegmentationCounts,
+    measure,
+)
 from wardround.study.encoding import classes_of, ends_of
 from wardround.study.model import Study, TargetKind
 
@@ -15,7 +24,7 @@ class Predicted(NamedTuple):
 
     Attributes:
         kind: of the target.
-        classes: names of the classes that are told apart, in the order of the counts; none of a target with two.
+        classes: names of the classes that are told apart, or of the labels, in the order of the counts; none of two sides.
         span: of a number, how far apart the ends of its range are; ``unit``: the contract's, in UCUM.
     """
 
@@ -34,7 +43,8 @@ def predicted(study: Study, contract: Contract) -> Predicted:
     ends = ends_of(study, contract)
     if ends is not None and study.target.field is not None:
         return Predicted(study.target.kind, span=ends.high - ends.low, unit=contract.field(study.target.field).unit)
-    return Predicted(study.target.kind, study.target.mask or classes_of(study, contract))
+    labels = study.target.fields if study.target.labels else ()
+    return Predicted(study.target.kind, study.target.mask or labels or classes_of(study, contract))
 
 
 def fits(counts: Counts, what: Predicted) -> bool:
@@ -44,6 +54,8 @@ def fits(counts: Counts, what: Predicted) -> bool:
             return what.kind == "binary"
         case ClassCounts():
             return what.kind == "classes" and len(counts.confusion) == len(what.classes)
+        case LabelCounts():
+            return what.kind == "labels" and len(counts.labels) == len(what.classes)
         case NumberCounts():
             return what.kind == "number"
         case SegmentationCounts():

@@ -10,9 +10,9 @@ from wardround.study.model import Loss, TargetKind
 
 KINDS: Mapping[Loss, frozenset[TargetKind]] = MappingProxyType(
     {
-        "binary_cross_entropy": frozenset({"binary"}),
+        "binary_cross_entropy": frozenset({"binary", "labels"}),
         "cross_entropy": frozenset({"classes", "mask"}),
-        "focal": frozenset({"binary", "classes", "mask"}),
+        "focal": frozenset({"binary", "classes", "labels", "mask"}),
         "dice": frozenset({"mask"}),
         "dice_cross_entropy": frozenset({"mask"}),
         "generalised_dice": frozenset({"mask"}),
@@ -22,7 +22,13 @@ KINDS: Mapping[Loss, frozenset[TargetKind]] = MappingProxyType(
 """Every loss that a study may name, and the kinds of target that it is defined for."""
 
 _WORDS: Mapping[TargetKind, str] = MappingProxyType(
-    {"binary": "one positive class", "classes": "several classes", "number": "a number", "mask": "a mask"}
+    {
+        "binary": "one positive class",
+        "classes": "several classes",
+        "labels": "several labels",
+        "number": "a number",
+        "mask": "a mask",
+    }
 )
 
 

@@ -39,8 +39,16 @@ class Cohort(Value):
 
 
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(printable)]
-TargetKind: TypeAlias = Literal["binary", "classes", "number", "mask"]
-"""One of two (one score), one of several (a score for each), a number, or a class for each voxel."""
+TargetKind: TypeAlias = Literal["binary", "classes", "labels", "number", "mask"]
+"""One of two (one score), one of several (a score for each), several labels (likewise), a number, or a class for each voxel."""
+LEAST_LABELS = 2
+
+
+class Label(Value):
+    """One of several labels: a coded field of two categories, and the one that is looked for."""
+
+    field: FieldName
+    positive: ClassName
 
 
 class Target(Growing):
@@ -50,26 +58,35 @@ class Target(Growing):
         field: a coded field; with ``positive``, whether it has that value; without, which of its values it has. Or a number.
         positive: the value that is looked for.
         number: whether the field's number is predicted.
+        labels: several fields at once, each with the value that is looked for, in the order of the model's outputs.
         mask: classes of the imaging contract's masks, in the order of the model's channels after the background.
     """
 
-    young: ClassVar[frozenset[str]] = frozenset({"mask", "number"})
+    young: ClassVar[frozenset[str]] = frozenset({"labels", "mask", "number"})
 
     field: FieldName | None = None
     positive: ClassName | None = None
     number: bool = False
+    labels: Annotated[tuple[Label, ...], Setting(max_length=100)] = ()
     mask: Annotated[tuple[ClassName, ...], Setting(max_length=100)] = ()
 
     @model_validator(mode="after")
     def _one_thing(self) -> Target:
-        if (self.field is None) != bool(self.mask) or (self.mask and self.positive is not None):
-            msg = "a target is a field, with or without the value that is looked for, or classes of masks; one of the two"
+        several = bool(self.mask or self.labels)
+        if (self.field is None) != several or (self.mask and self.labels) or (several and self.positive is not None):
+            msg = "a target is a field, with or without the value that is looked for, or several labels, or classes of masks"
             raise ValueError(msg)
-        if self.number and (self.mask or self.positive is not None):
-            msg = "a number is predicted as it is: leave 'positive' and 'mask' out, or 'number'"
+        if self.number and (several or self.positive is not None):
+            msg = "a number is predicted as it is: leave 'positive', 'labels' and 'mask' out, or 'number'"
             raise ValueError(msg)
         if len(set(self.mask)) != len(self.mask):
             msg = "a class stands twice"
+            raise ValueError(msg)
+        if self.labels and len(self.labels) < LEAST_LABELS:
+            msg = "of several labels there are two or more; of one, write its field and positive, without 'labels'"
+            raise ValueError(msg)
+        if len({label.field for label in self.labels}) != len(self.labels):
+            msg = "a field stands twice among the labels"
             raise ValueError(msg)
         return self
 
@@ -78,6 +95,8 @@ class Target(Growing):
         """What a prediction is."""
         if self.mask:
             return "mask"
+        if self.labels:
+            return "labels"
         if self.number:
             return "number"
         return "classes" if self.positive is None else "binary"
@@ -85,13 +104,20 @@ class Target(Growing):
     @property
     def fields(self) -> tuple[FieldName, ...]:
         """The fields of records that it is made of; none of masks."""
-        return () if self.field is None else (self.field,)
+        return tuple(label.field for label in self.labels) if self.field is None else (self.field,)
+
+    def looked_for(self, field: str) -> str | None:
+        """Give the value that is looked for in a field; None where it is none of the target's, or no one value is."""
+        sought = {label.field: label.positive for label in self.labels}
+        return self.positive if field == self.field else sought.get(field)
 
     @property
     def words(self) -> str:
         """What is predicted, in words."""
         if self.mask:
             return f"which voxels are {', '.join(self.mask)}"
+        if self.labels:
+            return f"several labels ({', '.join(f'{label.field} is {label.positive}' for label in self.labels)})"
         if self.number:
             return f"the number {self.field}"
         return f"which {self.field}" if self.positive is None else f"{self.field} is {self.positive}"
@@ -208,8 +234,9 @@ class Convergence(Value):
     """Stop when the pooled validation metric has not improved by ``minimum_change`` for ``patience`` rounds.
 
     The same metric chooses the released weights. ``loss`` also minds calibration; ``auroc`` minds ranking alone, and
-    reaches its ceiling while probabilities are still far off. ``dice`` is of masks: the mean over classes of the mean Dice of
-    the examples. ``mae``, ``rmse`` and ``r2`` are of a number. The first two improve as they fall; they, and what they change
+    reaches its ceiling while probabilities are still far off; of several labels both are means over labels. ``dice`` is of
+    masks: the mean over classes of the mean Dice of the examples. ``mae``, ``rmse`` and ``r2`` are of a number. The first two
+    improve as they fall; they, and what they change
     by, are in the contract's unit.
     """
 
@@ -303,7 +330,7 @@ class Study(Growing):
         if len(set(self.features)) != len(self.features):
             msg = "a feature stands twice"
             raise ValueError(msg)
-        if self.target.field in self.features:
+        if not set(self.target.fields).isdisjoint(self.features):
             msg = "the target may not be a feature"
             raise ValueError(msg)
         if bool(self.features) == (self.images is not None):

@@ -38,7 +38,7 @@ def fill(template: str, contract: ImagingContract, target: Target) -> str:
     Args:
         template: with words between ``@`` for what is filled in.
         contract: of the images.
-        target: what is predicted; the table's field, or classes of masks.
+        target: what is predicted; fields of the table, or classes of masks.
     """
     dense, dimensions = target.kind == "mask", contract.geometry.dimensions
     window = _WINDOWS[dimensions, dense]
@@ -63,6 +63,12 @@ def _target(target: Target) -> str:
     if target.mask:
         classes = json.dumps(list(target.mask), ensure_ascii=False)
         return f"  mask: {classes}   # classes of the schema's masks; those left out count as background"
+    if target.labels:
+        lines = [
+            f"    - {{field: {label.field}, positive: {json.dumps(label.positive, ensure_ascii=False)}}}"
+            for label in target.labels
+        ]
+        return "\n".join(["  labels:   # of those left out nothing is predicted; they may hold together", *lines])
     if target.number:
         return f"  field: {target.field}\n  number: true   # the number itself, in the schema's unit"
     if target.positive is None:

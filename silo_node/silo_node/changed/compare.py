@@ -113,7 +113,7 @@ def _field(bundle: Bundle, before: FieldPicture, now: FieldPicture) -> FieldChan
     held = [(a, b) for a, b in zip(now.counts[:-1], before.counts[:-1], strict=True) if a or b]
     index = psi([a for a, _ in held], [b for _, b in held])
     then, today = before.moments, now.moments
-    looked_for = target.positive if target.field == now.field else None
+    looked_for = target.looked_for(now.field)
     positive = None if looked_for is None else scale.values.index(looked_for)
     found = FieldChange(
         field=now.field,

@@ -54,7 +54,7 @@ class ImageExamples:
             labels: of each example, as ``silo_node.training.encode.labels_of`` gives them; None for masks.
             cache_bytes: how much memory prepared examples may take.
         """
-        if labels is not None and labels.shape != (size,):
+        if labels is not None and len(labels) != size:
             raise Broken("as many labels as examples")
         self._load, self._size, self._images, self._dimensions = load, size, images, dimensions
         self._targets = None if labels is None else as_targets(labels)
@@ -103,7 +103,7 @@ class ImageExamples:
 
         Returns:
             Inputs, float32 ``(n, channels, *window)``, and targets: float32 ``(n,)`` of zeros and ones or of a
-            number, int64 ``(n,)`` of classes, or int64 ``(n, *window)`` of masks.
+            number, float32 ``(n, labels)`` of several labels, int64 ``(n,)`` of classes, or int64 ``(n, *window)`` of masks.
 
         Raises:
             UnfitExampleError: an example cannot be loaded or prepared.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from wardround.ledger.entries import BlockedPart
 from wardround.messages.data_report import DataReport, ShownCell
 from wardround.messages.round import StatisticsResult
+from wardround.metrics.labels import LabelCounts, without_few
 
 if TYPE_CHECKING:
     from silo_node.policy import Policy
@@ -25,6 +26,8 @@ def too_few(task: Task, done: Done, policy: Policy) -> tuple[BlockedPart, ...]:
     if isinstance(done.result, StatisticsResult):
         return (SMALL,) if _shows_few_of(done, done.result, policy) else ()
     counts = done.result.evaluation.counts
+    if isinstance(counts, LabelCounts) and without_few(counts, policy.smallest_metrics, policy.small_cell) != counts:
+        return (SMALL,)  # which label it is would say something of it
     few = counts is not None and counts.records < policy.smallest_metrics
     return (BlockedPart(why="metrics_minimum"),) if few else ()
 

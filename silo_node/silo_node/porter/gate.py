@@ -58,7 +58,7 @@ from wardround.messages.round import (
     TaskCore,
     Working,
 )
-from wardround.metrics.pooled import ClassCounts, NumberCounts, ScoreCounts, SegmentationCounts
+from wardround.metrics.pooled import ClassCounts, LabelCounts, NumberCounts, ScoreCounts, SegmentationCounts
 from wardround.reference import current_reference
 from wardround.weights.fixed_point import OutOfRange, check_range
 from wardround.weights.norm import l2_norm
@@ -280,13 +280,14 @@ class Gate:
         return replace(outcome, result=outcome.result.model_copy(update={"report": weighed}))
 
     def _of_the_same_records(self, study_hash: str, done: Done) -> Done:
-        """Give a result without its sums of a number, where the study's first ones were of other records.
+        """Give a result without its sums of a number, or counts of several labels, where the study's first were of other records.
 
         The sides on which patients are stay the same in a study: of two sums over almost the same records, the difference is
-        the value of those that were added, left out or corrected. Records without a fingerprint cannot be held against others.
+        the value of those that were added, left out or corrected; of several labels, all that a record was found to have.
+        Records without a fingerprint cannot be held against others.
         """
         result = done.result
-        if isinstance(result, StatisticsResult) or not isinstance(result.evaluation.counts, NumberCounts):
+        if isinstance(result, StatisticsResult) or not isinstance(result.evaluation.counts, NumberCounts | LabelCounts):
             return done
         if done.data is not None and done.data == self.ledger.measured_on(study_hash, done.data):
             return done
@@ -442,6 +443,7 @@ def figures_of(done: Done) -> tuple[Figure, ...]:
         held = {
             "records": True,
             "scores": isinstance(result.evaluation.counts, ScoreCounts | ClassCounts),
+            "labels": isinstance(result.evaluation.counts, LabelCounts),
             "overlaps": isinstance(result.evaluation.counts, SegmentationCounts),
             "errors": isinstance(result.evaluation.counts, NumberCounts),
             "training_loss": isinstance(result, RoundResult),

@@ -20,6 +20,8 @@ from wardround.messages.round import Purpose
 from wardround.values import instant
 
 FOLDER: Final = "ledger"
+OF_THE_SAME_RECORDS: Final = frozenset({"errors", "labels"})
+"""Figures that leave over the same records alone in all of a study."""
 
 
 def _now() -> str:
@@ -60,7 +62,7 @@ class Ledger:
             content = _content(entry)
             self._releases.setdefault(entry.approval, {})[content] = (entry.purpose, entry.bytes)
             self._bytes.setdefault(entry.study, {})[content] = entry.bytes
-            if "errors" in entry.figures:
+            if not OF_THE_SAME_RECORDS.isdisjoint(entry.figures):
                 self._measured.setdefault(entry.study, entry.data)
             if entry.purpose == "test":
                 self._tests[entry.study] = entry.task
@@ -86,7 +88,9 @@ class Ledger:
         return approval in self._approvals
 
     def measured_on(self, study_hash: str, data: str | None) -> str | None:
-        """Give the fingerprint of the records over which a study's first sums of a number left, over every restart and approval.
+        """Give the fingerprint of the records over which a study's first sums of a number, or counts of several labels, left.
+
+        Over every restart and approval.
 
         ``data`` where none left yet.
         """

@@ -38,6 +38,7 @@ FigureName: TypeAlias = Literal[
     "histogram of scores by class, and summed loss",
     "records by their class and the predicted one, histograms of scores for each class, and summed loss",
     "voxels that overlap, Dice and surface distances of each class, summed over examples, and summed loss",
+    "records, and for each label histograms of its scores by class, and its summed loss",
     "sums of errors above and below, of their squares, of the predicted number, and of its squares",
     "exponents that hold the change of each tensor",
     "distribution of a field: records in its bins or categories and missing, small cells together with others only",
@@ -206,6 +207,17 @@ def _scores_of(what: Predicted) -> Figure:
                     Integers(place=f"{_COUNTS}.positives.*.*", numbers=size * BINS, most=MOST_RECORDS),
                     Integers(place=f"{_COUNTS}.negatives.*.*", numbers=size * BINS, most=MOST_RECORDS),
                     loss,
+                ),
+            )
+        case "labels":
+            return Figure(
+                name="records, and for each label histograms of its scores by class, and its summed loss",
+                fields=what.classes,
+                values=(
+                    Integers(place=f"{_COUNTS}.records", numbers=1, most=MOST_RECORDS),
+                    Integers(place=f"{_COUNTS}.labels.*.positives.*", numbers=size * BINS, most=MOST_RECORDS),
+                    Integers(place=f"{_COUNTS}.labels.*.negatives.*", numbers=size * BINS, most=MOST_RECORDS),
+                    Integers(place=f"{_COUNTS}.labels.*.loss_units", numbers=size, most=EXACT_INTEGER_LIMIT - 1),
                 ),
             )
         case "number":

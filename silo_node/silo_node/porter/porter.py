@@ -420,8 +420,9 @@ def encoding_fits(encoding: Encoding, study: Study, contract: Contract) -> bool:
         contract.encoding_hash(),
     ):
         return False
-    target = (encoding.target, encoding.positive, encoding.classes, encoding.number)
-    if target != (study.target.field, study.target.positive, classes_of(study, contract), ends_of(study, contract)):
+    target = (encoding.target, encoding.positive, encoding.classes, encoding.number, encoding.labels)
+    asked = study.target
+    if target != (asked.field, asked.positive, classes_of(study, contract), ends_of(study, contract), asked.labels):
         return False
     if tuple(column.field for column in encoding.columns) != study.features:
         return False

@@ -26,6 +26,9 @@ VARIATIONS: Final = 3
 SEED: Final = 0
 """Of those: training draws from the study's seed, the hospital's name, the round and the epoch."""
 
+UNKNOWN: Final = "not known"
+"""Of several labels, one that a record lacks."""
+
 MOST_CACHED: Final = 0
 """Bytes of prepared images that are kept: each is looked at once."""
 
@@ -129,7 +132,8 @@ def _shown(bundle: Bundle, cohort: Cohort, examples: ImageExamples, index: int) 
     varied: Sequence[str] = ()
     if bundle.study.images is not None and bundle.study.images.augmentation:
         varied = [_varied(examples, index, epoch, codes, dense=bool(target.mask)) for epoch in range(1, VARIATIONS + 1)]
-    label = "" if target.field is None else str(cohort.train[target.field][index])
+    held = [(name, cohort.train[name][index]) for name in target.fields]
+    label = ", ".join(str(value) if target.field else f"{name}: {UNKNOWN if value is None else value}" for name, value in held)
     return Shown(
         number=index + 1,
         label=label,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from silo_node.training.examples import Draw
 from wardround.errors import Broken
 from wardround.study.encoding import CodeColumn, Encoding, NumberColumn
+from wardround.study.model import Label
 
 Labels: TypeAlias = NDArray[np.bool_] | NDArray[np.int64] | NDArray[np.float32]
 
@@ -23,7 +25,7 @@ Labels: TypeAlias = NDArray[np.bool_] | NDArray[np.int64] | NDArray[np.float32]
 class TableExamples:
     """Encoded records: ``inputs`` float32 of shape ``(n_records, width)``, ``labels`` of shape ``(n_records,)``: bool where one
     value is looked for, int64 (the number of the class) where there are several, float32 on the scale of its range where a number
-    is predicted.
+    is predicted; of several labels ``(n_records, n_labels)``, float32, NaN where one is not known.
     """
 
     inputs: NDArray[np.float32]
@@ -86,9 +88,13 @@ def inputs_of(records: pl.DataFrame, encoding: Encoding) -> NDArray[np.float32]:
 def labels_of(records: pl.DataFrame, encoding: Encoding) -> Labels:
     """Give what is to be predicted of records: of two, bool; of several, the number of the class; of a number, float32.
 
+    Of several labels float32, ``(n_records, n_labels)``: 1 where one holds, 0 where not, NaN where that is missing.
+
     Raises:
         Broken: for a value that checked records cannot have: none, one that is no class, or one outside of the range.
     """
+    if encoding.labels:
+        return _several(records, encoding.labels)
     if encoding.target is None:
         msg = "masks are no field of a record"
         raise Broken(msg)
@@ -106,6 +112,14 @@ def labels_of(records: pl.DataFrame, encoding: Encoding) -> Labels:
     if numbers.null_count():
         raise _unchecked(encoding.target)
     return numbers.to_numpy().astype(np.int64)
+
+
+def _several(records: pl.DataFrame, labels: Sequence[Label]) -> NDArray[np.float32]:
+    columns = [(records[label.field] == label.positive).cast(pl.Float32).fill_null(np.nan).to_numpy() for label in labels]
+    found: NDArray[np.float32] = np.stack(columns, axis=1)
+    if np.isnan(found).all(axis=1).any():
+        raise _unchecked(", ".join(label.field for label in labels))
+    return found
 
 
 def as_targets(labels: Labels) -> torch.Tensor:

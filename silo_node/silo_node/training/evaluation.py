@@ -18,8 +18,8 @@ from torch import nn
 from silo_node.training.examples import DenseExamples, Examples
 from silo_node.training.execution import CPU, Execution
 from silo_node.training.loop import NotFinite
-from silo_node.training.losses import Loss, score_loss
-from wardround.metrics.pooled import NumberCounts, ScoreCounts, count_numbers, count_scores
+from silo_node.training.losses import Loss, known_terms, score_loss
+from wardround.metrics.pooled import LabelCounts, NumberCounts, ScoreCounts, count_labels, count_numbers, count_scores
 from wardround.models.from_monai import SlidingWindowInferer
 
 EVALUATION_BATCH = 65_536
@@ -68,7 +68,7 @@ class DrawnMask:
 
 @dataclass(frozen=True)
 class _Scored:
-    """Logits ``(n, outputs)``, targets and losses ``(n,)`` of all examples."""
+    """Logits ``(n, outputs)``, targets ``(n,)``, of several labels ``(n, outputs)``, and losses ``(n,)`` of all examples."""
 
     logits: NDArray[np.float32]
     targets: NDArray[np.generic]
@@ -95,6 +95,18 @@ def evaluate_classes(
     """
     scored = _score(network, examples, score_loss("classes"), execution or Execution())
     return count(scored.logits, scored.targets.astype(np.int64), scored.losses)
+
+
+def evaluate_labels(network: nn.Module, examples: Examples, execution: Execution | None = None) -> LabelCounts:
+    """Count the scores of a network that says of several labels whether each holds, label by label.
+
+    Raises:
+        NotFinite: when a score is not.
+    """
+    scored = _score(network, examples, score_loss("labels"), execution or Execution())
+    targets = scored.targets.astype(np.float32)
+    losses = known_terms(torch.from_numpy(scored.logits), torch.from_numpy(targets)).numpy()
+    return count_labels(scored.logits, targets, losses)
 
 
 def evaluate_number(network: nn.Module, examples: Examples, execution: Execution | None = None) -> NumberCounts:

@@ -64,7 +64,7 @@ class Examples(Protocol):
 
         Returns:
             Inputs, float32, ``(n, ...)``, and targets: float32 ``(n,)`` of zeros and ones where one class is positive, float32
-            ``(n,)`` from -1 to 1 where a number is predicted,
+            ``(n,)`` from -1 to 1 where a number is predicted, float32 ``(n, labels)`` with NaN for what is not known,
             int64 ``(n,)`` for several classes, int64 ``(n, *window)`` for masks, each number a class, 0 the background.
         """
         ...

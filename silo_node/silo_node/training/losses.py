@@ -1,9 +1,10 @@
 """The allow-listed losses, each a mean over examples.
 
 So the gradient of a batch is the weighted mean of the gradients of its pieces, however it is cut. Where a loss has many
-terms for an example (pixels, classes), the example's own is their mean. Dice losses are of one image each, never of a
+terms for an example (pixels, classes, labels), the example's own is their mean. Dice losses are of one image each, never of a
 batch (``batch=False``). What is predicted are logits, ``(n, 1)`` or ``(n, classes)`` or ``(n, classes, *window)``; for
 targets see ``silo_node.training.examples``. A number is predicted on the scale of its range, ``(n, 1)``.
+Of several labels, one that is not known of an example has no term, and the others weigh what they weigh where all are known.
 """
 
 from __future__ import annotations
@@ -73,19 +74,21 @@ class MeanOfTerms(Loss):
 def make_loss(training: Training, kind: TargetKind) -> Loss:
     """Make the loss of a study for what it predicts (which fits which: ``wardround.study.losses``)."""
     if training.loss == "binary_cross_entropy":
-        return BinaryCrossEntropy()
+        return BinaryCrossEntropy() if kind == "binary" else _OF_LABELS
     if training.loss == "focal":
         return _focal(FOCAL_GAMMA if training.focal_gamma is None else training.focal_gamma, kind)
     return MeanOfTerms(_TERMS[training.loss])
 
 
-def score_loss(kind: Literal["binary", "classes", "number"]) -> Loss:
+def score_loss(kind: Literal["binary", "classes", "labels", "number"]) -> Loss:
     """Give the loss by which evaluation counts scores, whatever training made small: cross-entropy, which minds calibration.
 
     Of a number the squared error, by which it was trained.
     """
     if kind == "number":
         return _SQUARED
+    if kind == "labels":
+        return _OF_LABELS
     return BinaryCrossEntropy() if kind == "binary" else _CROSS_ENTROPY
 
 
@@ -97,10 +100,24 @@ def _squared(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return mse_loss(outputs, targets.reshape(-1, 1), reduction="none")
 
 
+def known_terms(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Give the binary cross-entropy of each label, ``(n, labels)``; zero where the label, NaN then, is not known."""
+    return _known(targets, lambda certain: binary_cross_entropy_with_logits(logits, certain, reduction="none"))
+
+
+def _known(targets: torch.Tensor, terms: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Give the terms of labels that are known; the others take no part in value or gradient."""
+    unknown = torch.isnan(targets)
+    return terms(targets.masked_fill(unknown, 0.0)).masked_fill(unknown, 0.0)
+
+
 def _focal(gamma: float, kind: TargetKind) -> Loss:
     if kind == "binary":
         of_one = monai.FocalLoss(gamma=gamma, reduction="none")
         return MeanOfTerms(lambda logits, targets: of_one(logits.reshape(-1, 1), targets.reshape(-1, 1)))
+    if kind == "labels":
+        of_each = monai.FocalLoss(gamma=gamma, reduction="none")
+        return MeanOfTerms(lambda logits, targets: _known(targets, lambda certain: of_each(logits, certain)))
     of_classes = monai.FocalLoss(gamma=gamma, reduction="none", use_softmax=True)
     # the terms of the other classes are zero: the sum over classes is the term of the pixel
     return MeanOfTerms(lambda logits, targets: of_classes(logits, _channels(targets, logits)).sum(1, keepdim=True))
@@ -137,7 +154,7 @@ def _generalised_dice(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tens
     return whole.flatten(1)
 
 
-_SQUARED = MeanOfTerms(_squared)
+_SQUARED, _OF_LABELS = MeanOfTerms(_squared), MeanOfTerms(known_terms)
 _TERMS: dict[Name, Terms] = {
     "cross_entropy": _cross_entropy,
     "dice": _DICE,

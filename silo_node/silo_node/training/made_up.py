@@ -17,11 +17,13 @@ def made_up(count: int, shape: tuple[int, ...], kind: TargetKind, outputs: int) 
         count: how many.
         shape: of one input: the columns of a table; or channels, then the pixels or voxels that the network sees at once.
         kind: what is predicted.
-        outputs: classes, of a target with several.
+        outputs: classes, of a target with several; or labels.
     """
     inputs = torch.from_numpy(np.random.default_rng(SEED).standard_normal((count, *shape), dtype=np.float32))
     if kind == "binary":
         return inputs, (torch.arange(count) % 2).to(torch.float32)
+    if kind == "labels":
+        return inputs, ((torch.arange(count)[:, None] + torch.arange(outputs)) % 2).to(torch.float32)
     if kind == "number":
         return inputs, torch.linspace(-1.0, 1.0, count)
     if kind == "classes":

@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import nn
 
-from silo_node.training.evaluation import Window, draw_masks, evaluate, evaluate_classes, evaluate_number
+from silo_node.training.evaluation import Window, draw_masks, evaluate, evaluate_classes, evaluate_labels, evaluate_number
 from silo_node.training.examples import DenseExamples, Examples
 from silo_node.training.execution import Execution
 from silo_node.training.losses import make_loss
@@ -26,6 +26,8 @@ def count(study: Study, network: nn.Module, examples: Examples, execution: Execu
             return evaluate(network, examples, execution)
         case "classes":
             return evaluate_classes(network, examples, count_classes, execution)
+        case "labels":
+            return evaluate_labels(network, examples, execution)
         case "number":
             return evaluate_number(network, examples, execution)
         case "mask":

@@ -43,7 +43,8 @@ from wardround.errors import Refused
 from wardround.messages.data_report import DataReport, without_counts
 from wardround.messages.distribution import Distributions
 from wardround.messages.round import LARGEST_EXPONENT, Evaluation, EvaluationResult, RoundResult, StatisticsResult
-from wardround.metrics.pooled import LOSS_LIMIT, LOSS_UNIT
+from wardround.metrics.labels import without_few
+from wardround.metrics.pooled import LOSS_LIMIT, LOSS_UNIT, Counts, LabelCounts
 from wardround.models.build import read_weights, write_weights
 from wardround.study.bundle import Bundle
 from wardround.study.randomness import derive_seed
@@ -335,7 +336,14 @@ def _evaluate(desk: Desk, network: nn.Module, examples: Examples | None) -> Eval
     if examples is None or examples.size < desk.policy.smallest_metrics:
         return Evaluation(counts=None)
     counts = desk.with_room(lambda: count(desk.bundle.study, network, examples, desk.execution))
-    return Evaluation(counts=counts)
+    return Evaluation(counts=_of_enough(counts, desk.policy))
+
+
+def _of_enough(counts: Counts, policy: Policy) -> Counts | None:
+    """Give counts as far as enough records stand behind them, by the policy; of several labels, behind each."""
+    if isinstance(counts, LabelCounts):
+        return without_few(counts, policy.smallest_metrics, policy.small_cell)
+    return counts if counts.records >= policy.smallest_metrics else None
 
 
 def _withheld(done: Done, policy: Policy) -> Done:
@@ -343,9 +351,8 @@ def _withheld(done: Done, policy: Policy) -> Done:
     result = done.result
     if not isinstance(result, RoundResult) or result.evaluation.counts is None:
         return done
-    if result.evaluation.counts.records >= policy.smallest_metrics:
-        return done
-    return replace(done, result=result.model_copy(update={"evaluation": Evaluation(counts=None)}))
+    left = Evaluation(counts=_of_enough(result.evaluation.counts, policy))
+    return replace(done, result=result.model_copy(update={"evaluation": left}))
 
 
 def _report(cohort: Cohort, small_cell: int) -> DataReport:

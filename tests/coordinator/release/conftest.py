@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from labels_on_paper import labels, sides
 from masks_on_paper import guesses, overlaps
 from numbers_on_paper import errors
 from studies_on_paper import node_key
@@ -42,10 +43,13 @@ def counts(seed: int, records: int, separation: float, what: Predicted = BINARY)
         return guesses(records, len(what.classes), separation)
     if what.kind == "number":
         return errors(records, 0.08 / (1.2 + separation), 0.45 + 0.01 * (seed // 100))
-    labels = np.arange(records) % 3 == 0
-    logits = np.where(labels, separation, -separation) + random.normal(size=records)
-    losses = np.logaddexp(0.0, np.where(labels, -logits, logits))
-    return count_scores(logits, labels, losses)
+    if what.kind == "labels":
+        told = [sides(records // part, records - records // part - 1, round(20 * separation)) for part in (2, 3)]
+        return labels(records, *told)
+    positive = np.arange(records) % 3 == 0
+    logits = np.where(positive, separation, -separation) + random.normal(size=records)
+    losses = np.logaddexp(0.0, np.where(positive, -logits, logits))
+    return count_scores(logits, positive, losses)
 
 
 @pytest.fixture(scope="session")

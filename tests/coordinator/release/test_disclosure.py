@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from predicting import NUMBER
+from predicting import LABELS, NUMBER
 
 from coordinator.release.disclosure import _significant, disclose
 from coordinator.release.history import history_of
@@ -15,6 +15,7 @@ from coordinator.release.release import write_release
 from coordinator.rounds.outcome import Outcome
 from wardround.canonical import model_json
 from wardround.messages.record import RoundRecord, SiloRecord
+from wardround.metrics.labels import over_labels
 from wardround.metrics.pooled import BINS, ScoreCounts, measure, pool
 
 SITES = tuple("abcdef")
@@ -248,6 +249,50 @@ def test_no_file_of_a_release_shows_them(tmp_path, bundle, complete, comparison,
     if own == "coordinator":
         assert texts["report.html"].count("withheld") > 12
         assert json.loads(texts["history.json"])["reports"]["south"] == {"withheld": True}
+
+
+def partly(outcome, site, purposes=("round", "closing", "test")):
+    """Give an outcome in which a hospital withholds its last label: of that one, the pooled figures are the others'."""
+
+    def of(record):
+        if record.purpose not in purposes:
+            return record
+        silos = [
+            each if each.site != site else each.model_copy(update={"metrics": over_labels(each.metrics.records, untold(each))})
+            for each in record.silos
+        ]
+        others = [silo.metrics.labels[-1].metrics for silo in silos]
+        assert others.count(None) == 1
+        return record.model_copy(update={"silos": tuple(silos)})
+
+    history = [of(record) for record in outcome.history]
+    return replace(outcome, history=history, test=history[-1])
+
+
+def untold(silo):
+    return [*silo.metrics.labels[:-1], silo.metrics.labels[-1].model_copy(update={"metrics": None})]
+
+
+def test_a_label_that_fewer_hospitals_tell_is_withheld_where_one_is_hidden(make_outcome):
+    """Its sum is over two of the three hidden ones: each of them would have the other's from it. No mean holds it either."""
+    exact = partly(make_outcome(what=LABELS), "north")
+    shown = disclose(replace(exact, shares={**exact.shares, "river": "coordinator"}))
+    evaluated = [record.pooled for record in shown.history if record.pooled is not None]
+    assert len(evaluated) == 6
+    for pooled in (*evaluated, shown.test.pooled, shown.best_metrics):
+        assert (pooled.labels[0].metrics is None, pooled.labels[1].metrics) == (False, None)
+        assert (pooled.auroc, pooled.loss) == (pooled.labels[0].metrics.auroc, pooled.labels[0].metrics.loss)
+    assert disclose(shown) == shown
+    everybody = disclose(replace(exact, shares=dict.fromkeys(exact.roster, "consortium")))
+    assert everybody.test.pooled == exact.test.pooled
+
+
+def test_labels_of_other_records_are_judged_by_themselves(make_outcome):
+    """A label that is withheld of the test records alone is still shown of the validation records."""
+    exact = partly(make_outcome(what=LABELS), "north", ("test",))
+    shown = disclose(replace(exact, shares={**exact.shares, "river": "coordinator"}))
+    assert shown.test.pooled.labels[1].metrics is None
+    assert shown.best_metrics == exact.best_metrics
 
 
 def test_errors_of_a_number_are_released_in_three_digits(make_outcome):

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from predicting import CLASSES, MASKS, NUMBER, predict
+from predicting import CLASSES, LABELS, MASKS, NUMBER, predict
 from studies_on_paper import node_key
 
 from coordinator.release.card import write_card
@@ -15,10 +15,11 @@ from coordinator.release.release import contents_of, write_release
 from coordinator.release.report import render_report
 from wardround.errors import CATALOGUE
 from wardround.identity.roster import Roster
+from wardround.metrics.labels import over_labels
 
 HOSTILE = "<script>alert(1)</script> \"' & {{ 7*7 }} $x$ --> | [a](b)"
 VOID = {"meta", "link", "br", "img", "input", "hr"}
-KINDS = {"classes": CLASSES, "masks": MASKS, "numbers": NUMBER}
+KINDS = {"classes": CLASSES, "labels": LABELS, "masks": MASKS, "numbers": NUMBER}
 SVG_LEAVES = {"path", "line", "circle", "use"}  # closed in place
 
 
@@ -285,6 +286,50 @@ def test_numbers_are_shown_with_their_unit_and_by_hospital(bundle, make_outcome,
     assert "; regression" in card
 
 
+def test_labels_are_shown_one_by_one(bundle, make_outcome, make_comparison, monkeypatch):
+    """A row, a ROC and a calibration curve of each; the AUROC of each at each hospital; what is withheld says so."""
+    predict(monkeypatch, LABELS)
+    outcome = make_outcome(what=LABELS)
+    page, pooled = render(bundle, outcome, make_comparison(LABELS)), outcome.test.pooled
+    text, card = visible(page), write_card(bundle, outcome, make_comparison(LABELS))
+    for name, label in zip(LABELS.classes, pooled.labels, strict=True):
+        assert all(f'id="{chart}-of-{name}-figure_1"' in page for chart in ("roc", "calibration"))
+        assert f"ROC curve of {name} of the pooled records" in page
+        for shown in (text, card):
+            assert f"{label.metrics.auroc:.3f}" in shown
+            assert f"AUROC: {name}" in shown
+        assert f"| {name} | {label.metrics.records} | {label.metrics.positives} | {label.metrics.auroc:.3f}" in card
+    for shown in (text, card):
+        assert "mean AUROC" in shown
+        assert f"{pooled.auroc:.3f}" in shown
+        assert all(f"{silo.metrics.labels[1].metrics.auroc:.3f}" in shown for silo in outcome.test.silos)
+        assert "reaches a mean AUROC of" in shown
+        assert "Figures of a label are of the records of which it is known" in shown
+    assert 'id="validation-figure_1"' in page
+    assert "classification of several labels" in card
+
+
+def test_a_label_that_is_withheld_says_so(bundle, make_outcome, monkeypatch):
+    """In the table by hospital and by label: no zero, and no chart."""
+    predict(monkeypatch, LABELS)
+    outcome = make_outcome(what=LABELS)
+    silos = [each.model_copy(update={"metrics": untold(each.metrics)}) for each in outcome.test.silos]
+    outcome.history[-1] = outcome.test = outcome.test.model_copy(
+        update={"silos": tuple(silos), "pooled": untold(outcome.test.pooled)}
+    )
+    page = render(bundle, outcome)
+    assert 'id="roc-of-effusion-figure_1"' in page
+    assert 'id="roc-of-oedema-figure_1"' not in page
+    assert f"| oedema |{' *withheld* |' * 7}" in write_card(bundle, outcome, None)
+    row = visible(page).partition("North General")[2]
+    assert "withheld" in row
+
+
+def untold(metrics):
+    """Give metrics of which the last label is withheld."""
+    return over_labels(metrics.records, [*metrics.labels[:-1], metrics.labels[-1].model_copy(update={"metrics": None})])
+
+
 def test_a_number_without_a_unit_has_none(bundle, make_outcome, monkeypatch):
     """UCUM's 1 is the code of a pure number, and no unit to be read."""
     predict(monkeypatch, NUMBER._replace(unit="1"))
@@ -304,7 +349,8 @@ def test_withheld_stays_withheld_whatever_is_predicted(bundle, make_outcome, mon
     history = (tmp_path / "release" / "history.json").read_text()
     page = (tmp_path / "release" / "report.html").read_text()
     pooled = json.loads(history)["test"]
-    assert pooled["classes"] or pooled["regions"] or pooled["rmse"]  # all three are hidden together: the sum of all may be shown
+    # all three are hidden together: the sum of all may be shown
+    assert pooled["classes"] or pooled["regions"] or pooled["rmse"] or pooled["labels"]
     assert ('id="dice-figure_1"' in page) is (kind == "masks")
     for record in outcome.history:
         for metrics in (silo.metrics for silo in record.silos if silo.metrics is not None):

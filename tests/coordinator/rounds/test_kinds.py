@@ -1,19 +1,22 @@
 """Studies of several classes and of masks: the same rounds, with counts of their own kind, and no others."""
 
 import pytest
+from labels_on_paper import labels, sides
 from lives import live
 from masks_on_paper import GOOD_REGION, guesses, overlaps
 from numbers_on_paper import errors
 from paper_hospitals import PaperHospital, conduct
 from paper_visits import BRIEF, codes
-from predicting import CLASSES, MASKS, NUMBER, predict
+from predicting import CLASSES, LABELS, MASKS, NUMBER, predict
 from studies_on_paper import RECORDS, Paper, paper, scores
 
 from coordinator.history_command import _page
 from coordinator.journal.chronicle import read_chronicle
 from coordinator.rounds.outcome import Outcome
+from coordinator.rounds.policy import Progress
 from coordinator.service_commands import _where
 from coordinator.studies import StudyState
+from wardround.metrics.labels import LabelCounts
 from wardround.metrics.pooled import measure, pool
 from wardround.metrics.regression import NumberCounts
 from wardround.metrics.segmentation import RegionCounts, SegmentationCounts
@@ -81,6 +84,69 @@ def test_a_study_of_classes_has_a_confusion_matrix_at_its_end_alone(monkeypatch)
     assert not any(silo.metrics.confusion for silo in outcome.test.silos)
 
 
+def findings(size: int, age: int) -> LabelCounts:
+    """Give evaluations that are best after two rounds; half of the records have the one, a quarter the other."""
+    return labels(size, *(sides(size // part, size - size // part, 2 + 10 * (age == 2)) for part in (2, 4)))
+
+
+def test_a_study_of_labels_is_pooled_judged_and_told_by_their_mean(monkeypatch, tmp_path):
+    """Convergence and the choice of weights go by the mean over labels; each label has its curves at the end."""
+    predict(monkeypatch, LABELS)
+    study = paper(convergence={"metric": "auroc", "patience": 3, "minimum_change": 0.0})
+    outcome = live(tmp_path, study, hospitals(study, findings))
+    assert (outcome.status, outcome.problems) == ("complete", ())
+    assert [label.name for label in outcome.best_metrics.labels] == list(LABELS.classes)
+    assert outcome.test.pooled == LABELS.measure(pool([findings(20, outcome.best_round)] * 3), curves=True)
+    assert [label.metrics.positives for label in outcome.test.pooled.labels] == [30, 15]
+    assert all(label.metrics.roc for label in outcome.test.pooled.labels)
+    told = read_chronicle(tmp_path, study.bundle.study_hash)
+    assert [visit.auroc for visit in told.visits] == [
+        None if record.pooled is None else record.pooled.auroc for record in outcome.history
+    ]
+    assert figures(outcome.best_metrics).startswith(f"mean AUROC {outcome.best_metrics.auroc:.4f}, ")
+
+
+def test_a_label_that_a_hospital_withholds_is_pooled_over_the_others(monkeypatch):
+    """Its other labels count; what is withheld is no zero, and moves no mean."""
+    predict(monkeypatch, LABELS)
+    study = paper(rounds=BRIEF)
+    partly = lambda size, age: findings(size, age).model_copy(update={"labels": (findings(size, age).labels[0], None)})  # noqa: E731
+    outcome = conduct(study, hospitals(study, findings, counts=partly))
+    first, second = outcome.test.pooled.labels
+    assert (outcome.test.pooled.records, first.metrics.records, second.metrics.records) == (60, 60, 40)
+    own = {silo.site: silo.metrics.labels for silo in outcome.test.silos}
+    assert own["beta"][1].metrics is None
+    assert own["alpha"][1].metrics is not None
+
+
+def test_figures_of_other_labels_are_not_compared(monkeypatch):
+    """A hospital that withholds a label from the third round on: the mean is over other records then, and begins anew."""
+    predict(monkeypatch, LABELS)
+    study = paper(convergence={"metric": "auroc", "patience": 3, "minimum_change": 0.0})
+    rare = lambda size, age: findings(size, age).model_copy(  # noqa: E731
+        update={"labels": (findings(size, age).labels[0], None if age > 1 else findings(size, age).labels[1])}
+    )
+    outcome = conduct(study, hospitals(study, findings, counts=rare))
+    assert set(codes(outcome)) == {None}, "its answers count: what a policy withholds is no fault"
+    tried = [record for record in outcome.history if record.purpose in ("round", "closing")]
+    assert [record.pooled.labels[1].metrics.records for record in tried] == [90, 90, 60, 60]
+    judged = Progress(study.bundle.study.convergence)
+    for age, record in enumerate(tried):
+        judged.observe(age, age, record.pooled, record.evaluated_by)
+    assert len(judged.candidates) == 2
+
+
+def test_labels_that_change_between_rounds_are_refused(monkeypatch):
+    """R-METRICS: of the same records as many have a label as before."""
+    predict(monkeypatch, LABELS)
+    study = paper(rounds={"maximum": 3, "deadline_seconds": 30.0})
+    moved = lambda size, age: labels(size, sides(size // 2 + (age > 1), size - size // 2 - (age > 1)), None)  # noqa: E731
+    outcome = conduct(study, hospitals(study, findings, counts=moved))
+    refused = [silo.code for record in outcome.history for silo in record.silos if silo.status == "refused"]
+    assert refused
+    assert set(refused) == {"R-METRICS"}
+
+
 def numbers(size: int, age: int) -> NumberCounts:
     """Give evaluations that are best after two rounds."""
     return errors(size, 0.05 + 0.02 * abs(age - 2))
@@ -131,6 +197,10 @@ OTHER = {
     "masks of other examples": (MASKS, lambda size, age: masks(size + 1, age)),
     "scores for a number": (NUMBER, lambda size, _age: scores([150] * (size // 2), [100] * (size - size // 2))),
     "numbers of other records": (NUMBER, lambda size, age: numbers(size + 1, age)),
+    "labels of other records": (LABELS, lambda size, age: findings(size + 1, age)),
+    "scores for labels": (LABELS, lambda size, _age: scores([150] * (size // 2), [100] * (size - size // 2))),
+    "another number of labels": (LABELS, lambda size, _age: labels(size, None, None, None)),
+    "labels for classes": (CLASSES, findings),
     "numbers for masks": (MASKS, numbers),
     "numbers for classes": (CLASSES, numbers),
     "masks for classes": (CLASSES, masks),
@@ -145,7 +215,7 @@ def test_counts_of_another_kind_are_refused(monkeypatch, case):
     what, wrong = OTHER[case]
     predict(monkeypatch, what)
     study = paper(rounds=BRIEF)
-    right = {"mask": masks, "number": numbers}.get(what.kind, lambda size, age: guesses(size, 3, age + 1.0))
+    right = {"mask": masks, "number": numbers, "labels": findings}.get(what.kind, lambda size, age: guesses(size, 3, age + 1.0))
     outcome = conduct(study, hospitals(study, right, counts=wrong))
     assert set(codes(outcome)) == {None, "R-METRICS"}
     assert outcome.status == "partial"
@@ -167,7 +237,7 @@ def test_values_that_change_between_rounds_are_refused(monkeypatch):
     assert set(refused) == {"R-METRICS"}
 
 
-@pytest.mark.parametrize("counts", [numbers, masks, lambda size, _age: guesses(size, 2, 1.0)])
+@pytest.mark.parametrize("counts", [numbers, masks, findings, lambda size, _age: guesses(size, 2, 1.0)])
 def test_a_study_of_two_classes_takes_scores_alone(counts):
     study = paper(rounds=BRIEF)
     outcome = conduct(study, hospitals(study, None, counts=counts))

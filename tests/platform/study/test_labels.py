@@ -60,8 +60,23 @@ def test_one_of_several_labels_is_predicted():
     """With the value that is looked for; without it, the one problem names it."""
     assert problems({"field": "oedema", "positive": "present"}) == []
     ((code, finding, step),) = problems({"field": "oedema"})
-    assert (code, step) == ("P-LABEL", "write positive: present")
+    assert (code, step) == ("P-LABEL", "write positive: present, or several of them below 'labels'")
     assert finding.startswith("'oedema' is one of 5 labels")
+
+
+def test_several_labels_are_predicted_together():
+    """All that the contract names, or some of them, or others of two categories beside them."""
+    sought = [{"field": name, "positive": "present"} for name in CHEST.label.fields]
+    assert problems({"labels": sought}) == []
+    assert problems({"labels": [*sought[1:3], {"field": "no_finding", "positive": "absent"}]}) == []
+
+
+def test_half_a_survival_is_none_of_several_labels():
+    sought = [{"field": name, "positive": "present"} for name in ("no_finding", "oedema")]
+    found = parse(Study, parse_text(study({"labels": sought}), "study.yaml"))
+    imaging = CHEST.model_copy(update={"label": of("survival", "age", "oedema")})
+    ((code, place, finding),) = [(each.code, each.place, each.finding) for each in check.problems(found, ROWS, imaging)]
+    assert (code, place, finding) == ("P-LABEL", "chest.target.labels.1.field", "'oedema' is the event of a survival")
 
 
 def test_a_label_that_is_a_number_is_predicted_as_one():

@@ -97,12 +97,12 @@ def _of_images(wardround: Command, folder: Path, schema: str, *words: str) -> An
 
 @pytest.mark.parametrize("name", sorted({listing.name for listing in available(kind="imaging")}))
 def test_every_schema_of_images_has_a_study_to_start_from(tmp_path: Path, wardround: Command, name: str) -> None:
-    """It predicts the label that the schema has, and passes the check as it is; its images are what the schema says."""
+    """It predicts the label that the schema has, all of several, and passes the check as it is; its images are what it says."""
     label = find_imaging(name).label
-    named = ("--target", label.fields[0]) if label.kind == "multi_label" else ()
-    study = _of_images(wardround, tmp_path, name, *named)
+    study = _of_images(wardround, tmp_path, name)
     assert study.target.mask == tuple(label.classes.values())
-    assert study.target.fields == label.fields[:1]
+    assert study.target.fields == label.fields
+    assert bool(study.target.labels) == (label.kind == "multi_label")
     assert study.convergence.metric == ("dice" if label.kind == "mask" else "loss")
 
 
@@ -141,14 +141,25 @@ def test_masks_of_plane_images_have_a_study_too(tmp_path: Path, wardround: Comma
 
 
 def test_what_cannot_be_told_of_images_is_asked(tmp_path: Path, wardround: Command) -> None:
-    """Of several findings none is guessed, and those alone are named; masks have no positive value."""
+    """The value that is looked for is one of each finding; masks have no positive value."""
     file = tmp_path / "study.yaml"
-    several = wardround("study", "new", file, "--schema", "chest.radiograph")
+    several = wardround("study", "new", file, "--schema", "chest.radiograph", "--positive", "yes")
     assert several.status == 2
-    assert "name one with --target: atelectasis, cardiomegaly, consolidation, oedema, pleural_effusion" in several.err
+    assert "'atelectasis' has no value 'yes'" in several.err
     assert wardround("study", "new", file, "--schema", "ct.lesion", "--positive", "lesion").status == 2
     assert wardround("study", "new", file, "--schema", "chest.radiograph", "--target", "lung").status == 2
     assert not file.exists()
+
+
+def test_several_findings_are_predicted_at_once_or_one_of_them(tmp_path: Path, wardround: Command) -> None:
+    """Each with the value that is called as an event is; one that is named alone is a study of two classes."""
+    every = _of_images(wardround, tmp_path / "all", "chest.radiograph")
+    assert {label.positive for label in every.target.labels} == {"present"}
+    assert (every.training.loss, every.target.kind) == ("binary_cross_entropy", "labels")
+    others = _of_images(wardround, tmp_path / "others", "chest.radiograph", "--positive", "absent")
+    assert {label.positive for label in others.target.labels} == {"absent"}
+    one = _of_images(wardround, tmp_path / "one", "chest.radiograph", "--target", "oedema")
+    assert (one.target.field, one.target.positive, one.target.labels) == ("oedema", "present", ())
 
 
 def test_a_number_of_images_is_asked_for_as_one(tmp_path: Path, wardround: Command) -> None:

@@ -149,7 +149,7 @@ def test_at_least_half_of_the_patients_train():
 
 @pytest.mark.parametrize("target", [{"field": "age", "positive": "50", "number": True}, {"mask": ("liver",), "number": True}])
 def test_a_number_is_nothing_else(target):
-    with pytest.raises(ValidationError, match="leave 'positive' and 'mask' out"):
+    with pytest.raises(ValidationError, match="leave 'positive', 'labels' and 'mask' out"):
         Target.model_validate(target)
 
 

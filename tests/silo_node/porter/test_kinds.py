@@ -3,18 +3,24 @@
 from dataclasses import replace
 
 import pytest
+from labels_on_paper import labels, sides
 from masks_on_paper import guesses, overlaps
 from numbers_on_paper import errors
-from predicting import CLASSES, MASKS, NUMBER, predict
+from predicting import CLASSES, LABELS, MASKS, NUMBER, predict
 from studies_on_paper import paper, scores
 
 from silo_node.example import _evaluated
 from silo_node.porter.manifest import egress_manifest
 from wardround.messages.round import Evaluation, Reply, SiloRefusal
 
-RIGHT = {"mask": overlaps(30, 0.7, 0.4), "classes": guesses(30, 3, 1.0), "number": errors(30, 0.1)}
-FIGURE = {"mask": "overlaps", "classes": "scores", "number": "errors"}
-ASKS = {"binary": {}, "classes": {}, "mask": {}, "number": {"convergence": {"metric": "r2"}}}
+RIGHT = {
+    "mask": overlaps(30, 0.7, 0.4),
+    "classes": guesses(30, 3, 1.0),
+    "number": errors(30, 0.1),
+    "labels": labels(50, sides(20, 30), sides(12, 25)),
+}
+FIGURE = {"mask": "overlaps", "classes": "scores", "number": "errors", "labels": "labels"}
+ASKS = {"binary": {}, "classes": {}, "labels": {}, "mask": {}, "number": {"convergence": {"metric": "r2"}}}
 """What the study says otherwise, by what it predicts."""
 SAME, OTHER = "5" * 64, "6" * 64
 
@@ -23,7 +29,7 @@ def telling(counts):
     return lambda done: replace(done, result=done.result.model_copy(update={"evaluation": Evaluation(counts=counts)}))
 
 
-@pytest.mark.parametrize("what", [MASKS, CLASSES, NUMBER], ids=lambda what: what.kind)
+@pytest.mark.parametrize("what", [MASKS, CLASSES, NUMBER, LABELS], ids=lambda what: what.kind)
 def test_counts_of_the_studys_kind_leave(open_house, monkeypatch, what):
     """Each number at a place that the manifest names; the ledger says what it was."""
     predict(monkeypatch, what)
@@ -48,6 +54,17 @@ WRONG = {
     "few records of classes": (CLASSES, guesses(10, 3, 1.0)),
     "scores for a number": (NUMBER, scores([150] * 15, [100] * 15)),
     "few records of a number": (NUMBER, errors(10, 0.1)),
+    "scores for labels": (LABELS, scores([150] * 15, [100] * 15)),
+    "classes for labels": (LABELS, guesses(30, 2, 1.0)),
+    "labels for classes": (CLASSES, labels(50, sides(20, 30), sides(20, 30), sides(20, 30))),
+    "labels for two classes": (None, RIGHT["labels"]),
+    "more labels": (LABELS, labels(50, sides(20, 30), sides(20, 30), sides(20, 30))),
+    "few records of labels": (LABELS, labels(10, sides(0, 10), sides(0, 10))),
+    "few who have a label": (LABELS, labels(50, sides(20, 30), sides(10, 40))),
+    "few who have not a label": (LABELS, labels(50, sides(49, 1), sides(20, 30))),
+    "few of whom a label is not known": (LABELS, labels(50, sides(20, 30), sides(20, 29))),
+    "few of whom a label is known": (LABELS, labels(50, sides(20, 30), sides(0, 10))),
+    "no figure of any label": (LABELS, labels(50, None, None)),
     "a number for masks": (MASKS, RIGHT["number"]),
     "a number for classes": (CLASSES, RIGHT["number"]),
     "a number for two classes": (None, RIGHT["number"]),
@@ -101,6 +118,54 @@ def test_sums_of_a_number_are_of_the_same_records_in_all_of_a_study(open_house, 
     assert told("test", 3, SAME, first) == first
 
 
+def test_a_label_that_is_withheld_leaves_nothing(open_house, monkeypatch):
+    """What leaves of the other is what was told; of the one stands neither a count nor a zero, in ledger and reply alike."""
+    predict(monkeypatch, LABELS)
+    house = open_house()
+    house.visit("statistics")
+    counts = labels(50, None, sides(12, 25))
+    house.spy.outcome = lambda work: on(SAME, counts)(house.spy.honest(work))
+    answer = house.visit("closing")
+    assert isinstance(answer, Reply), answer
+    assert answer.result.evaluation.counts == counts
+    assert answer.result.evaluation.model_dump(mode="json")["counts"]["labels"][0] is None
+
+
+def test_a_policy_that_became_stricter_holds_for_each_label(open_house, monkeypatch):
+    """By the policy of now: a trainer that goes by another one has nothing let out."""
+    predict(monkeypatch, LABELS)
+    house = open_house()
+    house.visit("statistics")
+    house.spy.outcome = lambda work: on(SAME, RIGHT["labels"])(house.spy.honest(work))
+    assert isinstance(house.visit("closing"), Reply)
+    house.decides("small_cell: 13\n")
+    answer = house.visit("test")
+    assert isinstance(answer, SiloRefusal)
+    assert answer.code == "H-GATE"
+    assert house.entries()[-2]["parts"] == [{"why": "small_cell", "place": None}]
+
+
+def test_counts_of_labels_are_of_the_same_records_in_all_of_a_study(open_house, monkeypatch):
+    """Were one record added between two of them, their difference would be all that it was found to have."""
+    predict(monkeypatch, LABELS)
+    house = open_house()
+    house.visit("statistics")
+    first, one_more = RIGHT["labels"], labels(51, sides(21, 30), sides(12, 26))
+
+    def told(purpose, number, data, counts):
+        house.spy.outcome = lambda work: on(data, counts)(house.spy.honest(work))
+        answer = house.visit(purpose, number)
+        assert isinstance(answer, Reply), answer
+        return answer.result.evaluation.counts
+
+    assert told("round", 1, None, first) is None, "records that no fingerprint tells from others"
+    assert told("round", 2, SAME, first) == first
+    assert told("closing", 3, OTHER, one_more) is None
+    assert house.entries()[-1]["figures"] == ["records"]
+    house.reopen()
+    assert told("test", 3, SAME, first) == first
+
+
 def test_scores_of_classes_are_told_as_before(open_house):
     """They hold no value of a record: what an approval says of its records goes for them."""
     house = open_house()
@@ -128,6 +193,22 @@ def test_the_manifest_of_a_number_names_each_sum(monkeypatch):
     assert figure.withheld_below
 
 
+def test_the_manifest_of_labels_names_them(monkeypatch):
+    """Histograms of as many labels as the study has, each with its loss; the review names the labels."""
+    predict(monkeypatch, LABELS)
+    (figure,) = [
+        each for each in egress_manifest(paper().bundle).visit("round").figures if each.name.startswith("records, and for each")
+    ]
+    assert figure.fields == LABELS.classes
+    assert [(each.place.removeprefix("result.evaluation.counts."), each.numbers) for each in figure.values] == [
+        ("records", 1),
+        ("labels.*.positives.*", 512),
+        ("labels.*.negatives.*", 512),
+        ("labels.*.loss_units", 2),
+    ]
+    assert figure.withheld_below
+
+
 def test_the_manifest_of_two_classes_is_what_it_was(monkeypatch):
     """Approvals that were signed before there were other kinds still hold; another kind is another approval."""
     bundle = paper().bundle
@@ -139,11 +220,11 @@ def test_the_manifest_of_two_classes_is_what_it_was(monkeypatch):
         "negatives.*",
         "loss_units",
     ]
-    for what in (MASKS, CLASSES, NUMBER):
+    for what in (MASKS, CLASSES, NUMBER, LABELS):
         with monkeypatch.context() as patch:
             predict(patch, what)
             digests.add(egress_manifest(bundle).egress_digest())
-    assert len(digests) == 4
+    assert len(digests) == 5
 
 
 def test_an_example_says_what_is_told():
@@ -151,4 +232,6 @@ def test_an_example_says_what_is_told():
     assert _evaluated(RIGHT["mask"]) == "overlaps and surface distances of 30 examples, of 2 classes"
     assert _evaluated(RIGHT["classes"]) == "scores of 30 records, of 3 classes"
     assert _evaluated(RIGHT["number"]) == "sums of errors on 30 records, and of the number itself"
+    assert _evaluated(RIGHT["labels"]) == "scores of 50 records, for 2 of 2 labels"
+    assert _evaluated(labels(50, None, sides(12, 25))) == "scores of 50 records, for 1 of 2 labels"
     assert _evaluated(scores([150] * 2, [100])) == "scores of 3 records, 2 of them positive"

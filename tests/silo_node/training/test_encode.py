@@ -9,15 +9,18 @@ from studies_on_paper import encoding
 from silo_node.training.encode import encode
 from wardround.errors import Broken
 from wardround.study.encoding import Ends
+from wardround.study.model import Label
 
 ENCODING = encoding()
 AGE, PRESSURE = ENCODING.columns[0], ENCODING.columns[1]
 
 
 def table(**columns) -> pl.DataFrame:
-    base = {"age": [59], "pressure": [170.0], "pain": ["some"], "disease": ["present"]}
-    types = {"age": pl.Int64, "pressure": pl.Float64, "pain": pl.String, "disease": pl.String}
-    return pl.DataFrame({name: pl.Series(columns.get(name, values), dtype=types[name]) for name, values in base.items()})
+    base = {"age": [59], "pressure": [170.0], "pain": ["some"], "disease": ["present"], "sex": ["male"]}
+    types = {"age": pl.Int64, "pressure": pl.Float64, "pain": pl.String, "disease": pl.String, "sex": pl.String}
+    height = max(len(values) for values in columns.values()) if columns else 1
+    given = {name: columns.get(name, values * height) for name, values in base.items()}
+    return pl.DataFrame({name: pl.Series(values, dtype=types[name]) for name, values in given.items()})
 
 
 def test_the_columns_stand_in_the_encodings_order():
@@ -69,6 +72,21 @@ def test_a_number_is_on_the_scale_of_its_range():
     for wrong in (39.9, 300.1, None):
         with pytest.raises(Broken, match="pressure"):
             encode(table(pressure=[wrong]), number)
+
+
+def test_several_labels_have_a_column_each():
+    """1 where the value is there that is looked for, 0 where another is, NaN where none is; a record without any is a bug."""
+    sought = (Label(field="disease", positive="present"), Label(field="sex", positive="female"))
+    several = encoding(target=None, positive=None, labels=sought, columns=ENCODING.columns[:1])
+    records = table(age=[30] * 3, disease=["present", "absent", None], sex=["male", None, "female"])
+    examples = encode(records, several)
+    assert (examples.labels.dtype, examples.size) == (np.float32, 3)
+    np.testing.assert_array_equal(examples.labels, np.array([[1, 0], [0, np.nan], [np.nan, 1]], np.float32))
+    targets = examples.batch(np.array([2, 0]), None)[1]
+    np.testing.assert_array_equal(targets.numpy(), examples.labels[[2, 0]])
+    assert examples.digest() == encode(records, several).digest()
+    with pytest.raises(Broken, match="disease, sex"):
+        encode(table(age=[30], disease=[None], sex=[None]), several)
 
 
 def test_no_records_are_encoded_to_nothing():

@@ -18,10 +18,14 @@ def settings(loss: str, **more) -> Training:
 
 
 def data(kind, count=5, seed=0):
-    """Logits and targets of some examples: three classes, or one score."""
+    """Logits and targets of some examples: three classes or labels, or one score; one label is not known here and there."""
     random = np.random.default_rng(seed)
     if kind == "number":
         return (torch.from_numpy(random.normal(size=size).astype(np.float32)) for size in ((count, 1), (count,)))
+    if kind == "labels":
+        targets = random.integers(0, 2, (count, 3)).astype(np.float32)
+        targets[np.arange(count), np.arange(count) % 3] = np.where(np.arange(count) % 2, np.nan, targets[:, 0])
+        return torch.from_numpy(random.normal(size=(count, 3)).astype(np.float32)), torch.from_numpy(targets)
     window = (4, 3, 5) if kind == "mask" else ()
     logits = random.normal(size=(count, 1 if kind == "binary" else 3, *window)).astype(np.float32)
     targets = random.integers(0, 2 if kind == "binary" else 3, (count, *window))
@@ -35,9 +39,12 @@ def softmax(logits):
 
 def by_hand(loss, kind, logits, targets):
     """One example's loss, in float64, as one would write it down."""
-    logits, targets = logits.double().numpy(), targets.numpy()
+    logits, targets = np.asarray(logits, np.float64), np.asarray(targets)
     if kind == "number":
         return (logits[0] - targets) ** 2
+    if kind == "labels":
+        known = [by_hand(loss, "binary", logits[at : at + 1], targets[at]) for at in range(3) if not np.isnan(targets[at])]
+        return sum(known) / 3
     if kind == "binary":
         right = 1 / (1 + np.exp(-logits[0] if targets else logits[0]))
         return -np.log(right) * ((1 - right) ** 2 if loss == "focal" else 1)
@@ -108,6 +115,21 @@ def test_where_nothing_is_to_be_found_drawing_nothing_is_best(loss):
     assert 0 <= nothing < 1e-5 < something < 100
 
 
+@pytest.mark.parametrize("loss", losses_for("labels"))
+def test_a_label_that_is_not_known_takes_no_part(loss):
+    """Neither in the value nor in a gradient; and the others weigh what they weigh where all are known."""
+    logits, targets = data("labels", 2)
+    targets[:] = torch.tensor([[1.0, 0.0, 1.0], [1.0, 0.0, torch.nan]])
+    logits.requires_grad_()
+    made = make_loss(settings(loss), "labels")
+    made.mean(logits, targets).backward()
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad[1, 2] == 0
+    alone = logits.detach()[1:, :2].clone().requires_grad_()
+    (sum(make_loss(settings(loss), "binary").mean(alone[:, at], targets[1:, at]) for at in range(2)) / (3 * 2)).backward()
+    np.testing.assert_allclose(logits.grad[1, :2], alone.grad[0], rtol=1e-5)
+
+
 def test_the_focal_loss_takes_its_exponent():
     """What is already right counts less, the more so the larger it is."""
     logits, targets = data("classes")
@@ -127,7 +149,7 @@ def test_torchs_own_mean_of_binary_cross_entropy_is_kept():
 
 def test_a_loss_that_does_not_fit_is_refused_by_name():
     """With the ones that do."""
-    for kind in ("binary", "classes", "mask"):
+    for kind in ("binary", "classes", "labels", "mask"):
         for loss in KINDS:
             found = problems_of(loss, kind, "study.yaml, line 3")
             assert [each.code for each in found] == ([] if kind in KINDS[loss] else ["P-RANGE"])
