@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from glob import escape, glob, has_magic
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from pydantic import Field as Setting
 from pydantic import StringConstraints, field_validator, model_validator
@@ -85,10 +85,15 @@ class Resources(Value):
         return int(number) * _UNITS[unit]
 
 
+MOST_SKIPPED_LINES: Final = 100
+"""Lines above a table's header, at most."""
+
+
 class CsvSource(Files):
     """A text table in the dialect that is declared here; nothing is guessed.
 
     Attributes:
+        skip_lines: lines above the header, or above the first record, that are no part of the table: a title, ``sep=;``.
         header: the columns' names in order, for a file whose first line is a record already.
     """
 
@@ -97,6 +102,7 @@ class CsvSource(Files):
     decimal: Literal[".", ","] = "."
     encoding: Annotated[str, StringConstraints(max_length=40)] = "utf-8"
     quote: OneCharacter | None = '"'
+    skip_lines: Annotated[int, Setting(ge=0, le=MOST_SKIPPED_LINES)] = 0
     header: Annotated[tuple[LocalColumn, ...], Setting(min_length=1)] | None = None
 
     @field_validator("encoding")

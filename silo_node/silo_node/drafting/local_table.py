@@ -15,7 +15,7 @@ import polars as pl
 from silo_node.configuration import CsvSource, ParquetSource, Site
 from silo_node.draft_marks import QUESTION
 from silo_node.source_settings import ExtractedSource, FolderSource
-from silo_node.sources.dialect import SNIFFED_RECORDS, Dialect, decode, read_head, records, sniff
+from silo_node.sources.dialect import SNIFFED_RECORDS, Dialect, below, decode, read_head, records, sniff
 from silo_node.sources.faults import UnreadableError
 from silo_node.sources.shapes import Decimal, Shape, decimal_mark, shape
 from silo_node.sources.signatures import foreign
@@ -158,6 +158,8 @@ def _new(site: Site, path: Path, header: str | None) -> LocalTable:
         new["encoding"] = seen.encoding.name
     if seen.quote != '"':
         new["quote"] = seen.quote
+    if seen.above:
+        new["skip_lines"] = seen.above
     if names is not None:
         new["header"] = list(names)
     count = len(seen.records) - (names is None)
@@ -223,6 +225,8 @@ def _notes(seen: Dialect, decimal: str, columns: dict[str, Shape]) -> tuple[str,
     if seen.encoding.others:
         encoding += f"; {' or '.join(seen.encoding.others)} would give other letters: look at one in an editor"
     notes = [encoding, f"delimiter {_WORDS[seen.delimiter]}; {decimal}"]
+    if seen.above:
+        notes.append(f"{seen.above} line(s) above the header are no part of the table: look whether that is right")
     if seen.fitting < 1:
         notes.append(f"{1 - seen.fitting:.1%} of the lines have another number of cells than {seen.width}: T-RAGGED in a check")
     if grouped := sum(each.grouped > 0 for each in columns.values()):
@@ -272,7 +276,8 @@ def _declared_text(site: Site, key: str, source: CsvSource) -> LocalTable:
     path = _first(site, key)
     raw, whole = read_head(path)
     seen = sniff(raw, whole=whole)
-    found = records(decode(raw, source.encoding), source.delimiter, source.quote, whole=whole)
+    text = below(decode(raw, source.encoding), source.skip_lines)
+    found = records(text, source.delimiter, source.quote, whole=whole)
     if len(found) < (1 if source.header else 2):
         raise refuse("T-EMPTY", key, "A table holds a header line and records", "it has no record", "export the records again")
     names = source.header or found[0]

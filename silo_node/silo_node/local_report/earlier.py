@@ -74,6 +74,8 @@ def basis_of(site: Site, question: Question, day: str) -> str | None:
 
 
 def _content(path: Path) -> str:
+    if not path.is_file():  # a pipe or a device would be read without end
+        raise FileNotFoundError
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

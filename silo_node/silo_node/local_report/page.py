@@ -13,7 +13,7 @@ from silo_node.configuration import Site
 from silo_node.local_report import history_table
 from silo_node.local_report.drawing import Chart, charts
 from silo_node.local_report.history import Line, changes, line_of, of_one_kind, verdict_of
-from silo_node.local_report.table import effect, says_more, share, told_words, visible
+from silo_node.local_report.table import effect, says_more, share, visible
 from silo_node.pages import Filters, template
 from silo_node.validation.findings import Finding
 from silo_node.validation.profiles import FieldProfile
@@ -89,7 +89,6 @@ def render(report: LocalReport, hospital: str, study: str | None, earlier: Seque
         verdict=verdict_of(report),
         rows=[_row(each) for each in report.findings],
         says_more=says_more,
-        told_words=told_words,
         charts=[(chart, _unit(chart)) for chart in charts(report.contract, report.profiles)],
         absent=_absences(report),
         before=earlier[-1].time if earlier else None,

@@ -156,17 +156,10 @@ def says_more(finding: Finding) -> bool:
     return not finding.finding.startswith(f"{finding.count} of {finding.of} records break this")
 
 
-def told_words(finding: Finding) -> str:
-    """Give a finding's own words as a sentence; a name at its beginning stays as it is written."""
-    words = sentence(finding.finding)
-    first = words.split(" ", 1)[0]
-    return words[0].upper() + words[1:] if first.isalpha() and first != finding.field else words
-
-
 def _advice(finding: Finding) -> str:
-    told = f" {told_words(finding)}" if says_more(finding) else ""
+    told = f" Found: {sentence(finding.finding)}" if says_more(finding) else ""
     why = "" if finding.explained is None else f" Explained in the site file ({finding.explained})."
-    return f"{sentence(finding.expectation)}{told}{why} Next: {sentence(finding.next_step)}"
+    return f"Rule: {sentence(finding.expectation)}{told}{why} Next: {sentence(finding.next_step)}"
 
 
 # ------------------------------------------------------------------------------------------------- what to fix, and how

@@ -97,7 +97,13 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
         return (again if some is None else again[some]).select(pl.col(place).alias(column) for place, column in places.items())
 
     again = texts if text.typed else None
-    return Read(rows.held(frame), tuple(header), text.found, text.records, "line", text.places, text.faults, again)
+    places = _further_down(text.places, source.skip_lines)
+    return Read(rows.held(frame), tuple(header), text.found, text.records, "line", places, text.faults, again)
+
+
+def _further_down(places: Places, lines: int) -> Places:
+    """Give lines of a text by their numbers in the file, where so many stand above it."""
+    return places if not lines else lambda records: [int(place) + lines for place in places(records)]
 
 
 def _read_in_blocks(path: Path, source: CsvSource, wanted: Wanted) -> Read:
@@ -109,6 +115,7 @@ def _read_in_blocks(path: Path, source: CsvSource, wanted: Wanted) -> Read:
     """
     looked_through(path, source.encoding)
     head = Text(path, source.encoding, source.delimiter, source.quote, 0).head(dialect.SNIFFED_BYTES + 1)
+    head = head[layout.after_lines(head, source.skip_lines) :]
     if _SOMETHING.search(head) is None:
         raise NotStreamedError
     header, header_lines = _columns(head, source, wanted)
@@ -123,7 +130,8 @@ def _read_in_blocks(path: Path, source: CsvSource, wanted: Wanted) -> Read:
         return parse(raw, list(wanted)).select(pl.col(place).alias(column) for place, column in wanted.items())
 
     text = Text(path, source.encoding, source.delimiter, source.quote, len(header))
-    blocks = text.blocks(b"".join(head.splitlines(keepends=True)[:header_lines]), header_lines, parse)
+    above = source.skip_lines + header_lines
+    blocks = text.blocks(head[: layout.after_lines(head, header_lines)], above, parse)
     begins = np.cumsum([0, *(block.records for block in blocks)])
     found = int(begins[-1])
     if found == 0:
@@ -134,7 +142,7 @@ def _read_in_blocks(path: Path, source: CsvSource, wanted: Wanted) -> Read:
         (_ragged(broken, decimal_commas=source.delimiter == "," and all(block.over for block in blocks)),) if len(broken) else ()
     )
     schema = {column: pl.String() for column in present}
-    streamed = rows.streamed(schema, found - len(broken), text.read(header_lines, blocks, cells))
+    streamed = rows.streamed(schema, found - len(broken), text.read(above, blocks, cells))
     return Read(streamed, tuple(header), found, records, "line", _lines_of(blocks, begins), faults)
 
 
@@ -159,26 +167,32 @@ def _only(raw: bytes, starts: layout.Positions, lines: layout.Positions) -> byte
 
 
 def _utf8(raw: bytes, source: CsvSource) -> tuple[bytes, layout.Signs]:
-    """Give the text as UTF-8 with line feeds at the ends of lines, or say where it is not in its encoding."""
-    encoding, delimiter = source.encoding, ord(source.delimiter)
+    """Give the text below the lines that are skipped, as UTF-8 with line feeds at the ends of lines.
+
+    Raises:
+        UnreadableError: T-ENCODING, with the place in the file of what is not in its encoding.
+    """
+    encoding, delimiter, text, above = source.encoding, ord(source.delimiter), raw, 0
     try:
         if encoding in DIRECT_ENCODINGS:
-            raw = raw.removeprefix(BYTE_ORDER_MARK)
-            signs = layout.signs(raw, delimiter)
-            if not signs.ascii:
-                raw.decode("utf-8")
+            text = raw.removeprefix(BYTE_ORDER_MARK)
         else:
             _refuse_other(raw, encoding)
-            raw = raw.decode(encoding).removeprefix("\ufeff").encode("utf-8")
-            signs = layout.signs(raw, delimiter)
+            text = raw.decode(encoding).removeprefix("\ufeff").encode("utf-8")
+        if source.skip_lines:
+            above = layout.after_lines(text, source.skip_lines)
+            text = text[above:]
+        signs = layout.signs(text, delimiter)
+        if encoding in DIRECT_ENCODINGS and not signs.ascii:
+            text.decode("utf-8")
     except UnicodeError as error:
-        bad = [getattr(error, "start", 0), *([raw.find(b"\0")] if encoding in DIRECT_ENCODINGS and b"\0" in raw else [])]
-        raise UnreadableError(_encoding_fault(raw, encoding, min(bad))) from None
+        bad = [getattr(error, "start", 0), *([text.find(b"\0")] if encoding in DIRECT_ENCODINGS and b"\0" in text else [])]
+        raise UnreadableError(_encoding_fault(raw, encoding, min(bad) + above)) from None
     if signs.nul:
-        raise UnreadableError(_encoding_fault(raw, encoding, raw.find(b"\0")))
-    if b"\n" not in raw:
-        raw = raw.replace(b"\r", b"\n")
-    return raw, signs
+        raise UnreadableError(_encoding_fault(raw, encoding, text.find(b"\0") + above))
+    if b"\n" not in text:
+        text = text.replace(b"\r", b"\n")
+    return text, signs
 
 
 def _refuse_other(raw: bytes, encoding: str) -> None:
@@ -264,12 +278,15 @@ def _recognise(header: Sequence[str], source: CsvSource, wanted: Wanted, raw: by
         alike = len(columns & {plain(name) for name in header if len(name) <= LONGEST_NAME})
         # Names in another case are names: the header's judge says which.
         if 2 * alike < len(columns) or not alike:
-            raise UnreadableError(_no_header(len(wanted.fields), raw))
+            raise UnreadableError(_no_header(len(wanted.fields), raw, source.skip_lines))
 
 
-def _no_header(columns: int, raw: bytes = b"") -> Fault:
+def _no_header(columns: int, raw: bytes = b"", skipped: int = 0) -> Fault:
     step = "add a header line with the names that the site file maps, or correct those names"
-    if dialect.sniff(raw[: dialect.SNIFFED_BYTES], whole=len(raw) <= dialect.SNIFFED_BYTES).header is False:
+    seen = dialect.sniff(raw[: dialect.SNIFFED_BYTES], whole=len(raw) <= dialect.SNIFFED_BYTES)
+    if seen.above:
+        step = f"{seen.above} line(s) above the table are no part of it: add 'skip_lines: {skipped + seen.above}' to the source"
+    elif seen.header is False:
         step = "it looks like a record: name the columns in order under the source's 'header', or export a header line"
     return Fault("T-NOHEADER", "The first line names the columns", f"the first line matches 0 of {columns} mapped columns", step)
 

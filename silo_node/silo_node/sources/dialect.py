@@ -29,6 +29,8 @@ SCORED_CHARACTERS = 2**18
 """And how much of the text, at most."""
 MOST_COLUMNS = 20_000
 """What is wider is no table of a hospital."""
+MOST_ABOVE = 100
+"""Lines that may stand above a table; where there are more, it is another kind of file."""
 STATISTICS_BYTES = 64 * 2**10
 """How many bytes of lines that are not ASCII tell 8-bit encodings apart."""
 
@@ -82,6 +84,7 @@ class Dialect:
         records: the records that were looked at, the first included.
         width: cells of most records.
         fitting: share of records with so many cells.
+        above: lines before the first record that are no part of the table: empty, a title, ``sep=;``.
         whole: whether the file was looked at to its end.
     """
 
@@ -93,6 +96,7 @@ class Dialect:
     records: tuple[tuple[str, ...], ...] = field(repr=False)
     width: int
     fitting: float
+    above: int
     whole: bool
 
     def shapes(self, *, header: bool) -> tuple[Shape, ...]:
@@ -113,12 +117,39 @@ def sniff(raw: bytes, *, whole: bool = True) -> Dialect:
     encoding = encoding_of(raw, whole=whole)
     text = decode(raw, encoding.name or "latin-1").replace("\0", "")
     delimiter, quote = _marks(text)
-    found = records(text, delimiter, quote, whole=whole)
+    above, found, header = 0, (), None
+    for padded in (True, False):
+        above = _above(text, delimiter, quote, padded=padded)
+        found = records(below(text, above), delimiter, quote, whole=whole)
+        header = _header(found, _width(found)[0]) if encoding.name else None
+        if header or not above:
+            break  # else what has one cell may be a record of which no more is known
     width, fitting = _width(found)
     if width > MOST_COLUMNS:
-        return Dialect(encoding, None, '"', _line_ends(text), None, (), 0, 0.0, whole)
-    header = _header(found, width) if encoding.name else None
-    return Dialect(encoding, delimiter, quote, _line_ends(text), header, found, width, fitting, whole)
+        return Dialect(encoding, None, '"', _line_ends(text), None, (), 0, 0.0, 0, whole)
+    return Dialect(encoding, delimiter, quote, _line_ends(text), header, found, width, fitting, above, whole)
+
+
+def below(text: str, lines: int) -> str:
+    """Give a text without its first lines."""
+    rest = io.StringIO(text, newline="")
+    for _ in range(lines):
+        rest.readline()
+    return rest.read() if lines else text
+
+
+def _above(text: str, delimiter: str | None, quote: str | None, *, padded: bool) -> int:
+    """Count the lines above the first of the table: empty ones, those with one cell, and ``padded`` ones with few of many."""
+    if delimiter is None:
+        return 0
+    text = text[:SCORED_CHARACTERS]
+    width, _ = _width(_split(text, delimiter, quote, SCORED_RECORDS, whole=False))
+    few = max(1, width // 2) if padded else 1
+    for lines, line in zip(range(MOST_ABOVE + 1), io.StringIO(text, newline=""), strict=False):
+        cells = next(iter(_parsed(line, delimiter, quote, 1)), ())
+        if sum(map(bool, cells)) > few or (len(cells) == width and not padded):
+            return lines
+    return 0
 
 
 # ------------------------------------------------------------------------------------------------------------ encoding

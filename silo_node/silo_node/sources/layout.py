@@ -110,6 +110,16 @@ def regular(raw: bytes, delimiter: int, columns: int) -> int | None:
     return len(ends) if fits else None
 
 
+def after_lines(raw: bytes, lines: int) -> int:
+    """Give where a text goes on after its first lines; they end with carriage returns where no line feed stands in all of it."""
+    mark, at = b"\n" if b"\n" in raw else b"\r", 0
+    for _ in range(lines):
+        at = raw.find(mark, at) + 1
+        if not at:
+            return len(raw)
+    return at
+
+
 def line_starts(raw: bytes) -> Positions:
     """Give where each physical line begins, and where the last one ends; ``(n_lines + 1,)``."""
     ends = _positions(np.frombuffer(raw, np.uint8), NEWLINE) + 1

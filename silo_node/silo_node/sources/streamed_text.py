@@ -70,7 +70,12 @@ class Text:
     columns: int
 
     def blocks(self, header: bytes, header_lines: int, parse: Parse) -> tuple[Block, ...]:
-        """Find the records after the header; ``header`` are the lines that it takes.
+        """Find the records after the header and what stands above it.
+
+        Args:
+            header: the lines that the header takes.
+            header_lines: how many these are, with those above it.
+            parse: reads a block.
 
         Raises:
             UnreadableError: T-RAGGED, when a quote or carriage return stands where none may.
@@ -79,7 +84,7 @@ class Text:
         found: list[Block] = []
         seen = layout.scan(header, ord(self.delimiter), None if self.quote is None else ord(self.quote))
         if seen.irregular is not None:
-            raise UnreadableError(stray(seen.irregular))
+            raise UnreadableError(stray(seen.irregular + header_lines - header.count(b"\n")))
         line = 1 + header_lines
         for raw in _records(self._after(header_lines), None if self.quote is None else self.quote.encode()):
             found.append(self._block(raw, line, parse))

@@ -42,7 +42,7 @@ def test_no_line_is_wider_than_the_terminal(report: LocalReport, width: int) -> 
     wide = replace(report, findings=(long, FINDING, *report.findings))
     lines = [row.plain for row in table(wide, width)]
     assert max(map(len, lines)) <= width
-    assert any(line.strip().startswith("a" * 63) for line in lines)
+    assert any("a" * 63 in line for line in lines)
 
 
 def test_a_row_has_everything_that_one_acts_on(report: LocalReport) -> None:
@@ -63,7 +63,7 @@ def test_a_row_has_everything_that_one_acts_on(report: LocalReport) -> None:
         "␣␣9",
         "␣",
     ]
-    assert lines[3] == "    pulse is at least 20 and at most 300 (/min). Next: correct the values."
+    assert lines[3] == "    Rule: pulse is at least 20 and at most 300 (/min). Next: correct the values."
 
 
 def test_what_follows_stands_after_what_it_follows_from() -> None:
