@@ -103,7 +103,7 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
 
 def _further_down(places: Places, lines: int) -> Places:
     """Give lines of a text by their numbers in the file, where so many stand above it."""
-    return places if not lines else lambda records: [int(place) + lines for place in places(records)]
+    return places if not lines else lambda records: [place + lines for place in places(records) if isinstance(place, int)]
 
 
 def _read_in_blocks(path: Path, source: CsvSource, wanted: Wanted) -> Read:

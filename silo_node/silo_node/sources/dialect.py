@@ -117,7 +117,8 @@ def sniff(raw: bytes, *, whole: bool = True) -> Dialect:
     encoding = encoding_of(raw, whole=whole)
     text = decode(raw, encoding.name or "latin-1").replace("\0", "")
     delimiter, quote = _marks(text)
-    above, found, header = 0, (), None
+    above, header = 0, None
+    found: tuple[tuple[str, ...], ...] = ()
     for padded in (True, False):
         above = _above(text, delimiter, quote, padded=padded)
         found = records(below(text, above), delimiter, quote, whole=whole)
