@@ -88,7 +88,7 @@ def ask(model: Model, site: Site) -> Asked:
     if imaging.table is not None:
         wanted |= {*imaging.table.keys.values(), *([] if imaging.table.path is None else [imaging.table.path])}
     fields = [name for name in contract.names if name in wanted]
-    result, found = check_with_images(site, contract, imaging, (), fields, 1.0)
+    result, found = check_with_images(site, contract, imaging, model.study.images, (), fields, 1.0)
     require_readable(result)
     return Asked(model.study.images, imaging, result, found)
 

@@ -156,7 +156,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "D-GAP": _checked("a slice is missing"),
     "D-UNEVEN": _checked("steps between slices differ"),
     "D-TILT": _checked("slices that do not lie along their normal"),
-    "D-MULTIFRAME": _checked("several slices in one file"),
+    "D-MULTIFRAME": _checked("several slices or images in one file"),
     "D-SLICES": _checked("too few or too many slices"),
     "D-STEP": _checked("a distance of slices outside of the contract's range"),
     "D-PLANE": _checked("slices of another plane"),

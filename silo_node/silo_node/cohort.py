@@ -154,12 +154,13 @@ def check_for_study(
     """
     raise_all(problems(study, contract, imaging))
     fields, limit = study_fields(contract, study, imaging), study.quarantine.max_fraction
-    if imaging is None:
+    if imaging is None or study.images is None:
         result = check(site, contract, fields=fields, max_fraction=limit, profiled=profiled)
         return Checked(said_to_be_synthetic(result, site.policy().small_cell))
     from silo_node.imaging.records import check_with_images  # noqa: PLC0415  (pydicom, only where images are read)
 
-    result, images = check_with_images(site, contract, imaging, study.target.mask, fields, limit, profiled=profiled)
+    masks = study.target.mask
+    result, images = check_with_images(site, contract, imaging, study.images, masks, fields, limit, profiled=profiled)
     return Checked(said_to_be_synthetic(result, site.policy().small_cell), images)
 
 

@@ -122,6 +122,7 @@ ImageCode: TypeAlias = Literal[
     "D-TRAILING",
     "D-NOIMAGE",
     "D-SEVERAL",
+    "D-PREPARE",
     "D-MASK",
     "D-MASKS",
     "D-MASKFILE",

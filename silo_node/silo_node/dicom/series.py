@@ -91,6 +91,11 @@ def is_localiser(each: Instance) -> bool:
     return "LOCALIZER" in each.image_type[2:]
 
 
+def is_multiframe(each: Instance) -> bool:
+    """Say whether a file holds several images, or says in functional groups where its image lies and what its numbers mean."""
+    return (each.pixels.frames or 0) > 1 or each.grouped
+
+
 def _stacks(members: Sequence[Instance], tolerance: float) -> tuple[Stack, ...]:
     groups: list[list[Instance]] = []
     for each in members:
@@ -166,7 +171,7 @@ def _along(planes: Sequence[Plane]) -> Matrix:
 def _stack(group: list[Instance], tolerance: float) -> Stack:
     planes = [each.plane for each in group if each.plane is not None]
     localiser = is_localiser(group[0])
-    if any((each.pixels.frames or 0) > 1 or each.grouped for each in group):
+    if any(is_multiframe(each) for each in group):
         return Stack(tuple(group), localiser, ("D-MULTIFRAME",), 0, None, None)
     if len(planes) < len(group):
         by_number = sorted(group, key=lambda each: (each.number is None, each.number or 0, each.file))

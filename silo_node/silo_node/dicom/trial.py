@@ -7,7 +7,6 @@ nothing where it is one.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import sys
 from collections.abc import Mapping
@@ -36,7 +35,7 @@ class Look:
     Attributes:
         code: what is wrong with them; ``None`` where nothing is.
         lowest: of their values, after slope and intercept of one that is grey; ``None`` where they do not decode, or one is no
-            number.
+            number of 32 bits, as which they are learned from.
         highest: likewise.
         digest: of all of them; the same for the same pixels.
     """
@@ -63,6 +62,9 @@ class _Mask:
 
 ANSWERS: Final[dict[bytes, Fault | None]] = {b"": None, **{fault.encode(): fault for fault in get_args(Fault)}}
 """What is answered of a mask."""
+
+LARGEST: Final = float(np.finfo(np.float32).max)
+"""A value that an image is learned from has 32 bits: beyond, it becomes infinite."""
 
 _INSTANCE: Final = TypeAdapter(Instance)
 _MASK: Final = TypeAdapter(_Mask)
@@ -99,7 +101,7 @@ def _ends(pixels: NDArray[Any], instance: Instance) -> tuple[float | None, float
     ends = [float(pixels.min()), float(pixels.max())]
     if pixels.ndim == (2 if instance.pixels.frames == 1 else 3):  # grey
         ends = sorted(each * (1.0 if instance.slope is None else instance.slope) + (instance.intercept or 0.0) for each in ends)
-    return (ends[0], ends[1]) if all(math.isfinite(each) for each in ends) else (None, None)
+    return (ends[0], ends[1]) if all(abs(each) <= LARGEST for each in ends) else (None, None)
 
 
 def _of_mask(path: Path, body: bytes) -> bytes:

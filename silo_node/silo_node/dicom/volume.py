@@ -55,7 +55,12 @@ def image(instance: Instance, stack: Stack, folder: Path) -> Volume:
     Raises:
         UndecodableError: it does not decode.
     """
-    return Volume(numbers(instance, folder), np.eye(4) if stack.affine is None else stack.affine)
+    return Volume(numbers(instance, folder), affine_of(stack))
+
+
+def affine_of(stack: Stack) -> Matrix:
+    """Give the affine of a stack's array; the identity where it has none."""
+    return np.eye(4) if stack.affine is None else stack.affine
 
 
 def numbers(instance: Instance, folder: Path) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from silo_node.dicom.pixels import UndecodableError
 from silo_node.imaging.loaded import Loaded
 from silo_node.imaging.transforms import Prepared, UnpreparableError, augment, prepare
 from silo_node.training.encode import Labels, as_targets
-from silo_node.training.examples import Draw, UnfitExampleError
+from silo_node.training.examples import Draw, UnfitExampleError, UnpreparedExampleError
 from silo_node.training.memory import give_back, is_out_of_memory
 from wardround.errors import Broken
 from wardround.study.images import Images
@@ -134,6 +134,18 @@ class ImageExamples:
             self._prepared(index)
         return self._spacings[index]
 
+    def unprepared(self) -> int:
+        """Count the examples that cannot be prepared: each is looked at."""
+        count = 0
+        for index in range(self._size):
+            try:
+                self._prepared(index)
+            except UnpreparedExampleError:
+                count += 1
+            except UnfitExampleError:
+                pass  # another one by now: what is asked is how many this preparation refuses
+        return count
+
     def give_way(self) -> bool:
         """Let go of half of what is kept; says whether there was anything. What is not kept is made anew each time."""
         return self._cache.halve()
@@ -169,11 +181,11 @@ class ImageExamples:
         return None
 
     def _prepare(self, index: int) -> Prepared:
-        finding = "it is not there any more, or does not decode"
+        finding, error = "it is not there any more, or does not decode", UnfitExampleError
         try:
             array, affine, mask = self._load(index)
-        except (UndecodableError, OSError, ValueError) as error:
-            if is_out_of_memory(error):
+        except (UndecodableError, OSError, ValueError) as raised:
+            if is_out_of_memory(raised):
                 raise
             loaded = None
         else:
@@ -184,10 +196,10 @@ class ImageExamples:
             array, affine, mask = loaded
             try:
                 return prepare(self._images, self._dimensions, array, affine, mask if self._targets is None else None)
-            except UnpreparableError as error:
-                finding = error.finding
+            except UnpreparableError as refused:
+                finding, error = refused.finding, UnpreparedExampleError
         # not within the except clause: what the loader raised may name a file, and would go along as the context
-        raise UnfitExampleError(index, finding)
+        raise error(index, finding)
 
 
 def _masked(mask: torch.Tensor | None) -> torch.Tensor:

@@ -20,7 +20,7 @@ import numpy as np
 from silo_node.dicom.index import Entry
 from silo_node.dicom.instance import Instance, is_image
 from silo_node.dicom.pixels import trouble
-from silo_node.dicom.series import Stack, is_localiser, series_of
+from silo_node.dicom.series import Stack, is_localiser, is_multiframe, series_of
 from silo_node.dicom.traces import Traces
 from wardround.contract import dicom_dictionary
 from wardround.contract.imaging import ImagingContract, Protocol, Range
@@ -282,6 +282,8 @@ def _example(stack: Stack, contract: ImagingContract, protocol: Protocol, known:
 def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol) -> Iterator[str]:
     if (why := trouble(image)) is not None:
         yield why
+    if is_multiframe(image):
+        yield "D-MULTIFRAME"
     pixels, geometry = image.pixels, contract.geometry
     if protocol.transfer_syntaxes and image.syntax not in protocol.transfer_syntaxes:
         yield "D-SYNTAX"

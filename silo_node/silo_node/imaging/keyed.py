@@ -20,7 +20,7 @@ from silo_node.configuration import Site
 from silo_node.dicom.pixels import UndecodableError
 from silo_node.dicom.segmentation import MaskError, load_mask
 from silo_node.dicom.series import Stack
-from silo_node.dicom.volume import Volume, assemble
+from silo_node.dicom.volume import Volume, affine_of, assemble
 from silo_node.dicom.volume import image as plane_image
 from silo_node.imaging.asked import Asked
 from silo_node.imaging.check import look
@@ -33,8 +33,10 @@ from silo_node.imaging.folders import image_folder
 from silo_node.imaging.join import ByKey, against, examples_by_key
 from silo_node.imaging.judge import Example
 from silo_node.imaging.loaded import Loaded
+from silo_node.imaging.preparable import UNPREPARABLE, Grid, is_preparable
 from silo_node.source_settings import DicomSource
 from wardround.contract.imaging import Grain, ImagingContract, TableLink
+from wardround.study.images import Images
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,14 @@ class Fit:
         files: that it is made of, and its mask.
         load: gives it, whatever became of its files since.
         states: of the files when it was found fit: sizes, times of change, numbers on their disk.
+        grid: what it is loaded as.
         stack: its slices; None where images are no DICOM.
     """
 
     files: tuple[Path, ...]
     load: Callable[[], Loaded]
     states: tuple[State, ...]
+    grid: Grid
     stack: Stack | None = None
 
     @property
@@ -91,6 +95,7 @@ class Keyed:
         fit: by key.
         aside: codes, by key.
         patients: Patient ID, by key.
+        unpreparable: the shapes of images that are set aside as a study's preparation would refuse them.
         by_key: the examples themselves; ``None`` where images are no DICOM.
     """
 
@@ -98,6 +103,7 @@ class Keyed:
     fit: Mapping[str, Fit]
     aside: Mapping[str, tuple[str, ...]]
     patients: Mapping[str, str]
+    unpreparable: tuple[tuple[int, ...], ...] = ()
     by_key: ByKey | None = None
 
 
@@ -120,7 +126,7 @@ def dicom_by_key(site: Site, contract: ImagingContract, grain: Grain, field: str
     names = settings.segments if isinstance(settings, DicomSource) else {}
     reader = _Reader(contract, looked.folder, names, _numbers(contract, masks))
     fit = {key: reader.fit(example) for key, example in by_key.fit.items()}
-    return Keyed(field, fit, by_key.aside, by_key.patients, by_key)
+    return Keyed(field, fit, by_key.aside, by_key.patients, by_key=by_key)
 
 
 def with_rows(keyed: Keyed, link: TableLink, rows: pl.DataFrame, patient_key: str) -> Keyed:
@@ -165,6 +171,20 @@ def files_by_key(site: Site, contract: ImagingContract, field: str, rows: pl.Dat
     return Keyed(field, fit, aside, patients)
 
 
+def without_unpreparable(keyed: Keyed, images: Images, dimensions: int) -> Keyed:
+    """Set aside images that a study's preparation will refuse, as far as their headers tell.
+
+    Args:
+        keyed: images.
+        images: what the study asks.
+        dimensions: of its images.
+    """
+    fit = {key: each for key, each in keyed.fit.items() if is_preparable(each.grid, images, dimensions)}
+    refused = {key: (UNPREPARABLE,) for key in keyed.fit if key not in fit}
+    shapes = tuple(keyed.fit[key].grid.shape for key in refused)
+    return replace(keyed, fit=fit, aside={**keyed.aside, **refused}, unpreparable=shapes)
+
+
 def _numbers(contract: ImagingContract, masks: Sequence[str]) -> NDArray[np.int64] | None:
     """Give each class's number in the study by its number in the contract's masks; those that are not wanted are background."""
     if not masks:
@@ -190,7 +210,11 @@ class _Reader:
         if self.numbers is not None and example.mask is not None:
             files.append(example.mask)
         paths = tuple(self.folder / file for file in files)
-        return Fit(paths, partial(self._read, example), states_of(paths), example.stack)
+        return Fit(paths, partial(self._read, example), states_of(paths), self._grid(example.stack), example.stack)
+
+    def _grid(self, stack: Stack) -> Grid:
+        pixels, slices = stack.slices[0].pixels, (len(stack.slices),) if self.contract.example == "series" else ()
+        return Grid((pixels.columns or 0, pixels.rows or 0, *slices), (pixels.samples or 1) > 1, affine_of(stack))
 
     def _read(self, example: Example) -> Loaded:
         made = assemble(example.stack, self.folder) if self.contract.example == "series" else _plane(example.stack, self.folder)
@@ -222,7 +246,9 @@ class _FileReader:
         masked = self.numbers is not None and row.mask is not None
         names = [row.file, row.mask] if masked and row.mask is not None else [row.file]
         paths = tuple(self.folder / name for name in names)
-        return Fit(paths, partial(self._read, row, header), states_of(paths))
+        affine = np.eye(4) if header.affine is None else np.array(header.affine)
+        grid = Grid(header.shape, header.samples > 1, affine)
+        return Fit(paths, partial(self._read, row, header), states_of(paths), grid)
 
     def _read(self, row: Row, header: FileHeader) -> Loaded:
         form, drawn = FORMATS[self.contract.format], self.contract.label.format

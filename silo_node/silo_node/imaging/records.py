@@ -9,6 +9,7 @@ Where the imaging contract names no table, the table that it implies is made of 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +20,9 @@ import polars as pl
 from silo_node.configuration import Site
 from silo_node.imaging import rules
 from silo_node.imaging.join import NO_IMAGE
-from silo_node.imaging.keyed import Keyed, dicom_by_key, files_by_key, with_rows
+from silo_node.imaging.keyed import Keyed, dicom_by_key, files_by_key, with_rows, without_unpreparable
 from silo_node.imaging.loaded import Loaded
+from silo_node.imaging.preparable import UNPREPARABLE
 from silo_node.mapping.cells import LOCAL
 from silo_node.sources.rows import held
 from silo_node.validation.check import check
@@ -30,6 +32,8 @@ from silo_node.validation.result import CheckResult, Valid, late_finding, outgoi
 from wardround.contract.imaging import ImagingContract
 from wardround.contract.model import Contract
 from wardround.errors import Refused, refuse
+from wardround.study.images import Images
+from wardround.study.transforms import times
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class ImageSet:
                 for path in fit.files:
                     found.update(_digest(path))
                 if not fit.unchanged:
-                    raise _changed()
+                    raise changed()
         return found.hexdigest()
 
 
@@ -72,10 +76,11 @@ def _digest(path: Path) -> bytes:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError:  # it was there when it was looked at
-        raise _changed() from None
+        raise changed() from None
 
 
-def _changed() -> Refused:
+def changed() -> Refused:
+    """Give what is said where an image is not what it was when it was looked at."""
     return refuse(
         "D-FOLDER",
         "images",
@@ -89,6 +94,7 @@ def check_with_images(
     site: Site,
     contract: Contract,
     imaging: ImagingContract,
+    preparation: Images,
     masks: Sequence[str],
     fields: Sequence[str],
     limit: float,
@@ -101,6 +107,7 @@ def check_with_images(
         site: the hospital.
         contract: of the records: the one that ``imaging`` names, or implies.
         imaging: of the images.
+        preparation: what the study asks of them; one that it will refuse is not fit.
         masks: classes that are wanted of masks, in order; none where no mask is read.
         fields: of the records that are needed.
         limit: the share of records that may be set aside.
@@ -121,6 +128,7 @@ def check_with_images(
         else:
             keyed = dicom_by_key(site, imaging, link.grain, link.keys[link.grain], masks)
             keyed = with_rows(keyed, link, result.valid, contract.patient_key)
+    keyed = without_unpreparable(keyed, preparation, imaging.geometry.dimensions)
     images = ImageSet(imaging, keyed.field, keyed)
     return _with_images(result, images, limit, site.policy().small_cell), images
 
@@ -157,7 +165,7 @@ def _with_images(result: CheckResult, images: ImageSet, limit: float, small_cell
     if not aside and len(keys) >= images.contract.minimum_examples:
         return result
     quarantined = result.quarantined + aside
-    findings = [_finding(result, code, count, images.contract) for code, count in sorted(counts.items())]
+    findings = [_finding(result, code, count, images) for code, count in sorted(counts.items())]
     if quarantined > limit * result.found and all(each.code != "T-QUARANTINE" for each in result.findings):
         most = f"At most {limit:.2%} of the records are set aside" if limit else "No record is set aside"
         step = "see which images are set aside, and why: wardround silo check --schema with the contract of the images"
@@ -203,7 +211,13 @@ def _counted(
     )
 
 
-def _finding(result: CheckResult, code: str, count: int, imaging: ImagingContract) -> Finding:
-    """Say of how many records the image has a fault; which files have it, the check of images says at the hospital."""
-    words = (rules.rule(code, imaging), f"the images of {count} of {result.found} records break this", rules.NEXT[code])
+def _finding(result: CheckResult, code: str, count: int, images: ImageSet) -> Finding:
+    """Say of how many records the image has a fault; which files have it, the check of images says at the hospital.
+
+    That check knows no study: of what a study's preparation refuses the largest is told by its size, by which it can be found.
+    """
+    finding = f"the images of {count} of {result.found} records break this"
+    if code == UNPREPARABLE:
+        finding += f", the largest of {times(max(images.keyed.unpreparable, key=math.prod))}"
+    words = (rules.rule(code, images.contract), finding, rules.NEXT[code])
     return late_finding(code, result, count, words, level="record")

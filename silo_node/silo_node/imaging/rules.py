@@ -44,7 +44,7 @@ NEXT: Final[Mapping[str, str]] = {
     "D-GAP": "export the series again; if the scanner made it so, it is not for this contract",
     "D-UNEVEN": "export the series again; if the scanner made it so, it is not for this contract",
     "D-TILT": "use series without gantry tilt",
-    "D-MULTIFRAME": "have the archive export one file for each slice (classic instead of enhanced objects)",
+    "D-MULTIFRAME": "have the archive export one file for each slice or image (classic instead of enhanced objects)",
     "D-SLICES": "choose series of the protocol; if slices are missing, export the series again",
     "D-STEP": "choose a reconstruction with slices of this distance",
     "D-THICK": "choose a reconstruction with slices of this thickness",
@@ -73,6 +73,7 @@ NEXT: Final[Mapping[str, str]] = {
     "D-NOIMAGE": "export the images of these records, or take the records out of the table",
     "D-NOROW": "nothing, unless rows are missing in the table, or its keys are written otherwise than in the images",
     "D-JOIN": "look whether table and images were de-identified in one run, with the same UIDs",
+    "D-PREPARE": "leave it out of the folder, or ask the study's author for another spacing or schema",
     "D-SEVERAL": "leave the others out of the folder, or use a table with a row for each image or series",
     "D-BODYPART": "look at a few of them; the value is often wrong, and then nothing is to be done",
 }
@@ -110,6 +111,7 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-JOIN": "Further keys of a row (patient, study, series) are those of its image",
     "D-CONST": "An image has lighter and darker places",
     "D-SEVERAL": "A record has one image",
+    "D-PREPARE": "An image can be prepared as the study asks: of its axes and colours, and not too large at its spacing",
     "D-TRAILING": "Nothing follows the last element of a file",
     "D-MASK": "Each example has a segmentation that refers to it",
     "D-MASKS": "Each example has one segmentation",
@@ -127,7 +129,7 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-ROW": "The row of an image passes the table's own check",
     "D-TABLE": "The table is in order by its own check",
     "D-UNNAMED": "Files that no row names are not looked at",
-    "D-MULTIFRAME": "Each slice is a file; multi-frame and enhanced objects are not read yet",
+    "D-MULTIFRAME": "Each slice or image is a file; multi-frame and enhanced objects are not read yet",
 }
 
 

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from silo_node.imaging.movements import MOVEMENTS, Seen
+from silo_node.imaging.preparable import is_too_large
 from silo_node.training.examples import Draw
 from wardround.models.from_monai import MetaTensor
 from wardround.models.from_monai import transforms as monai
@@ -27,8 +28,6 @@ from wardround.study import transforms as fixed
 from wardround.study.images import Images
 
 IMAGE, MASK = "image", "mask"
-MOST_VOXELS = 2**28
-"""Pixels or voxels of one channel that a prepared image may have: 1 GB. A spacing may ask for more of a large volume."""
 _LUMA = (0.299, 0.587, 0.114)
 """Grey from red, green and blue (ITU-R BT.601)."""
 _PLANE, _COLOURS = 2, 3
@@ -226,8 +225,8 @@ class _Spaced:
         self._resample = monai.Spacingd(asked.keys, each.pixdim, mode=asked.modes(each.mode), padding_mode="border")
 
     def __call__(self, sample: Sample) -> Sample:
-        lengths = np.linalg.norm(_matrix(sample), axis=0) * sample[IMAGE].shape[1:]
-        if math.prod(lengths / self._pixdim) > MOST_VOXELS:
+        millimetres = np.linalg.norm(_matrix(sample), axis=0) * sample[IMAGE].shape[1:]
+        if is_too_large(millimetres, self._pixdim):
             raise UnpreparableError("it would be too large at the study's spacing")
         return dict(self._resample(sample))
 

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from silo_node.cohort import Cohort
 from silo_node.imaging import rules
 from silo_node.imaging.dataset import ImageExamples
+from silo_node.imaging.preparable import UNPREPARABLE
+from silo_node.imaging.records import changed
 from silo_node.preview.drawing import colour_of, middle, picture, upright
-from silo_node.training.examples import Draw
+from silo_node.training.examples import Draw, UnfitExampleError, UnpreparedExampleError
 from silo_node.training.study_examples import Part, image_examples
 from wardround.study.bundle import Bundle
 from wardround.study.encoding import encoding_by
@@ -96,6 +98,7 @@ def make_sheet(bundle: Bundle, cohort: Cohort, most: int) -> Sheet:
 
     Raises:
         ValueError: the study reads no images.
+        Refused: D-FOLDER when an image is not what it was when it was looked at.
     """
     images, imaging = cohort.images, bundle.imaging
     if images is None or imaging is None:
@@ -105,13 +108,21 @@ def make_sheet(bundle: Bundle, cohort: Cohort, most: int) -> Sheet:
     examples = image_examples(bundle, [Part(cohort.train, images)], encoding, MOST_CACHED)
     count = min(most, examples.size)
     chosen = np.unique(np.linspace(0, examples.size - 1, count).round().astype(np.int64)) if count else np.empty(0, np.int64)
+    shown: list[Shown] = []
     counts = Counter(code for codes in images.keyed.aside.values() for code in codes)
+    for index in chosen:
+        try:
+            shown.append(_shown(bundle, cohort, examples, int(index)))
+        except UnpreparedExampleError:
+            counts[UNPREPARABLE] += 1
+        except UnfitExampleError:
+            raise changed() from None
     aside = [Aside(code, number, rules.rule(code, imaging), rules.NEXT[code]) for code, number in counts.most_common()]
     return Sheet(
         train=cohort.train.height,
         validation=cohort.validation.height,
         test=cohort.test.height,
-        shown=tuple(_shown(bundle, cohort, examples, int(index)) for index in chosen),
+        shown=tuple(shown),
         aside=tuple(aside),
         legend=tuple(
             Legend(name, "#{:02x}{:02x}{:02x}".format(*colour_of(number)))

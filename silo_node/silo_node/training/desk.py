@@ -70,7 +70,7 @@ class Desk:
 
         Raises:
             MemoryError, RuntimeError: the network does not fit into memory with a single image.
-            UnfitExampleError: an image is not what it was when it was checked.
+            UnfitExampleError: an image is not what it was when it was checked, or cannot be prepared.
         """
         digest = encoding.encoding_digest()
         if self.network is not None and self.encoding == digest:
@@ -110,6 +110,11 @@ class Desk:
             self.train.cached,
             self.train.cached_bytes // MIB,
         )
+
+    def unprepared(self, encoding: Encoding) -> int:
+        """Count the images of all parts that cannot be prepared as the study asks."""
+        parts = [Part(part, self.cohort.images) for part in (self.cohort.train, self.cohort.validation, self.cohort.test)]
+        return image_examples(self.bundle, parts, encoding, 0).unprepared()
 
     def give_way(self) -> bool:
         """Let go of half of the prepared images that are kept; says whether there were any."""

@@ -43,6 +43,10 @@ class UnfitExampleError(Exception):
         super().__init__(f"an example cannot be used: {finding}")
 
 
+class UnpreparedExampleError(UnfitExampleError):
+    """An example is what it was when it was checked, and cannot be prepared as the study asks: only its pixels tell."""
+
+
 class Examples(Protocol):
     """Some records or images, with what is to be predicted of them."""
 

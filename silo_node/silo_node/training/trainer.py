@@ -27,7 +27,7 @@ from silo_node.training.checkpoint import Training
 from silo_node.training.desk import Desk, execution_of, make_desk
 from silo_node.training.distributions import distributions
 from silo_node.training.durable import Durable, Notes
-from silo_node.training.examples import Examples, UnfitExampleError
+from silo_node.training.examples import Examples, UnfitExampleError, UnpreparedExampleError
 from silo_node.training.execution import choose_device
 from silo_node.training.field_sums import field_sums
 from silo_node.training.last_words import LastWords
@@ -38,6 +38,7 @@ from silo_node.training.scoring import count
 from silo_node.training.snapshot import Unfit
 from silo_node.training.trial import try_steps
 from silo_node.validation.check import CheckFailed
+from silo_node.validation.result import late_finding, with_findings
 from silo_node.work import Done, NotDone, Stepped, Work
 from wardround.errors import Refused
 from wardround.messages.data_report import DataReport, without_counts
@@ -190,10 +191,28 @@ class Trainer:
             return NotDone("H-WITHDRAWN")
         except NotFinite:
             return NotDone("H-NONFINITE")
+        except UnpreparedExampleError as unfit:
+            return self._unprepared(work, desk, unfit)
         except UnfitExampleError as unfit:
             self._log.warning("an image is not what it was when it was checked: %s", unfit)
             self._desks.pop(work.bundle.study_hash, None)
             return NotDone("H-CHANGED")
+
+    def _unprepared(self, work: Work, desk: Desk, unfit: UnpreparedExampleError) -> NotDone:
+        """Say of how many images only the pixels told that they cannot be prepared: here in numbers, to the centre by code."""
+        from silo_node.imaging import rules  # noqa: PLC0415  (pydicom, only where images are read)
+        from silo_node.imaging.preparable import UNPREPARABLE  # noqa: PLC0415
+
+        self._desks.pop(work.bundle.study_hash, None)
+        encoding, imaging, report = work.task.encoding, work.bundle.imaging, desk.cohort.report
+        if encoding is None or imaging is None:
+            return NotDone("H-BODY")
+        rule, step = rules.rule(UNPREPARABLE, imaging), rules.NEXT[UNPREPARABLE]
+        count = desk.unprepared(encoding)
+        finding = f"{count} of the records' images cannot be prepared, the first because {unfit.finding}"
+        self._log.warning("%s. %s: %s. Next: %s", UNPREPARABLE, rule, finding, step)
+        late = late_finding(UNPREPARABLE, report, count, (rule, finding, step))
+        return NotDone("H-DATA", without_counts(with_findings(report, [late], desk.policy.small_cell).outgoing))
 
     def withdraw(self, task_id: str) -> None:
         """Do nothing: called in one thread, a task is always done by the time that it could be withdrawn."""

@@ -64,6 +64,17 @@ def hostile(monkeypatch):
     monkeypatch.setattr(child.subprocess, "Popen", start)
 
 
+def test_a_value_beyond_32_bits_is_no_number(images, write_slice, export):
+    """It would be infinite as soon as it is learned from."""
+    images("a")
+    write_slice(1, name="b", RescaleSlope="1e36")
+    write_slice(900, name="c", RescaleSlope="1e36")
+    found = [instance(read_header(export / name), name) for name in "abc"]
+    told = looks(export, found)
+    assert [told[image.file].lowest is None for image in found] == [False, False, True]
+    assert all(told[image.file].decodes for image in found)
+
+
 def test_whole_and_broken_pixels(images, export):
     """One process says it of each file; names of files may be any bytes."""
     strange = os.fsdecode(b"\xff \n.dcm")

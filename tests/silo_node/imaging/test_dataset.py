@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from silo_node.dicom.pixels import UndecodableError
-from silo_node.imaging.dataset import ImageExamples, UnfitExampleError
+from silo_node.imaging.dataset import ImageExamples
+from silo_node.training.examples import UnfitExampleError, UnpreparedExampleError
 from wardround.errors import Broken
 from wardround.study.images import Images
 
@@ -259,6 +260,24 @@ def test_what_cannot_be_prepared_says_why():
         classified(lambda _: (np.zeros((3, 3, 3, 3)), np.eye(4), None)).digest()
     with pytest.raises(UnfitExampleError, match="it has no mask"):
         segmented(Loading()).whole(0)
+
+
+def test_what_cannot_be_prepared_is_told_from_what_changed_and_counted():
+    """The files are what they were; each such image is counted, whatever became of the others."""
+
+    def load(index: int) -> Any:
+        if index == 0:
+            raise OSError
+        return np.zeros((4, 4, 4) if index in (2, 4) else (4, 4), np.float32), np.eye(4), None
+
+    examples = classified(load)
+    with pytest.raises(UnpreparedExampleError):
+        examples.batch(np.array([2]), None)
+    with pytest.raises(UnfitExampleError) as caught:
+        examples.batch(np.array([0]), None)
+    assert not isinstance(caught.value, UnpreparedExampleError)
+    assert examples.unprepared() == 2
+    assert classified().unprepared() == 0
 
 
 def test_what_the_caller_got_wrong():

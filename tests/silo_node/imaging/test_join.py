@@ -117,7 +117,7 @@ def test_a_study_uses_what_the_check_finds(series, export, tmp_path):
     index = Index(tmp_path / "index.sqlite", export)
     index.update()
     by_key = examples_by_key(judge(index.entries(), CONTRACT), "series")
-    keyed = Keyed("series", dict.fromkeys(by_key.fit), by_key.aside, by_key.patients, by_key)
+    keyed = Keyed("series", dict.fromkeys(by_key.fit), by_key.aside, by_key.patients, by_key=by_key)
     found = with_rows(keyed, link("series", "patient"), rows(1, 2, 3, pid={1: "P2"}), "owner")
     assert (list(found.fit), dict(found.aside)) == (["1.2.3.2", "1.2.3.3"], {"1.2.3.1": ("D-PATIENT",)})
 

@@ -134,6 +134,25 @@ def test_examples_may_be_images(write_slice, export, tmp_path):
     assert Counter(example.codes for example in found.examples) == {(): 4, ("D-SIZE",): 1}
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"NumberOfFrames": 3, "PixelData": bytes(3 * 6 * 4 * 2)},
+        {"SharedFunctionalGroupsSequence": [pydicom.Dataset()]},
+    ],
+)
+def test_several_frames_are_no_image(write_slice, export, tmp_path, changed):
+    """Which of them would be meant is not guessed; what stands in functional groups is not read: the others stay fit."""
+    flat = {"dimensions": 2, "rows": {"low": 6, "high": 6}}
+    label = {"kind": "class", "fields": ("finding",)}
+    table = {"id": "chest.findings", "version": "1.0.0", "grain": "image", "keys": {"image": "sop_uid"}}
+    whole_series(write_slice, slices=4)
+    write_slice(9, name="several", BodyPartExamined="CHEST", **changed)
+    found = judged(export, tmp_path, example="image", geometry=flat, label=label, table=table)
+    assert Counter(example.codes for example in found.examples) == {(): 4, ("D-MULTIFRAME",): 1}
+    assert [example.at["D-MULTIFRAME"] for example in found.aside] == ["several"]
+
+
 def test_a_code_names_the_first_file_that_has_it(write_slice, export, tmp_path):
     """Not only the series: whoever mends it wants the file."""
     whole_series(write_slice)

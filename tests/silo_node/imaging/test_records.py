@@ -1,13 +1,16 @@
 """The images of a study's records: told apart by their bytes, and by nothing of their names."""
 
+import numpy as np
 import polars as pl
 import pytest
 
 from silo_node.dicom.pixels import UndecodableError
 from silo_node.imaging.keyed import Fit, Keyed, states_of
+from silo_node.imaging.preparable import Grid
 from silo_node.imaging.records import ImageSet
 from wardround.errors import Refused
 
+GRID = Grid((4, 6), colours=False, affine=np.eye(4))
 CANARY = "MUELLER-1950-01-01"
 
 
@@ -18,7 +21,7 @@ def images(folder, contract=None):
         path = folder / f"{CANARY}-{key}.dcm"
         if not path.exists():
             path.write_bytes(key.encode() * 100)
-        fit[key] = Fit((path,), lambda: pytest.fail("a fingerprint reads no image"), states_of([path]))
+        fit[key] = Fit((path,), lambda: pytest.fail("a fingerprint reads no image"), states_of([path]), GRID)
     return ImageSet(contract, "series", Keyed("series", fit, {}, {}))
 
 
@@ -42,7 +45,7 @@ def test_an_image_that_is_another_by_now_is_not_used(tmp_path):
     """Neither is its fingerprint taken nor is it trained on, though it can be read: it was not checked."""
     found = images(tmp_path)
     path = tmp_path / f"{CANARY}-b.dcm"
-    fit = Fit((path,), lambda: ("array", "affine", None), states_of([path]))
+    fit = Fit((path,), lambda: ("array", "affine", None), states_of([path]), GRID)
     assert fit.read() == ("array", "affine", None)
     path.write_bytes(b"c" * 101)
     with pytest.raises(UndecodableError):

@@ -10,6 +10,7 @@ import pytest
 
 from silo_node.cohort import assemble
 from silo_node.configuration import load_site
+from silo_node.imaging import preparable
 from silo_node.validation.result import CheckFailed
 from wardround.contract.implied_table import implied_table
 from wardround.contract.library import find_imaging
@@ -23,6 +24,7 @@ DEMO = Path(str(files("wardround_lab.demo")))
 IMAGING = find_imaging("phantom.lesion", [DEMO / "schemas"])
 TABLE = implied_table(IMAGING)
 PLAIN = Department("north", 8, Scanner(Grid(48, 1.7, 12, 3.0, 3.0), 8.0), ((-60.0, -40.0),))
+LONG = Department("north-long", 1, Scanner(Grid(48, 1.7, 24, 3.0, 3.0), 8.0), ((-60.0, -40.0),), first_patient=2001)
 HASH = "5" * 64
 
 
@@ -83,6 +85,29 @@ def test_more_set_aside_than_the_study_allows_refuses_the_hospital(troubled):
         assemble(troubled, TABLE, limited(0.1), HASH, IMAGING)
     assert "T-QUARANTINE" in caught.value.codes
     assert not caught.value.outgoing.passed
+
+
+def test_a_scan_too_long_for_the_studys_spacing_is_set_aside_and_stops_nobody(tmp_path, monkeypatch):
+    """Before the split, under the study's limit, told by its code and size; what no spacing asks for stays."""
+    monkeypatch.setattr(preparable, "MOST_VOXELS", 45_000)  # a series of 12 slices has 30,000 at 2 mm
+    write_export(tmp_path / "scans" / "long", LONG, 1)
+    site = site_of(tmp_path, PLAIN)
+    cohort = assemble(site, TABLE, limited(0.2), HASH, IMAGING)
+    assert (cohort.counts.found, cohort.counts.quarantined) == (9, 1)
+    assert cohort.report.quarantined_by_code == {"D-PREPARE": 1}
+    (finding,) = [each for each in cohort.report.findings if each.code == "D-PREPARE"]
+    assert (finding.count, finding.finding) == (1, "the images of 1 of 9 records break this, the largest of 48 × 48 × 24")
+    assert [each.code for each in cohort.outgoing.findings] == ["D-PREPARE"]
+    used = [part for part in (cohort.train, cohort.validation, cohort.test) if part.height]
+    assert sum(part.height for part in used) == 8
+    assert not any(LONG.patient(0) in set(part["patient"]) for part in used)
+    with pytest.raises(CheckFailed) as caught:
+        assemble(site, TABLE, limited(0.1), HASH, IMAGING)
+    assert set(caught.value.codes) == {"T-QUARANTINE", "D-PREPARE"}
+    made = limited(0.0)
+    unspaced = tuple(each for each in made.images.preparation if each.name != "Spacing")
+    made = made.model_copy(update={"images": made.images.model_copy(update={"preparation": unspaced})})
+    assert assemble(site, TABLE, made, HASH, IMAGING).counts.quarantined == 0
 
 
 def test_too_few_images_refuse_the_hospital(tmp_path):

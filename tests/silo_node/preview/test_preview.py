@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import shutil
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -15,11 +16,15 @@ import pytest
 from PIL import Image
 from studies_on_paper import paper
 
+from silo_node.dicom.pixels import UndecodableError
+from silo_node.imaging import preparable
+from silo_node.imaging.keyed import Fit
 from silo_node.preview.drawing import COLOURS, SIDE, middle, picture, upright
 from wardround.console import run
 from wardround.models.commands import make_bundle
 from wardround.study.bundle import Bundle
 from wardround.study.check import load_study
+from wardround.study.model import Study
 from wardround_lab.phantoms.hospital import NAME, PSEUDONYM, Department, write_export
 from wardround_lab.phantoms.series import Scanner
 from wardround_lab.phantoms.volume import Grid
@@ -104,6 +109,49 @@ def test_the_page_shows_images_and_names_nobody(hospital, capfd):
     assert "D-PRIVATE" in page
     for secret in (NAME, "P100", "1.2.826", ".dcm", "<script", "http"):
         assert secret not in re.sub(r'src="data:[^"]+"', "", page)
+
+
+def long_scan(hospital, folder: Path, *before: dict[str, object]) -> Path:
+    """Give a study whose spacing is too fine for one more series, of twice the slices; ``before`` is done before the spacing."""
+    shutil.copytree(hospital[0], folder, dirs_exist_ok=True)
+    long = replace(
+        PLAIN, site="long", series=1, scanner=Scanner(Grid(48, 1.7, 24, 3.0, 3.0), 8.0), troubles=(), first_patient=2001
+    )
+    write_export(folder / "scans" / "long", long, 1)
+    bundle = hospital[1]
+    first, *others = [each.model_dump() for each in bundle.study.images.preparation]
+    told = bundle.study.images.model_dump() | {"preparation": (first, *before, *others)}
+    words = {"images": told, "quarantine": {"max_fraction": 0.3}, "split": {"train": 0.98, "validation": 0.01, "test": 0.01}}
+    study = Study.model_validate(bundle.study.model_dump() | words)
+    path = folder / "long.wardround"
+    make_bundle(study, bundle.contract, bundle.roster, bundle.imaging).write(path)
+    return path
+
+
+@pytest.mark.parametrize("before", [(), ({"name": "CropForeground", "threshold": -5000.0},)])
+def test_an_image_that_cannot_be_prepared_is_shown_as_set_aside(hospital, capfd, tmp_path, monkeypatch, before):
+    """Whether its header tells so or, where the foreground is cut out first, only its pixels: the others are shown."""
+    monkeypatch.setattr(preparable, "MOST_VOXELS", 45_000)  # a series of 12 slices has 30,000 at 2 mm
+    path = long_scan(hospital, tmp_path, *before)
+    status, said = command(capfd, "preview", str(path), "--site", str(tmp_path / "site.yaml"), "--format", "json")
+    assert status == 0, said
+    told = json.loads(said)
+    assert told["aside"] == {"D-PRIVATE": 1, "D-PREPARE": 1}
+    assert told["shown"] == 7
+    assert "not too large at its spacing" in (tmp_path / told["page"]).read_text()
+
+
+def test_an_image_that_went_away_is_one_clear_refusal(hospital, capfd, monkeypatch):
+    """The export is still running, most likely."""
+
+    def gone(*_words: object) -> None:
+        raise UndecodableError
+
+    monkeypatch.setattr(Fit, "read", gone)
+    folder, _ = hospital
+    status, said = command(capfd, "preview", str(folder / "study.wardround"), "--site", str(folder / "site.yaml"))
+    assert status == 1
+    assert "D-FOLDER" in said
 
 
 def test_a_study_of_a_table_has_nothing_to_show(hospital, capfd, tmp_path):
