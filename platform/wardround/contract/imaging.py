@@ -61,7 +61,8 @@ class Protocol(Value):
         bits_stored: of a sample (0028,0101).
         image_types: values that (0008,0008) holds; all of them.
         no_image_types: values that it does not hold.
-        contrast: whether a contrast agent (0018,0010) was given.
+        contrast: whether a contrast agent was given, by any element about one (0018,0010 and others). Where they are there and
+            all empty, nobody knows, and the image is neither.
     """
 
     modalities: Annotated[tuple[CodeString, ...], Setting(min_length=1)]

@@ -99,7 +99,8 @@ def _protocol(protocol: Protocol) -> Iterator[Demand]:
     if protocol.bits_stored is not None:
         yield Demand("bits stored", span(protocol.bits_stored), _ASIDE, ("D-BITS",))
     if protocol.contrast != "any":
-        yield Demand("contrast agent", "given" if protocol.contrast == "with" else "not given", _ASIDE, ("D-CONTRAST",))
+        given = "given" if protocol.contrast == "with" else "not given"
+        yield Demand("contrast agent", f"{given}, and not left open by elements that are empty", _ASIDE, ("D-CONTRAST",))
 
 
 def _geometry(geometry: Geometry, *, dicom: bool) -> Iterator[Demand]:

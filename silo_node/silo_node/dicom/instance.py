@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from silo_node.dicom import tags, values
+from silo_node.dicom.dummies import is_dummy
 from silo_node.dicom.header import Header, PixelPlace
 from silo_node.dicom.values import Vector
+
+Contrast: TypeAlias = Literal["given", "not given", "unknown"]
+"""Whether a contrast agent was given; unknown where a header has elements that say it, and none with a value."""
 
 _IMAGES: Final = "Image Storage"
 
@@ -70,7 +74,7 @@ class Instance:
         sop_class: of the data set; where that has none, as in a directory, the file's (0002,0002).
         plane: ``None`` where position, orientation or spacing are absent or malformed.
         view: of a projection.
-        contrast: whether a contrast agent is named.
+        contrast: whether a contrast agent was given.
         detector_spacing: between rows, and between columns, of a projection: PixelSpacing, or that at the detector.
         thickness: of the slice, in mm.
         acquisition: with ``temporal``, what tells images at the same place apart.
@@ -89,7 +93,7 @@ class Instance:
     image_type: tuple[str, ...]
     body_part: str
     view: str
-    contrast: bool
+    contrast: Contrast
     frame_of_reference: str
     pixels: Pixels
     plane: Plane | None
@@ -123,7 +127,7 @@ def instance(header: Header, file: str) -> Instance:
         image_type=values.texts(header, tags.IMAGE_TYPE),
         body_part=values.text(header, tags.BODY_PART),
         view=values.text(header, tags.VIEW),
-        contrast=bool(values.text(header, tags.CONTRAST_AGENT)),
+        contrast=_contrast(header),
         frame_of_reference=values.text(header, tags.FRAME_OF_REFERENCE),
         pixels=_pixels(header),
         plane=_plane(header),
@@ -137,6 +141,14 @@ def instance(header: Header, file: str) -> Instance:
         grouped=tags.FRAME_GROUPS in header.values or tags.SHARED_GROUPS in header.values,
         size=header.size,
     )
+
+
+def _contrast(header: Header) -> Contrast:
+    """Say whether any element of the Contrast/Bolus Module has a value; what a de-identifier left of one is none."""
+    there = {tag: header.values[tag] for tag in tags.CONTRAST if tag in header.values}
+    if not there:
+        return "not given"
+    return "unknown" if all(is_dummy(tags.CONTRAST[tag], value) for tag, value in there.items()) else "given"
 
 
 def _pixels(header: Header) -> Pixels:

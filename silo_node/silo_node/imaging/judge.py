@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from silo_node.dicom.index import Entry
-from silo_node.dicom.instance import Instance, is_image
+from silo_node.dicom.instance import Contrast, Instance, is_image
 from silo_node.dicom.pixels import trouble
 from silo_node.dicom.series import Stack, is_localiser, series_of
 from silo_node.dicom.traces import Traces
@@ -31,6 +31,13 @@ FIRST: Final = 3
 _UID: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _PLANES: Final = ("sagittal", "coronal", "axial")
 """Planes by the axis along which their normal points: left, back, head."""
+
+_CONTRAST: Final[Mapping[str, frozenset[Contrast]]] = {
+    "any": frozenset({"given", "not given", "unknown"}),
+    "with": frozenset({"given"}),
+    "without": frozenset({"not given"}),
+}
+"""What images may say of a contrast agent, by what the contract says."""
 
 
 @dataclass(frozen=True)
@@ -291,7 +298,7 @@ def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol)
         yield "D-BITS"
     if protocol.views and image.view not in protocol.views:
         yield "D-VIEW"
-    if protocol.contrast != "any" and image.contrast != (protocol.contrast == "with"):
+    if image.contrast not in _CONTRAST[protocol.contrast]:
         yield "D-CONTRAST"
     if not within(pixels.rows, geometry.rows) or not within(pixels.columns, geometry.columns):
         yield "D-SIZE"

@@ -34,7 +34,8 @@ NEXT: Final[Mapping[str, str]] = {
     "D-TAG": "let the de-identifier empty these elements, or choose images of the protocol",
     "D-BITS": "look whether these are the scanner's own images, and not secondary captures",
     "D-VIEW": "nothing, if it is another view; else have View Position corrected",
-    "D-CONTRAST": "nothing, if it is another phase; else have Contrast/Bolus Agent corrected",
+    "D-CONTRAST": "nothing, if it is another phase; have Contrast/Bolus Agent corrected where it is wrong, and kept where a "
+    "de-identifier emptied it",
     "D-SIZE": "look whether these are the scanner's own images, and not resampled ones",
     "D-SPACING": "choose series of the protocol, or ask for a wider contract; missing spacing cannot be mended",
     "D-RESCALE": "export the scanner's own images with Rescale Slope and Rescale Intercept",
@@ -154,7 +155,7 @@ def _of_contract(contract: ImagingContract) -> dict[str, str]:
         "D-PHOTO": f"Photometric Interpretation is {_any_of(protocol.photometric)}",
         "D-BITS": f"Bits Stored is {_range(protocol.bits_stored)}",
         "D-VIEW": f"View Position is {_any_of(protocol.views)}",
-        "D-CONTRAST": f"Images are {protocol.contrast} a contrast agent",
+        "D-CONTRAST": f"Images are {protocol.contrast} a contrast agent; elements about one that are all empty say neither",
         "D-SIZE": f"Rows are {_range(geometry.rows)}, columns {_range(geometry.columns)}",
         "D-SPACING": f"Pixel spacing is {_range(geometry.pixel_spacing)} mm",
         "D-UNEVEN": f"Steps between slices differ from their median by {step} at most",

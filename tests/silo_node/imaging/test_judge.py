@@ -8,6 +8,8 @@ import numpy as np
 import pydicom
 import pytest
 from lesion_contract import LESION
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from silo_node.dicom.index import Index
 from silo_node.imaging.judge import judge
@@ -23,6 +25,13 @@ def judged(export, tmp_path, **changed):
     assert found.files == sum(found.unreadable.values()) + found.objects + sum(found.other.values()) + images
     assert len(found.examples) == len(found.fit) + len(found.aside)
     return found
+
+
+def code_of(value, meaning):
+    """One item of a sequence of codes."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SRT", meaning
+    return item
 
 
 def whole_series(write_slice, series="1.2.3.1", slices=5, **changed):
@@ -64,6 +73,33 @@ def test_what_speaks_against_a_series(write_slice, export, tmp_path, changed, co
     found = judged(export, tmp_path)
     assert [len(example.stack.slices) for example in found.fit] == [5]
     assert [example.codes for example in found.aside] == [codes]
+
+
+@pytest.mark.parametrize(
+    ("changed", "wanted"),
+    [
+        ({}, {"without"}),
+        ({"ContrastBolusAgent": "OMNIPAQUE 350"}, {"with"}),
+        ({"ContrastBolusAgent": "", "ContrastBolusVolume": 100}, {"with"}),
+        ({"ContrastBolusRoute": "IV"}, {"with"}),
+        ({"ContrastBolusAgent": "", "ContrastBolusAgentSequence": [code_of("C-B0322", "Iohexol")]}, {"with"}),
+        ({"ContrastBolusStartTime": "101500"}, {"with"}),
+        ({"ContrastBolusAgent": ""}, set()),
+        ({"ContrastBolusAgent": "REMOVED"}, set()),
+        ({"ContrastBolusAgent": "", "ContrastBolusRoute": "", "ContrastBolusVolume": 0}, set()),
+        ({"ContrastBolusAgent": "", "ContrastBolusAgentSequence": []}, set()),
+    ],
+)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_contrast_is_what_any_element_says(write_slice, export, tmp_path, syntax, changed, wanted):
+    """An agent's name is the first that a de-identifier takes; what is left empty says neither, and nothing there says none."""
+    whole_series(write_slice, syntax=syntax, **changed)
+    fit = set()
+    for contrast in ("any", "with", "without"):
+        (example,) = judged(export, tmp_path, protocol={**LESION["protocol"], "contrast": contrast}).examples
+        assert example.codes in ((), ("D-CONTRAST",))
+        fit |= set() if example.codes else {contrast}
+    assert fit == {"any", *wanted}
 
 
 def test_steps_that_are_too_long(write_slice, export, tmp_path):
