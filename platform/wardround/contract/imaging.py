@@ -27,8 +27,8 @@ CodeString = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_][A-Z0-9_ ]{0,1
 Keyword = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{1,63}$")]
 """The keyword of an element in the data dictionary (PS3.6): ``SliceThickness``."""
 
-Photometric = Literal["MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR"]
-"""How numbers of pixels become grey or colours (PS3.3 C.7.6.3.1.2)."""
+Photometric = Literal["MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"]
+"""How numbers of pixels become grey or colours (PS3.3 C.7.6.3.1.2). PALETTE COLOR is none of them: no palette is applied."""
 
 Grain = Literal["patient", "study", "series", "image"]
 """What there is one of."""

@@ -24,7 +24,8 @@ NEXT: Final[Mapping[str, str]] = {
     "D-SOPCLASS": LEAVE_OUT,
     "D-KIND": LEAVE_OUT,
     "D-SYNTAX": "have the archive export in another transfer syntax, best Explicit VR Little Endian",
-    "D-PHOTO": "look whether the images are of the right kind; the contract would have to allow it",
+    "D-PHOTO": "look whether the images are of the right kind; the contract would have to allow it; have those with a palette "
+    "exported as RGB",
     "D-PIXLEN": EXPORT_AGAIN,
     "D-DECODE": EXPORT_AGAIN,
     "D-CRASH": "export the file uncompressed; if that is not enough, look where it comes from",

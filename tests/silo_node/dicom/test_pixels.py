@@ -20,6 +20,11 @@ EXPLAINED = {
     "parametric_map_float.dcm": "numbers with a point, likewise",
     "TC0397_meta_glen_huge.dcm": "an element of the file's head that takes all that follows",
     "rtplan_truncated.dcm": "ends within an element",
+    "examples_palette.dcm": "places in a palette, which is not applied",
+    "OBXXXX1A.dcm": "a palette, likewise",
+    "OBXXXX1A_expb.dcm": "a palette, likewise",
+    "OBXXXX1A_rle.dcm": "a palette, likewise",
+    "OBXXXX1A_rle_2frame.dcm": "a palette, likewise",
 }
 """Files that pydicom reads or decodes somewhere, and we do not: refused, never used."""
 
@@ -38,6 +43,7 @@ EXPLAINED = {
         ({"HighBit": 3}, "D-HEADER"),
         ({"SamplesPerPixel": 2}, "D-HEADER"),
         ({"PhotometricInterpretation": "MONOCHROME3"}, "D-PHOTO"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "D-PHOTO"),
         ({"syntax": "1.2.840.10008.1.2.4.102"}, "D-SYNTAX"),
         ({"syntax": "1.2.3.4"}, "D-SYNTAX"),
     ],
