@@ -131,6 +131,8 @@ def _contents(contract: ImagingContract) -> Iterator[Demand]:
     intensity = contract.intensity
     if contract.format == "dicom" and intensity.unit == "HU":
         yield Demand("intensity", "Hounsfield units, by slope and intercept", _ASIDE, ("D-RESCALE",))
+    elif contract.format == "dicom":
+        yield Demand("intensity", "numbers as they are stored, without a Modality LUT", "a warning", ("D-RESCALE",))
     elif intensity.unit == "HU":
         yield Demand("intensity", "Hounsfield units", _LATER, ())
     if intensity.possible is not None:

@@ -16,6 +16,9 @@ from silo_node.dicom.values import Vector
 Contrast: TypeAlias = Literal["given", "not given", "unknown"]
 """Whether a contrast agent was given; unknown where a header has elements that say it, and none with a value."""
 
+FARTHEST: Final = 1e6
+"""The largest number, in mm or of a direction, that places an image: larger ones are of no scanner, and overflow."""
+
 _IMAGES: Final = "Image Storage"
 
 
@@ -72,11 +75,13 @@ class Instance:
     Attributes:
         file: where it lies, from the export folder.
         sop_class: of the data set; where that has none, as in a directory, the file's (0002,0002).
-        plane: ``None`` where position, orientation or spacing are absent or malformed.
+        plane: ``None`` where position, orientation or spacing are absent, malformed or beyond any place.
         view: of a projection.
         contrast: whether a contrast agent was given.
         detector_spacing: between rows, and between columns, of a projection: PixelSpacing, or that at the detector.
         thickness: of the slice, in mm.
+        rescale_type: what slope and intercept lead to: HU; they mostly do not say.
+        modality_lut: whether a table, and no slope, leads from stored numbers to those of the modality; it is not applied.
         acquisition: with ``temporal``, what tells images at the same place apart.
         grouped: whether it has functional groups, as enhanced objects do: planes and spacing then stand in them.
         size: of the file in bytes.
@@ -101,6 +106,8 @@ class Instance:
     thickness: float | None
     slope: float | None
     intercept: float | None
+    rescale_type: str
+    modality_lut: bool
     acquisition: int | None
     temporal: int | None
     number: int | None
@@ -135,6 +142,8 @@ def instance(header: Header, file: str) -> Instance:
         thickness=values.number(header, tags.SLICE_THICKNESS),
         slope=values.number(header, tags.SLOPE),
         intercept=values.number(header, tags.INTERCEPT),
+        rescale_type=values.text(header, tags.RESCALE_TYPE),
+        modality_lut=bool(header.values.get(tags.MODALITY_LUT)),
         acquisition=values.whole(header, tags.ACQUISITION_NUMBER),
         temporal=values.whole(header, tags.TEMPORAL_POSITION),
         number=values.whole(header, tags.INSTANCE_NUMBER),
@@ -171,6 +180,8 @@ def _plane(header: Header) -> Plane | None:
     cosines = values.numbers(header, tags.ORIENTATION, 6)
     spacing = values.numbers(header, tags.PIXEL_SPACING, 2)
     if position is None or cosines is None or spacing is None:
+        return None
+    if max(abs(each) for each in (*position, *cosines, *spacing)) > FARTHEST:
         return None
     return Plane(position, (cosines[0], cosines[1], cosines[2]), (cosines[3], cosines[4], cosines[5]), (spacing[0], spacing[1]))
 

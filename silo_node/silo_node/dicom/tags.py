@@ -51,7 +51,9 @@ BURNED_IN: Final = 0x00280301
 RECOGNIZABLE: Final = 0x00280302
 INTERCEPT: Final = 0x00281052
 SLOPE: Final = 0x00281053
+RESCALE_TYPE: Final = 0x00281054
 LOSSY: Final = 0x00282110
+MODALITY_LUT: Final = 0x00283000
 SHARED_GROUPS: Final = 0x52009229
 FRAME_GROUPS: Final = 0x52009230
 
@@ -76,5 +78,7 @@ HEADER_TAGS: Final = frozenset(
 )
 """All of them."""
 
-SEQUENCES: Final = frozenset({METHOD_CODES, SHARED_GROUPS, FRAME_GROUPS, *(tag for tag, vr in CONTRAST.items() if vr == b"SQ")})
+SEQUENCES: Final = frozenset(
+    {METHOD_CODES, MODALITY_LUT, SHARED_GROUPS, FRAME_GROUPS, *(tag for tag, vr in CONTRAST.items() if vr == b"SQ")}
+)
 """Those that hold items."""

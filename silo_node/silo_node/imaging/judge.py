@@ -28,6 +28,9 @@ from wardround.contract.imaging import ImagingContract, Protocol, Range
 FIRST: Final = 3
 """Files that are named of each code."""
 
+LARGEST_RESCALE: Final = 1e28
+"""Of slope and intercept: beyond it, stored numbers of 32 bits leave the range of float32."""
+
 _UID: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _PLANES: Final = ("sagittal", "coronal", "axial")
 """Planes by the axis along which their normal points: left, back, head."""
@@ -273,8 +276,8 @@ def _example(stack: Stack, contract: ImagingContract, protocol: Protocol, known:
             codes.setdefault("D-UID", image.file)
         if not image.patient and contract.patient_key == "PatientID":
             codes.setdefault("D-PATIENT", image.file)
-        if protocol.body_parts and image.body_part not in protocol.body_parts:
-            warnings.setdefault("D-BODYPART", image.file)
+        for code in _image_warnings(image, contract, protocol):
+            warnings.setdefault(code, image.file)
         for code in {trace.code for trace in known.traces.get(image.file, ())}:
             if code == "D-FACE" or (code == "D-BURNED" and not known.text_refuses):
                 warnings.setdefault(code, image.file)
@@ -283,7 +286,7 @@ def _example(stack: Stack, contract: ImagingContract, protocol: Protocol, known:
     if contract.geometry.dimensions == 3:  # noqa: PLR2004  (stacks of slices)
         for code in _stack_codes(stack, contract):
             codes.setdefault(code, stack.slices[0].file)
-    return Example(stack, tuple(sorted(codes)), tuple(sorted(warnings)), warnings | codes)
+    return Example(stack, tuple(sorted(codes)), tuple(sorted(warnings.keys() - codes.keys())), warnings | codes)
 
 
 def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol) -> Iterator[str]:
@@ -307,8 +310,25 @@ def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol)
         spacing is None or not all(within(each, geometry.pixel_spacing) for each in spacing)
     ):
         yield "D-SPACING"
-    if contract.intensity.unit == "HU" and (image.slope is None or image.intercept is None or image.slope == 0):
+    if _is_misscaled(image, contract):
         yield "D-RESCALE"
+
+
+def _image_warnings(image: Instance, contract: ImagingContract, protocol: Protocol) -> Iterator[str]:
+    if protocol.body_parts and image.body_part not in protocol.body_parts:
+        yield "D-BODYPART"
+    if image.modality_lut and contract.intensity.unit == "stored":
+        yield "D-RESCALE"
+
+
+def _is_misscaled(image: Instance, contract: ImagingContract) -> bool:
+    """Say whether slope and intercept do not lead to the contract's numbers."""
+    if any(abs(each) > LARGEST_RESCALE for each in (image.slope or 0.0, image.intercept or 0.0)):
+        return True
+    if contract.intensity.unit != "HU":
+        return False
+    told = image.rescale_type.upper() in ("", "HU") and not image.modality_lut
+    return not told or image.slope is None or image.intercept is None or image.slope == 0
 
 
 def _stack_codes(stack: Stack, contract: ImagingContract) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from silo_node.dicom.index import Index
 from silo_node.imaging.judge import judge
+from silo_node.imaging.rules import rule
 from wardround.contract.imaging import ImagingContract
 
 
@@ -31,6 +32,13 @@ def code_of(value, meaning):
     """One item of a sequence of codes."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SRT", meaning
+    return item
+
+
+def table_of_numbers():
+    """A Modality LUT."""
+    item = Dataset()
+    item.LUTDescriptor, item.LUTData, item.ModalityLUTType = [256, 0, 16], bytes(512), "HU"
     return item
 
 
@@ -57,6 +65,11 @@ def test_a_fit_series(write_slice, export, tmp_path):
         ({"PixelSpacing": None}, ("D-NOPLANE", "D-SPACING")),
         ({"RescaleIntercept": None}, ("D-RESCALE",)),
         ({"RescaleSlope": 0}, ("D-RESCALE",)),
+        ({"RescaleType": "US"}, ("D-RESCALE",)),
+        ({"RescaleType": "OD"}, ("D-RESCALE",)),
+        ({"ModalityLUTSequence": [table_of_numbers()]}, ("D-RESCALE",)),
+        ({"RescaleSlope": "1e30"}, ("D-RESCALE",)),
+        ({"RescaleIntercept": "-1e30"}, ("D-RESCALE",)),
         ({"slices": 3}, ("D-SLICES",)),
         ({"slices": 11}, ("D-SLICES",)),
         ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, ("D-DUPSLICE", "D-PLANE")),
@@ -100,6 +113,23 @@ def test_contrast_is_what_any_element_says(write_slice, export, tmp_path, syntax
         assert example.codes in ((), ("D-CONTRAST",))
         fit |= set() if example.codes else {contrast}
     assert fit == {"any", *wanted}
+
+
+@pytest.mark.parametrize("changed", [{"RescaleType": "HU"}, {"RescaleType": "hu "}, {"RescaleType": ""}])
+def test_hounsfield_units_by_name_or_by_silence(write_slice, export, tmp_path, changed):
+    """Rescale Type is seldom there, and then says HU."""
+    whole_series(write_slice, **changed)
+    assert [example.codes for example in judged(export, tmp_path).examples] == [()]
+
+
+def test_a_table_that_is_not_applied_is_told(write_slice, export, tmp_path):
+    """Stored numbers stay what they are; that others were meant is a warning. Impossible slopes have none."""
+    whole_series(write_slice, RescaleSlope=None, RescaleIntercept=None, ModalityLUTSequence=[table_of_numbers()])
+    whole_series(write_slice, series="1.2.3.2", StudyInstanceUID="1.2.9", RescaleSlope="1e30")
+    found = judged(export, tmp_path, intensity={"unit": "stored"})
+    assert [(example.codes, example.warnings) for example in found.examples] == [((), ("D-RESCALE",)), (("D-RESCALE",), ())]
+    stored = ImagingContract.model_validate({**LESION, "intensity": {"unit": "stored"}})
+    assert rule("D-RESCALE", stored).startswith("No Modality LUT")
 
 
 def test_steps_that_are_too_long(write_slice, export, tmp_path):
