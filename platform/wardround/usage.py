@@ -57,5 +57,12 @@ def _nearest(error: click.ClickException, context: click.Context) -> str | None:
         return nearest(error.option_name, [name for name in options if name.startswith("--")])
     unknown = _NO_COMMAND.match(error.message)
     if unknown is not None and isinstance(context.command, click.Group):
-        return nearest(unknown.group(1), context.command.list_commands(context))
+        return _elsewhere(unknown.group(1), context) or nearest(unknown.group(1), context.command.list_commands(context))
     return None
+
+
+def _elsewhere(word: str, context: click.Context) -> str | None:
+    """Give the whole command that is asked for within a group, and stands outside of it: ``wardround predict``."""
+    root = context.find_root()
+    commands = root.command.list_commands(root) if root is not context and isinstance(root.command, click.Group) else ()
+    return f"{root.command_path} {word}" if word in commands else None

@@ -48,13 +48,14 @@ def act(how: str, form: str) -> int | None:
 
 @pytest.fixture(autouse=True)
 def commands(monkeypatch):
-    """Give the console three commands: one of ours, one whose package is absent, one that is broken."""
+    """Give the console three commands: one of ours, a group, and one whose package is absent."""
     points = [
         EntryPoint("act", "acting:act", "wardround.commands"),
+        EntryPoint("many", "acting:many", "wardround.commands"),
         EntryPoint("absent", "no_such_package_here.commands:absent", "wardround.commands"),
     ]
     module = type(sys)("acting")
-    module.act = act
+    module.act, module.many = act, click.Group("many", {"one": act})
     monkeypatch.setitem(sys.modules, "acting", module)
     monkeypatch.setattr(console, "entry_points", lambda **_named: points)
     monkeypatch.delenv(console.DEBUG_VARIABLE, raising=False)
@@ -75,6 +76,8 @@ def test_exit_statuses(how, status, capsys):
 WRONG = [
     (["nothing"], "wardround", "no such command 'nothing'", "see: wardround --help"),
     (["ac"], "wardround", "no such command 'ac'", "did you mean 'act'? Or see: wardround --help"),
+    (["many", "act"], "wardround many", "no such command 'act'", "did you mean 'wardround act'? Or see: wardround many --help"),
+    (["many", "on"], "wardround many", "no such command 'on'", "did you mean 'one'? Or see: wardround many --help"),
     (["act", "--hwo", "well"], "wardround act", "no such option '--hwo'", "did you mean '--how'? Or see: wardround act --help"),
     (["act", "--no-such-option"], "wardround act", "no such option '--no-such-option'", "see: wardround act --help"),
     (["act", "--how", "x"], "wardround act", "invalid value for '--how': 'x' is not one of", "see: wardround act --help"),

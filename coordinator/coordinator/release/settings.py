@@ -5,11 +5,13 @@ from __future__ import annotations
 from coordinator.release.figures import listing, percent, plural
 from coordinator.rounds.outcome import Outcome
 from wardround.canonical import sha256
+from wardround.contract.imaging_words import summary
 from wardround.metrics.pooled import BINS, LOGIT_LIMIT
 from wardround.study.bundle import Bundle
 from wardround.study.kind import predicted
 from wardround.study.model import Study
 from wardround.study.networks import words_of
+from wardround.study.transforms import times
 from wardround.weights.packing import as_wire
 
 _NO_PRIVACY = (
@@ -66,11 +68,12 @@ def settings_of(bundle: Bundle) -> Pairs:
     stop = study.convergence
     required = f", {listing(study.silos.required)} required" if silos.required else ""
     return (
-        ("Schema", f"{contract.title} ({contract.id} {contract.version})"),
+        *_schemas(bundle),
         ("One row is", contract.row_grain),
         ("Cohort", study.cohort.where or "all valid records"),
         ("Target", study.target.words),
-        ("Features", f"{len(study.features)}: {', '.join(study.features)}"),
+        *((("Features", f"{len(study.features)}: {', '.join(study.features)}"),) if study.features else ()),
+        *_preparation(study),
         (
             "Network",
             f"{words_of(study.network)}{f' ({arguments})' if arguments else ''}, {plural(bundle.manifest.size, 'parameter')}",
@@ -106,6 +109,35 @@ def settings_of(bundle: Bundle) -> Pairs:
     )
 
 
+def _schemas(bundle: Bundle) -> Pairs:
+    """Name the schema; of images theirs, and that of the table that belongs to them."""
+    contract, imaging = bundle.contract, bundle.imaging
+    table = f"{contract.title} ({contract.id} {contract.version})"
+    if imaging is None:
+        return (("Schema", table),)
+    unit = {"HU": "in Hounsfield units", "stored": "as they are stored"}[imaging.intensity.unit]
+    return (
+        ("Schema of the images", f"{imaging.title} ({imaging.id} {imaging.version}), {summary(imaging)}, numbers {unit}"),
+        ("Schema of the table", table if imaging.table is not None else f"{table}, which follows from that of the images"),
+    )
+
+
+def _preparation(study: Study) -> Pairs:
+    """Say what becomes of an image before the network sees it: who uses the model has to do the same."""
+    images = study.images
+    if images is None:
+        return ()
+    steps = "; ".join(each.describe() for each in images.preparation)
+    random = "; ".join(each.describe() for each in images.augmentation)
+    slides = f", which slides over the whole image, neighbours overlapping by {percent(images.overlap)}"
+    window = f"{times(images.window)}, {'grey' if images.channels == 1 else 'colour'}"
+    return (
+        ("Preparation", steps or "none"),
+        ("In training, at random", random or "nothing"),
+        ("The network sees", f"{window}{slides if study.target.kind == 'mask' else ''}"),
+    )
+
+
 def _plain(value: object) -> str:
     return f"[{', '.join(str(each) for each in value)}]" if isinstance(value, tuple) else str(value)
 
@@ -137,6 +169,7 @@ def digests_of(bundle: Bundle, outcome: Outcome) -> Pairs:
     found = [
         ("study", bundle.study_hash),
         ("schema", bundle.contract.contract_hash()),
+        *([] if bundle.imaging is None else [("schema of the images", bundle.imaging.contract_hash())]),
         ("initial weights", sha256(as_wire(bundle.weights))),
     ]
     if outcome.encoding is not None:

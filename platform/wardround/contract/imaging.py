@@ -27,8 +27,8 @@ CodeString = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_][A-Z0-9_ ]{0,1
 Keyword = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{1,63}$")]
 """The keyword of an element in the data dictionary (PS3.6): ``SliceThickness``."""
 
-Photometric = Literal["MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR"]
-"""How numbers of pixels become grey or colours (PS3.3 C.7.6.3.1.2)."""
+Photometric = Literal["MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"]
+"""How numbers of pixels become grey or colours (PS3.3 C.7.6.3.1.2). PALETTE COLOR is none of them: no palette is applied."""
 
 Grain = Literal["patient", "study", "series", "image"]
 """What there is one of."""
@@ -61,7 +61,8 @@ class Protocol(Value):
         bits_stored: of a sample (0028,0101).
         image_types: values that (0008,0008) holds; all of them.
         no_image_types: values that it does not hold.
-        contrast: whether a contrast agent (0018,0010) was given.
+        contrast: whether a contrast agent was given, by any element about one (0018,0010 and others). Where they are there and
+            all empty, nobody knows, and the image is neither.
     """
 
     modalities: Annotated[tuple[CodeString, ...], Setting(min_length=1)]

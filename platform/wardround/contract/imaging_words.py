@@ -99,7 +99,8 @@ def _protocol(protocol: Protocol) -> Iterator[Demand]:
     if protocol.bits_stored is not None:
         yield Demand("bits stored", span(protocol.bits_stored), _ASIDE, ("D-BITS",))
     if protocol.contrast != "any":
-        yield Demand("contrast agent", "given" if protocol.contrast == "with" else "not given", _ASIDE, ("D-CONTRAST",))
+        given = "given" if protocol.contrast == "with" else "not given"
+        yield Demand("contrast agent", f"{given}, and not left open by elements that are empty", _ASIDE, ("D-CONTRAST",))
 
 
 def _geometry(geometry: Geometry, *, dicom: bool) -> Iterator[Demand]:
@@ -130,6 +131,8 @@ def _contents(contract: ImagingContract) -> Iterator[Demand]:
     intensity = contract.intensity
     if contract.format == "dicom" and intensity.unit == "HU":
         yield Demand("intensity", "Hounsfield units, by slope and intercept", _ASIDE, ("D-RESCALE",))
+    elif contract.format == "dicom":
+        yield Demand("intensity", "numbers as they are stored, without a Modality LUT", "a warning", ("D-RESCALE",))
     elif intensity.unit == "HU":
         yield Demand("intensity", "Hounsfield units", _LATER, ())
     if intensity.possible is not None:

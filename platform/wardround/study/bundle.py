@@ -51,6 +51,8 @@ _SIGNATURES = {AUTHOR_MEMBER, COORDINATOR_MEMBER}
 BLOCK_BYTES = 1024**2
 """How much of a bundle is compared at once."""
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+_ZIP_START = b"PK\x03\x04"
+_BUILD = "give the bundle, NAME.wardround; of a study file it is made by: wardround study build"
 
 PackageVersion = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+_-]{1,60}$")]
 SomeValue = TypeVar("SomeValue", bound=Value)
@@ -208,13 +210,13 @@ def _write_zip(members: dict[str, bytes], stream: io.BytesIO | _Written) -> None
             archive.writestr(entry, members[name])
 
 
-def _refused(finding: str, code: str = "B-READ") -> Refused:
+def _refused(finding: str, code: str = "B-READ", following: str = "ask the study's author for the bundle again") -> Refused:
     return refuse(
         code,
         PLACE,
         "A bundle holds exactly what `wardround study build` wrote",
         finding,
-        "ask the study's author for the bundle again",
+        following,
     )
 
 
@@ -347,6 +349,8 @@ class _Written(io.RawIOBase):
 
 def _members(file: BinaryIO) -> dict[str, bytes]:
     try:
+        if file.read(len(_ZIP_START)) != _ZIP_START:
+            raise _refused("it is no bundle, but a file of another kind: a study file, perhaps", following=_BUILD)
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             names = [entry.filename for entry in entries]

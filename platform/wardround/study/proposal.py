@@ -10,7 +10,7 @@ from wardround.contract.imaging import Geometry, ImagingContract, Range
 from wardround.study.losses import losses_for
 from wardround.study.model import Target
 
-_COLOURS: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR")
+_COLOURS: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 _PHOTOGRAPHS: Final = ("png", "jpeg")
 _PLANE, _VOLUME = 2, 3
 _WINDOWS: Final = {(2, False): (128, 128), (2, True): (256, 256), (3, False): (64, 64, 32), (3, True): (96, 96, 64)}

@@ -37,7 +37,7 @@ from silo_node.dicom.privacy import scan
 from silo_node.dicom.segmentation import CLASSES, References, references
 from silo_node.dicom.traces import Traces
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Of the database; another one is thrown away and made anew."""
 
 BATCH: Final = 100

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from silo_node.dicom import tags, values
+from silo_node.dicom.dummies import is_dummy
 from silo_node.dicom.header import Header, PixelPlace
 from silo_node.dicom.values import Vector
+
+Contrast: TypeAlias = Literal["given", "not given", "unknown"]
+"""Whether a contrast agent was given; unknown where a header has elements that say it, and none with a value."""
+
+FARTHEST: Final = 1e6
+"""The largest number, in mm or of a direction, that places an image: larger ones are of no scanner, and overflow."""
 
 _IMAGES: Final = "Image Storage"
 
@@ -68,11 +75,13 @@ class Instance:
     Attributes:
         file: where it lies, from the export folder.
         sop_class: of the data set; where that has none, as in a directory, the file's (0002,0002).
-        plane: ``None`` where position, orientation or spacing are absent or malformed.
+        plane: ``None`` where position, orientation or spacing are absent, malformed or beyond any place.
         view: of a projection.
-        contrast: whether a contrast agent is named.
+        contrast: whether a contrast agent was given.
         detector_spacing: between rows, and between columns, of a projection: PixelSpacing, or that at the detector.
         thickness: of the slice, in mm.
+        rescale_type: what slope and intercept lead to: HU; they mostly do not say.
+        modality_lut: whether a table, and no slope, leads from stored numbers to those of the modality; it is not applied.
         acquisition: with ``temporal``, what tells images at the same place apart.
         grouped: whether it has functional groups, as enhanced objects do: planes and spacing then stand in them.
         size: of the file in bytes.
@@ -89,7 +98,7 @@ class Instance:
     image_type: tuple[str, ...]
     body_part: str
     view: str
-    contrast: bool
+    contrast: Contrast
     frame_of_reference: str
     pixels: Pixels
     plane: Plane | None
@@ -97,6 +106,8 @@ class Instance:
     thickness: float | None
     slope: float | None
     intercept: float | None
+    rescale_type: str
+    modality_lut: bool
     acquisition: int | None
     temporal: int | None
     number: int | None
@@ -123,7 +134,7 @@ def instance(header: Header, file: str) -> Instance:
         image_type=values.texts(header, tags.IMAGE_TYPE),
         body_part=values.text(header, tags.BODY_PART),
         view=values.text(header, tags.VIEW),
-        contrast=bool(values.text(header, tags.CONTRAST_AGENT)),
+        contrast=_contrast(header),
         frame_of_reference=values.text(header, tags.FRAME_OF_REFERENCE),
         pixels=_pixels(header),
         plane=_plane(header),
@@ -131,12 +142,22 @@ def instance(header: Header, file: str) -> Instance:
         thickness=values.number(header, tags.SLICE_THICKNESS),
         slope=values.number(header, tags.SLOPE),
         intercept=values.number(header, tags.INTERCEPT),
+        rescale_type=values.text(header, tags.RESCALE_TYPE),
+        modality_lut=bool(header.values.get(tags.MODALITY_LUT)),
         acquisition=values.whole(header, tags.ACQUISITION_NUMBER),
         temporal=values.whole(header, tags.TEMPORAL_POSITION),
         number=values.whole(header, tags.INSTANCE_NUMBER),
         grouped=tags.FRAME_GROUPS in header.values or tags.SHARED_GROUPS in header.values,
         size=header.size,
     )
+
+
+def _contrast(header: Header) -> Contrast:
+    """Say whether any element of the Contrast/Bolus Module has a value; what a de-identifier left of one is none."""
+    there = {tag: header.values[tag] for tag in tags.CONTRAST if tag in header.values}
+    if not there:
+        return "not given"
+    return "unknown" if all(is_dummy(tags.CONTRAST[tag], value) for tag, value in there.items()) else "given"
 
 
 def _pixels(header: Header) -> Pixels:
@@ -159,6 +180,8 @@ def _plane(header: Header) -> Plane | None:
     cosines = values.numbers(header, tags.ORIENTATION, 6)
     spacing = values.numbers(header, tags.PIXEL_SPACING, 2)
     if position is None or cosines is None or spacing is None:
+        return None
+    if max(abs(each) for each in (*position, *cosines, *spacing)) > FARTHEST:
         return None
     return Plane(position, (cosines[0], cosines[1], cosines[2]), (cosines[3], cosines[4], cosines[5]), (spacing[0], spacing[1]))
 

@@ -29,9 +29,9 @@ LARGEST_IMAGE: Final = 4 * 1024**3
 """Bytes that the pixels of one file may take when decoded."""
 
 PHOTOMETRIC: Final = frozenset(
-    ["MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420"]
+    ["MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420"]
 )
-"""What PS3.3 C.7.6.3.1.2 knows and is not retired."""
+"""What PS3.3 C.7.6.3.1.2 knows and is not retired, but for PALETTE COLOR: its numbers are places in a palette, and no colours."""
 
 _BITS: Final = frozenset([1, 8, 16, 32, 64])
 _NATIVE: Final = frozenset(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"])

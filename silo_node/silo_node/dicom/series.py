@@ -218,10 +218,15 @@ def _spacing_troubles(steps: Matrix, tolerance: float) -> tuple[tuple[Trouble, .
 
 
 def _tilted(positions: Matrix, normal: Matrix, tolerance: float) -> bool:
-    """Say whether the slices are not stacked along their normal: a tilted gantry, or another shear."""
+    """Say whether the slices are not stacked along their normal: a tilted gantry, another shear, or a slice that lies aside."""
     way = positions[-1] - positions[0]
     along = float(way @ normal)
-    return bool(np.linalg.norm(way - along * normal) > tolerance * abs(along)) if along else False
+    if not along:
+        return False
+    sheared = float(np.linalg.norm(way - along * normal)) > tolerance * abs(along)
+    on_line = positions[0] + np.outer((positions - positions[0]) @ normal / along, way)
+    aside = float(np.linalg.norm(positions - on_line, axis=1).max())
+    return sheared or aside > max(tolerance * abs(along) / (len(positions) - 1), SAME_PLACE)
 
 
 def _affine(plane: Plane, first: Matrix, step: float) -> Matrix:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 MEDIA_CLASS: Final = 0x00020002
@@ -17,7 +18,6 @@ PATIENT_ID: Final = 0x00100020
 IDENTITY_REMOVED: Final = 0x00120062
 METHOD: Final = 0x00120063
 METHOD_CODES: Final = 0x00120064
-CONTRAST_AGENT: Final = 0x00180010
 BODY_PART: Final = 0x00180015
 SLICE_THICKNESS: Final = 0x00180050
 PEAK_KILOVOLTAGE: Final = 0x00180060
@@ -51,12 +51,34 @@ BURNED_IN: Final = 0x00280301
 RECOGNIZABLE: Final = 0x00280302
 INTERCEPT: Final = 0x00281052
 SLOPE: Final = 0x00281053
+RESCALE_TYPE: Final = 0x00281054
 LOSSY: Final = 0x00282110
+MODALITY_LUT: Final = 0x00283000
 SHARED_GROUPS: Final = 0x52009229
 FRAME_GROUPS: Final = 0x52009230
 
-HEADER_TAGS: Final = frozenset(value for name, value in vars().items() if name.isupper() and isinstance(value, int))
+CONTRAST: Final[Mapping[int, bytes]] = {
+    0x00180010: b"LO",
+    0x00180012: b"SQ",
+    0x00180014: b"SQ",
+    0x00181040: b"LO",
+    0x00181041: b"DS",
+    0x00181042: b"TM",
+    0x00181043: b"TM",
+    0x00181044: b"DS",
+    0x00181046: b"DS",
+    0x00181047: b"DS",
+    0x00181048: b"CS",
+    0x00181049: b"DS",
+}
+"""The elements of the Contrast/Bolus Module (PS3.3 C.7.6.4), with their value representations."""
+
+HEADER_TAGS: Final = frozenset(
+    CONTRAST.keys() | {value for name, value in vars().items() if name.isupper() and isinstance(value, int)}
+)
 """All of them."""
 
-SEQUENCES: Final = frozenset({METHOD_CODES, SHARED_GROUPS, FRAME_GROUPS})
+SEQUENCES: Final = frozenset(
+    {METHOD_CODES, MODALITY_LUT, SHARED_GROUPS, FRAME_GROUPS, *(tag for tag, vr in CONTRAST.items() if vr == b"SQ")}
+)
 """Those that hold items."""

@@ -64,17 +64,20 @@ def affine_of(stack: Stack) -> Matrix:
 
 
 def numbers(instance: Instance, folder: Path) -> NDArray[np.float32]:
-    """Give the numbers of one image: ``(columns, rows)``, of colour ``(columns, rows, 3)``.
+    """Give the numbers of one image: ``(columns, rows)``, of colour ``(columns, rows, 3)``; finite ones.
 
     Raises:
-        UndecodableError: it does not decode.
+        UndecodableError: it does not decode, or not to numbers.
     """
     pixels = decode(folder / instance.file, instance)
-    found = _upright(pixels, instance).astype(np.float32)
     slope = 1.0 if instance.slope is None else instance.slope
     intercept = 0.0 if instance.intercept is None else instance.intercept
-    if (slope, intercept) != (1.0, 0.0):
-        found = (found.astype(np.float64) * slope + intercept).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _upright(pixels, instance).astype(np.float32)
+        if (slope, intercept) != (1.0, 0.0):
+            found = (found.astype(np.float64) * slope + intercept).astype(np.float32)
+    if not np.isfinite(found).all():
+        raise UndecodableError
     return np.ascontiguousarray(found.swapaxes(0, 1))
 
 

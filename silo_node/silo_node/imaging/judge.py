@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from silo_node.dicom.index import Entry
-from silo_node.dicom.instance import Instance, is_image
+from silo_node.dicom.instance import Contrast, Instance, is_image
 from silo_node.dicom.pixels import trouble
 from silo_node.dicom.series import Stack, is_localiser, is_multiframe, series_of
 from silo_node.dicom.traces import Traces
@@ -28,9 +28,19 @@ from wardround.contract.imaging import ImagingContract, Protocol, Range
 FIRST: Final = 3
 """Files that are named of each code."""
 
+LARGEST_RESCALE: Final = 1e28
+"""Of slope and intercept: beyond it, stored numbers of 32 bits leave the range of float32."""
+
 _UID: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _PLANES: Final = ("sagittal", "coronal", "axial")
 """Planes by the axis along which their normal points: left, back, head."""
+
+_CONTRAST: Final[Mapping[str, frozenset[Contrast]]] = {
+    "any": frozenset({"given", "not given", "unknown"}),
+    "with": frozenset({"given"}),
+    "without": frozenset({"not given"}),
+}
+"""What images may say of a contrast agent, by what the contract says."""
 
 
 @dataclass(frozen=True)
@@ -266,8 +276,8 @@ def _example(stack: Stack, contract: ImagingContract, protocol: Protocol, known:
             codes.setdefault("D-UID", image.file)
         if not image.patient and contract.patient_key == "PatientID":
             codes.setdefault("D-PATIENT", image.file)
-        if protocol.body_parts and image.body_part not in protocol.body_parts:
-            warnings.setdefault("D-BODYPART", image.file)
+        for code in _image_warnings(image, contract, protocol):
+            warnings.setdefault(code, image.file)
         for code in {trace.code for trace in known.traces.get(image.file, ())}:
             if code == "D-FACE" or (code == "D-BURNED" and not known.text_refuses):
                 warnings.setdefault(code, image.file)
@@ -276,7 +286,7 @@ def _example(stack: Stack, contract: ImagingContract, protocol: Protocol, known:
     if contract.geometry.dimensions == 3:  # noqa: PLR2004  (stacks of slices)
         for code in _stack_codes(stack, contract):
             codes.setdefault(code, stack.slices[0].file)
-    return Example(stack, tuple(sorted(codes)), tuple(sorted(warnings)), warnings | codes)
+    return Example(stack, tuple(sorted(codes)), tuple(sorted(warnings.keys() - codes.keys())), warnings | codes)
 
 
 def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol) -> Iterator[str]:
@@ -293,7 +303,7 @@ def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol)
         yield "D-BITS"
     if protocol.views and image.view not in protocol.views:
         yield "D-VIEW"
-    if protocol.contrast != "any" and image.contrast != (protocol.contrast == "with"):
+    if image.contrast not in _CONTRAST[protocol.contrast]:
         yield "D-CONTRAST"
     if not within(pixels.rows, geometry.rows) or not within(pixels.columns, geometry.columns):
         yield "D-SIZE"
@@ -302,8 +312,25 @@ def _image_codes(image: Instance, contract: ImagingContract, protocol: Protocol)
         spacing is None or not all(within(each, geometry.pixel_spacing) for each in spacing)
     ):
         yield "D-SPACING"
-    if contract.intensity.unit == "HU" and (image.slope is None or image.intercept is None or image.slope == 0):
+    if _is_misscaled(image, contract):
         yield "D-RESCALE"
+
+
+def _image_warnings(image: Instance, contract: ImagingContract, protocol: Protocol) -> Iterator[str]:
+    if protocol.body_parts and image.body_part not in protocol.body_parts:
+        yield "D-BODYPART"
+    if image.modality_lut and contract.intensity.unit == "stored":
+        yield "D-RESCALE"
+
+
+def _is_misscaled(image: Instance, contract: ImagingContract) -> bool:
+    """Say whether slope and intercept do not lead to the contract's numbers."""
+    if any(abs(each) > LARGEST_RESCALE for each in (image.slope or 0.0, image.intercept or 0.0)):
+        return True
+    if contract.intensity.unit != "HU":
+        return False
+    told = image.rescale_type.upper() in ("", "HU") and not image.modality_lut
+    return not told or image.slope is None or image.intercept is None or image.slope == 0
 
 
 def _stack_codes(stack: Stack, contract: ImagingContract) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import zlib
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ _READ: Final = 1024**2
 _GZIP: Final = b"\x1f\x8b"
 _SQUARE: Final = 1e-3
 """How far axes may be from square to each other, as the cosine between them."""
+_APART: Final = 0.25
+"""How far sform and qform may put a corner apart, as a share of a voxel: quaternions in 32 bits are off by less."""
 
 
 def look(file: BinaryIO, _size: int) -> FileHeader:
@@ -115,6 +118,7 @@ def _look(stream: _Inflated) -> tuple[_Raw, FileHeader]:
         unit = raw.get_xyzt_units()[0]
         placed = int(raw["qform_code"]) > 0 or int(raw["sform_code"]) > 0
         affine = raw.get_best_affine()
+        agree = _agree(raw, shape)
     except FileError:
         raise
     except Exception:  # noqa: BLE001  (nibabel and numpy raise almost anything on damaged headers)
@@ -127,7 +131,7 @@ def _look(stream: _Inflated) -> tuple[_Raw, FileHeader]:
         raise FileError("D-HEADER")
     if math.prod(shape) > MOST_VOXELS or offset > LARGEST_START:
         raise FileError("D-BOMB")
-    _refuse_place(affine, placed=placed)
+    _refuse_place(affine, placed=placed, agree=agree)
     rows = cast("Affine", tuple(tuple(float(each) for each in row) for row in affine))
     return raw, FileHeader(shape, 1, f"nifti {kind.str}", rows, _tells(raw, stream, head, offset))
 
@@ -145,15 +149,26 @@ def _header(stream: _Inflated) -> tuple[_Raw, int]:
     raise FileError("D-FORMAT")
 
 
-def _refuse_place(affine: np.ndarray[Any, np.dtype[Any]], *, placed: bool) -> None:
+def _refuse_place(affine: np.ndarray[Any, np.dtype[Any]], *, placed: bool, agree: bool) -> None:
     if not placed:
         raise FileError("D-NOPLANE")
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or lengths.min() <= 0:
+    if not np.isfinite(affine).all() or lengths.min() <= 0 or not agree:
         raise FileError("D-ORIENT")
     between = (affine[:3, :3] / lengths).T @ (affine[:3, :3] / lengths) - np.eye(3)
     if np.abs(between).max() > _SQUARE:
         raise FileError("D-TILT")
+
+
+def _agree(raw: _Raw, shape: tuple[int, ...]) -> bool:
+    """Say whether both ways in which a header may place its voxels put them at the same places, where it has both."""
+    if not (int(raw["qform_code"]) > 0 and int(raw["sform_code"]) > 0):
+        return True
+    sform, qform = raw.get_sform(), raw.get_qform()
+    ends = [(0, size - 1) for size in (*shape, 1, 1)[:3]]
+    corners = np.array([(*corner, 1) for corner in itertools.product(*ends)])
+    apart = np.linalg.norm((corners @ (sform - qform).T)[:, :3], axis=1).max()
+    return bool(apart <= _APART * np.linalg.norm(sform[:3, :3], axis=0).min())
 
 
 def _tells(raw: _Raw, stream: _Inflated, head: int, offset: int) -> bool:

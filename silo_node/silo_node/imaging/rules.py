@@ -24,7 +24,8 @@ NEXT: Final[Mapping[str, str]] = {
     "D-SOPCLASS": LEAVE_OUT,
     "D-KIND": LEAVE_OUT,
     "D-SYNTAX": "have the archive export in another transfer syntax, best Explicit VR Little Endian",
-    "D-PHOTO": "look whether the images are of the right kind; the contract would have to allow it",
+    "D-PHOTO": "look whether the images are of the right kind; the contract would have to allow it; have those with a palette "
+    "exported as RGB",
     "D-PIXLEN": EXPORT_AGAIN,
     "D-DECODE": EXPORT_AGAIN,
     "D-CRASH": "export the file uncompressed; if that is not enough, look where it comes from",
@@ -34,16 +35,17 @@ NEXT: Final[Mapping[str, str]] = {
     "D-TAG": "let the de-identifier empty these elements, or choose images of the protocol",
     "D-BITS": "look whether these are the scanner's own images, and not secondary captures",
     "D-VIEW": "nothing, if it is another view; else have View Position corrected",
-    "D-CONTRAST": "nothing, if it is another phase; else have Contrast/Bolus Agent corrected",
+    "D-CONTRAST": "nothing, if it is another phase; have Contrast/Bolus Agent corrected where it is wrong, and kept where a "
+    "de-identifier emptied it",
     "D-SIZE": "look whether these are the scanner's own images, and not resampled ones",
     "D-SPACING": "choose series of the protocol, or ask for a wider contract; missing spacing cannot be mended",
-    "D-RESCALE": "export the scanner's own images with Rescale Slope and Rescale Intercept",
+    "D-RESCALE": "export the scanner's own images, which have Rescale Slope and Rescale Intercept",
     "D-NOPLANE": "export the scanner's own images with position, orientation and spacing",
-    "D-ORIENT": "export the scanner's own images; this orientation is impossible",
+    "D-ORIENT": "export the scanner's own images; this orientation is impossible, or two are given",
     "D-DUPSLICE": "remove what was exported twice; tell acquisitions apart by Acquisition Number or Temporal Position",
     "D-GAP": "export the series again; if the scanner made it so, it is not for this contract",
     "D-UNEVEN": "export the series again; if the scanner made it so, it is not for this contract",
-    "D-TILT": "use series without gantry tilt",
+    "D-TILT": "use series without gantry tilt; where single slices lie aside, export the series again",
     "D-MULTIFRAME": "have the archive export one file for each slice or image (classic instead of enhanced objects)",
     "D-SLICES": "choose series of the protocol; if slices are missing, export the series again",
     "D-STEP": "choose a reconstruction with slices of this distance",
@@ -93,12 +95,11 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-CRASH": "Pixels decode without ending their decoder, within 2 s an image and the memory that it may hold",
     "D-UID": "Study, series and image have valid UIDs, an image stands once, and a study is of one patient",
     "D-PATIENT": "Patient ID tells patients apart, as the table does, so that training and test never share one",
-    "D-RESCALE": "Hounsfield units need Rescale Slope and Rescale Intercept",
     "D-NOPLANE": "Each slice says where it lies: position, orientation and spacing",
-    "D-ORIENT": "Rows and columns are square to each other and of length 1, and spacing is above 0",
+    "D-ORIENT": "Rows and columns are square to each other and of length 1, spacing is above 0; sform and qform of NIfTI agree",
     "D-DUPSLICE": "No two slices of a stack lie at one place",
     "D-GAP": "No slice is missing between the first and the last",
-    "D-TILT": "Slices lie along their normal",
+    "D-TILT": "Slices lie along their normal, on one line",
     "D-PRIVATE": "No private attribute holds a value",
     "D-OVERLAY": "There are no overlays and no curves",
     "D-METHOD": "A file says that and how it was de-identified",
@@ -132,6 +133,12 @@ _FIXED: Final[Mapping[str, str]] = {
     "D-MULTIFRAME": "Each slice or image is a file; multi-frame and enhanced objects are not read yet",
 }
 
+_RESCALE: Final[Mapping[str, str]] = {
+    "HU": "Hounsfield units come of Rescale Slope and Rescale Intercept, without a Modality LUT; Rescale Type is HU or absent",
+    "stored": "No Modality LUT gives stored numbers a meaning, since none is applied; slope and intercept are possible",
+}
+"""By the contract's unit."""
+
 
 def rule(code: str, contract: ImagingContract) -> str:
     """Say what should hold, in words that name the contract's numbers."""
@@ -156,7 +163,8 @@ def _of_contract(contract: ImagingContract) -> dict[str, str]:
         "D-PHOTO": f"Photometric Interpretation is {_any_of(protocol.photometric)}",
         "D-BITS": f"Bits Stored is {_range(protocol.bits_stored)}",
         "D-VIEW": f"View Position is {_any_of(protocol.views)}",
-        "D-CONTRAST": f"Images are {protocol.contrast} a contrast agent",
+        "D-CONTRAST": f"Images are {protocol.contrast} a contrast agent; elements about one that are all empty say neither",
+        "D-RESCALE": _RESCALE[contract.intensity.unit],
         "D-SIZE": f"Rows are {_range(geometry.rows)}, columns {_range(geometry.columns)}",
         "D-SPACING": f"Pixel spacing is {_range(geometry.pixel_spacing)} mm",
         "D-UNEVEN": f"Steps between slices differ from their median by {step} at most",

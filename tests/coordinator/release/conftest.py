@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +15,15 @@ from studies_on_paper import node_key
 from coordinator.release.comparison import Comparison, ModelRow, SiteRecords
 from coordinator.rounds.outcome import Outcome
 from wardround.canonical import sha256
-from wardround.contract.library import find
+from wardround.contract.implied_table import implied_table
+from wardround.contract.library import find, find_imaging
 from wardround.errors import Problem
 from wardround.identity.keys import SigningKey
 from wardround.identity.roster import Coordinator, Member, Roster
 from wardround.messages.data_report import DataReport, FindingSummary, ShownCell, WithheldCell
 from wardround.messages.record import RoundRecord, SiloRecord
 from wardround.metrics.pooled import Counts, count_scores, pool
+from wardround.strict_yaml import load, parse
 from wardround.study.bundle import Bundle, Versions
 from wardround.study.encoding import Encoding, Ends, NumberColumn
 from wardround.study.kind import Predicted
@@ -102,6 +106,15 @@ def make_bundle(roster) -> Callable[..., Bundle]:
 @pytest.fixture(scope="session")
 def bundle(make_bundle) -> Bundle:
     return make_bundle()
+
+
+@pytest.fixture(scope="session")
+def bundle_of_images(bundle) -> Bundle:
+    """The demonstration's study of masks in place of the one of a table."""
+    demo = Path(str(files("wardround_lab.demo")))
+    imaging = find_imaging("phantom.lesion", [demo / "schemas"])
+    study = parse(Study, load(demo / "phantom-lesions.yaml"))
+    return Bundle(study, implied_table(imaging), bundle.roster, bundle.versions, bundle.weights, bundle.manifest, imaging=imaging)
 
 
 def report(bundle: Bundle, *, hide: bool = False, passed: bool = True) -> DataReport:

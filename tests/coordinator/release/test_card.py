@@ -1,5 +1,7 @@
 """The model card says what the report says, and fits Markdown."""
 
+import html
+
 import pytest
 from studies_on_paper import author
 
@@ -7,6 +9,7 @@ from coordinator.release.card import plain, write_card
 from coordinator.release.history import History, history_of
 from coordinator.release.report import render_report
 from wardround.canonical import model_bytes
+from wardround.study.kind import predicted
 
 HEADINGS = ["Model details", "Intended use", "Data", "Evaluation", "Training", "Caveats and limits", "Provenance"]
 
@@ -63,3 +66,32 @@ def test_the_author_is_named_by_a_verified_signature_or_as_nobody(bundle, comple
     assert "signed by nobody" in write_card(bundle, complete, None)
     assert "signed by nobody" in render_report(bundle, complete, None, ())
     assert history_of(bundle, complete).author is None
+
+
+PREPARED = (
+    "Schema of the images: Lesions in synthetic images that look like computed tomography (phantom.lesion 1.0.0)",
+    "(phantom.lesion.examples 1.0.0), which follows from that of the images",
+    "turn the axes to RAS; resample to 2 × 2 × 2 mm (bilinear); scale intensities -60 to 180 to 0 to 1",
+    "fill up with 0 to at least 32 × 32 × 16",
+    "The network sees: 32 × 32 × 16, grey, which slides over the whole image, neighbours overlapping by 25.0 %",
+)
+
+
+@pytest.mark.parametrize("write", [write_card, lambda *given: render_report(*given, ())])
+def test_who_uses_a_model_of_images_reads_what_to_do_with_them(bundle_of_images, make_outcome, write):
+    """Card and report name both schemas and all that becomes of an image before the network sees it; features are of tables."""
+    what = predicted(bundle_of_images.study, bundle_of_images.contract)
+    outcome = make_outcome(of=bundle_of_images, what=what)
+    text = html.unescape(write(bundle_of_images, outcome, None).replace("\\", ""))
+    text = text.replace("</dt><dd>", ": ")
+    for words in PREPARED:
+        assert words in text, words
+    assert bundle_of_images.imaging.contract_hash() in text
+    assert "Features" not in text
+
+
+def test_features_are_named_where_there_are_any(bundle, complete):
+    """A study of a table has no preparation of images."""
+    card = write_card(bundle, complete, None)
+    assert "- Features: 3: radius\\_mean, texture\\_mean, area\\_mean" in card
+    assert "Preparation" not in card

@@ -10,11 +10,14 @@ from coordinator.release.curves import curves_of
 from coordinator.release.evaluation import alternatives_of, headline_of, site_rows
 from coordinator.release.figures import byte_count, cell, columns_of, count, listing, of_silo, plural, resolution, seconds, wilson
 from coordinator.release.holdings import findings_of, holdings_of, weights_of
-from coordinator.release.settings import course_of, limits_of
+from coordinator.release.settings import course_of, limits_of, settings_of
 from coordinator.release.traffic import lines_of, totals_of, traffic_of
+from wardround.contract.library import find, find_imaging
 from wardround.messages.data_report import FindingSummary, ShownCell, WithheldCell
 from wardround.messages.record import SiloRecord
+from wardround.study.images import Images
 from wardround.study.kind import Predicted
+from wardround.study.model import Target
 
 BINARY = Predicted("binary")
 
@@ -216,3 +219,17 @@ def test_a_comparison_has_one_federated_model(comparison):
         Comparison(models=comparison.models[:4])
     with pytest.raises(ValueError, match="one hospital's"):
         ModelRow(name="x", kind="pooled", site="north", per_site={}, overall=comparison.federated.overall)
+
+
+def test_images_with_a_table_of_their_own(bundle_of_images):
+    """Both schemas by their own names; what a network classifies is seen at once, and nothing slides."""
+    imaging = find_imaging("dermoscopy.lesion")
+    seen = Images(channels=3, preparation=(), window=(64, 48))
+    study = bundle_of_images.study.model_copy(update={"target": Target(field="malignant", positive="yes"), "images": seen})
+    told = dict(settings_of(replace(bundle_of_images, study=study, contract=find(imaging.table.id), imaging=imaging)))
+    assert told["Schema of the images"].endswith(
+        "(dermoscopy.lesion 1.0.0), images in JPEG; an example is an image, numbers as they are stored"
+    )
+    assert told["Schema of the table"].endswith(f"({imaging.table.id} {imaging.table.version})")
+    assert (told["Preparation"], told["In training, at random"]) == ("none", "nothing")
+    assert told["The network sees"] == "64 × 48, colour"

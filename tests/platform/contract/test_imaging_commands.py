@@ -104,7 +104,7 @@ def test_every_setting_is_in_words() -> None:
     }
     data["tags"]["forbidden"] = ["OverlayData"]
     asked = _asked(ImagingContract.model_validate_json(json.dumps(data)))
-    assert asked["contrast agent"] == ("given", ("D-CONTRAST",))
+    assert asked["contrast agent"] == ("given, and not left open by elements that are empty", ("D-CONTRAST",))
     assert asked["body part"][1] == ("D-BODYPART",)
     assert asked["transfer syntax"][0].startswith("Explicit VR Little Endian;")
     assert asked["OverlayData (60xx,3000)"][0] == "has no value"

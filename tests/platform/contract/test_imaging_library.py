@@ -137,6 +137,7 @@ def test_a_plain_contract_loads_with_the_table_beside_it(folder: Path) -> None:
         ("low: 16, high: 900", "low: 901, high: 900", "Y-VALUE", 17, "low is not above high"),
         ("[OverlayData]", "[KVP]", "Y-VALUE", 19, "not both: KVP"),
         ("[ORIGINAL]", "[LOCALIZER]", "Y-VALUE", 7, "not both: LOCALIZER"),
+        ("image_types: [ORIGINAL]", "photometric: [PALETTE COLOR]", "Y-VALUE", 12, "one of: MONOCHROME1, MONOCHROME2, RGB"),
         ("fields: [grade]", "fields: []", "Y-VALUE", 20, "one field"),
         ("example: series", "example: image", "Y-VALUE", 1, "2 dimensions"),
         ("  keys: {series: series}", "  path: mask", "Y-VALUE", 1, "found by their UIDs"),

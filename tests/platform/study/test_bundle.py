@@ -92,6 +92,22 @@ def test_other_files_are_refused(tmp_path):
         assert caught.value.codes == ("B-READ",)
 
 
+def test_a_study_file_is_told_how_it_becomes_a_bundle(tmp_path):
+    """Whoever gives the file that they wrote has damaged nothing, and the author has nothing to send again."""
+    path = tmp_path / "study.yaml"
+    path.write_text("name: skin\nversion: 1.0.0\n")
+    with pytest.raises(Refused) as caught:
+        read_bundle(path)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.place) == ("B-READ", "study.yaml")
+    assert "damaged" not in problem.finding
+    assert problem.next_step.endswith("wardround study build")
+    path.write_bytes(DATA[: len(DATA) // 2])
+    with pytest.raises(Refused) as caught:
+        read_bundle(path)
+    assert "damaged" in caught.value.problems[0].finding
+
+
 @pytest.mark.parametrize("name", ["extra.json", "../evil", "/etc/passwd", "study.json/", "STUDY.JSON"])
 def test_a_further_member_is_refused(name):
     """Exactly six members, and two signatures at most."""

@@ -134,6 +134,24 @@ def test_a_tilted_gantry(write_slice, export):
     assert one_stack(export).troubles == ("D-TILT",)
 
 
+@pytest.mark.parametrize(
+    ("aside", "troubles"),
+    [
+        ({3: 50.0}, ("D-TILT",)),
+        ({2: 20.0, 3: -20.0}, ("D-TILT",)),
+        ({0: 50.0}, ("D-TILT",)),
+        ({4: 0.2}, ("D-TILT",)),
+        ({3: 0.02}, ()),
+    ],
+)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_slice_that_lies_aside(write_slice, export, axis, aside, troubles):
+    """Each slice lies on the line through the stack, to a share of a step; the first and the last alone say too little."""
+    for number in range(9):
+        write_slice(number, at=(*np.eye(2)[axis] * aside.get(number, 0.0), 2.5 * number))
+    assert one_stack(export).troubles == troubles
+
+
 def test_oblique_slices_are_sorted_along_their_normal(write_slice, export):
     """The affine is orthogonal, whatever the plane; its third column is the normal."""
     row = np.array([0.8, 0.6, 0.0])
@@ -154,6 +172,10 @@ def test_oblique_slices_are_sorted_along_their_normal(write_slice, export):
         ({"ImagePositionPatient": None}, "D-NOPLANE"),
         ({"ImageOrientationPatient": None}, "D-NOPLANE"),
         ({"PixelSpacing": None}, "D-NOPLANE"),
+        ({"ImagePositionPatient": ["1e300", "0", "0"]}, "D-NOPLANE"),
+        ({"ImageOrientationPatient": ["1e200", "0", "0", "0", "1e200", "0"]}, "D-NOPLANE"),
+        ({"PixelSpacing": ["1e300", "0.5"]}, "D-NOPLANE"),
+        ({"ImageOrientationPatient": ["1e6", "0", "0", "0", "1e6", "0"]}, "D-ORIENT"),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "D-ORIENT"),
         ({"ImageOrientationPatient": [0.9, 0, 0, 0, 1, 0]}, "D-ORIENT"),
         ({"PixelSpacing": [0, 0.5]}, "D-ORIENT"),

@@ -115,3 +115,12 @@ def test_a_slice_that_does_not_decode_is_a_word_and_not_a_value(write_slice, exp
         assemble(stack, export)
     assert str(caught.value) == ""
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("changed", [{"RescaleSlope": "1e300"}, {"RescaleSlope": "1e37"}, {"RescaleIntercept": "-1e39"}])
+def test_numbers_beyond_every_range_are_none(write_slice, export, changed):
+    """They are refused, and numpy warns of nothing: here every warning is an error."""
+    for number in range(3):
+        write_slice(number, pixels=np.full((6, 4), 100, np.int16), **changed)
+    with pytest.raises(UndecodableError):
+        assemble(stack_of(export), export)

@@ -194,6 +194,30 @@ def test_what_is_no_volume(tmp_path):
     assert {name: code(load, tmp_path, name, "nifti") for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("qform", "codes", "expected"),
+    [
+        (AFFINE, (1, 1), None),
+        (AFFINE @ np.diag([1, 1, 1.01, 1]), (1, 1), None),
+        (AFFINE @ np.diag([2, 1, 1, 1]), (1, 1), "D-ORIENT"),
+        (AFFINE @ np.diag([-1, -1, 1, 1]), (1, 4), "D-ORIENT"),
+        (AFFINE + np.outer([1, 0, 0, 0], [0, 0, 0, 50]), (1, 1), "D-ORIENT"),
+        (AFFINE @ np.diag([2, 1, 1, 1]), (0, 1), None),
+        (AFFINE @ np.diag([2, 1, 1, 1]), (1, 0), None),
+    ],
+)
+def test_two_places_for_one_volume(tmp_path, qform, codes, expected):
+    """A header may place its voxels twice; where the two differ, nobody knows which is right. One that is off is none."""
+    image = nibabel.Nifti1Image(np.ones((3, 4, 5), np.uint8), AFFINE)
+    image.set_qform(qform, codes[0])
+    image.set_sform(AFFINE, codes[1])
+    nibabel.save(image, tmp_path / "v.nii")
+    if expected is None:
+        assert look(tmp_path, "v.nii", "nifti").shape == (3, 4, 5)
+    else:
+        assert code(look, tmp_path, "v.nii", "nifti") == expected
+
+
 def test_bombs_are_not_inflated(tmp_path):
     """A volume that declares too much, and one that inflates to more than it declares: only that is read."""
     nifti(tmp_path / "v.nii", np.ones((2, 2, 2), np.uint8))

@@ -8,9 +8,12 @@ import numpy as np
 import pydicom
 import pytest
 from lesion_contract import LESION
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from silo_node.dicom.index import Index
 from silo_node.imaging.judge import judge
+from silo_node.imaging.rules import rule
 from wardround.contract.imaging import ImagingContract
 
 
@@ -23,6 +26,20 @@ def judged(export, tmp_path, **changed):
     assert found.files == sum(found.unreadable.values()) + found.objects + sum(found.other.values()) + images
     assert len(found.examples) == len(found.fit) + len(found.aside)
     return found
+
+
+def code_of(value, meaning):
+    """One item of a sequence of codes."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SRT", meaning
+    return item
+
+
+def table_of_numbers():
+    """A Modality LUT."""
+    item = Dataset()
+    item.LUTDescriptor, item.LUTData, item.ModalityLUTType = [256, 0, 16], bytes(512), "HU"
+    return item
 
 
 def whole_series(write_slice, series="1.2.3.1", slices=5, **changed):
@@ -48,6 +65,11 @@ def test_a_fit_series(write_slice, export, tmp_path):
         ({"PixelSpacing": None}, ("D-NOPLANE", "D-SPACING")),
         ({"RescaleIntercept": None}, ("D-RESCALE",)),
         ({"RescaleSlope": 0}, ("D-RESCALE",)),
+        ({"RescaleType": "US"}, ("D-RESCALE",)),
+        ({"RescaleType": "OD"}, ("D-RESCALE",)),
+        ({"ModalityLUTSequence": [table_of_numbers()]}, ("D-RESCALE",)),
+        ({"RescaleSlope": "1e30"}, ("D-RESCALE",)),
+        ({"RescaleIntercept": "-1e30"}, ("D-RESCALE",)),
         ({"slices": 3}, ("D-SLICES",)),
         ({"slices": 11}, ("D-SLICES",)),
         ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, ("D-DUPSLICE", "D-PLANE")),
@@ -64,6 +86,50 @@ def test_what_speaks_against_a_series(write_slice, export, tmp_path, changed, co
     found = judged(export, tmp_path)
     assert [len(example.stack.slices) for example in found.fit] == [5]
     assert [example.codes for example in found.aside] == [codes]
+
+
+@pytest.mark.parametrize(
+    ("changed", "wanted"),
+    [
+        ({}, {"without"}),
+        ({"ContrastBolusAgent": "OMNIPAQUE 350"}, {"with"}),
+        ({"ContrastBolusAgent": "", "ContrastBolusVolume": 100}, {"with"}),
+        ({"ContrastBolusRoute": "IV"}, {"with"}),
+        ({"ContrastBolusAgent": "", "ContrastBolusAgentSequence": [code_of("C-B0322", "Iohexol")]}, {"with"}),
+        ({"ContrastBolusStartTime": "101500"}, {"with"}),
+        ({"ContrastBolusAgent": ""}, set()),
+        ({"ContrastBolusAgent": "REMOVED"}, set()),
+        ({"ContrastBolusAgent": "", "ContrastBolusRoute": "", "ContrastBolusVolume": 0}, set()),
+        ({"ContrastBolusAgent": "", "ContrastBolusAgentSequence": []}, set()),
+    ],
+)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_contrast_is_what_any_element_says(write_slice, export, tmp_path, syntax, changed, wanted):
+    """An agent's name is the first that a de-identifier takes; what is left empty says neither, and nothing there says none."""
+    whole_series(write_slice, syntax=syntax, **changed)
+    fit = set()
+    for contrast in ("any", "with", "without"):
+        (example,) = judged(export, tmp_path, protocol={**LESION["protocol"], "contrast": contrast}).examples
+        assert example.codes in ((), ("D-CONTRAST",))
+        fit |= set() if example.codes else {contrast}
+    assert fit == {"any", *wanted}
+
+
+@pytest.mark.parametrize("changed", [{"RescaleType": "HU"}, {"RescaleType": "hu "}, {"RescaleType": ""}])
+def test_hounsfield_units_by_name_or_by_silence(write_slice, export, tmp_path, changed):
+    """Rescale Type is seldom there, and then says HU."""
+    whole_series(write_slice, **changed)
+    assert [example.codes for example in judged(export, tmp_path).examples] == [()]
+
+
+def test_a_table_that_is_not_applied_is_told(write_slice, export, tmp_path):
+    """Stored numbers stay what they are; that others were meant is a warning. Impossible slopes have none."""
+    whole_series(write_slice, RescaleSlope=None, RescaleIntercept=None, ModalityLUTSequence=[table_of_numbers()])
+    whole_series(write_slice, series="1.2.3.2", StudyInstanceUID="1.2.9", RescaleSlope="1e30")
+    found = judged(export, tmp_path, intensity={"unit": "stored"})
+    assert [(example.codes, example.warnings) for example in found.examples] == [((), ("D-RESCALE",)), (("D-RESCALE",), ())]
+    stored = ImagingContract.model_validate({**LESION, "intensity": {"unit": "stored"}})
+    assert rule("D-RESCALE", stored).startswith("No Modality LUT")
 
 
 def test_steps_that_are_too_long(write_slice, export, tmp_path):
