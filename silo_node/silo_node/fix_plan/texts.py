@@ -10,7 +10,8 @@ from itertools import permutations
 
 import polars as pl
 
-from silo_node.mapping.cells import FIRST_DAY, ISO_DATE, LAST_DAY
+from silo_node.days import FIRST_DAY, LAST_DAY
+from silo_node.mapping.cells import ISO_DATE
 from wardround.canonical import Json
 
 LAST_OF_FOUR_DIGITS = 0xFFFF

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from silo_node.mapping.cells import FIRST_DAY, ISO_DATE, LAST_DAY
+from silo_node.days import FIRST_DAY, LAST_DAY
+from silo_node.mapping.cells import ISO_DATE
 from silo_node.mapping.facts import Facts
 from silo_node.validation.causes import Cause, Failed, Kind, by_kind, matching, note, nowhere
 from silo_node.validation.constraints import Check
@@ -30,6 +31,11 @@ _TIME = r"[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?"
 _DATE_TIME = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_TIME} ?(?:Z|UTC|GMT|[A-Z]{{3,4}}|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?"
 _ZONE = rf"\A[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_TIME} ?(.*)\z"
 _OTHER_KINDS = (
+    Kind(
+        "of no year from 1000 to 9999",
+        r"-?[0-9]+ (?:days|(?:milli|micro|nano)seconds) since 1970-01-01|0[0-9]{3}-[0-9]{2}-[0-9]{2}.*",
+        "correct the days, or leave the cells of unknown ones empty",
+    ),
     Kind("with a time of day", rf".*{_TIME}.*", "export the day alone"),
     Kind(
         "without the day", r"[0-9]{4}(?:-(?:[0-9]{2}|-|UN)(?:-(?:-|UN)?)?)?", "declare what stands for an unknown day as missing"

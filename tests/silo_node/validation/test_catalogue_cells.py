@@ -460,6 +460,53 @@ def test_typed_columns_of_parquet(field: str, values: list[Any], code: str, step
     assert {each.code for each in rest} <= {"T-FEW"}
 
 
+@pytest.mark.parametrize("dtype", [pl.Date, pl.Datetime("ms"), pl.Datetime("us")], ids=["day", "ms", "us"])
+@pytest.mark.parametrize("days", [-(2**31) + 1, -(10**8), -719_529, -354_286, 2_932_897, 97_000_000, 2**31 - 1])
+def test_days_that_no_calendar_has_are_bad_cells(days: int, dtype: pl.DataType, tmp_path: Path) -> None:
+    """A file's own type holds them; they are named with their rows, and the other records are judged as ever."""
+    cells = [-7000 + row for row in range(HEIGHT)]
+    cells[7] = cells[30] = days
+    one = 1 if dtype == pl.Date else {"ms": 86_400_000, "us": 86_400_000_000}[dtype.time_unit]  # type: ignore[union-attr]
+    stored = pl.Series("born", [max(-(2**63), min(day * one, 2**63 - 1)) for day in cells])
+    column = stored.cast(pl.Int32 if dtype == pl.Date else pl.Int64).cast(dtype)
+    pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(column).write_parquet(tmp_path / "t.parquet")
+    result = run(tmp_path, "parquet", {})
+    assert found(result) == [("T-TYPE", "born", [7, 30])]
+    assert result.findings[0].finding.endswith(": 2 of no year from 1000 to 9999")
+    assert result.valid.height == HEIGHT - 2
+
+
+def test_a_day_of_a_zone_is_bounded_by_its_own_clock(tmp_path: Path) -> None:
+    """The last midnight of the years of four digits in UTC is one of the year after it further east."""
+    days = [*range(18_000, 18_000 + HEIGHT - 1), 2_932_897]
+    cells = pl.Series("born", [(day * 24 - 14) * 3_600_000 for day in days])
+    column = cells.cast(pl.Datetime("ms", "Pacific/Kiritimati"))
+    pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(column).write_parquet(tmp_path / "t.parquet")
+    assert found(run(tmp_path, "parquet", {})) == [("T-TYPE", "born", [HEIGHT - 1])]
+
+
+@pytest.mark.parametrize("dtype", [pl.Date, pl.Datetime("us"), pl.Datetime("ns")], ids=["day", "us", "ns"])
+def test_a_mark_is_a_day_where_the_column_holds_days(dtype: pl.DataType, tmp_path: Path) -> None:
+    """A declared mark counts in a column of the file's own type for days, too; one beyond the calendar as well."""
+    first = date(1, 1, 1) if dtype != pl.Datetime("ns") else date(1700, 1, 1)
+    cells = [date(1950, 1, 1 + row % 28) for row in range(HEIGHT)]
+    cells[3], cells[9] = first, date(1900, 1, 1)
+    frame = pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(pl.Series("born", cells, dtype=pl.Date).cast(dtype))
+    frame.write_parquet(tmp_path / "t.parquet")
+    result = run(tmp_path, "parquet", {"born": {"column": "born", "missing": [first.isoformat(), "1900-01-01"]}})
+    assert (result.findings, result.valid["born"].null_count()) == ((), 2)
+
+
+@pytest.mark.parametrize("field", ["sex", "age", "glucose", "born", "ward"])
+def test_a_column_of_no_type_is_an_empty_one(field: str, tmp_path: Path) -> None:
+    """Parquet has a type for columns in which no cell is there: nothing is missing beyond the values."""
+    pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(pl.lit(None).alias(field)).write_parquet(
+        tmp_path / "t.parquet"
+    )
+    (finding,) = run(tmp_path, "parquet", {}).findings
+    assert (finding.code, finding.field, finding.count, finding.severity) == ("T-ALLNULL", field, HEIGHT, "warning")
+
+
 def test_marks_are_sought_in_the_hospitals_own_unit(tmp_path: Path) -> None:
     """A local 999 in mg/dL is 55.45 in the schema's unit; it is the local number that is a mark."""
     cells = {row: str(70 + row) for row in range(HEIGHT)} | dict.fromkeys((4, 5, 6), "999")
