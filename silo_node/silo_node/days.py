@@ -6,7 +6,7 @@ time. So what is computed with has been bounded first, by the number that is sto
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, time
 from typing import Final
 
 import polars as pl
@@ -33,3 +33,15 @@ def as_text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     units = UNITS[dtype.time_unit] if isinstance(dtype, pl.Datetime) else "days"
     known = within(column, dtype, date.min, date.max).cast(pl.String)
     return known.fill_null(column.to_physical().cast(pl.String) + f" {units} since {EPOCH}")
+
+
+def of_text(text: pl.Expr, form: str) -> pl.Expr:
+    """Read days as a format has them, null for other texts. Where it has a time of day, only midnight is a day."""
+    if "%H" not in form:
+        return within(text.str.to_date(form, strict=False, exact=True), pl.Date())
+    moment = text.str.to_datetime(form.replace(".%f", "%.f"), time_unit="us", strict=False, exact=True)
+    known = within(moment, pl.Datetime("us"))
+    midnight = known.dt.time() == time(0)
+    if form.endswith(".%f"):  # which polars reads from nothing, too
+        midnight = midnight & text.str.contains(r"\.[0-9]+\z")
+    return pl.when(midnight).then(known.dt.date())

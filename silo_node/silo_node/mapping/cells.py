@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from silo_node.days import as_text, within
+from silo_node.days import as_text, of_text, within
 from silo_node.mapping import listed
 from silo_node.mapping.facts import Facts
 from silo_node.mapping.iso_days import iso_days
@@ -269,10 +269,7 @@ def _typed_marks(local: pl.Expr, marks: tuple[str, ...], dtype: pl.DataType) -> 
 
 def _date_from_text(mapping: FieldMapping, text: pl.Expr, facts: Facts) -> Cells:
     marked, name, form = _marked(text, mapping.marks), mapping.field.name, mapping.date_format
-    if form is None:
-        read = text.map_batches(iso_days, return_dtype=pl.Date)
-    else:
-        read = within(text.str.to_date(form, strict=False, exact=True), pl.Date())
+    read = text.map_batches(iso_days, return_dtype=pl.Date) if form is None else of_text(text, form)
     quick = Quick(read, facts.nulls(name) != facts.count(_missing(text, mapping.marks)))
     return Cells(pl.when(~marked).then(read), _bad(mapping, marked), (("T-TYPE", pl.lit(value=True)),), text, quick)
 

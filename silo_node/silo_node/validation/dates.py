@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from silo_node.days import FIRST_DAY, LAST_DAY
+from silo_node.days import of_text
 from silo_node.mapping.cells import ISO_DATE
 from silo_node.mapping.facts import Facts
 from silo_node.validation.causes import Cause, Failed, Kind, by_kind, matching, note, nowhere
@@ -16,9 +16,12 @@ from wardround.contract.model import Contract, ContractField
 
 FORMATS = (
     "%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d",
-    "%d %b %Y", "%d-%b-%Y", "%d%b%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y",
+    "%d%b%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%Y-%d-%m",
+    "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M",
+    "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S",
 )  # fmt: skip
-"""Ways in which hospitals write days, with years of four digits."""
+"""Ways in which hospitals write days, with years of four digits; those with a time of day, where it is midnight.
+A blank in a format is read from nothing, too: what has none comes first."""
 FIRST_SERIAL, LAST_SERIAL = 10_000, 60_000
 """Days since the end of 1899 as spreadsheets count them, from 1927 to 2064; other numbers of five digits are no such days."""
 
@@ -75,7 +78,7 @@ def causes(failed: Failed) -> Iterator[Cause]:
         yield zones
     declared = failed.mapping.date_format or ISO_DATE
     kinds = {
-        "with a two-digit year": _two_digit_year(failed.cells, declared),
+        "with a two-digit year": matching(failed.cells, _TWO_DIGIT_YEAR),
         "numbers of days of a spreadsheet": _serial(failed.cells),
     }
     others: dict[str, pl.Series] = {}
@@ -112,10 +115,6 @@ def _mixed_zones(failed: Failed) -> Cause | None:
     )
 
 
-def _two_digit_year(cells: pl.Series, declared: str) -> pl.Series:
-    return nowhere(cells) if "%y" in declared else matching(cells, _TWO_DIGIT_YEAR)
-
-
 def _serial(cells: pl.Series) -> pl.Series:
     numbers = cells.cast(pl.Float64, strict=False)
     return matching(cells, _SERIAL) & numbers.is_between(FIRST_SERIAL, LAST_SERIAL).fill_null(value=False)
@@ -123,7 +122,7 @@ def _serial(cells: pl.Series) -> pl.Series:
 
 def _written(cells: pl.Series, form: str) -> pl.Series:
     """Say which cells are days of four-digit years in a form."""
-    return cells.str.to_date(form, strict=False, exact=True).is_between(FIRST_DAY, LAST_DAY).fill_null(value=False)
+    return cells.to_frame("cell").select(of_text(pl.col("cell"), form).is_not_null()).to_series()
 
 
 def _next_step(failed: Failed, declared: str, found: list[tuple[str, int]]) -> str:

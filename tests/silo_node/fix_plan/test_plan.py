@@ -139,6 +139,23 @@ def test_the_one_date_format_that_reads_is_proposed(tmp_path: Path, clinic: Cont
     assert plan.after.passed
 
 
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("2021-03-{:02d} 00:00:00", "%Y-%m-%d %H:%M:%S"),
+        ("2021-03-{:02d}T00:00:00.000", "%Y-%m-%dT%H:%M:%S.%f"),
+        ("{:02d}MAR2021", "%d%b%Y"),
+        ("{:02d} Mar 2021", "%d %b %Y"),
+        ("202103{:02d}", "%Y%m%d"),
+    ],
+)
+def test_a_format_of_databases_and_programs_is_proposed(tmp_path: Path, clinic: Contract, written: str, form: str) -> None:
+    columns = {**COLUMNS, "visit": "Datum"}
+    plan = planned(tmp_path, clinic, *[(at, "Datum", written.format(at + 1)) for at in range(12)], columns=columns)
+    assert column(plan, "visit").date_format == form
+    assert plan.after.passed
+
+
 def test_days_that_could_be_months_are_asked_for(tmp_path: Path, clinic: Contract) -> None:
     columns = {**COLUMNS, "visit": "Datum"}
     plan = planned(tmp_path, clinic, *[(at, "Datum", f"{at + 1:02d}/03/2021") for at in range(12)], columns=columns)

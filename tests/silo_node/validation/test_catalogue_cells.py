@@ -286,7 +286,7 @@ def test_one_class_is_one_finding_in_its_rows(code: str, field: str, cells: dict
 @FORMS
 @pytest.mark.parametrize(
     ("field", "text"),
-    [("age", "abc"), ("sex", "unknown"), ("patient", "x"), ("smoker", "maybe"), ("born", "1950-13-01"), ("age", "121")],
+    [("age", "abc"), ("sex", "unknown"), ("patient", "x"), ("smoker", "maybe"), ("born", "1950-13-41"), ("age", "121")],
 )
 def test_what_has_no_special_cause_keeps_the_general_code(field: str, text: str, form: str, tmp_path: Path) -> None:
     """Nothing is explained that cannot be told."""
@@ -428,6 +428,48 @@ def test_a_whole_column_in_another_form_of_dates_is_one_line_in_the_site_file(fo
     assert (finding.code, finding.count, few.code) == ("T-DATEFMT", HEIGHT, "T-FEW")
     assert "'%d/%m/%Y'" in finding.next_step
     assert checked(tmp_path, form, cells, "born", date_format="%d/%m/%Y").findings == ()
+
+
+TIMED = {
+    "%Y-%m-%d %H:%M:%S": "10:00:00",
+    "%Y-%m-%dT%H:%M:%S": "10:00:00",
+    "%Y-%m-%d %H:%M:%S.%f": "00:00:00.001",
+    "%d.%m.%Y %H:%M": "00:01",
+}
+
+
+@FORMS
+@pytest.mark.parametrize("written", [*TIMED, "%d%b%Y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y"])
+def test_days_as_databases_and_programs_write_them_are_one_line_in_the_site_file(written: str, form: str, tmp_path: Path) -> None:
+    """Midnight after the day, months by their English names: the next step gives the line, and with it nothing is found."""
+    days = [date(1930 + row, row % 12 + 1, row % 28 + 1) for row in range(HEIGHT)]
+    cells = {row: day.strftime(written) for row, day in enumerate(days)}
+    finding, few = checked(tmp_path, form, cells, "born").findings
+    assert (finding.code, finding.count, few.code) == ("T-DATEFMT", HEIGHT, "T-FEW")
+    assert f"declare date_format: '{written}'" in finding.next_step
+    result = checked(tmp_path, form, cells, "born", date_format=written)
+    assert (result.findings, result.valid["born"].to_list()) == ((), days)
+
+
+@FORMS
+@pytest.mark.parametrize("written", TIMED)
+def test_a_time_of_day_other_than_midnight_is_no_day(written: str, form: str, tmp_path: Path) -> None:
+    """In text as in a file's own type for moments: where the records of an afternoon belong is not guessed."""
+    cells = {row: date(1930 + row, row % 12 + 1, row % 28 + 1).strftime(written) for row in range(HEIGHT)}
+    cells[7] = cells[7][: -len(TIMED[written])] + TIMED[written]
+    result = checked(tmp_path, form, cells, "born", date_format=written)
+    assert found(result) == [("T-TYPE", "born", [7])]
+    assert result.findings[0].finding.endswith(": 1 with a time of day")
+
+
+@FORMS
+def test_a_year_before_the_day_and_the_month_is_named(form: str, tmp_path: Path) -> None:
+    """No program writes days so; where one does, it is said."""
+    cells = {row: date(1930 + row, row % 12 + 1, row % 16 + 13).strftime("%Y-%d-%m") for row in range(HEIGHT)}
+    finding, _ = checked(tmp_path, form, cells, "born").findings
+    assert (finding.code, finding.count) == ("T-DATEFMT", HEIGHT)
+    assert "declare date_format: '%Y-%d-%m'" in finding.next_step
+    assert checked(tmp_path, form, cells, "born", date_format="%Y-%d-%m").findings == ()
 
 
 @FORMS
