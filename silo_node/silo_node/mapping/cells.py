@@ -275,7 +275,9 @@ def _date_from_text(mapping: FieldMapping, text: pl.Expr, facts: Facts) -> Cells
 
 
 def _date_from_type(mapping: FieldMapping, local: pl.Expr, dtype: pl.DataType, facts: Facts) -> Cells | None:
-    """Read days, and moments at midnight. A mark for missing is a day here, written as ISO dates are."""
+    """Read days, moments at midnight, and digits. Among days, a mark for missing is a day, written as ISO dates are."""
+    if dtype.is_integer() and dtype != pl.Int128:  # 20210105 has the digits that a text has
+        return _date_from_text(mapping, local.cast(pl.String), facts)
     if dtype not in (pl.Date, pl.Datetime):
         return None
     text, day, marked = as_text(local, dtype), within(local, dtype), local.is_null()

@@ -10,6 +10,7 @@ import polars as pl
 from silo_node.days import of_text
 from silo_node.mapping.cells import ISO_DATE
 from silo_node.mapping.facts import Facts
+from silo_node.validation import sentinels
 from silo_node.validation.causes import Cause, Failed, Kind, by_kind, matching, note, nowhere
 from silo_node.validation.constraints import Check
 from wardround.contract.model import Contract, ContractField
@@ -28,6 +29,8 @@ FIRST_SERIAL, LAST_SERIAL = 10_000, 60_000
 EARLIEST_ZONE = timedelta(hours=14)
 """How far the first zone on Earth is ahead of UTC."""
 
+_NO_DAY = r"(?:0000-00-00|0001-01-01)(?:[T ]00:00(?::00(?:\.0+)?)?)?|00[./-]00[./-]0000|01[./-]01[./-]0001"
+"""What databases hold for a day that is not known, in a column that takes no nothing."""
 _TWO_DIGIT_YEAR = r"[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2}|[0-9]{1,2}[ -]?[A-Za-z]{3}[ -]?[0-9]{2}"
 _SERIAL = r"[1-6][0-9]{4}(?:\.[0-9]+)?"
 _TIME = r"[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?"
@@ -76,6 +79,8 @@ def causes(failed: Failed) -> Iterator[Cause]:
     zones = _mixed_zones(failed)
     if zones is not None:
         yield zones
+    no_day = matching(failed.cells, _NO_DAY)
+    yield Cause("T-SENTINEL", no_day, sentinels.expectation(failed.mapping.field), sentinels.IMPOSSIBLE_STEP)
     declared = failed.mapping.date_format or ISO_DATE
     kinds = {
         "with a two-digit year": matching(failed.cells, _TWO_DIGIT_YEAR),
@@ -94,6 +99,7 @@ def causes(failed: Failed) -> Iterator[Cause]:
     for each in kinds.values():
         where = where | each
     yield Cause("T-DATEFMT", where, next_step=_next_step(failed, declared, found), note=note(found, int(where.sum())))
+    where = where | no_day
     rest = failed.cells.filter(~where)
     other = by_kind("T-TYPE", rest, _OTHER_KINDS)
     if other is not None:

@@ -156,6 +156,16 @@ def test_a_format_of_databases_and_programs_is_proposed(tmp_path: Path, clinic: 
     assert plan.after.passed
 
 
+@pytest.mark.parametrize("mark", ["0000-00-00", "0001-01-01"])
+def test_a_day_that_stands_for_none_is_proposed_as_a_mark(tmp_path: Path, mark: str) -> None:
+    contract = load_contract({**CLINIC, "fields": [*CLINIC["fields"], {"name": "died", "type": "date"}]}, tmp_path)
+    days = ["Tod", *(mark if at in (3, 7) else f"2021-03-{at + 1:02d}" for at in range(12))]
+    content = "\n".join(f"{line};{day}" for line, day in zip(rows().splitlines(), days, strict=True))
+    plan = make_plan(make_site(tmp_path, content, columns={**COLUMNS, "died": "Tod"}), Question(contract))
+    assert mark in (column(plan, "died").missing or ())
+    assert plan.after.passed
+
+
 def test_days_that_could_be_months_are_asked_for(tmp_path: Path, clinic: Contract) -> None:
     columns = {**COLUMNS, "visit": "Datum"}
     plan = planned(tmp_path, clinic, *[(at, "Datum", f"{at + 1:02d}/03/2021") for at in range(12)], columns=columns)

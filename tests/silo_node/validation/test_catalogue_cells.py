@@ -484,7 +484,7 @@ def test_swapped_days_and_months_are_named(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("field", "values", "code", "step"), [
     ("patient", [9.0e17 + 1e6 * row for row in range(HEIGHT)], "T-BIGINT", "export"),
     ("patient", list(range(HEIGHT)), "T-LEADZERO", "export"),
-    ("born", [18000 + row for row in range(HEIGHT)], "T-DATEFMT", "export the dates as text, YYYY-MM-DD"),
+    ("born", [18000.0 + row for row in range(HEIGHT)], "T-DATEFMT", "export the dates as text, YYYY-MM-DD"),
     ("born", [row % 2 == 0 for row in range(HEIGHT)], "T-TYPE", "export"),
     ("age", [row % 2 == 0 for row in range(HEIGHT)], "T-TYPE", "export"),
     ("glucose", [date(1950, 1, 1 + row % 28) for row in range(HEIGHT)], "T-TYPE", "export"),
@@ -500,6 +500,49 @@ def test_typed_columns_of_parquet(field: str, values: list[Any], code: str, step
     assert ("as a spreadsheet counts days since 1900" in finding.finding) == (code == "T-DATEFMT")
     assert [each.records for each in result.outgoing.findings if each.code == code] == [ShownCell(count=HEIGHT)]
     assert {each.code for each in rest} <= {"T-FEW"}
+
+
+@pytest.mark.parametrize("dtype", [pl.Int32, pl.Int64, pl.UInt32, pl.String], ids=str)
+def test_whole_numbers_are_read_by_the_declared_format_as_their_digits_are(dtype: pl.DataType, tmp_path: Path) -> None:
+    """What a text's digits are, a whole number's are; days that a spreadsheet counts are told from them by their digits."""
+    days = [date(1930 + row, row % 12 + 1, row % 28 + 1) for row in range(HEIGHT)]
+    digits = pl.Series("born", [int(day.strftime("%Y%m%d")) for day in days])
+    records = pl.DataFrame([clean(row) for row in range(HEIGHT)])
+    records.with_columns(digits.cast(dtype)).write_parquet(tmp_path / "t.parquet")
+    result = run(tmp_path, "parquet", {"born": {"column": "born", "date_format": "%Y%m%d"}})
+    assert (result.findings, result.valid["born"].to_list()) == ((), days)
+    first = run(tmp_path, "parquet", {}).findings[0]
+    assert (first.code, first.count, "declare date_format: '%Y%m%d'" in first.next_step) == ("T-DATEFMT", HEIGHT, True)
+    records.with_columns((digits % 10_000 + 20_000).cast(dtype)).write_parquet(tmp_path / "t.parquet")
+    first = run(tmp_path, "parquet", {"born": {"column": "born", "date_format": "%Y%m%d"}}).findings[0]
+    assert (first.code, first.count) == ("T-DATEFMT", HEIGHT)
+    assert first.finding.endswith("numbers of days of a spreadsheet")
+
+
+@FORMS
+@pytest.mark.parametrize("mark", ["0000-00-00", "0001-01-01", "0000-00-00 00:00:00", "00.00.0000"])
+@pytest.mark.parametrize("many", [1, HEIGHT], ids=["one", "all"])
+def test_a_day_of_noughts_stands_for_none(many: int, mark: str, form: str, tmp_path: Path) -> None:
+    """As databases write it where a column takes no nothing; however many there are, none is a day."""
+    cells = dict.fromkeys(range(many), mark)
+    finding, *_ = checked(tmp_path, form, cells, "born").findings
+    assert (finding.code, finding.field, finding.count, finding.severity) == ("T-SENTINEL", "born", many, "error")
+    declared = checked(tmp_path, form, cells, "born", missing=["", mark])
+    assert {each.code for each in declared.findings} == ({"T-ALLNULL"} if many == HEIGHT else set())
+
+
+@pytest.mark.parametrize("dtype", [pl.Date, pl.Datetime("us")], ids=["day", "us"])
+@pytest.mark.parametrize("many", [1, HEIGHT], ids=["one", "all"])
+def test_the_first_day_of_all_stands_for_none(many: int, dtype: pl.DataType, tmp_path: Path) -> None:
+    """In a file's own type for days, too: its text is the mark that the site file declares."""
+    cells = [date(1, 1, 1) if row < many else date(1950, 1, 1 + row % 28) for row in range(HEIGHT)]
+    frame = pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(pl.Series("born", cells, dtype=pl.Date).cast(dtype))
+    frame.write_parquet(tmp_path / "t.parquet")
+    finding, *_ = run(tmp_path, "parquet", {}).findings
+    assert (finding.code, finding.field, finding.count) == ("T-SENTINEL", "born", many)
+    assert "under 'missing'" in finding.next_step
+    declared = run(tmp_path, "parquet", {"born": {"column": "born", "missing": ["0001-01-01"]}})
+    assert {each.code for each in declared.findings} == ({"T-ALLNULL"} if many == HEIGHT else set())
 
 
 @pytest.mark.parametrize("dtype", [pl.Date, pl.Datetime("ms"), pl.Datetime("us")], ids=["day", "ms", "us"])
