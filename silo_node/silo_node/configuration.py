@@ -54,7 +54,9 @@ PRIVATE_DIRECTORY_MODE = 0o700
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 OneCharacter = Annotated[str, StringConstraints(pattern=r"^[\t\x20-\x7e]$")]
 
-_DATE_TOKENS = re.compile(r"(?:%[dmY]|[-./ ])+")
+_DATE_PARTS = ("%d", "%[mbB]", "%Y")
+_DATE_TOKENS = re.compile(r"(?:%[dmbBY]|[-./, ])+?(?:[ T]%H:%M(?::%S(?:\.%f)?)?)?")
+"""A day, and after it perhaps a time of day. Names of months are English, as programs write them: ``02JAN2021``."""
 
 
 _UNITS = {"MiB": 2**20, "GiB": 2**30}
@@ -145,7 +147,8 @@ class Column(Value):
         analyte: what the laboratory measures, where a schema's substance is weighed in several ways (urea, urea nitrogen).
         factor: with ``offset``, a conversion by hand: shared = local × factor + offset.
         codes: local code → the schema's value; a local code that is not here is a finding.
-        date_format: ``%d``, ``%m``, ``%Y`` and separators; ISO (``%Y-%m-%d``) when not given.
+        date_format: ``%d``, ``%m`` (or ``%b``, ``%B``), ``%Y`` and separators, and a time of day where midnight stands after it;
+            ISO (``%Y-%m-%d``) when not given.
         missing: texts that mean missing in this column, in place of the schema-wide list.
     """
 
@@ -161,8 +164,16 @@ class Column(Value):
     @field_validator("date_format")
     @classmethod
     def _plain(cls, text: str | None) -> str | None:
-        if text is not None and (not _DATE_TOKENS.fullmatch(text) or any(text.count(token) != 1 for token in ("%d", "%m", "%Y"))):
-            msg = "a date format holds %d, %m and %Y once each, and - . / or space between them"
+        if text is None:
+            return None
+        if "%y" in text:
+            msg = "two digits are no year: 05 is 1905 and 2005. Export years of four digits, and write %Y"
+            raise ValueError(msg)
+        if not _DATE_TOKENS.fullmatch(text) or any(len(re.findall(part, text)) != 1 for part in _DATE_PARTS):
+            msg = (
+                "a date format holds %d, %m (or %b, %B for English names) and %Y once each, with - . / , or space between them; "
+                "a time of day may follow, after a space or T: %H:%M, %H:%M:%S or %H:%M:%S.%f"
+            )
             raise ValueError(msg)
         return text
 

@@ -97,6 +97,35 @@ def test_what_is_wrong_is_refused_with_its_line(tmp_path: Path, old: str, new: s
     assert refused.value.exit_status == 2
 
 
+@pytest.mark.parametrize(
+    "form", ["%Y-%m-%d %H:%M:%S", "%d%b%Y", "%d-%b-%Y", "%d.%m.%Y %H:%M", "%b %d, %Y", "%Y-%m-%dT%H:%M:%S.%f"]
+)
+def test_formats_of_dates(tmp_path: Path, form: str) -> None:
+    """As databases, SAS and people write days."""
+    site = load_site(_write(tmp_path, WHOLE.replace("column: Befund", f'column: Befund, date_format: "{form}"')))
+    column = site.file.schemas["breast.cytology"].column("diagnosis")
+    assert column is not None
+    assert column.date_format == form
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        ("%d.%m.%y", "05 is 1905 and 2005"),
+        ("%d.%m.%Y %H", "%H:%M"),
+        ("%H:%M %d.%m.%Y", "may follow"),
+        ("%d.%m.%Y%H:%M", "after a space or T"),
+        ("%d %m %b %Y", "once each"),
+        ("%Y %m %d %j", "%d, %m"),
+    ],
+)
+def test_formats_that_give_no_day_are_refused(tmp_path: Path, form: str, why: str) -> None:
+    """The rule says what a format holds, and of two digits why they are no year."""
+    with pytest.raises(Refused) as refused:
+        load_site(_write(tmp_path, WHOLE.replace("column: Befund", f'column: Befund, date_format: "{form}"')))
+    assert why in str(refused.value.problems[0])
+
+
 def test_all_mistakes_of_meaning_come_at_once(tmp_path: Path) -> None:
     """Nobody mends a site file one error at a time."""
     text = WHOLE.replace("source: biopsies", "source: biopsy").replace("unit: cm", "unit: cm, factor: 10")

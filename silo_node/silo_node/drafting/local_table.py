@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from silo_node.configuration import CsvSource, ParquetSource, Site
+from silo_node.days import as_text
 from silo_node.draft_marks import QUESTION
 from silo_node.source_settings import ExtractedSource, FolderSource
 from silo_node.sources.dialect import SNIFFED_RECORDS, Dialect, below, decode, read_head, records, sniff
@@ -307,4 +308,6 @@ def _texts(column: pl.Series) -> list[str]:
     if column.dtype.is_float():
         values = column.cast(pl.Float64).to_list()
         return ["" if value is None else f"{value:.15g}" for value in values]
+    if column.dtype in (pl.Date, pl.Datetime):
+        column = column.to_frame().select(as_text(pl.col(column.name), column.dtype)).to_series()
     return ["" if text is None else text for text in column.cast(pl.String, strict=False).to_list()]

@@ -330,11 +330,13 @@ class Proposer:
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     def _texts(self, mapping: FieldMapping) -> pl.Series:
-        """Give the texts of a field's local column that are no marks for missing; empty where it holds no texts."""
+        """Give the texts of a field's column that are no marks for missing, or digits of days; empty where it holds none."""
         nothing = pl.Series([], dtype=pl.String)
         if mapping.column is None or mapping.column not in self.table.rows.schema:
             return nothing
         local = self.table.rows.column(mapping.column)
+        if mapping.field.type == "date" and local.dtype.is_integer():
+            local = local.cast(pl.String)
         return local.filter(local.is_not_null() & ~local.is_in(list(mapping.marks))) if local.dtype == pl.String else nothing
 
     def _ask(self, place: str, text: str) -> None:

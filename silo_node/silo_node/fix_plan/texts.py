@@ -10,7 +10,8 @@ from itertools import permutations
 
 import polars as pl
 
-from silo_node.mapping.cells import FIRST_DAY, ISO_DATE, LAST_DAY
+from silo_node.days import of_text
+from silo_node.mapping.cells import ISO_DATE
 from wardround.canonical import Json
 
 LAST_OF_FOUR_DIGITS = 0xFFFF
@@ -29,7 +30,13 @@ SENTINEL_DAYS = frozenset({"1800-01-01", "1899-12-30", "1899-12-31", "1900-01-01
 """Days that are written for missing, as ISO dates."""
 
 DATE_MARKS = ("-", ".", "/", " ")
-DATE_FORMATS = tuple(mark.join(order) for mark in DATE_MARKS for order in permutations(("%d", "%m", "%Y")) if order[1] != "%Y")
+DATE_FORMATS = (
+    *("%Y%m%d", "%d%b%Y"),
+    *(mark.join(order) for mark in DATE_MARKS for order in permutations(("%d", "%m", "%Y")) if order[1] != "%Y"),
+    *("%d-%b-%Y", "%d %b %Y", "%b %d, %Y"),
+    *("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M"),
+    *(f"{day} {clock}" for day in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y") for clock in ("%H:%M", "%H:%M:%S")),
+)
 
 
 def means_missing(text: str, *, coded: bool) -> bool:
@@ -64,7 +71,7 @@ def is_sentinel(text: str, date_format: str | None = None) -> bool:
     """Whether an impossible number or day is one that is written for missing."""
     if SENTINEL.fullmatch(text.strip()):
         return True
-    read = pl.Series([text]).str.to_date(date_format or ISO_DATE, strict=False, exact=True)[0]
+    read = pl.select(of_text(pl.lit(text), date_format or ISO_DATE)).item()
     return read is not None and read.isoformat() in SENTINEL_DAYS
 
 
@@ -77,13 +84,16 @@ class DateReading:
 
 
 def date_readings(texts: pl.Series, formats: Sequence[str] = DATE_FORMATS) -> tuple[DateReading, ...]:
-    """Give the formats that read any of these texts, the one that reads most first."""
-    found = []
+    """Give the formats that read any of these texts, the one that reads most first; of those that read the same days, one."""
+    found: list[DateReading] = []
+    readings: list[pl.Series] = []
+    text = pl.col("text")
     for date_format in formats:
-        read = texts.str.to_date(date_format, strict=False, exact=True)
-        reads = int(read.is_between(FIRST_DAY, LAST_DAY).sum())
-        if reads:
-            found.append(DateReading(date_format, reads))
+        alike = text.str.contains(" ", literal=True) == (" " in date_format)  # polars reads a blank from nothing, too
+        days = texts.to_frame("text").select(pl.when(alike).then(of_text(text, date_format))).to_series()
+        if days.count() and not any(days.equals(other) for other in readings):
+            readings.append(days)
+            found.append(DateReading(date_format, days.count()))
     return tuple(sorted(found, key=lambda each: (-each.reads, each.date_format)))
 
 

@@ -17,6 +17,7 @@ from functools import lru_cache
 
 import polars as pl
 
+from silo_node.days import as_text, of_text, within
 from silo_node.mapping import listed
 from silo_node.mapping.facts import Facts
 from silo_node.mapping.iso_days import iso_days
@@ -33,8 +34,8 @@ WHOLE_TOLERANCE = 1e-9
 
 ISO_DATE = "%Y-%m-%d"
 
-FIRST_DAY, LAST_DAY = date(1000, 1, 1), date(9999, 12, 31)
-"""Years have four digits: ``05.01.21`` is not a day of the year 21."""
+_MIDNIGHT = r" 00:00:00(?:\.0+)?$"
+"""What polars writes of a moment at midnight after its day."""
 
 SCHEMA_TYPES: dict[str, pl.DataType] = {
     "string": pl.String(),
@@ -82,6 +83,8 @@ def compile_cells(mapping: FieldMapping, dtype: pl.DataType, facts: Facts) -> Ce
         raise ValueError(mapping.field.name)
     local = pl.col(LOCAL + mapping.column)
     kind = mapping.field.type
+    if dtype == pl.Null:  # no cell of the column holds anything
+        return Cells(local.cast(SCHEMA_TYPES[kind]), None, (), local.cast(pl.String))
     if kind == "string":
         text = _as_text(local, dtype)
         if text is None:
@@ -94,7 +97,7 @@ def compile_cells(mapping: FieldMapping, dtype: pl.DataType, facts: Facts) -> Ce
             return _date_from_text(mapping, text, facts)
         return _number_from_text(mapping, text, facts)
     if kind == "date":
-        return _date_from_type(mapping, local, dtype)
+        return _date_from_type(mapping, local, dtype, facts)
     if dtype.is_numeric() and dtype != pl.Int128:
         return _number_from_type(mapping, local, dtype, facts)
     return None
@@ -107,7 +110,9 @@ def _as_text(local: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
     """Give a typed column as text: ids without ``.0``, truth values as ``true`` and ``false``, dates as ISO dates."""
     if dtype == pl.String:
         return local
-    if dtype.is_integer() or dtype.is_decimal() or dtype in (pl.Boolean, pl.Date, pl.Datetime, pl.Categorical, pl.Enum):
+    if dtype in (pl.Date, pl.Datetime):
+        return as_text(local, dtype)
+    if dtype.is_integer() or dtype.is_decimal() or dtype in (pl.Boolean, pl.Categorical, pl.Enum):
         return local.cast(pl.String)
     if dtype.is_float():
         wide = local.cast(pl.Float64)
@@ -264,23 +269,30 @@ def _typed_marks(local: pl.Expr, marks: tuple[str, ...], dtype: pl.DataType) -> 
 
 def _date_from_text(mapping: FieldMapping, text: pl.Expr, facts: Facts) -> Cells:
     marked, name, form = _marked(text, mapping.marks), mapping.field.name, mapping.date_format
-    doubt = facts.nulls(name) != facts.count(_missing(text, mapping.marks))
-    if form is None:
-        read = text.map_batches(iso_days, return_dtype=pl.Date)
-        value = pl.when(~marked).then(read)
-    else:
-        read = text.str.to_date(form, strict=False, exact=True)
-        value = pl.when(~marked & read.is_between(FIRST_DAY, LAST_DAY)).then(read)
-        doubt = doubt | (facts.least(name) < FIRST_DAY) | (facts.most(name) > LAST_DAY)
-    quick = Quick(read, doubt.fill_null(value=False))
-    return Cells(value, _bad(mapping, marked), (("T-TYPE", pl.lit(value=True)),), text, quick)
+    read = text.map_batches(iso_days, return_dtype=pl.Date) if form is None else of_text(text, form)
+    quick = Quick(read, facts.nulls(name) != facts.count(_missing(text, mapping.marks)))
+    return Cells(pl.when(~marked).then(read), _bad(mapping, marked), (("T-TYPE", pl.lit(value=True)),), text, quick)
 
 
-def _date_from_type(mapping: FieldMapping, local: pl.Expr, dtype: pl.DataType) -> Cells | None:
-    text = local.cast(pl.String)
-    if dtype == pl.Date:
-        return Cells(local, None, (), text)
+def _date_from_type(mapping: FieldMapping, local: pl.Expr, dtype: pl.DataType, facts: Facts) -> Cells | None:
+    """Read days, moments at midnight, and digits. Among days, a mark for missing is a day, written as ISO dates are."""
+    if dtype.is_integer() and dtype != pl.Int128:  # 20210105 has the digits that a text has
+        return _date_from_text(mapping, local.cast(pl.String), facts)
+    if dtype not in (pl.Date, pl.Datetime):
+        return None
+    text, day, marked = as_text(local, dtype), within(local, dtype), local.is_null()
+    marks = _day_marks(mapping.marks)
+    if marks:
+        marked = marked | within(local, dtype, date.min, date.max).dt.date().is_in(list(marks)).fill_null(value=False)
     if dtype == pl.Datetime:
-        value = pl.when(local.dt.time() == time(0)).then(local.dt.date())
-        return Cells(value, _bad(mapping, local.is_null()), (("T-TYPE", pl.lit(value=True)),), text)
-    return None
+        text = text.str.replace(_MIDNIGHT, "")
+        day = within(pl.when(day.dt.time() == time(0)).then(day.dt.date()), pl.Date())  # by the clock of its own zone
+    missing = facts.count(local.null_count())
+    quick = None if marks else Quick(day, facts.nulls(mapping.field.name) != missing)
+    return Cells(pl.when(~marked).then(day), _bad(mapping, marked), (("T-TYPE", pl.lit(value=True)),), text, quick)
+
+
+@lru_cache
+def _day_marks(marks: tuple[str, ...]) -> tuple[date, ...]:
+    found = pl.Series("mark", marks, dtype=pl.String).str.to_date(ISO_DATE, strict=False, exact=True).drop_nulls()
+    return tuple(day for day in found.to_list() if day is not None)

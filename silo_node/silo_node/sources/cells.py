@@ -9,6 +9,8 @@ from datetime import datetime
 
 import polars as pl
 
+from silo_node.days import as_text, within
+
 EXACT_INTEGER_LIMIT = 2**53
 MOMENT = pl.Datetime("us")
 FIRST, LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)  # noqa: DTZ001  (exports have no zone)
@@ -27,6 +29,8 @@ def texts(column: pl.Series) -> pl.Series:
     """Give cells as text, typed ones too: whole numbers without ``.0``."""
     if column.dtype == pl.String:
         return column
+    if column.dtype in (pl.Date, pl.Datetime):
+        return column.to_frame().select(as_text(pl.col(column.name), column.dtype)).to_series()
     if column.dtype.is_float():
         wide = column.cast(pl.Float64)
         whole = ((wide == wide.round()) & (wide.abs() < EXACT_INTEGER_LIMIT)).fill_null(value=False)
@@ -49,8 +53,9 @@ def missing_in(text: pl.Series, marks: Sequence[str]) -> pl.Series:
 def moments(column: pl.Series, form: str | None, marks: Sequence[str]) -> Cells:
     """Read moments: dates and times by type, or texts in one form."""
     if column.dtype in (pl.Date, pl.Datetime):
-        plain = column.dt.replace_time_zone(None) if column.dtype == pl.Datetime else column
-        return Cells(plain.cast(MOMENT), pl.Series([False]).new_from_index(0, len(column)))
+        known = column.to_frame().select(within(pl.col(column.name), column.dtype)).to_series()
+        plain = known.dt.replace_time_zone(None) if column.dtype == pl.Datetime else known
+        return Cells(plain.cast(MOMENT), column.is_not_null() & known.is_null())
     text = missing_in(texts(column), marks)
     form = form or "%Y-%m-%d"
     shape = re.sub(r"%[A-Za-z]", lambda token: _TOKENS[token.group()], re.escape(form).replace("\\%", "%"))

@@ -7,29 +7,41 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from silo_node.mapping.cells import FIRST_DAY, ISO_DATE, LAST_DAY
+from silo_node.days import of_text
+from silo_node.mapping.cells import ISO_DATE
 from silo_node.mapping.facts import Facts
+from silo_node.validation import sentinels
 from silo_node.validation.causes import Cause, Failed, Kind, by_kind, matching, note, nowhere
 from silo_node.validation.constraints import Check
 from wardround.contract.model import Contract, ContractField
 
 FORMATS = (
     "%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d",
-    "%d %b %Y", "%d-%b-%Y", "%d%b%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y",
+    "%d%b%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%Y-%d-%m",
+    "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M",
+    "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S",
 )  # fmt: skip
-"""Ways in which hospitals write days, with years of four digits."""
+"""Ways in which hospitals write days, with years of four digits; those with a time of day, where it is midnight.
+A blank in a format is read from nothing, too: what has none comes first."""
 FIRST_SERIAL, LAST_SERIAL = 10_000, 60_000
 """Days since the end of 1899 as spreadsheets count them, from 1927 to 2064; other numbers of five digits are no such days."""
 
 EARLIEST_ZONE = timedelta(hours=14)
 """How far the first zone on Earth is ahead of UTC."""
 
+_NO_DAY = r"(?:0000-00-00|0001-01-01)(?:[T ]00:00(?::00(?:\.0+)?)?)?|00[./-]00[./-]0000|01[./-]01[./-]0001"
+"""What databases hold for a day that is not known, in a column that takes no nothing."""
 _TWO_DIGIT_YEAR = r"[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2}|[0-9]{1,2}[ -]?[A-Za-z]{3}[ -]?[0-9]{2}"
 _SERIAL = r"[1-6][0-9]{4}(?:\.[0-9]+)?"
 _TIME = r"[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?"
 _DATE_TIME = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_TIME} ?(?:Z|UTC|GMT|[A-Z]{{3,4}}|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?"
 _ZONE = rf"\A[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_TIME} ?(.*)\z"
 _OTHER_KINDS = (
+    Kind(
+        "of no year from 1000 to 9999",
+        r"-?[0-9]+ (?:days|(?:milli|micro|nano)seconds) since 1970-01-01|0[0-9]{3}-[0-9]{2}-[0-9]{2}.*",
+        "correct the days, or leave the cells of unknown ones empty",
+    ),
     Kind("with a time of day", rf".*{_TIME}.*", "export the day alone"),
     Kind(
         "without the day", r"[0-9]{4}(?:-(?:[0-9]{2}|-|UN)(?:-(?:-|UN)?)?)?", "declare what stands for an unknown day as missing"
@@ -67,9 +79,11 @@ def causes(failed: Failed) -> Iterator[Cause]:
     zones = _mixed_zones(failed)
     if zones is not None:
         yield zones
+    no_day = matching(failed.cells, _NO_DAY)
+    yield Cause("T-SENTINEL", no_day, sentinels.expectation(failed.mapping.field), sentinels.IMPOSSIBLE_STEP)
     declared = failed.mapping.date_format or ISO_DATE
     kinds = {
-        "with a two-digit year": _two_digit_year(failed.cells, declared),
+        "with a two-digit year": matching(failed.cells, _TWO_DIGIT_YEAR),
         "numbers of days of a spreadsheet": _serial(failed.cells),
     }
     others: dict[str, pl.Series] = {}
@@ -85,6 +99,7 @@ def causes(failed: Failed) -> Iterator[Cause]:
     for each in kinds.values():
         where = where | each
     yield Cause("T-DATEFMT", where, next_step=_next_step(failed, declared, found), note=note(found, int(where.sum())))
+    where = where | no_day
     rest = failed.cells.filter(~where)
     other = by_kind("T-TYPE", rest, _OTHER_KINDS)
     if other is not None:
@@ -106,10 +121,6 @@ def _mixed_zones(failed: Failed) -> Cause | None:
     )
 
 
-def _two_digit_year(cells: pl.Series, declared: str) -> pl.Series:
-    return nowhere(cells) if "%y" in declared else matching(cells, _TWO_DIGIT_YEAR)
-
-
 def _serial(cells: pl.Series) -> pl.Series:
     numbers = cells.cast(pl.Float64, strict=False)
     return matching(cells, _SERIAL) & numbers.is_between(FIRST_SERIAL, LAST_SERIAL).fill_null(value=False)
@@ -117,7 +128,7 @@ def _serial(cells: pl.Series) -> pl.Series:
 
 def _written(cells: pl.Series, form: str) -> pl.Series:
     """Say which cells are days of four-digit years in a form."""
-    return cells.str.to_date(form, strict=False, exact=True).is_between(FIRST_DAY, LAST_DAY).fill_null(value=False)
+    return cells.to_frame("cell").select(of_text(pl.col("cell"), form).is_not_null()).to_series()
 
 
 def _next_step(failed: Failed, declared: str, found: list[tuple[str, int]]) -> str:

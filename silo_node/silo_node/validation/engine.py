@@ -256,8 +256,14 @@ def _details(work: _Work, suspects: _Suspects) -> list[Broken]:
                 for each in found:
                     if each.check.code == "T-SENTINEL":
                         _add(told, check, each.mask)
-    between = [check for check in suspects.checks if check.stage == "table"]
+    between = [check for check in suspects.checks if check.stage == "table" and not _in_doubt(check, broken)]
     return broken + _between_records(work, between, broken, failed_values) if between else broken
+
+
+def _in_doubt(check: Check, broken: Sequence[Broken]) -> bool:
+    """Say whether dates look shifted that may only be read wrongly: some are in another form than declared."""
+    other_form = {name for each in broken if each.check.code == "T-DATEFMT" for name in each.check.fields}
+    return check.code == "T-DATESHIFT" and not other_form.isdisjoint(check.fields)
 
 
 class _Evidence:

@@ -36,6 +36,7 @@ STANDS_OFF = 1.0
 ONE_DIGIT = 10
 """What a mark of one digit is below."""
 
+IMPOSSIBLE_STEP = "declare the value under 'missing' in the site file, if it stands for a missing one; else correct it"
 NEXT_STEP = "if it stands for a missing value, declare it under 'missing' in the site file; if it is a value, nothing is wrong"
 
 
@@ -79,8 +80,7 @@ def causes(failed: Failed) -> Iterator[Cause]:
     counts = {mark: int((values == mark).sum()) for mark in known}
     wanted = [mark for mark, count in counts.items() if count >= usual and _are_many(count, failed.records)]
     where = failed.values.is_in(wanted).fill_null(value=False) if wanted else nowhere(failed.cells)
-    next_step = "declare the value under 'missing' in the site file, if it stands for a missing one; else correct it"
-    yield Cause("T-SENTINEL", where, expectation(failed.mapping.field), next_step)
+    yield Cause("T-SENTINEL", where, expectation(failed.mapping.field), IMPOSSIBLE_STEP)
 
 
 def _are_many(same: int, records: int) -> bool:

@@ -139,6 +139,33 @@ def test_the_one_date_format_that_reads_is_proposed(tmp_path: Path, clinic: Cont
     assert plan.after.passed
 
 
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("2021-03-{:02d} 00:00:00", "%Y-%m-%d %H:%M:%S"),
+        ("2021-03-{:02d}T00:00:00.000", "%Y-%m-%dT%H:%M:%S.%f"),
+        ("{:02d}MAR2021", "%d%b%Y"),
+        ("{:02d} Mar 2021", "%d %b %Y"),
+        ("202103{:02d}", "%Y%m%d"),
+    ],
+)
+def test_a_format_of_databases_and_programs_is_proposed(tmp_path: Path, clinic: Contract, written: str, form: str) -> None:
+    columns = {**COLUMNS, "visit": "Datum"}
+    plan = planned(tmp_path, clinic, *[(at, "Datum", written.format(at + 1)) for at in range(12)], columns=columns)
+    assert column(plan, "visit").date_format == form
+    assert plan.after.passed
+
+
+@pytest.mark.parametrize("mark", ["0000-00-00", "0001-01-01"])
+def test_a_day_that_stands_for_none_is_proposed_as_a_mark(tmp_path: Path, mark: str) -> None:
+    contract = load_contract({**CLINIC, "fields": [*CLINIC["fields"], {"name": "died", "type": "date"}]}, tmp_path)
+    days = ["Tod", *(mark if at in (3, 7) else f"2021-03-{at + 1:02d}" for at in range(12))]
+    content = "\n".join(f"{line};{day}" for line, day in zip(rows().splitlines(), days, strict=True))
+    plan = make_plan(make_site(tmp_path, content, columns={**COLUMNS, "died": "Tod"}), Question(contract))
+    assert mark in (column(plan, "died").missing or ())
+    assert plan.after.passed
+
+
 def test_days_that_could_be_months_are_asked_for(tmp_path: Path, clinic: Contract) -> None:
     columns = {**COLUMNS, "visit": "Datum"}
     plan = planned(tmp_path, clinic, *[(at, "Datum", f"{at + 1:02d}/03/2021") for at in range(12)], columns=columns)

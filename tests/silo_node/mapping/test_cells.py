@@ -167,14 +167,14 @@ def test_typed_columns_become_the_schema_types(field: ContractField, cells: pl.S
     ("field", "cells"),
     [
         (NUMBER, pl.Series([True])),
-        (DAY, pl.Series([20210203])),
+        (DAY, pl.Series([20210203.0])),
         (TEXT, pl.Series([[1]])),
         (TEXT, pl.Series([b"x"])),
         (WHOLE, pl.Series([date(2021, 1, 1)])),
     ],
 )  # fmt: skip
 def test_a_type_that_cannot_hold_the_field_is_said_to_be_so(field: ContractField, cells: pl.Series) -> None:
-    """A truth value is no number and 20210203 no date: the column is refused as a whole."""
+    """A truth value is no number and a float no date: the column is refused as a whole."""
     assert compile_cells(mapping(field), cells.dtype, Facts()) is None
 
 

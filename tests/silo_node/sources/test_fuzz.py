@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from corrupt_exports import Ward
 
@@ -45,6 +48,87 @@ def test_five_hundred_corrupt_files_give_findings(tmp_path):
 @pytest.mark.parametrize("first", range(1000, 11_000, IN_A_BATCH))
 def test_ten_thousand_corrupt_files_give_findings(tmp_path, first):
     batch(tmp_path, first, IN_A_BATCH)
+
+
+# ------------------------------------------------------------------------------------------------- valid, and impossible
+
+BITS = {
+    **{str(each): (each, each.bit_width) for each in (pa.int8(), pa.int16(), pa.int32(), pa.int64())},
+    **{str(each): (each, each.bit_width) for each in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())},
+    **{str(each): (each, each.bit_width) for each in (pa.float16(), pa.float32(), pa.float64())},
+    **{
+        str(each): (each, each.bit_width)
+        for each in (pa.date32(), pa.date64(), pa.time32("ms"), pa.time64("us"), pa.time64("ns"))
+    },
+    **{f"timestamp {unit}": (pa.timestamp(unit), 64) for unit in ("ms", "us", "ns")},
+    **{f"timestamp {unit} of a zone": (pa.timestamp(unit, "America/New_York"), 64) for unit in ("ms", "us", "ns")},
+    **{f"duration {unit}": (pa.duration(unit), 64) for unit in ("ms", "us", "ns")},
+    "decimal": (pa.decimal128(38, 6), 128),
+    "wide decimal": (pa.decimal256(76, 0), 256),
+}
+"""Types of Parquet whose cells may be any bits, and how many of these a cell has."""
+SMALL_DECIMALS = {128: 10**38, 256: 10**76}
+A_DAY_OF = {"time32[ms]": 86_400_000, "time64[us]": 86_400_000_000, "time64[ns]": 86_400_000_000_000}
+
+
+def extremes(width: int) -> list[int]:
+    """Give numbers of so many bits at the ends of what days, moments and numbers can be."""
+    days = [-719_529, -719_162, -354_286, 2_932_897, 95_026_601, 97_000_000, 10**9]
+    found = [0, 1, -1, 2 ** (width - 1) - 1, -(2 ** (width - 1)), -(2 ** (width - 1)) + 1, 2**53, -(2**53), 2**62, *days]
+    moments = [day * 86_400 * 10**each for day in days for each in (3, 6, 9)]
+    return [each for each in (*found, *moments) if -(2 ** (width - 1)) <= each < 2 ** (width - 1)]
+
+
+def of_bits(kind: str, numbers: list[int | None]) -> pa.Array:
+    """Give cells of a type that hold these bits; times of day and decimals are kept among those that there are."""
+    dtype, width = BITS[kind]
+    if kind in A_DAY_OF:
+        numbers = [None if each is None else each % A_DAY_OF[kind] for each in numbers]
+    if pa.types.is_decimal(dtype):
+        least = SMALL_DECIMALS[width]
+        numbers = [None if each is None else max(-least + 1, min(each, least - 1)) for each in numbers]
+    there = pa.array([each is not None for each in numbers]).buffers()[1]
+    content = b"".join((0 if each is None else each).to_bytes(width // 8, "little", signed=True) for each in numbers)
+    return pa.Array.from_buffers(dtype, len(numbers), [there, pa.py_buffer(content)])
+
+
+def with_columns(good: bytes, columns: dict[str, pa.Array]) -> bytes:
+    table, written = pq.read_table(io.BytesIO(good)), io.BytesIO()
+    for name, cells in columns.items():
+        table = table.set_column(table.column_names.index(name), name, cells)
+    pq.write_table(table, written)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("kind", BITS)
+def test_extreme_values_of_every_type_are_findings(ward, kind):
+    """A file's own types hold days and moments that no calendar has: bad cells like others, in every field."""
+    good = pq.read_table(io.BytesIO(ward.good["parquet"]))
+    numbers = extremes(BITS[kind][1])
+    for first in range(0, len(numbers), good.num_rows - 1):
+        some = numbers[first : first + good.num_rows - 1]
+        cells = of_bits(kind, some + [None] * (good.num_rows - len(some)))
+        for name in good.column_names:
+            ward.read("parquet", with_columns(ward.good["parquet"], {name: cells}))
+        assert ward.read("parquet", with_columns(ward.good["parquet"], dict.fromkeys(good.column_names, cells)))
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("kind", BITS)
+def test_more_extreme_values_of_every_type_are_findings(ward, kind):
+    """Bits as chance has them, and a few cells of them among honest ones."""
+    good = pq.read_table(io.BytesIO(ward.good["parquet"]))
+    width = BITS[kind][1]
+    for number in range(100):
+        chance = random.Random(number)  # noqa: S311  (cases, not keys)
+        drawn = [*extremes(width), *(chance.randrange(2**each) - 2 ** (each - 1) for each in range(1, width + 1))]
+        some = chance.choice([0.01, 0.1, 0.5, 1.0])
+        names = chance.sample(good.column_names, chance.randint(1, 4))
+        cells = {}
+        for name in names:
+            numbers = [chance.choice(drawn) if chance.random() < some else chance.choice([None, 1]) for _ in range(good.num_rows)]
+            cells[name] = of_bits(kind, numbers)
+        ward.read("parquet", with_columns(ward.good["parquet"], cells))
 
 
 # --------------------------------------------------------------------------------------------------------------- bombs

@@ -286,7 +286,7 @@ def test_one_class_is_one_finding_in_its_rows(code: str, field: str, cells: dict
 @FORMS
 @pytest.mark.parametrize(
     ("field", "text"),
-    [("age", "abc"), ("sex", "unknown"), ("patient", "x"), ("smoker", "maybe"), ("born", "1950-13-01"), ("age", "121")],
+    [("age", "abc"), ("sex", "unknown"), ("patient", "x"), ("smoker", "maybe"), ("born", "1950-13-41"), ("age", "121")],
 )
 def test_what_has_no_special_cause_keeps_the_general_code(field: str, text: str, form: str, tmp_path: Path) -> None:
     """Nothing is explained that cannot be told."""
@@ -430,6 +430,48 @@ def test_a_whole_column_in_another_form_of_dates_is_one_line_in_the_site_file(fo
     assert checked(tmp_path, form, cells, "born", date_format="%d/%m/%Y").findings == ()
 
 
+TIMED = {
+    "%Y-%m-%d %H:%M:%S": "10:00:00",
+    "%Y-%m-%dT%H:%M:%S": "10:00:00",
+    "%Y-%m-%d %H:%M:%S.%f": "00:00:00.001",
+    "%d.%m.%Y %H:%M": "00:01",
+}
+
+
+@FORMS
+@pytest.mark.parametrize("written", [*TIMED, "%d%b%Y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y"])
+def test_days_as_databases_and_programs_write_them_are_one_line_in_the_site_file(written: str, form: str, tmp_path: Path) -> None:
+    """Midnight after the day, months by their English names: the next step gives the line, and with it nothing is found."""
+    days = [date(1930 + row, row % 12 + 1, row % 28 + 1) for row in range(HEIGHT)]
+    cells = {row: day.strftime(written) for row, day in enumerate(days)}
+    finding, few = checked(tmp_path, form, cells, "born").findings
+    assert (finding.code, finding.count, few.code) == ("T-DATEFMT", HEIGHT, "T-FEW")
+    assert f"declare date_format: '{written}'" in finding.next_step
+    result = checked(tmp_path, form, cells, "born", date_format=written)
+    assert (result.findings, result.valid["born"].to_list()) == ((), days)
+
+
+@FORMS
+@pytest.mark.parametrize("written", TIMED)
+def test_a_time_of_day_other_than_midnight_is_no_day(written: str, form: str, tmp_path: Path) -> None:
+    """In text as in a file's own type for moments: where the records of an afternoon belong is not guessed."""
+    cells = {row: date(1930 + row, row % 12 + 1, row % 28 + 1).strftime(written) for row in range(HEIGHT)}
+    cells[7] = cells[7][: -len(TIMED[written])] + TIMED[written]
+    result = checked(tmp_path, form, cells, "born", date_format=written)
+    assert found(result) == [("T-TYPE", "born", [7])]
+    assert result.findings[0].finding.endswith(": 1 with a time of day")
+
+
+@FORMS
+def test_a_year_before_the_day_and_the_month_is_named(form: str, tmp_path: Path) -> None:
+    """No program writes days so; where one does, it is said."""
+    cells = {row: date(1930 + row, row % 12 + 1, row % 16 + 13).strftime("%Y-%d-%m") for row in range(HEIGHT)}
+    finding, _ = checked(tmp_path, form, cells, "born").findings
+    assert (finding.code, finding.count) == ("T-DATEFMT", HEIGHT)
+    assert "declare date_format: '%Y-%d-%m'" in finding.next_step
+    assert checked(tmp_path, form, cells, "born", date_format="%Y-%d-%m").findings == ()
+
+
 @FORMS
 def test_swapped_days_and_months_are_named(form: str, tmp_path: Path) -> None:
     """A day after the twelfth tells the order; the finding says that those before it may be wrong, too."""
@@ -442,7 +484,7 @@ def test_swapped_days_and_months_are_named(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("field", "values", "code", "step"), [
     ("patient", [9.0e17 + 1e6 * row for row in range(HEIGHT)], "T-BIGINT", "export"),
     ("patient", list(range(HEIGHT)), "T-LEADZERO", "export"),
-    ("born", [18000 + row for row in range(HEIGHT)], "T-DATEFMT", "export the dates as text, YYYY-MM-DD"),
+    ("born", [18000.0 + row for row in range(HEIGHT)], "T-DATEFMT", "export the dates as text, YYYY-MM-DD"),
     ("born", [row % 2 == 0 for row in range(HEIGHT)], "T-TYPE", "export"),
     ("age", [row % 2 == 0 for row in range(HEIGHT)], "T-TYPE", "export"),
     ("glucose", [date(1950, 1, 1 + row % 28) for row in range(HEIGHT)], "T-TYPE", "export"),
@@ -458,6 +500,96 @@ def test_typed_columns_of_parquet(field: str, values: list[Any], code: str, step
     assert ("as a spreadsheet counts days since 1900" in finding.finding) == (code == "T-DATEFMT")
     assert [each.records for each in result.outgoing.findings if each.code == code] == [ShownCell(count=HEIGHT)]
     assert {each.code for each in rest} <= {"T-FEW"}
+
+
+@pytest.mark.parametrize("dtype", [pl.Int32, pl.Int64, pl.UInt32, pl.String], ids=str)
+def test_whole_numbers_are_read_by_the_declared_format_as_their_digits_are(dtype: pl.DataType, tmp_path: Path) -> None:
+    """What a text's digits are, a whole number's are; days that a spreadsheet counts are told from them by their digits."""
+    days = [date(1930 + row, row % 12 + 1, row % 28 + 1) for row in range(HEIGHT)]
+    digits = pl.Series("born", [int(day.strftime("%Y%m%d")) for day in days])
+    records = pl.DataFrame([clean(row) for row in range(HEIGHT)])
+    records.with_columns(digits.cast(dtype)).write_parquet(tmp_path / "t.parquet")
+    result = run(tmp_path, "parquet", {"born": {"column": "born", "date_format": "%Y%m%d"}})
+    assert (result.findings, result.valid["born"].to_list()) == ((), days)
+    first = run(tmp_path, "parquet", {}).findings[0]
+    assert (first.code, first.count, "declare date_format: '%Y%m%d'" in first.next_step) == ("T-DATEFMT", HEIGHT, True)
+    records.with_columns((digits % 10_000 + 20_000).cast(dtype)).write_parquet(tmp_path / "t.parquet")
+    first = run(tmp_path, "parquet", {"born": {"column": "born", "date_format": "%Y%m%d"}}).findings[0]
+    assert (first.code, first.count) == ("T-DATEFMT", HEIGHT)
+    assert first.finding.endswith("numbers of days of a spreadsheet")
+
+
+@FORMS
+@pytest.mark.parametrize("mark", ["0000-00-00", "0001-01-01", "0000-00-00 00:00:00", "00.00.0000"])
+@pytest.mark.parametrize("many", [1, HEIGHT], ids=["one", "all"])
+def test_a_day_of_noughts_stands_for_none(many: int, mark: str, form: str, tmp_path: Path) -> None:
+    """As databases write it where a column takes no nothing; however many there are, none is a day."""
+    cells = dict.fromkeys(range(many), mark)
+    finding, *_ = checked(tmp_path, form, cells, "born").findings
+    assert (finding.code, finding.field, finding.count, finding.severity) == ("T-SENTINEL", "born", many, "error")
+    declared = checked(tmp_path, form, cells, "born", missing=["", mark])
+    assert {each.code for each in declared.findings} == ({"T-ALLNULL"} if many == HEIGHT else set())
+
+
+@pytest.mark.parametrize("dtype", [pl.Date, pl.Datetime("us")], ids=["day", "us"])
+@pytest.mark.parametrize("many", [1, HEIGHT], ids=["one", "all"])
+def test_the_first_day_of_all_stands_for_none(many: int, dtype: pl.DataType, tmp_path: Path) -> None:
+    """In a file's own type for days, too: its text is the mark that the site file declares."""
+    cells = [date(1, 1, 1) if row < many else date(1950, 1, 1 + row % 28) for row in range(HEIGHT)]
+    frame = pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(pl.Series("born", cells, dtype=pl.Date).cast(dtype))
+    frame.write_parquet(tmp_path / "t.parquet")
+    finding, *_ = run(tmp_path, "parquet", {}).findings
+    assert (finding.code, finding.field, finding.count) == ("T-SENTINEL", "born", many)
+    assert "under 'missing'" in finding.next_step
+    declared = run(tmp_path, "parquet", {"born": {"column": "born", "missing": ["0001-01-01"]}})
+    assert {each.code for each in declared.findings} == ({"T-ALLNULL"} if many == HEIGHT else set())
+
+
+@pytest.mark.parametrize("dtype", [pl.Date, pl.Datetime("ms"), pl.Datetime("us")], ids=["day", "ms", "us"])
+@pytest.mark.parametrize("days", [-(2**31) + 1, -(10**8), -719_529, -354_286, 2_932_897, 97_000_000, 2**31 - 1])
+def test_days_that_no_calendar_has_are_bad_cells(days: int, dtype: pl.DataType, tmp_path: Path) -> None:
+    """A file's own type holds them; they are named with their rows, and the other records are judged as ever."""
+    cells = [-7000 + row for row in range(HEIGHT)]
+    cells[7] = cells[30] = days
+    one = 1 if dtype == pl.Date else {"ms": 86_400_000, "us": 86_400_000_000}[dtype.time_unit]  # type: ignore[union-attr]
+    stored = pl.Series("born", [max(-(2**63), min(day * one, 2**63 - 1)) for day in cells])
+    column = stored.cast(pl.Int32 if dtype == pl.Date else pl.Int64).cast(dtype)
+    pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(column).write_parquet(tmp_path / "t.parquet")
+    result = run(tmp_path, "parquet", {})
+    assert found(result) == [("T-TYPE", "born", [7, 30])]
+    assert result.findings[0].finding.endswith(": 2 of no year from 1000 to 9999")
+    assert result.valid.height == HEIGHT - 2
+
+
+def test_a_day_of_a_zone_is_bounded_by_its_own_clock(tmp_path: Path) -> None:
+    """The last midnight of the years of four digits in UTC is one of the year after it further east."""
+    days = [*range(18_000, 18_000 + HEIGHT - 1), 2_932_897]
+    cells = pl.Series("born", [(day * 24 - 14) * 3_600_000 for day in days])
+    column = cells.cast(pl.Datetime("ms", "Pacific/Kiritimati"))
+    pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(column).write_parquet(tmp_path / "t.parquet")
+    assert found(run(tmp_path, "parquet", {})) == [("T-TYPE", "born", [HEIGHT - 1])]
+
+
+@pytest.mark.parametrize("dtype", [pl.Date, pl.Datetime("us"), pl.Datetime("ns")], ids=["day", "us", "ns"])
+def test_a_mark_is_a_day_where_the_column_holds_days(dtype: pl.DataType, tmp_path: Path) -> None:
+    """A declared mark counts in a column of the file's own type for days, too; one beyond the calendar as well."""
+    first = date(1, 1, 1) if dtype != pl.Datetime("ns") else date(1700, 1, 1)
+    cells = [date(1950, 1, 1 + row % 28) for row in range(HEIGHT)]
+    cells[3], cells[9] = first, date(1900, 1, 1)
+    frame = pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(pl.Series("born", cells, dtype=pl.Date).cast(dtype))
+    frame.write_parquet(tmp_path / "t.parquet")
+    result = run(tmp_path, "parquet", {"born": {"column": "born", "missing": [first.isoformat(), "1900-01-01"]}})
+    assert (result.findings, result.valid["born"].null_count()) == ((), 2)
+
+
+@pytest.mark.parametrize("field", ["sex", "age", "glucose", "born", "ward"])
+def test_a_column_of_no_type_is_an_empty_one(field: str, tmp_path: Path) -> None:
+    """Parquet has a type for columns in which no cell is there: nothing is missing beyond the values."""
+    pl.DataFrame([clean(row) for row in range(HEIGHT)]).with_columns(pl.lit(None).alias(field)).write_parquet(
+        tmp_path / "t.parquet"
+    )
+    (finding,) = run(tmp_path, "parquet", {}).findings
+    assert (finding.code, finding.field, finding.count, finding.severity) == ("T-ALLNULL", field, HEIGHT, "warning")
 
 
 def test_marks_are_sought_in_the_hospitals_own_unit(tmp_path: Path) -> None:

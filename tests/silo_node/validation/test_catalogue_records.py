@@ -156,6 +156,16 @@ def test_dates_that_were_shifted_one_by_one_are_known(stays: Contract, tmp_path:
     assert not result.passed
 
 
+def test_dates_in_another_form_than_declared_are_not_called_shifted(stays: Contract, tmp_path: Path) -> None:
+    """Days that are read as months lie before and after each other; the form is what is wrong, and it is said alone."""
+    frame = table(1).with_columns(pl.col("admitted").dt.strftime("%m/%d/%Y"))
+    columns = {name: name for name in stays.names} | {"admitted": {"column": "admitted", "date_format": "%d/%m/%Y"}}
+    site = hospital(tmp_path, frame, "csv", columns=columns)
+    codes = {each.code for each in check(site, stays, max_fraction=1.0).findings}
+    assert "T-DATEFMT" in codes
+    assert "T-DATESHIFT" not in codes
+
+
 def test_shifts_by_the_patient_and_mistakes_are_no_date_shifting(stays: Contract, tmp_path: Path) -> None:
     """Whatever a patient's dates move by together; a few stays the wrong way round; two columns swapped; another date."""
     of_patient = [by for by in shifts(5, 3650, PATIENTS) for _ in range(STAYS_OF_ONE)]
