@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wardround.contract import units
 from wardround.contract.model import ContractField
+from wardround.contract.slips import slips
 from wardround.messages.round import FieldSums
 from wardround.weights.fixed_point import STATISTICS_STEPS
 
@@ -29,6 +29,8 @@ _Z95_ONE_SIDED = 1.6448536269514722
 """The 0.975 and 0.95 quantiles of the normal distribution."""
 _APART = 0.5
 """Standard deviations by which means differ at least before a unit is suspected: close means have no wrong unit."""
+_DIGITS = 9
+"""Decimals by which distances differ, where they do."""
 _SAME = 0.15
 """A factor whose logarithm is smaller is none that anybody could tell from patients of another kind."""
 
@@ -100,25 +102,16 @@ def shares_by_chance(own: float, own_records: int, rest: float, rest_records: in
 def suspected_unit(field: ContractField, own: Moments, rest: Moments) -> str | None:
     """Name the unit in which a hospital's values seem to be, where its mean is what the others' would be in that unit.
 
-    Units of the same dimension (units.yaml), and those in which the contract knows the field to come by mistake.
+    Units that convert into the field's, with the factors of its analyte where it has one, and those in which the contract knows
+    the field to come by mistake; of several that come to the same, the contract's own first, then in the order of units.yaml.
     """
     difference = standardised_difference(own, rest)
-    if field.unit is None or own.mean <= 0 or rest.mean <= 0 or difference is None or abs(difference) < _APART:
+    if own.mean <= 0 or rest.mean <= 0 or difference is None or abs(difference) < _APART:
         return None
     found: list[tuple[float, str]] = []
-    for unit, expected in _means_in_other_units(field, rest.mean):
+    for slip in slips(field):
+        expected = slip.local(rest.mean)
         if expected > 0 and abs(math.log(expected / rest.mean)) > _SAME:
-            found.append((abs(math.log(own.mean / expected)), unit))
-    nearest = min(found, default=None)
+            found.append((round(abs(math.log(own.mean / expected)), _DIGITS), slip.name))
+    nearest = min(found, default=None, key=lambda each: each[0])
     return None if nearest is None or nearest[0] >= UNIT_RATIO else nearest[1]
-
-
-def _means_in_other_units(field: ContractField, mean: float) -> list[tuple[str, float]]:
-    known = [] if field.reference is None else field.reference.wrong_units
-    found = [(each.unit, mean * each.factor) for each in known]
-    table = units.table()
-    if field.unit in table:
-        own = table[field.unit]
-        others = [unit for unit in table.values() if unit.dimension == own.dimension and unit.code != own.code]
-        found += [(unit.code, units.conversion(own.code, unit.code)(mean)) for unit in others]
-    return found

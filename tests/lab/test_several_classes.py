@@ -42,7 +42,7 @@ def sites(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classes")
     with contextlib.chdir(folder):
         for seed, name in enumerate(("north", "south"), 1):
-            assert run(["schema", "synthesise", "heart.disease", "-n", "200", "--seed", str(seed), "--site", name]) == 0
+            assert run(["schema", "synthesise", "heart.disease@1.0.0", "-n", "200", "--seed", str(seed), "--site", name]) == 0
     return folder, [folder / name / "site.yaml" for name in ("north", "south")]
 
 

@@ -81,9 +81,9 @@ def test_the_command_writes_parquet_that_says_what_it_is(wardround, tmp_path: Pa
     assert wardround("schema", "synthesise", "heart.disease", "-n", "40", "--out", "made.parquet").status == 0
     told = pl.read_parquet_metadata("made.parquet")
     assert "SYNTHETIC, NO PATIENTS" in told["wardround.synthetic"]
-    assert (told["wardround.schema"], told["wardround.seed"]) == ("heart.disease@1.0.0", "0")
+    assert (told["wardround.schema"], told["wardround.seed"]) == ("heart.disease@1.1.0", "0")
     made = wardround("schema", "synthesise", "heart.disease", "-n", "40", "--site", "made-up", "--parquet", "--format", "json")
-    assert made.json()["files"] == ["made-up/synthetic-heart.disease-1.0.0.parquet", "made-up/site.yaml"]
+    assert made.json()["files"] == ["made-up/synthetic-heart.disease-1.1.0.parquet", "made-up/site.yaml"]
     assert made.json()["marked"] is True
     assert wardround("silo", "check", "--site", "made-up/site.yaml", "--schema", "heart.disease").status == 0
 

@@ -176,6 +176,7 @@ def _field(old: ContractField, new: ContractField) -> Iterator[Change]:
         if before != after:
             yield Change(Grade.MAJOR, where, f"{key} from {word(before)} to {word(after)}")
     yield from _meaning(where, "concept", old.concept, new.concept)
+    yield from _analyte(where, old.analyte, new.analyte)
     if old.code_system != new.code_system:
         grade = Grade.MINOR if new.code_system is None else Grade.MAJOR
         yield Change(grade, where, f"code_system from {word(old.code_system)} to {word(new.code_system)}")
@@ -189,6 +190,12 @@ def _field(old: ContractField, new: ContractField) -> Iterator[Change]:
         yield from _plausible(where, old, new)
     yield from _missing(where, old, new)
     yield from _reference(where, old.reference, new.reference)
+
+
+def _analyte(where: str, old: str | None, new: str | None) -> Iterator[Change]:
+    """Whose analyte is named takes more units than before; site files may need those units, or their factors, from then on."""
+    if old != new:
+        yield Change(Grade.MINOR if old is None else Grade.MAJOR, where, f"analyte from {word(old)} to {word(new)}")
 
 
 def _constraints(where: str, old: ContractField, new: ContractField) -> Iterator[Change]:

@@ -44,6 +44,10 @@ class Slip:
         """What people call it: ``mg/dL``, ``mg/dL of urea_nitrogen``."""
         return self.unit if self.analyte is None else f"{self.unit} of {self.analyte}"
 
+    def local(self, right: float) -> float:
+        """Give what stands in a column of this unit for a number in the field's."""
+        return (right - self.offset) / self.factor
+
     @property
     def keys(self) -> str:
         """What a site file says of a column in this unit."""

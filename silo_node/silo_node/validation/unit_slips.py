@@ -161,7 +161,7 @@ def hypotheses(mapping: FieldMapping, median: float) -> tuple[Hypothesis, ...]:
     expected = {each.unit for each in reference.wrong_units} if reference is not None else set()
     for slip in slips(mapping.field):
         changed = after(slip, mapping.factor, mapping.offset)
-        times = (median - changed.offset) / changed.factor / median
+        times = changed.local(median) / median
         if times <= 0 or changed.factor <= 0 or abs(math.log(times)) < NEAREST:
             continue
         one = Hypothesis(slip, (), changed.factor, changed.offset, times, slip.unit in expected)

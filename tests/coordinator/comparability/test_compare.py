@@ -17,6 +17,8 @@ from coordinator.release.disclosure import disclose
 from coordinator.rounds.outcome import Outcome
 from wardround.canonical import model_json
 from wardround.comparison import Moments, psi, psi_by_chance, standardised_difference, suspected_unit
+from wardround.contract.library import find
+from wardround.contract.model import WrongUnit
 from wardround.messages.data_report import FindingSummary
 
 SITES = ("alpha", "beta", "delta", "gamma")
@@ -71,6 +73,48 @@ def test_no_unit_is_suspected_of_patients_of_another_kind():
     for shift in np.linspace(0.75, 1.2, 40):
         assert suspected_unit(field, Moments(300, 125 * shift, 256), rest) is None
     assert suspected_unit(field, Moments(300, 125 * TO_CM_H2O, 256), rest) == "cm[H2O]"
+
+
+@pytest.mark.parametrize(
+    ("schema", "name", "own", "rest", "unit"),
+    [
+        ("kidney.chronic", "glucose", 6.1, 110, "mmol/L"),
+        ("kidney.chronic", "creatinine", 133, 1.5, "umol/L"),
+        ("kidney.chronic", "haemoglobin", 7.8, 12.6, "mmol/L"),
+        ("kidney.chronic", "urea", 19.6, 42, "mg/dL of urea_nitrogen"),
+        ("kidney.chronic", "urea", 7.0, 42, "mmol/L"),
+        ("kidney.chronic", "potassium", 17.2, 4.4, "mg/dL"),
+        ("icu.mortality", "bilirubin", 20.5, 1.2, "umol/L"),
+        ("icu.mortality", "urea_nitrogen", 51.4, 24, "mg/dL of urea"),
+        ("heart.disease", "chol", 6.3, 243, "mmol/L"),
+        ("heart.disease", "trestbps", 17.3, 130, "kPa"),
+        ("kidney.chronic", "glucose", 160, 110, None),
+    ],
+)
+def test_a_unit_of_the_substance_is_named(schema, name, own, rest, unit):
+    """Of the same dimension, or another one by the field's analyte, where the schema names no wrong unit of its own."""
+    field = find(schema).field(name)
+    assert not field.reference or not field.reference.wrong_units
+    assert suspected_unit(field, Moments(500, own, (own / 3) ** 2), Moments(2000, rest, (rest / 3) ** 2)) == unit
+
+
+def test_without_an_analyte_units_of_its_dimension_are_named_alone():
+    """A glucose in mmol/L is then far off and nothing more."""
+    field = find("kidney.chronic@1.0.0").field("glucose")
+    assert field.analyte is None
+    rest = Moments(2000, 110, 1600)
+    assert suspected_unit(field, Moments(500, 6.1, 4), rest) is None
+    assert suspected_unit(field, Moments(500, 1.1, 0.16), rest) == "g/L"
+
+
+def test_a_wrong_unit_that_the_schema_names_comes_first():
+    """Of several that come to the same; one that no table converts has the schema's factor."""
+    field = find("kidney.chronic").field("glucose")
+    own = tuple(WrongUnit(unit=unit, factor=factor) for unit, factor in (("mg/mL", 0.01), ("%", 0.25)))
+    named = field.model_copy(update={"reference": field.reference.model_copy(update={"wrong_units": own})})
+    rest = Moments(2000, 110, 1600)
+    assert suspected_unit(named, Moments(500, 1.1, 0.16), rest) == "mg/mL"
+    assert suspected_unit(named, Moments(500, 27.5, 100), rest) == "%"
 
 
 def test_the_index_is_that_of_its_definition():

@@ -9,8 +9,8 @@ from wardround import console
 from wardround.contract import library
 from wardround.contract.options import SCHEMA_PATH_VARIABLE
 
-HEART = library.find("heart.disease@1.0.0")
-HEART_FILE = next(Path(str(each.file)) for each in library.available() if each.id == "heart.disease")
+HEART = library.find("heart.disease@1.1.0")
+HEART_FILE = next(Path(str(each.file)) for each in library.available() if each.name == "heart.disease@1.1.0")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_show_gives_all_that_a_hospital_must_know(wardround):
 
 def test_show_for_programs_is_the_whole_contract(wardround):
     """The contract that JSON gives is the contract."""
-    status, out, _ = wardround("show", "heart.disease@1.0.0", "--format", "json")
+    status, out, _ = wardround("show", "heart.disease@1.1.0", "--format", "json")
     assert status == 0
     assert type(HEART).model_validate_json(json.dumps(json.loads(out)["contract"])) == HEART
 
@@ -112,7 +112,7 @@ def test_the_schema_path_comes_by_option_or_environment(wardround, tmp_path, mon
     folder = tmp_path / "tables" / "x.own"
     folder.mkdir(parents=True)
     text = HEART_FILE.read_text(encoding="utf-8").replace("id: heart.disease", "id: x.own")
-    (folder / "1.0.0.yaml").write_text(text, encoding="utf-8")
+    (folder / "1.1.0.yaml").write_text(text, encoding="utf-8")
     assert wardround("show", "x.own")[0] == 2
     assert wardround("show", "x.own", "--schema-path", str(tmp_path))[0] == 0
     monkeypatch.setenv(SCHEMA_PATH_VARIABLE, str(tmp_path))

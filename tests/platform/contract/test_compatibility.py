@@ -129,6 +129,7 @@ CASES = [
     ("the unit", _field(GLUCOSE, unit="mg/dL"), "major", "unit from mmol/L to mg/dL"),
     ("the concept", _field(GLUCOSE, concept={"system": "LOINC", "code": "15074-8"}), "major", "concept is another one"),
     ("a concept named", _field(SEEN, concept={"system": "X", "code": "1"}), "patch", "concept named"),
+    ("an analyte named", _field(GLUCOSE, analyte="glucose"), "minor", "analyte from none to glucose"),
     ("the privacy", _field(SEEN, privacy="none"), "major", "privacy from quasi to none"),
     ("now required", _limits(SEX, required=True), "major", "required: records without it"),
     ("now unique", _limits(CODE, unique=True), "major", "unique"),

@@ -189,7 +189,7 @@ def test_an_unknown_schema_is_refused_with_the_nearest():
 
 def test_a_schema_is_found_by_its_path():
     """A file is a name too, and gives the same contract."""
-    assert library.find(str(FILES["heart.disease"])) == library.find("heart.disease@1.0.0")
+    assert library.find(str(FILES["heart.disease"])) == library.find("heart.disease@1.1.0")
 
 
 def test_a_missing_schema_folder_is_refused(tmp_path):
@@ -227,9 +227,10 @@ def test_the_registry_holds_what_is_shipped(name):
 def test_a_published_schema_that_changed_is_refused(old, new, tmp_path):
     """Any change of a registered file is S-HASH until it is a new version."""
     shutil.copytree(SHIPPED, tmp_path / "schemas")
-    file = tmp_path / "schemas" / "tables" / "heart.disease" / "1.0.0.yaml"
+    file = tmp_path / "schemas" / "tables" / "heart.disease" / "1.1.0.yaml"
     file.write_text(TEXTS["heart.disease"].replace(old, new, 1), encoding="utf-8")
-    listing = next(each for each in library.available([tmp_path / "schemas"]) if each.id == "heart.disease" and not each.shipped)
+    listings = library.available([tmp_path / "schemas"])
+    listing = next(each for each in listings if each.name == "heart.disease@1.1.0" and not each.shipped)
     with pytest.raises(Refused) as refused:
         library.open_listing(listing)
     assert refused.value.codes == ("S-HASH",)
@@ -249,11 +250,11 @@ def test_another_folder_cannot_replace_a_shipped_schema(tmp_path):
     """The same id and version with other content is refused, wherever it comes from."""
     folder = tmp_path / "tables" / "heart.disease"
     folder.mkdir(parents=True)
-    (folder / "1.0.0.yaml").write_text(TEXTS["heart.disease"].replace("maximum: 120}", "maximum: 121}"), encoding="utf-8")
+    (folder / "1.1.0.yaml").write_text(TEXTS["heart.disease"].replace("maximum: 120}", "maximum: 121}"), encoding="utf-8")
     with pytest.raises(Refused) as refused:
         library.find("heart.disease", [tmp_path])
     assert refused.value.codes == ("S-HASH",)
-    (folder / "1.0.0.yaml").write_text(TEXTS["heart.disease"], encoding="utf-8")
+    (folder / "1.1.0.yaml").write_text(TEXTS["heart.disease"], encoding="utf-8")
     assert library.find("heart.disease", [tmp_path]) == library.find("heart.disease")
 
 

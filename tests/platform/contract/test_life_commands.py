@@ -58,7 +58,7 @@ def test_what_is_commented_out_in_a_draft_is_in_order_too(wardround, at):
 def test_a_draft_from_another_keeps_its_comments(wardround, at):
     """The next version of a schema, or a schema of another name: id, version and status differ, and nothing else."""
     assert wardround("schema", "new", "heart.disease", "--from", "heart.disease@1.0.0", "--version", "1.1.0").status == 0
-    assert wardround("schema", "new", "my.heart", "--from", "heart.disease").status == 0
+    assert wardround("schema", "new", "my.heart", "--from", "heart.disease@1.0.0").status == 0
     text = (at / "heart.disease" / "1.1.0.yaml").read_text()
     assert text.startswith("# The fourteen columns")
     following = library.load(at / "heart.disease" / "1.1.0.yaml")
@@ -111,7 +111,7 @@ def test_the_line_for_editors(wardround, at):
 
 
 def _next_version(at, version, *changes):
-    text = (SHIPPED / "tables" / "heart.disease" / "1.0.0.yaml").read_text().replace("version: 1.0.0", f"version: {version}")
+    text = (SHIPPED / "tables" / "heart.disease" / "1.1.0.yaml").read_text().replace("version: 1.1.0", f"version: {version}")
     for old, new in changes:
         assert old in text
         text = text.replace(old, new, 1)
@@ -128,7 +128,7 @@ WIDER = ("minimum: 40, maximum: 300", "minimum: 40, maximum: 320")
 def test_a_difference_is_said_in_words_with_the_next_version(wardround, at):
     """The table, the largest change first, what version it asks for, and whether a model sees the same."""
     file = _next_version(at, "2.0.0", CATEGORY, WIDER)
-    answer = wardround("schema", "diff", "heart.disease@1.0.0", file)
+    answer = wardround("schema", "diff", "heart.disease@1.1.0", file)
     assert answer.status == 0
     lines = [" ".join(line.split()) for line in answer.out.splitlines()]
     assert lines[1:3] == ["major field thal categories added: other", "minor field trestbps maximum from 300 to 320"]
@@ -138,12 +138,12 @@ def test_a_difference_is_said_in_words_with_the_next_version(wardround, at):
 
 def test_a_version_that_is_too_small_is_refused_after_all_was_said(wardround, at):
     """By diff and by check, in both forms, with exit status 2."""
-    file = _next_version(at, "1.0.1", CATEGORY)
-    answer = wardround("schema", "diff", "heart.disease@1.0.0", file)
+    file = _next_version(at, "1.1.1", CATEGORY)
+    answer = wardround("schema", "diff", "heart.disease@1.1.0", file)
     assert answer.status == 2
     assert "categories added: other" in answer.out
     assert "S-COMPAT" in answer.err
-    answer = wardround("schema", "diff", "heart.disease@1.0.0", file, "--format", "json")
+    answer = wardround("schema", "diff", "heart.disease@1.1.0", file, "--format", "json")
     found = json.loads(answer.out)
     assert (answer.status, _codes(answer)) == (2, ["S-COMPAT"])
     assert (found["class"], found["required_version"], found["encoding_hash_changed"]) == ("major", "2.0.0", True)
@@ -165,7 +165,7 @@ def test_check_compares_with_the_nearest_version_before(wardround, at):
     assert (answer.status, json.loads(answer.out)["since"], json.loads(answer.out)["class"]) == (0, "1.9.0", None)
     alone = shutil.copy(file, at / "draft.yaml")
     answer = wardround("schema", "check", alone, "--format", "json")
-    assert (answer.status, json.loads(answer.out)["since"], json.loads(answer.out)["class"]) == (0, "1.0.0", "minor")
+    assert (answer.status, json.loads(answer.out)["since"], json.loads(answer.out)["class"]) == (0, "1.1.0", "minor")
 
 
 def test_a_draft_before_a_first_version_breaks_nothing(wardround, at):
@@ -184,7 +184,7 @@ def test_a_draft_before_a_first_version_breaks_nothing(wardround, at):
 @pytest.fixture
 def folder(at):
     """A schema folder with one schema of our own, registered, with its examples."""
-    shutil.copytree(SHIPPED / "examples" / "heart.disease", at / "examples" / "my.heart")
+    shutil.copytree(SHIPPED / "examples" / "heart.disease" / "1.0.0", at / EXAMPLES)
     text = (SHIPPED / "tables" / "heart.disease" / "1.0.0.yaml").read_text().replace("id: heart.disease", "id: my.heart")
     (at / "tables" / "my.heart").mkdir(parents=True)
     (at / "tables" / "my.heart" / "1.0.0.yaml").write_text(text)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from wardround.contract import library, rules
+from wardround.contract import analytes, library, rules, units
 from wardround.strict_yaml import load
 
 TABLES = Path(str(files("wardround_schemas"))) / "examples"
@@ -175,6 +175,56 @@ def test_every_code_of_loinc_has_its_check_digit():
         assert _check_digit(body) == int(digit), code
 
 
+NEWEST = {listing.id: library.find(listing.name) for listing in library.available()}
+CONCENTRATIONS = {analytes.MASS, analytes.AMOUNT, analytes.CHARGE}
+MEASURED = [(contract.id, field.name) for contract in NEWEST.values() for field in contract.fields if field.analyte]
+
+
+def test_every_concentration_names_its_analyte():
+    """In the newest version of each schema: no hospital has to look up the factor of a substance."""
+    measured = [
+        (contract.id, field.name)
+        for contract in NEWEST.values()
+        for field in contract.fields
+        if field.unit in units.table() and units.table()[field.unit].dimension in CONCENTRATIONS
+    ]
+    assert measured == MEASURED
+    assert len(MEASURED) == 13
+
+
+@pytest.mark.parametrize(("schema", "name"), MEASURED)
+def test_a_field_takes_every_unit_of_its_analyte(schema, name):
+    """By one factor that is not zero; a mass that may be of two things (urea and its nitrogen) says of which."""
+    field = NEWEST[schema].field(name)
+    analyte = analytes.table()[field.analyte]
+    codes = [unit.code for unit in units.table().values() if unit.dimension in analyte.dimensions]
+    assert len(codes) > 15
+    assert field.unit in codes
+    for code in codes:
+        for same in analytes.siblings(analyte):
+            found = analytes.conversion(code, field.unit, wanted=field.analyte, measured=same.name)
+            assert found.offset == 0
+            assert found.factor > 0
+    there = analytes.conversion("mmol/L", field.unit, wanted=field.analyte)
+    assert there(1.0) == pytest.approx(MMOL_PER_LITRE[field.analyte], rel=2e-3)
+
+
+MMOL_PER_LITRE = {
+    "glucose": 18.016,
+    "urea": 6.006,
+    "urea_nitrogen": 2.8014,
+    "creatinine": 11.312,
+    "sodium": 1,
+    "potassium": 1,
+    "bicarbonate": 1,
+    "haemoglobin": 1.6114,
+    "bilirubin": 58.467,
+    "cholesterol": 38.665,
+}
+"""What a millimole per litre is in the unit that the shipped schemas give these in: mg/dL, mmol/L, and g/dL of haemoglobin; as in
+print (SI conversion tables of the AMA Manual of Style, of the monomer for haemoglobin)."""
+
+
 def test_every_shipped_version_has_examples():
     """No contract is published without good and bad examples."""
     assert {(path.parent.name, path.name) for path in FOLDERS} == {
@@ -227,6 +277,24 @@ HEART_CODES = {
     "thal": {3: "normal", 6: "fixed_defect", 7: "reversible_defect"},
     "disease": {0: "absent", 1: "present", 2: "present", 3: "present", 4: "present"},
 }
+
+
+def test_heart_disease_has_the_quantiles_of_its_source(test_data):
+    """The reference figures of 1.1.0 are those of the two hospitals' records together, without what stands for missing."""
+    folder = test_data / "tabular" / "heart_disease"
+    texts = [(folder / f"processed.{hospital}.data").read_text(encoding="utf-8") for hospital in ("cleveland", "hungarian")]
+    rows = [row for text in texts for row in csv.reader(text.splitlines())]
+    contract = library.find("heart.disease@1.1.0")
+    assert len(rows) == 597
+    told = {field.name: field.reference.quantiles for field in contract.fields if field.reference is not None}
+    assert list(told) == ["age", "trestbps", "chol", "thalach"]
+    for name, quantiles in told.items():
+        column = contract.names.index(name) - 2
+        values = sorted(float(row[column]) for row in rows if row[column] not in {"?", "0"})
+        for share, quantile in quantiles.items():
+            at, part = divmod(share * (len(values) - 1), 1)
+            low, high = values[int(at)], values[min(int(at) + 1, len(values) - 1)]
+            assert quantile == pytest.approx(low + part * (high - low), abs=0.01), (name, share)
 
 
 @pytest.mark.parametrize(("hospital", "count"), [("cleveland", 303), ("hungarian", 294)])

@@ -80,7 +80,7 @@ def _off(work: Work, field: ContractField) -> Iterator[tuple[float, Callable[[],
     if high is None or middle is None or not 0 < middle < high:
         return
     far = Span(high + (high - middle) / 8, high + (high - middle) / 2)
-    slipped = [(middle - each.offset) / each.factor for each in slips(field)]
+    slipped = [each.local(middle) for each in slips(field)]
     ordinary = values.span is not None and far.high <= values.span.high
     if ordinary and not any(far.low / FAR < number < far.high * FAR for number in slipped if number != middle):
         yield DRIFTED, lambda: values.number(far, work.random())
@@ -92,13 +92,13 @@ def _slips(work: Work) -> Iterator[tuple[ContractField, Slip, float]]:
         median = None if field.reference is None else field.reference.median
         if median is not None and median > 0:
             for slip in slips(field):
-                if (median - slip.offset) / slip.factor > 0:
+                if slip.local(median) > 0:
                     yield field, slip, float(median)
 
 
 def _times(slip: Slip, median: float) -> float:
     """Give how many times one number is the other, the right and the wrong one, at the median; from 1."""
-    times = (median - slip.offset) / slip.factor / median
+    times = slip.local(median) / median
     return max(times, 1 / times)
 
 
@@ -112,7 +112,7 @@ def _converted(work: Work, field: ContractField, slip: Slip, chosen: Callable[[f
     found: dict[int, Record] = {}
     for row in _there(work, field):
         number = float(str(work.records[row][field.name]))
-        wrong = round((number - slip.offset) / slip.factor, DIGITS)
+        wrong = round(slip.local(number), DIGITS)
         if chosen(number) and allowed.low <= wrong <= allowed.high:
             record = _kept(work, row, field.name, wrong)
             if record is not None:
