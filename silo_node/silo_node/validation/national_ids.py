@@ -1,6 +1,7 @@
-"""National identifiers of people and patients, by their form and, where they have them, check digits and dates of birth.
+"""National identifiers of people and patients, and numbers of their accounts: by form, check digits and dates of birth.
 
-Each is described by the authority that gives it out; the check digits follow the public descriptions.
+Each is described by the authority that gives it out; the check digits follow the public descriptions. Account numbers are
+those of ISO 13616 (IBAN), with the lengths that its registry gives for each country.
 """
 
 from __future__ import annotations
@@ -108,6 +109,32 @@ def _cpr(text: str) -> bool:
     return _day(text[:2], text[2:4])
 
 
+def _iban(text: str) -> bool:
+    plain = text.replace(" ", "")
+    return (
+        len(plain) == _IBAN_LENGTHS.get(plain[:2])
+        and int("".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])) % 97 == 1
+    )
+
+
+_IBAN_LENGTHS = {
+    **dict.fromkeys(("BE",), 16),
+    **dict.fromkeys(("DK", "FI", "NL"), 18),
+    **dict.fromkeys(("AT", "LT", "LU", "EE"), 20),
+    **dict.fromkeys(("CH", "HR", "LI", "LV"), 21),
+    **dict.fromkeys(("BG", "DE", "GB", "IE"), 22),
+    **dict.fromkeys(("CZ", "ES", "RO", "SE", "SK"), 24),
+    **dict.fromkeys(("IS", "TR"), 26),
+    **dict.fromkeys(("FR", "GR", "IT", "MC", "SM"), 27),
+    **dict.fromkeys(("CY", "HU", "PL"), 28),
+    "MT": 31,
+    "NO": 15,
+    "PT": 25,
+    "SI": 19,
+}
+"""Signs of an account number by the country that it begins with."""
+
+
 def _kind(form: str, holds: Callable[[str], bool], *, telling: bool = False, varied: bool = False) -> NationalId:
     return NationalId(re.compile(form, re.ASCII), holds, telling, varied)
 
@@ -126,6 +153,7 @@ NATIONAL_IDS = (
     _kind(r"[A-Z]\d{9}", _kvnr),  # Germany, health insurance
     _kind(r"\d{6}-\d{4}", _cpr),  # Denmark, without check digits since 2007
     _kind(r"\d{3}-\d{2}-\d{4}", _ssn, varied=True),  # United States, without check digits
+    _kind(r"[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,6}(?: ?[A-Z0-9]{1,3})?", _iban, telling=True),  # bank accounts
 )
 """Identifiers that many hospitals have."""
 SHORTEST_UNTELLING, LONGEST_UNTELLING = 9, 11

@@ -20,10 +20,19 @@ EXAMPLES = {
     "Germany": ("A123456780",),
     "Denmark": ("010170-1234", "311299-4321"),
     "United States": ("078-05-1120", "219-09-9999"),
+    "bank accounts": (
+        "DE89370400440532013000",
+        "DE89 3704 0044 0532 0130 00",
+        "GB82WEST12345698765432",
+        "FR14 2004 1010 0505 0001 3M02 606",
+        "NO9386011117947",
+        "IT60X0542811101000000123456",
+        "MT84MALT011000012345MTLCAST001S",
+    ),
 }
 """In the order of the code."""
 WITHOUT_CHECK_DIGITS = ("Denmark", "United States")
-TELLING = ("Switzerland", "Italy", "France", "Sweden", "Finland", "England and Wales")
+TELLING = ("Switzerland", "Italy", "France", "Sweden", "Finland", "England and Wales", "bank accounts")
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
