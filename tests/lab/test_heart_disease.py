@@ -141,7 +141,7 @@ def figures(bundle: Bundle, weights: Vector, encoding: Encoding, tests: dict[str
 
 def test_federated_is_as_good_as_pooled(test_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On FLamby's test rows, which no training saw, federated AUROC is at least pooled minus 0.01, as means of 5 seeds."""
-    data, contract = test_data / "tabular" / "heart_disease", find("heart.disease")
+    data, contract = test_data / "tabular" / "heart_disease", find("heart.disease@1.0.0")
     tests = {}
     for site in SITES:
         result = check(

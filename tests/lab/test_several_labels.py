@@ -85,7 +85,7 @@ def study(tmp_path_factory) -> ApprovedStudy:
     folder = tmp_path_factory.mktemp("labels")
     with contextlib.chdir(folder):
         for seed, (name, size) in enumerate(zip(SITES, SIZES, strict=True), 1):
-            assert run(["schema", "synthesise", "heart.disease", "-n", str(size), "--seed", str(seed), "--site", name]) == 0
+            assert run(["schema", "synthesise", "heart.disease@1.0.0", "-n", str(size), "--seed", str(seed), "--site", name]) == 0
             file = folder / name / "synthetic-heart.disease-1.0.0.csv"
             table = pl.read_csv(file, infer_schema=False)
             table.with_columns(truth(table, seed)).write_csv(file)
