@@ -75,7 +75,7 @@ def test_the_words_say_what_the_contract_says() -> None:
     chest = _asked(CHEST)
     assert chest["view"] == ("PA or AP", ("D-VIEW",))
     assert "atelectasis" in chest["label"][0]
-    assert chest["label"][0].endswith("; a study predicts one of them")
+    assert chest["label"][0].endswith("; a study predicts all, some, or one of them")
     for kind, fields in (("regression", ["age"]), ("survival", ["age", "oedema"])):
         number = _changed(CHEST, {"label": {"kind": kind, "fields": fields}})
         assert _asked(number)["label"][0].endswith("; no study predicts it yet") is (kind == "survival")
