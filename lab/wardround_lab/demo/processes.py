@@ -123,6 +123,7 @@ class Town:
         self.terminals.type(enrolments)
         invitations = self.centre / "invitations"
         self.terminals.type(self._each("join", lambda site: ("silo", "join", invitations / f"{site.file.site}.json")))
+        self.terminals.await_up()  # of the centre: a node that finds nobody there does not start
         for site in self.sites:
             self.terminals.leave_running(site.file.site, "silo", "start", "--site", site.path)
 
