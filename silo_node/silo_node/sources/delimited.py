@@ -97,13 +97,7 @@ def read(path: Path, source: CsvSource, wanted: Wanted) -> Read:
         return (again if some is None else again[some]).select(pl.col(place).alias(column) for place, column in places.items())
 
     again = texts if text.typed else None
-    places = _further_down(text.places, source.skip_lines)
-    return Read(rows.held(frame), tuple(header), text.found, text.records, "line", places, text.faults, again)
-
-
-def _further_down(places: Places, lines: int) -> Places:
-    """Give lines of a text by their numbers in the file, where so many stand above it."""
-    return places if not lines else lambda records: [place + lines for place in places(records) if isinstance(place, int)]
+    return Read(rows.held(frame), tuple(header), text.found, text.records, "line", text.places, text.faults, again)
 
 
 def _read_in_blocks(path: Path, source: CsvSource, wanted: Wanted) -> Read:
@@ -326,7 +320,8 @@ def _cells(
             except PolarsError:
                 continue
             if signs.delimiters == (frame.height + header_lines) * (len(header) - 1):
-                return DelimitedText(frame, frame.height, None, _line_after(header_lines), (), typed=bool(types))
+                places = _line_after(source.skip_lines + header_lines)
+                return DelimitedText(frame, frame.height, None, places, (), typed=bool(types))
             break
     return _with_layout(raw, source, len(header), header_lines, first=0 if source.header is not None else 1)
 
@@ -338,9 +333,9 @@ def _line_after(header_lines: int) -> Places:
 def _with_layout(raw: bytes, source: CsvSource, columns: int, header_lines: int, *, first: int) -> DelimitedText:
     found = layout.scan(raw, ord(source.delimiter), None if source.quote is None else ord(source.quote))
     if found.irregular is not None:
-        raise UnreadableError(stray(found.irregular))
+        raise UnreadableError(stray(found.irregular + source.skip_lines))
     kept = ~found.blank[first:]
-    lines = found.lines[first:][kept]
+    lines = found.lines[first:][kept] + source.skip_lines
     broken = (found.delimiters[first:] != columns - 1)[kept]
     frame = _parse(raw, source, columns, header_lines, strict=False)
     if frame.height != len(kept):

@@ -58,6 +58,15 @@ def test_lines_that_are_wrong_are_counted_from_the_first_of_the_file(tmp_path, r
     assert alone[0][0] == "T-RAGGED"
 
 
+def test_a_stray_quote_is_on_a_line_of_the_file(tmp_path, reading):
+    lines = rows().splitlines()
+    lines[4] = 'P4;01.03.2021;W;6"0;1,2;100;abc;g'
+    site = make_site(tmp_path, TITLE + "\n".join([*lines, ""]), dialect={**GERMAN, "skip_lines": ABOVE})
+    (finding,) = check(site, load_contract(CLINIC, tmp_path)).findings
+    assert finding.code == "T-RAGGED"
+    assert f"first on line {ABOVE + 5}" in finding.finding
+
+
 def test_a_title_may_be_in_any_encoding_and_the_place_of_a_bad_byte_is_the_files(tmp_path):
     title, text = "Auszug für Ärzte\n".encode("cp1252"), rows().encode()
     assert found(tmp_path / "a", title + text, skip_lines=1) == []
